@@ -1,0 +1,44 @@
+# `make train` and `make test` each work first, from a clean clone, with only Python >= 3.10 and make.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip
+
+.DEFAULT_GOAL := help
+.PHONY: help train test lint scatter test-scatter clean
+
+help:  ## Show what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+train: $(VENV)/.train  ## Make the environment and train on the embedded molecules
+	$(BIN)/plstm-graph fit --config configs/chembl.yaml
+
+test: $(VENV)/.test  ## Make the environment with test extras and run the whole suite
+	OMP_NUM_THREADS=2 $(BIN)/python -m pytest
+
+lint: $(VENV)/.dev  ## Check style and types
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+scatter: $(VENV)/.train  ## Build torch_scatter against the installed torch (about 5 minutes, needs a C++ compiler)
+	$(PIP) install --no-build-isolation -c constraints.txt -e '.[scatter]'
+
+test-scatter: scatter $(VENV)/.test  ## Test that the torch_scatter path and the native path agree
+	PLSTM_REQUIRE_SCATTER=1 $(BIN)/python -m pytest tests/ops/test_scatter.py
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python >= 3.10 is needed, $(PYTHON) is " + sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+
+# Each stamp is renewed only when what it was made from changes, so a second run reuses the environment.
+$(VENV)/.train: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) install -q -c constraints.txt torch setuptools
+	$(PIP) install -q -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.test $(VENV)/.dev: $(VENV)/.%: $(VENV)/.train
+	$(PIP) install -q -c constraints.txt -e '.[$*]'
+	@touch $@
+
+clean:  ## Remove the environment and everything generated
+	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache

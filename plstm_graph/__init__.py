@@ -1,0 +1,1 @@
+"""pLSTM for PyTorch Geometric."""
