@@ -1,0 +1,200 @@
+"""The line graph of a DAG: the structure that every form of the operator and every layer runs on."""
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from plstm_graph.graph.checks import check_edge_index, check_level, check_pairs
+from plstm_graph.graph.levels import longest_path_levels
+from plstm_graph.graph.pairs import line_graph_pairs
+from plstm_graph.graph.schedule import Schedule
+
+
+class _HasStructure(Protocol):
+    """What :meth:`LineGraph.from_data` reads of a graph or a batch of graphs."""
+
+    edge_index: Any
+    num_nodes: Any
+
+
+class LineGraph:
+    r"""A directed acyclic graph seen from its edges (`pLSTM paper <https://arxiv.org/abs/2506.11997>`_, eq. 5).
+
+    The edges of the DAG are the vertices of its line graph; a *pair* :math:`(e, f)` joins an edge to an edge that
+    starts where it ends. Cell states live on the edges and move along the pairs. Edges and pairs keep the caller's
+    order; isolated nodes and parallel edges are legal, self-loops are cycles. A batch of graphs is one disjoint DAG.
+
+    Args:
+        edge_index (Tensor): Start and end node of each edge, ``[2, E]``, int64, in any order.
+        num_nodes (int, optional): Number of nodes ``N``. (default: one more than the largest index)
+        pairs (Tensor, optional): In-edge and out-edge of each pair as columns of ``edge_index``, ``[2, P]``, int64,
+            in any order; a subset is legal. (default: all pairs of the DAG)
+        level (Tensor, optional): Longest-path level of each node, ``[N]``, int64, if it is known already.
+        kept_pairs (Tensor, optional): Which of the pairs survive the cut to a multitree, ``[P]``, bool, if known
+            already, as :class:`~plstm_graph.transforms.ToDAG` attaches it.
+
+    Attributes:
+        edge_index (Tensor): ``[2, E]``
+        num_nodes (int): ``N``
+        pairs (Tensor): ``[2, P]``
+
+    Raises:
+        CycleError: If the graph has a directed cycle; names one.
+        TypeError: If an argument has the wrong type or dtype.
+        ValueError: If an index is out of range, a shape is wrong, or a pair does not meet at a node; names the column.
+    """
+
+    def __init__(
+        self,
+        edge_index: Tensor,
+        num_nodes: int | None = None,
+        pairs: Tensor | None = None,
+        *,
+        level: Tensor | None = None,
+        kept_pairs: Tensor | None = None,
+    ) -> None:
+        self.edge_index = edge_index
+        self.num_nodes = check_edge_index(edge_index, num_nodes)
+        if level is None:
+            level = longest_path_levels(edge_index, self.num_nodes)
+        else:
+            check_level(level, edge_index, self.num_nodes)
+        if pairs is None:
+            pairs = line_graph_pairs(edge_index, self.num_nodes)
+        else:
+            check_pairs(pairs, edge_index)
+        if kept_pairs is not None and kept_pairs.shape != pairs.shape[1:]:
+            raise ValueError(f"kept_pairs must be [P] = [{pairs.size(1)}], got {list(kept_pairs.shape)}")
+        self.pairs = pairs
+        self._level: Tensor | None = level
+        self._kept_pairs = kept_pairs
+        self._schedule: Schedule | None = None
+        self._multitree: LineGraph | None = None
+        self._is_multitree = False
+        self._forward: LineGraph | None = None
+
+    @classmethod
+    def from_edge_index(cls, edge_index: Tensor, num_nodes: int | None = None) -> "LineGraph":
+        """All pairs of a DAG.
+
+        Args:
+            edge_index: Start and end node of each edge, ``[2, E]``, int64.
+            num_nodes: Number of nodes. (default: one more than the largest index)
+
+        Raises:
+            CycleError: If the graph has a directed cycle.
+        """
+        return cls(edge_index, num_nodes)
+
+    @classmethod
+    def from_data(cls, data: _HasStructure) -> "LineGraph":
+        """The line graph of a PyG graph or batch, from what :class:`~plstm_graph.transforms.ToDAG` attached to it.
+
+        Args:
+            data: Anything with ``edge_index`` and ``num_nodes``; ``level`` and ``kept_pairs`` spare computing them.
+        """
+        return cls(
+            data.edge_index,
+            data.num_nodes,
+            level=getattr(data, "level", None),
+            kept_pairs=getattr(data, "kept_pairs", None),
+        )
+
+    @classmethod
+    def grid(cls, width: int, height: int) -> "LineGraph":
+        """The two-dimensional grid: node ``x * height + y``, edges to ``(x + 1, y)`` first, then to ``(x, y + 1)``.
+
+        Args:
+            width: Number of nodes along the first axis, ``X``.
+            height: Number of nodes along the second axis, ``Y``.
+        """
+        node = torch.arange(width * height).view(width, height)
+        right = torch.stack([node[:-1].reshape(-1), node[1:].reshape(-1)])
+        down = torch.stack([node[:, :-1].reshape(-1), node[:, 1:].reshape(-1)])
+        return cls(torch.cat([right, down], dim=1), width * height)
+
+    @property
+    def num_edges(self) -> int:
+        """Number of edges ``E``."""
+        return self.edge_index.size(1)
+
+    @property
+    def num_pairs(self) -> int:
+        """Number of pairs ``P``."""
+        return self.pairs.size(1)
+
+    @property
+    def is_reversed(self) -> bool:
+        """Whether this is the transpose of the line graph that its schedule was built for."""
+        return self._forward is not None
+
+    @property
+    def level(self) -> Tensor:
+        """Number of edges on the longest path that ends in each node, ``[N]``, int64."""
+        if self._level is None:
+            self._level = longest_path_levels(self.edge_index, self.num_nodes)
+        return self._level
+
+    @property
+    def schedule(self) -> Schedule:
+        """The order of evaluation, built at the first call; shared by both directions."""
+        if self._forward is not None:
+            return self._forward.schedule
+        if self._schedule is None:
+            self._schedule = Schedule.build(self.edge_index, self.pairs, self.level)
+        return self._schedule
+
+    def prepare(self) -> "LineGraph":
+        """Build everything that is otherwise built at first use, multitree included. Returns the graph itself.
+
+        Call it before the graph enters compiled code, or moves to another device.
+        """
+        forward = self._forward or self
+        for graph in (forward, forward.to_multitree()):
+            _ = graph.schedule
+        return self
+
+    def reverse(self) -> "LineGraph":
+        """The line graph of the DAG with all edges turned around: the same edges and pairs, in the same order."""
+        if self._forward is not None:
+            return self._forward
+        return self._replace(
+            edge_index=self.edge_index.flip(0), pairs=self.pairs.flip(0), _level=None, _multitree=None, _forward=self
+        )
+
+    def to_multitree(self) -> "LineGraph":
+        """Cut to a multitree: at most one directed path between any two edges (D-mode).
+
+        Nodes and edges stay; only pairs go, so that as many ancestors as possible still reach each node. The result
+        is kept, and its reverse is the multitree of the reversed graph.
+        """
+        if self._forward is not None:
+            return self._forward.to_multitree().reverse()
+        if self._is_multitree:
+            return self
+        if self._multitree is None:
+            from plstm_graph.graph.multitree import multitree_mask
+
+            if self._kept_pairs is None:
+                self._kept_pairs = multitree_mask(self.edge_index, self.num_nodes, self.pairs, self.level)
+            pairs = self.pairs[:, self._kept_pairs]
+            self._multitree = self._replace(pairs=pairs, _kept_pairs=None, _schedule=None, _is_multitree=True)
+        return self._multitree
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "LineGraph":
+        """Copy to a device, with everything that was built so far."""
+        if self._forward is not None:
+            return self._forward.to(device, non_blocking).reverse()
+        names = ("edge_index", "pairs", "_level", "_kept_pairs", "_schedule", "_multitree")
+        built = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        return self._replace(**{name: value.to(device, non_blocking=non_blocking) for name, value in built.items()})
+
+    def _replace(self, **changes: Any) -> "LineGraph":
+        """A copy with some attributes changed, past the checks that its origin went through."""
+        graph = object.__new__(LineGraph)
+        graph.__dict__.update(self.__dict__ | changes)
+        return graph
+
+    def __repr__(self) -> str:
+        return f"LineGraph(num_nodes={self.num_nodes}, num_edges={self.num_edges}, num_pairs={self.num_pairs})"

@@ -1,0 +1,119 @@
+"""The public operator: checks its arguments, chooses a form, and applies Mark and Direct."""
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from plstm_graph.graph import LineGraph
+from plstm_graph.ops.naive import edge_states_naive
+from plstm_graph.ops.recurrent import edge_messages_recurrent
+from plstm_graph.ops.scatter import sum_rows
+
+Form = Literal["auto", "naive", "recurrent", "parallel", "chunkwise"]
+
+
+def plstm(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    source: Tensor,
+    transition: Tensor,
+    mark: Tensor,
+    direct: Tensor,
+    line_graph: LineGraph,
+    form: Form = "auto",
+) -> Tensor:
+    r"""The pLSTM operator on a general DAG (`arXiv 2506.11997 <https://arxiv.org/abs/2506.11997>`_, eq. 5 and 6).
+
+    .. math::
+        C_f = \sum_{(e,f)} T_{ef}\, C_e + S_f\, k_u v_u^{\top}, \quad u = start(f)
+
+        y_n = \sum_{e \to n} M_e\, (q_n^{\top} C_e) + D_n\, (q_n \cdot k_n)\, v_n
+
+    It is linear in the states and in each argument. Edges and pairs are in the caller's order. States and sums are
+    at least float32; the result has the dtype of ``value``.
+
+    Args:
+        query: ``[N, H, K]``
+        key: ``[N, H, K]``
+        value: ``[N, H, V]``
+        source: Source gate of each edge, :math:`S`, ``[E, H]``.
+        transition: Transition gate of each pair, :math:`T`, ``[P, H]``.
+        mark: Mark gate of each edge, :math:`M`, ``[E, H]``.
+        direct: Direct gate of each node, :math:`D`, ``[N, H]``.
+        line_graph: The structure; its :meth:`~plstm_graph.graph.LineGraph.reverse` runs from sinks to sources.
+        form: Which exact evaluation to use: ``"naive"`` (edge by edge, for reference), ``"recurrent"`` (level by
+            level), or ``"auto"``.
+
+    Returns:
+        ``[N, H, V]``
+
+    Raises:
+        ValueError: If a shape does not fit, naming the argument, or if there is no such form.
+        NotImplementedError: If the form is not built yet.
+    """
+    _check_shape("mark", mark, E=line_graph.num_edges, H=query.size(1))
+    _check_shape("direct", direct, N=line_graph.num_nodes, H=query.size(1))
+    messages = edge_messages(query, key, value, source, transition, line_graph, form)
+    dtype = messages.dtype
+    own = (query.to(dtype) * key.to(dtype)).sum(dim=-1) * direct.to(dtype)
+    marked = sum_rows(mark.to(dtype).unsqueeze(-1) * messages, line_graph.edge_index[1], line_graph.num_nodes)
+    return (marked + own.unsqueeze(-1) * value.to(dtype)).to(value.dtype)
+
+
+def edge_messages(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    source: Tensor,
+    transition: Tensor,
+    line_graph: LineGraph,
+    form: Form = "auto",
+) -> Tensor:
+    r"""The operator before Mark: what edge :math:`e` brings to its end node :math:`n`, :math:`q_n^{\top} C_e`.
+
+    Args:
+        query: ``[N, H, K]``
+        key: ``[N, H, K]``
+        value: ``[N, H, V]``
+        source: ``[E, H]``
+        transition: ``[P, H]``
+        line_graph: The structure.
+        form: As in :func:`plstm`.
+
+    Returns:
+        ``[E, H, V]`` in the caller's edge order, at least float32.
+    """
+    if query.dim() != 3 or value.dim() != 3:
+        raise ValueError(
+            f"query and value must be [N, H, K] and [N, H, V], got {list(query.shape)} and {list(value.shape)}"
+        )
+    heads = query.size(1)
+    _check_shape("query", query, N=line_graph.num_nodes, H=heads, K=query.size(2))
+    _check_shape("key", key, N=line_graph.num_nodes, H=heads, K=query.size(2))
+    _check_shape("value", value, N=line_graph.num_nodes, H=heads, V=value.size(2))
+    _check_shape("source", source, E=line_graph.num_edges, H=heads)
+    _check_shape("transition", transition, P=line_graph.num_pairs, H=heads)
+
+    # States sum up along long paths: half precision would lose what the gates are built to keep.
+    dtype = torch.promote_types(value.dtype, torch.float32)
+    for tensor in (query, key, source, transition):
+        dtype = torch.promote_types(dtype, tensor.dtype)
+    query, key, value, source, transition = (t.to(dtype) for t in (query, key, value, source, transition))
+
+    if form in ("auto", "recurrent"):
+        return edge_messages_recurrent(query, key, value, source, transition, line_graph)
+    if form == "naive":
+        states = edge_states_naive(key, value, source, transition, line_graph)
+        return (query[line_graph.edge_index[1]].unsqueeze(-2) @ states).squeeze(-2)
+    if form in ("parallel", "chunkwise"):
+        raise NotImplementedError(f"the {form} form is not built yet; use 'auto' or 'recurrent'")
+    raise ValueError(f"unknown form {form!r}; choose one of {', '.join(map(repr, get_args(Form)))}")
+
+
+def _check_shape(name: str, tensor: Tensor, **expected: int) -> None:
+    if tensor.shape != tuple(expected.values()):
+        raise ValueError(
+            f"{name} must be [{', '.join(expected)}] = {list(expected.values())}, got {list(tensor.shape)}"
+        )

@@ -1,0 +1,70 @@
+"""The operator as one reads it in the paper, edge by edge: slow, short, and the ground truth of every other form."""
+
+import torch
+from torch import Tensor
+
+from plstm_graph.graph import LineGraph
+
+
+def edge_states_naive(key: Tensor, value: Tensor, source: Tensor, transition: Tensor, line_graph: LineGraph) -> Tensor:
+    r"""Cell states, :math:`C_f = \sum_{(e,f)} T_{ef} C_e + S_f k_u v_u^\top` with :math:`u = start(f)` (eq. 5).
+
+    Args:
+        key: ``[N, H, K]``
+        value: ``[N, H, V]``
+        source: ``[E, H]``
+        transition: ``[P, H]``
+        line_graph: The DAG's line graph.
+
+    Returns:
+        ``[E, H, K, V]``
+    """
+    start = line_graph.edge_index[0].tolist()
+    level = line_graph.level.tolist()
+    into: list[list[tuple[int, int]]] = [[] for _ in start]
+    for pair, (e, f) in enumerate(line_graph.pairs.t().tolist()):
+        into[f].append((pair, e))
+
+    states: dict[int, Tensor] = {}
+    for f in sorted(range(len(start)), key=lambda edge: level[start[edge]]):
+        u = start[f]
+        state = source[f, :, None, None] * key[u, :, :, None] * value[u, :, None, :]
+        for pair, e in into[f]:
+            state = state + transition[pair, :, None, None] * states[e]
+        states[f] = state
+    if not states:
+        return value.new_zeros(0, *key.shape[1:], value.size(-1))
+    return torch.stack([states[f] for f in range(len(start))])
+
+
+def plstm_naive(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    source: Tensor,
+    transition: Tensor,
+    mark: Tensor,
+    direct: Tensor,
+    line_graph: LineGraph,
+) -> Tensor:
+    r"""Outputs, :math:`y_n = \sum_{e \to n} M_e (q_n^\top C_e) + D_n (q_n \cdot k_n) v_n` (eq. 6).
+
+    Args:
+        query: ``[N, H, K]``
+        key: ``[N, H, K]``
+        value: ``[N, H, V]``
+        source: ``[E, H]``
+        transition: ``[P, H]``
+        mark: ``[E, H]``
+        direct: ``[N, H]``
+        line_graph: The DAG's line graph.
+
+    Returns:
+        ``[N, H, V]``
+    """
+    states = edge_states_naive(key, value, source, transition, line_graph)
+    outputs = list(direct[:, :, None] * (query * key).sum(dim=-1, keepdim=True) * value)
+    for e, n in enumerate(line_graph.edge_index[1].tolist()):
+        read = (query[n, :, :, None] * states[e]).sum(dim=1)
+        outputs[n] = outputs[n] + mark[e, :, None] * read
+    return torch.stack(outputs) if outputs else torch.zeros_like(value)

@@ -1,0 +1,155 @@
+"""The recurrent form: cell states advance level by level, all edges of a level and all graphs of a batch together.
+
+Work is ``P * H * K * V`` with one gather and one scatter per level; memory is one state per edge, in place. The loop is a
+custom operator with a hand-written backward pass, so a model compiles into one graph whatever the depth of its batches.
+"""
+
+import torch
+from torch import Tensor
+
+from plstm_graph.graph import LineGraph
+from plstm_graph.ops.scatter import add_rows_
+
+
+def edge_messages_recurrent(
+    query: Tensor, key: Tensor, value: Tensor, source: Tensor, transition: Tensor, line_graph: LineGraph
+) -> Tensor:
+    """What each edge brings to its end node: the query of that node applied to the state of the edge.
+
+    Args:
+        query: ``[N, H, K]``
+        key: ``[N, H, K]``
+        value: ``[N, H, V]``
+        source: ``[E, H]``
+        transition: ``[P, H]``
+        line_graph: The DAG's line graph.
+
+    Returns:
+        ``[E, H, V]``
+    """
+    s = line_graph.schedule
+    start, end = (s.end, s.start) if line_graph.is_reversed else (s.start, s.end)
+    pair_from, pair_to = (s.pair_out, s.pair_in) if line_graph.is_reversed else (s.pair_in, s.pair_out)
+    messages, _ = _recurrent(
+        query,
+        key,
+        value,
+        source,
+        transition,
+        start,
+        end,
+        pair_from,
+        pair_to,
+        s.edge_order,
+        s.pair_order,
+        s.pair_ptr,
+        line_graph.is_reversed,
+    )
+    return messages
+
+
+@torch.library.custom_op("plstm_graph::recurrent", mutates_args=())
+def _recurrent(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    source: Tensor,
+    transition: Tensor,
+    start: Tensor,
+    end: Tensor,
+    pair_from: Tensor,
+    pair_to: Tensor,
+    edge_order: Tensor,
+    pair_order: Tensor,
+    pair_ptr: Tensor,
+    reverse: bool,
+) -> tuple[Tensor, Tensor]:
+    """Messages in the caller's edge order ``[E, H, V]``, and states in storage order ``[E, H, K, V]``."""
+    states = source[edge_order, :, None, None] * key[start].unsqueeze(-1) * value[start].unsqueeze(-2)
+    flat = states.flatten(2)
+    gate = transition[pair_order].unsqueeze(-1)
+    for pairs in _levels(pair_ptr, last_first=reverse):
+        # Targets are sorted in the forward direction only; see Schedule.pair_out.
+        add_rows_(flat, pair_to[pairs], flat[pair_from[pairs]] * gate[pairs], is_sorted=not reverse)
+    messages = value.new_empty(edge_order.numel(), *value.shape[1:])
+    messages[edge_order] = (query[end].unsqueeze(-2) @ states).squeeze(-2)
+    return messages, states
+
+
+@torch.library.custom_op("plstm_graph::recurrent_backward", mutates_args=())
+def _recurrent_backward(
+    grad_messages: Tensor,
+    states: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    source: Tensor,
+    transition: Tensor,
+    start: Tensor,
+    end: Tensor,
+    pair_from: Tensor,
+    pair_to: Tensor,
+    edge_order: Tensor,
+    pair_order: Tensor,
+    pair_ptr: Tensor,
+    reverse: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of query, key, value, source and transition. The adjoint states travel the levels the other way."""
+    grad_read = grad_messages[edge_order]
+    grad_query = torch.zeros_like(query)
+    add_rows_(grad_query, end, (states @ grad_read.unsqueeze(-1)).squeeze(-1))
+
+    grad_states = query[end].unsqueeze(-1) * grad_read.unsqueeze(-2)
+    flat, flat_states = grad_states.flatten(2), states.flatten(2)
+    gate = transition[pair_order].unsqueeze(-1)
+    grad_gate = transition.new_empty(transition.shape)
+    for pairs in _levels(pair_ptr, last_first=not reverse):
+        arrived = flat[pair_to[pairs]]
+        grad_gate[pairs] = (arrived * flat_states[pair_from[pairs]]).sum(dim=-1)
+        add_rows_(flat, pair_from[pairs], arrived.mul_(gate[pairs]), is_sorted=reverse)
+
+    k, v, s = key[start], value[start], source[edge_order].unsqueeze(-1)
+    along_key = (k.unsqueeze(-2) @ grad_states).squeeze(-2)
+    grad_key, grad_value = torch.zeros_like(key), torch.zeros_like(value)
+    add_rows_(grad_key, start, (grad_states @ v.unsqueeze(-1)).squeeze(-1).mul_(s))
+    grad_source = torch.empty_like(source)
+    grad_source[edge_order] = (along_key * v).sum(dim=-1)
+    add_rows_(grad_value, start, along_key.mul_(s))
+    grad_transition = torch.empty_like(transition)
+    grad_transition[pair_order] = grad_gate
+    return grad_query, grad_key, grad_value, grad_source, grad_transition
+
+
+def _levels(pair_ptr: Tensor, last_first: bool) -> list[slice]:
+    """The stored pairs of each level that has any, in the order in which they are advanced."""
+    ptr = pair_ptr.tolist()
+    levels = [slice(first, last) for first, last in zip(ptr, ptr[1:]) if first < last]
+    return levels[::-1] if last_first else levels
+
+
+@_recurrent.register_fake
+def _(query, key, value, source, transition, start, end, pair_from, pair_to, edge_order, pair_order, pair_ptr, reverse):
+    num_edges, heads, width = source.size(0), key.size(1), value.size(2)
+    return value.new_empty(num_edges, heads, width), value.new_empty(num_edges, heads, key.size(2), width)
+
+
+@_recurrent_backward.register_fake
+def _(grad_messages, states, query, key, value, source, transition, *structure):
+    return tuple(torch.empty_like(tensor) for tensor in (query, key, value, source, transition))
+
+
+def _setup_context(ctx, inputs, output) -> None:
+    *tensors, reverse = inputs
+    ctx.reverse = reverse
+    ctx.save_for_backward(output[1], *tensors)
+    ctx.mark_non_differentiable(output[1])
+    ctx.set_materialize_grads(False)
+
+
+def _backward(ctx, grad_messages, _):
+    if grad_messages is None:
+        return (None,) * 13
+    return (*_recurrent_backward(grad_messages, *ctx.saved_tensors, ctx.reverse), *((None,) * 8))
+
+
+_recurrent.register_autograd(_backward, setup_context=_setup_context)
