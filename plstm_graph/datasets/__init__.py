@@ -1,0 +1,22 @@
+"""Loaders for real graphs. Each checks what it reads and says where something is wrong."""
+
+from plstm_graph.datasets.chembl import ChEMBL2321810
+from plstm_graph.datasets.molecule import InvalidSmilesError, smiles_to_data
+from plstm_graph.datasets.smiles import BadRowsWarning, SmilesDataset
+from plstm_graph.datasets.splits import column_split, random_split, scaffold_split
+from plstm_graph.datasets.table import BadRow, Table, TableError, read_table
+
+__all__ = [
+    "BadRow",
+    "BadRowsWarning",
+    "ChEMBL2321810",
+    "InvalidSmilesError",
+    "SmilesDataset",
+    "Table",
+    "TableError",
+    "column_split",
+    "random_split",
+    "read_table",
+    "scaffold_split",
+    "smiles_to_data",
+]

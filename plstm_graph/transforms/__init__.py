@@ -1,0 +1,5 @@
+"""PyG transforms that attach the structure of a graph to it."""
+
+from plstm_graph.transforms.to_dag import ToDAG
+
+__all__ = ["ToDAG"]

@@ -1,0 +1,131 @@
+"""CSV tables whose rows know their line in the file."""
+
+import csv
+import difflib
+import gzip
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+
+class TableError(ValueError):
+    """A table that cannot be used: the message names the file, and the line or the column."""
+
+
+class BadRow(NamedTuple):
+    """A row that was left out."""
+
+    line: int
+    """Line of the file where the row starts; the header is line 1."""
+    reason: str
+    """What is wrong with the row."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text with a header.
+
+    Args:
+        path: The file it was read from.
+        columns: Names of the columns.
+        rows: Fields of each row, one for each column.
+        lines: Line of the file where each row starts.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: Sequence[Sequence[str]]
+    lines: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def column(self, name: str) -> list[str]:
+        """All fields of one column.
+
+        Args:
+            name: Name of the column.
+
+        Raises:
+            TableError: If there is no such column; it lists those there are.
+        """
+        position = self.position(name)
+        return [row[position] for row in self.rows]
+
+    def position(self, name: str) -> int:
+        """Position of a column, with the same error as :meth:`column`."""
+        if name in self.columns:
+            return self.columns.index(name)
+        folded = {column.casefold(): column for column in self.columns}
+        close = difflib.get_close_matches(name.casefold(), folded, n=1)
+        hint = f" Did you mean {folded[close[0]]!r}?" if close else ""
+        raise TableError(f"{self.path} has no column {name!r}; its columns are {', '.join(self.columns)}.{hint}")
+
+    def take(self, rows: Sequence[int]) -> "Table":
+        """The table of some of the rows.
+
+        Args:
+            rows: Numbers of the rows, from 0.
+        """
+        return Table(self.path, self.columns, [self.rows[i] for i in rows], [self.lines[i] for i in rows])
+
+
+def read_table(path: str | Path) -> tuple[Table, list[BadRow]]:
+    """Read a CSV file (UTF-8, comma-separated, with a header), also a gzipped one.
+
+    Args:
+        path: The file; gzipped if its name ends in ``.gz``.
+
+    Returns:
+        The table, and the rows whose number of fields is not that of the header. Blank lines are no rows.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        TableError: If the file is empty, has no rows, names a column twice, or is no text.
+    """
+    path = Path(path)
+    content = path.read_bytes()
+    return parse_table(content, path)
+
+
+def parse_table(content: bytes, path: Path) -> tuple[Table, list[BadRow]]:
+    """:func:`read_table` for a file whose bytes have been read.
+
+    Args:
+        content: The bytes of the file.
+        path: Where they come from, for messages, and for its suffix.
+    """
+    try:
+        text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8-sig")
+    except (OSError, EOFError) as error:
+        raise TableError(f"{path} is not a complete gzip file: {error}") from error
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise TableError(f"{path} is not UTF-8 text (line {line}): {error.reason}") from error
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    records, lines, next_line = [], [], 1
+    try:
+        for record in reader:
+            if record:
+                records.append(record)
+                lines.append(next_line)
+            next_line = reader.line_num + 1
+    except csv.Error as error:
+        raise TableError(f"{path}, line {next_line}: {error}") from error
+    if not records:
+        raise TableError(f"{path} is empty")
+    columns = tuple(name.strip() for name in records[0])
+    repeated = sorted({name for name in columns if columns.count(name) > 1})
+    if repeated:
+        raise TableError(f"{path} has more than one column named {repeated[0]!r}")
+    if len(records) == 1:
+        raise TableError(f"{path} has a header ({', '.join(columns)}) but no rows")
+    good = [i for i in range(1, len(records)) if len(records[i]) == len(columns)]
+    bad = [
+        BadRow(line, f"{len(record)} fields, the header has {len(columns)}")
+        for record, line in zip(records[1:], lines[1:], strict=True)
+        if len(record) != len(columns)
+    ]
+    return Table(path, columns, [records[i] for i in good], [lines[i] for i in good]), bad

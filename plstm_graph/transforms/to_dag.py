@@ -1,0 +1,120 @@
+"""The PyG transform that attaches what the graph alone decides: directions, levels, D-mode cuts."""
+
+from typing import Literal, get_args
+
+from torch import Tensor
+from torch_geometric.data import Batch, Data
+from torch_geometric.data.datapipes import functional_transform
+from torch_geometric.transforms import BaseTransform
+
+from plstm_graph.graph.centre import centre_rank
+from plstm_graph.graph.checks import check_edge_index
+from plstm_graph.graph.levels import longest_path_levels
+from plstm_graph.graph.multitree import multitree_mask
+from plstm_graph.graph.orientation import is_symmetric, numbering_rank, orient
+from plstm_graph.graph.pairs import line_graph_pairs
+
+Orientation = Literal["auto", "keep", "numbering", "centre", "canonical"]
+
+
+@functional_transform("to_dag")
+class ToDAG(BaseTransform):
+    r"""Turns a graph into a DAG and attaches its structure, once, so that no layer has to (functional: ``to_dag``).
+
+    Works as ``transform`` or ``pre_transform`` of any data set. Edges that are dropped or flipped take their features
+    with them: every edge-level attribute (by PyG's rule, ``data.is_edge_attr``) follows ``edge_index``. Attached are
+
+    * ``level``: edges on the longest path that ends in each node, ``[N]``, int64;
+    * ``kept_pairs``: which pairs of the line graph D-mode keeps, ``[P]``, bool, in the order of
+      :func:`~plstm_graph.graph.pairs.line_graph_pairs`.
+
+    Both are concatenated correctly by :class:`torch_geometric.loader.DataLoader`, and
+    :meth:`plstm_graph.LineGraph.from_data` reads them from a graph or a batch.
+
+    Args:
+        orientation (str): Where edges lead.
+            ``"keep"``: as given, the graph is a DAG already.
+            ``"numbering"``: from lower to higher node number; the result depends on how the graph was written down.
+            ``"centre"``: away from the centre of each connected component; nodes at the same distance are ordered by
+            ``data.canonical_rank`` if the graph has it, else by number.
+            ``"canonical"``: from lower to higher ``data.canonical_rank``.
+            ``"auto"``: an undirected graph (every edge has its inverse) as ``"centre"``, which gives the atoms of a
+            molecule three times as many ancestors as ``"canonical"``; a directed one as ``"keep"``.
+            (default: ``"auto"``)
+        multitree (bool): Whether to attach ``kept_pairs``, which only D-mode needs. (default: ``True``)
+
+    Raises:
+        CycleError: If the directions of the graph are kept and form a cycle; it names the nodes.
+        ValueError: If a self-loop stands in an undirected graph, ``canonical_rank`` is missing or not unique along an
+            edge, edge features have another length than ``edge_index``, or an index is out of range.
+
+    .. code-block:: python
+
+        dataset = TUDataset(root, "MUTAG", pre_transform=ToDAG())
+    """
+
+    def __init__(self, orientation: Orientation = "auto", multitree: bool = True) -> None:
+        if orientation not in get_args(Orientation):
+            names = ", ".join(repr(name) for name in get_args(Orientation))
+            raise ValueError(f"orientation must be one of {names}, got {orientation!r}")
+        self.orientation = orientation
+        self.multitree = multitree
+
+    def forward(self, data: Data) -> Data:
+        """Attach the structure to ``data``, a copy of what the transform was called with."""
+        edge_index, num_nodes = _check(data)
+        rank = self._rank(data, edge_index, num_nodes)
+        if rank is not None:
+            # A mask of an earlier call would be taken for an edge-level attribute where P equals E.
+            data.kept_pairs = None
+            oriented, columns = orient(edge_index, rank)
+            data = data.edge_subgraph(columns)
+            data.edge_index = edge_index = oriented
+        data.level = longest_path_levels(edge_index, num_nodes)
+        data.kept_pairs = None
+        if self.multitree:
+            pairs = line_graph_pairs(edge_index, num_nodes)
+            data.kept_pairs = multitree_mask(edge_index, num_nodes, pairs, data.level)
+        return data
+
+    def _rank(self, data: Data, edge_index: Tensor, num_nodes: int) -> Tensor | None:
+        """Rank of each node, ``[N]``; None if the graph keeps its directions."""
+        orientation = self.orientation
+        canonical = data.get("canonical_rank")
+        if orientation == "auto":
+            if edge_index.size(1) == 0 or not is_symmetric(edge_index, num_nodes):
+                return None
+            orientation = "centre"
+        if canonical is not None and canonical.shape != (num_nodes,):
+            raise ValueError(f"canonical_rank must be [N] = [{num_nodes}], got {list(canonical.shape)}")
+        if orientation == "numbering":
+            return numbering_rank(num_nodes, edge_index.device)
+        if orientation == "centre":
+            return centre_rank(edge_index, num_nodes, tie=canonical)
+        if orientation == "canonical":
+            if canonical is None:
+                raise ValueError(
+                    "orientation='canonical' needs data.canonical_rank ([N], int64), which the molecule data sets of "
+                    "plstm_graph.datasets attach; use 'centre' or 'numbering' for other graphs"
+                )
+            return canonical
+        return None
+
+    def __repr__(self) -> str:
+        return f"{self.__class__.__name__}(orientation={self.orientation!r}, multitree={self.multitree})"
+
+
+def _check(data: Data) -> tuple[Tensor, int]:
+    """The graph's ``edge_index`` and number of nodes, after a check of everything that must fit together."""
+    if isinstance(data, Batch):
+        raise TypeError("ToDAG takes single graphs, not batches: use it as transform or pre_transform of the data set")
+    if not isinstance(data, Data):
+        raise TypeError(f"ToDAG takes a torch_geometric.data.Data, got {type(data).__name__}")
+    if data.edge_index is None:
+        raise ValueError(f"the graph has no edge_index (it has: {', '.join(data.keys()) or 'nothing'})")
+    num_nodes = check_edge_index(data.edge_index, data.num_nodes)
+    for key in ("edge_attr", "edge_weight", "edge_type"):
+        value = data.get(key)
+        if value is not None and value.shape[:1] != data.edge_index.shape[1:]:
+            raise ValueError(f"{key} has {value.size(0)} rows, but edge_index has {data.edge_index.size(1)} columns")
+    return data.edge_index, num_nodes
