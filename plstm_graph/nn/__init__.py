@@ -1,0 +1,14 @@
+"""Layers and models."""
+
+from plstm_graph.nn.block import PLSTMBlock as PLSTMBlock
+from plstm_graph.nn.block import PLSTMLayer as PLSTMLayer
+from plstm_graph.nn.encoders import CategoryEncoder as CategoryEncoder
+from plstm_graph.nn.encoders import DegreeEncoder as DegreeEncoder
+from plstm_graph.nn.encoders import feature_encoder as feature_encoder
+from plstm_graph.nn.gates import DirectGate as DirectGate
+from plstm_graph.nn.gates import MarkGate as MarkGate
+from plstm_graph.nn.gates import SourceGate as SourceGate
+from plstm_graph.nn.gates import TransitionGate as TransitionGate
+from plstm_graph.nn.norm import MultiHeadRMSNorm as MultiHeadRMSNorm
+from plstm_graph.nn.plstm import PLSTM as PLSTM
+from plstm_graph.nn.plstm_conv import PLSTMConv as PLSTMConv

@@ -56,10 +56,26 @@ def plstm(
     _check_shape("mark", mark, E=line_graph.num_edges, H=query.size(1))
     _check_shape("direct", direct, N=line_graph.num_nodes, H=query.size(1))
     messages = edge_messages(query, key, value, source, transition, line_graph, form)
-    dtype = messages.dtype
-    own = (query.to(dtype) * key.to(dtype)).sum(dim=-1) * direct.to(dtype)
-    marked = sum_rows(mark.to(dtype).unsqueeze(-1) * messages, line_graph.edge_index[1], line_graph.num_nodes)
-    return (marked + own.unsqueeze(-1) * value.to(dtype)).to(value.dtype)
+    marked = mark.to(messages.dtype).unsqueeze(-1) * messages
+    read = sum_rows(marked, line_graph.edge_index[1], line_graph.num_nodes)
+    return (read + direct_term(query, key, value, direct)).to(value.dtype)
+
+
+def direct_term(query: Tensor, key: Tensor, value: Tensor, direct: Tensor) -> Tensor:
+    r"""What a node reads of its own input, :math:`D_n (q_n \cdot k_n) v_n`, in float32 or wider.
+
+    Args:
+        query: ``[N, H, K]``
+        key: ``[N, H, K]``
+        value: ``[N, H, V]``
+        direct: ``[N, H]``
+
+    Returns:
+        ``[N, H, V]``
+    """
+    dtype = torch.promote_types(value.dtype, torch.float32)
+    weight = direct * (query.to(dtype) * key.to(dtype)).sum(dim=-1)
+    return weight.unsqueeze(-1) * value
 
 
 def edge_messages(

@@ -4,8 +4,9 @@ On a CPU the native sums are two to five times faster. On CUDA torch_scatter's s
 targets are sorted, which makes them reproducible; they are used there when the package is installed.
 """
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Iterator, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor

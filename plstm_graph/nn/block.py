@@ -1,0 +1,108 @@
+"""Residual blocks of pLSTM layers and feed-forward layers."""
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from plstm_graph.graph import LineGraph
+from plstm_graph.nn.gates import Mode
+from plstm_graph.nn.plstm_conv import PLSTMConv
+
+Direction = Literal["forward", "backward", "both"]
+
+_FLOWS = {
+    "forward": ("source_to_target",),
+    "backward": ("target_to_source",),
+    "both": ("source_to_target", "target_to_source"),
+}
+
+
+class PLSTMLayer(nn.Module):
+    r"""A pre-norm residual layer: pLSTM along the DAG, against it, or both (summed), then a feed-forward network.
+
+    .. math::
+        x \leftarrow x + \mathrm{PLSTM}(\mathrm{norm}(x)), \qquad x \leftarrow x + \mathrm{FFN}(\mathrm{norm}(x))
+
+    Args:
+        channels (int): Size of node features.
+        heads (int): Number of heads. (default: ``4``)
+        mode (str): ``"P"`` or ``"D"``. (default: ``"P"``)
+        direction (str): ``"forward"`` along the edges, ``"backward"`` against them, or ``"both"``.
+            (default: ``"both"``)
+        edge_dim (int, optional): Size of edge features.
+        ffn_ratio (float): Width of the feed-forward network over ``channels``. (default: ``2``)
+        dropout (float): Dropout after both parts. (default: ``0``)
+        **kwargs: Of :class:`~plstm_graph.nn.PLSTMConv`.
+
+    Shapes:
+        - **input:** node features ``[N, channels]``, line graph, edge features ``[E, edge_dim]`` *(optional)*
+        - **output:** ``[N, channels]``
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        heads: int = 4,
+        mode: Mode = "P",
+        direction: Direction = "both",
+        edge_dim: int | None = None,
+        ffn_ratio: float = 2.0,
+        dropout: float = 0.0,
+        **kwargs,
+    ) -> None:
+        super().__init__()
+        if direction not in _FLOWS:
+            raise ValueError(f"direction must be 'forward', 'backward' or 'both', got {direction!r}")
+        self.norm = nn.RMSNorm(channels)
+        self.convs = nn.ModuleList(
+            PLSTMConv(channels, channels, heads, mode, edge_dim, flow=flow, **kwargs) for flow in _FLOWS[direction]
+        )
+        width = int(ffn_ratio * channels)
+        self.ffn = nn.Sequential(
+            nn.RMSNorm(channels), nn.Linear(channels, width), nn.GELU(), nn.Dropout(dropout), nn.Linear(width, channels)
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def reset_parameters(self) -> None:
+        """Draw all weights anew."""
+        for module in (self.norm, *self.convs, *self.ffn):
+            if hasattr(module, "reset_parameters"):
+                module.reset_parameters()
+
+    def forward(self, x: Tensor, line_graph: LineGraph, edge_attr: Tensor | None = None) -> Tensor:
+        """Run the layer."""
+        normed = self.norm(x)
+        mixed = sum(conv(normed, line_graph.edge_index, edge_attr, line_graph) for conv in self.convs)
+        x = x + self.dropout(mixed)
+        return x + self.dropout(self.ffn(x))
+
+
+class PLSTMBlock(nn.Module):
+    """A P-mode layer, then a D-mode layer: the pair that the paper stacks in all its experiments.
+
+    Args:
+        channels (int): Size of node features.
+        modes (str): Modes of the layers, one letter each. (default: ``"PD"``)
+        **kwargs: Of :class:`PLSTMLayer`.
+
+    Shapes:
+        - **input:** node features ``[N, channels]``, line graph, edge features ``[E, edge_dim]`` *(optional)*
+        - **output:** ``[N, channels]``
+    """
+
+    def __init__(self, channels: int, modes: str = "PD", **kwargs) -> None:
+        super().__init__()
+        if not modes or set(modes) - {"P", "D"}:
+            raise ValueError(f"modes must be a word of the letters P and D, such as 'PD', got {modes!r}")
+        self.layers = nn.ModuleList(PLSTMLayer(channels, mode=mode, **kwargs) for mode in modes)
+
+    def reset_parameters(self) -> None:
+        """Draw all weights anew."""
+        for layer in self.layers:
+            layer.reset_parameters()
+
+    def forward(self, x: Tensor, line_graph: LineGraph, edge_attr: Tensor | None = None) -> Tensor:
+        """Run the layers one after the other."""
+        for layer in self.layers:
+            x = layer(x, line_graph, edge_attr)
+        return x

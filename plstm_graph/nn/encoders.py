@@ -1,0 +1,107 @@
+"""Encoders: from what data sets store (category columns, floats, degrees) to vectors."""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from plstm_graph.graph import LineGraph
+
+#: A number of float features, the sizes of category columns, or OGB's scheme for atoms or bonds.
+FeatureSpec = int | Sequence[int] | Literal["atom", "bond"]
+
+
+def feature_encoder(features: FeatureSpec, channels: int) -> nn.Module:
+    """The encoder for a kind of features.
+
+    Args:
+        features: An int for that many float features (a linear map); a list of ints for integer category columns of
+            those sizes; ``"atom"`` or ``"bond"`` for the columns of OGB's molecule data sets.
+        channels: Size of the encoding.
+
+    Raises:
+        ValueError: If ``features`` is none of these.
+    """
+    if isinstance(features, str):
+        from ogb.utils.features import get_atom_feature_dims, get_bond_feature_dims
+
+        dims = {"atom": get_atom_feature_dims, "bond": get_bond_feature_dims}
+        if features not in dims:
+            raise ValueError(f"features must be an int, a list of ints, 'atom' or 'bond', got {features!r}")
+        return CategoryEncoder(dims[features](), channels)
+    if isinstance(features, int):
+        return nn.Linear(features, channels)
+    return CategoryEncoder(features, channels)
+
+
+class CategoryEncoder(nn.Module):
+    """Sum of one embedding per integer column.
+
+    Args:
+        sizes (list[int]): Number of categories of each column.
+        channels (int): Size of the encoding.
+
+    Shapes:
+        - **input:** ``[*, len(sizes)]``, int64, column ``i`` in ``[0, sizes[i])``
+        - **output:** ``[*, channels]``
+    """
+
+    offset: Tensor
+
+    def __init__(self, sizes: Sequence[int], channels: int) -> None:
+        super().__init__()
+        self.sizes = list(sizes)
+        self.embedding = nn.Embedding(sum(self.sizes), channels)
+        offset = torch.tensor([0, *self.sizes[:-1]]).cumsum(0)
+        self.register_buffer("offset", offset, persistent=False)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw embeddings so that their sum has unit variance."""
+        nn.init.normal_(self.embedding.weight, std=1 / math.sqrt(len(self.sizes)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode each row."""
+        if x.size(-1) != len(self.sizes) or x.is_floating_point():
+            raise ValueError(
+                f"expected {len(self.sizes)} integer category columns, got shape {list(x.shape)} of {x.dtype}"
+            )
+        return self.embedding(x + self.offset).sum(dim=-2)
+
+
+class DegreeEncoder(nn.Module):
+    """Sinusoidal encoding of each node's in-degree and out-degree, through a linear map.
+
+    The authors encode the degree in the undirected graph this way (for pLSTM alone); in a DAG the two directions
+    differ, so both count.
+
+    Args:
+        channels (int): Size of the encoding.
+        num_frequencies (int): Sines and cosines per degree. (default: ``8``)
+
+    Shapes:
+        - **input:** line graph of ``N`` nodes
+        - **output:** ``[N, channels]``
+    """
+
+    frequency: Tensor
+
+    def __init__(self, channels: int, num_frequencies: int = 8) -> None:
+        super().__init__()
+        exponent = torch.arange(num_frequencies) / num_frequencies
+        self.register_buffer("frequency", math.pi / 2 * 1e4**-exponent, persistent=False)
+        self.lin = nn.Linear(4 * num_frequencies, channels)
+
+    def reset_parameters(self) -> None:
+        """Draw the linear map anew."""
+        self.lin.reset_parameters()
+
+    def forward(self, line_graph: LineGraph) -> Tensor:
+        """Encode the degrees of each node."""
+        size, edge_index = line_graph.num_nodes, line_graph.edge_index
+        ones = self.frequency.new_ones(edge_index.size(1))
+        degree = torch.stack([ones.new_zeros(size).index_add(0, index, ones) for index in edge_index], dim=1)
+        angle = degree.unsqueeze(-1) * self.frequency
+        return self.lin(torch.cat([angle.sin(), angle.cos()], dim=-1).flatten(1))

@@ -1,0 +1,227 @@
+r"""Source, Transition, Mark and Direct gates: from features of nodes and edges, never from states.
+
+Where the initialisation departs from the paper's, and why:
+
+* The paper starts Source, Mark and Direct at a bias of -4 to -6, so that :math:`S \cdot M` is of the order of 1e-4 and
+  the norm behind it divides by its epsilon rather than by the signal. Here they start at 0, half open.
+* The paper starts every transition of D-mode at tanh(5) = 0.9999, where the slope of tanh has all but vanished. Here the
+  heads are spread from tanh(1.25) = 0.85 to tanh(5), so that some look near and some far, and most can still learn.
+* Weights start small and normal, std :math:`\sqrt{2 / (5 C)}`, the paper's choice for its largest runs; its default,
+  zero, makes all edges of a head alike at first.
+"""
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch_geometric.nn.dense import Linear
+
+from plstm_graph.graph import LineGraph
+from plstm_graph.ops.scatter import sum_rows
+
+Mode = Literal["P", "D"]
+Normalization = Literal["column", "row"]
+
+# The paper's long-range parametrisation is tanh(5 * logit): a unit step of the logit moves a gate from 0 to critical.
+_LONG_RANGE_FACTOR = 5.0
+
+
+class _GateLinear(Linear):
+    """A linear map with the small normal initialisation of gates, whose input size may be lazy (-1)."""
+
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        if self.in_channels > 0:
+            nn.init.normal_(self.weight, std=math.sqrt(2 / (5 * self.in_channels)))
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    @torch.no_grad()
+    def initialize_parameters(self, module, input):
+        """Take the input size from the first call."""
+        super().initialize_parameters(module, input)
+
+
+class _EdgeGate(nn.Module):
+    """Sigmoid gate of each edge and head, from one of its nodes and its own features."""
+
+    def __init__(self, in_channels: int, heads: int, edge_dim: int | None = None) -> None:
+        super().__init__()
+        self.node_lin = _GateLinear(in_channels, heads)
+        self.edge_lin = None if edge_dim is None else _GateLinear(edge_dim, heads, bias=False)
+
+    def reset_parameters(self) -> None:
+        """Start half open, with small weights."""
+        self.node_lin.reset_parameters()
+        if self.edge_lin is not None:
+            self.edge_lin.reset_parameters()
+
+    def forward(self, x: Tensor, node: Tensor, edge_attr: Tensor | None = None) -> Tensor:
+        """Evaluate the gate.
+
+        Args:
+            x: Node features, ``[N, C]``.
+            node: The node that decides, for each edge, ``[E]``.
+            edge_attr: Edge features, ``[E, D]``.
+
+        Returns:
+            ``[E, H]`` in (0, 1)
+        """
+        logits = self.node_lin(x)[node]
+        if self.edge_lin is not None:
+            logits = logits + self.edge_lin(edge_attr)
+        return logits.sigmoid()
+
+
+class SourceGate(_EdgeGate):
+    r"""How much of its start node's input enters each edge, :math:`S` of eq. 5.
+
+    Args:
+        in_channels (int): Size of node features; -1 takes it from the first call.
+        heads (int): Number of heads ``H``.
+        edge_dim (int, optional): Size of edge features.
+
+    Shapes:
+        - **input:** node features ``[N, C]``, start node of each edge ``[E]``, edge features ``[E, D]`` *(optional)*
+        - **output:** ``[E, H]`` in (0, 1)
+    """
+
+
+class MarkGate(_EdgeGate):
+    r"""How much of each edge's state its end node reads, :math:`M` of eq. 6.
+
+    Args:
+        in_channels (int): Size of node features; -1 takes it from the first call.
+        heads (int): Number of heads ``H``.
+        edge_dim (int, optional): Size of edge features.
+
+    Shapes:
+        - **input:** node features ``[N, C]``, end node of each edge ``[E]``, edge features ``[E, D]`` *(optional)*
+        - **output:** ``[E, H]`` in (0, 1)
+    """
+
+
+class DirectGate(nn.Module):
+    r"""How much of its own input each node reads, :math:`D` of eq. 6.
+
+    Args:
+        in_channels (int): Size of node features; -1 takes it from the first call.
+        heads (int): Number of heads ``H``.
+
+    Shapes:
+        - **input:** node features ``[N, C]``
+        - **output:** ``[N, H]`` in (0, 1)
+    """
+
+    def __init__(self, in_channels: int, heads: int) -> None:
+        super().__init__()
+        self.lin = _GateLinear(in_channels, heads)
+
+    def reset_parameters(self) -> None:
+        """Start half open, with small weights."""
+        self.lin.reset_parameters()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Evaluate the gate."""
+        return self.lin(x).sigmoid()
+
+
+class TransitionGate(nn.Module):
+    r"""How much of an in-edge's state passes on to an out-edge, :math:`T` of eq. 5.
+
+    A logit of each pair sums contributions of the two edges, of their shared node and of the two nodes beyond. From it,
+
+    * P-mode (propagation): positive weights :math:`w = \mathrm{softplus}(logit)`, divided by their sum over all
+      out-edges of the in-edge. For every in-edge :math:`\sum_f |T_{ef}| = 1`: the bound of eq. 9 is reached, states
+      neither explode nor decay however many paths there are.
+    * D-mode (distribution): :math:`T = \tanh(5\, logit)`, at most 1 each; bounded on a multitree, where any two edges
+      have one path at most.
+
+    Args:
+        in_channels (int): Size of node features; -1 takes it from the first call.
+        heads (int): Number of heads ``H``.
+        edge_dim (int, optional): Size of edge features.
+        mode (str): ``"P"`` or ``"D"``. (default: ``"P"``)
+        normalization (str): In P-mode, divide by the sum over the out-edges of each in-edge (``"column"``, eq. 9), or
+            over the in-edges of each out-edge (``"row"``, the authors' code; it bounds averages, not sums).
+            (default: ``"column"``)
+        decay (bool): Multiply what leaves each in-edge by a gate in (0, 1), at first close to 1. (default: ``False``)
+
+    Shapes:
+        - **input:** node features ``[N, C]``, line graph, edge features ``[E, D]`` *(optional)*
+        - **output:** ``[P, H]``, in (0, 1] for P-mode, in (-1, 1) for D-mode
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        heads: int,
+        edge_dim: int | None = None,
+        mode: Mode = "P",
+        normalization: Normalization = "column",
+        decay: bool = False,
+    ) -> None:
+        super().__init__()
+        if mode not in ("P", "D"):
+            raise ValueError(f"mode must be 'P' or 'D', got {mode!r}")
+        if normalization not in ("column", "row"):
+            raise ValueError(f"normalization must be 'column' or 'row', got {normalization!r}")
+        self.heads = heads
+        self.mode = mode
+        self.normalization = normalization
+        # Of each node: as start of the in-edge, as the node between, as end of the out-edge.
+        self.node_lin = _GateLinear(in_channels, 3 * heads, bias=False)
+        # Of each edge: as in-edge, as out-edge.
+        self.edge_lin = None if edge_dim is None else _GateLinear(edge_dim, 2 * heads, bias=False)
+        self.decay_lin = _GateLinear(in_channels, heads) if decay else None
+        self.bias = nn.Parameter(torch.empty(heads))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Start with even shares in P-mode, and with reaches spread over the heads in D-mode."""
+        for lin in (self.node_lin, self.edge_lin, self.decay_lin):
+            if lin is not None:
+                lin.reset_parameters()
+        with torch.no_grad():
+            if self.decay_lin is not None:
+                self.decay_lin.bias.fill_(_LONG_RANGE_FACTOR)
+            if self.mode == "P":
+                self.bias.zero_()
+            else:
+                self.bias.copy_(torch.arange(1, self.heads + 1) / self.heads)
+
+    def forward(self, x: Tensor, line_graph: LineGraph, edge_attr: Tensor | None = None) -> Tensor:
+        """Evaluate the gate on every pair."""
+        start, end = line_graph.edge_index
+        in_edge, out_edge = line_graph.pairs
+        at_start, between, at_end = self.node_lin(x).chunk(3, dim=-1)
+        of_in = at_start[start] + between[end]
+        of_out = at_end[end] + self.bias
+        if self.edge_lin is not None:
+            edge_in, edge_out = self.edge_lin(edge_attr).chunk(2, dim=-1)
+            of_in, of_out = of_in + edge_in, of_out + edge_out
+        logits = of_in[in_edge] + of_out[out_edge]
+
+        if self.mode == "D":
+            gate = torch.tanh(_LONG_RANGE_FACTOR * logits)
+        else:
+            gate = _normalize(logits, in_edge if self.normalization == "column" else out_edge, line_graph.num_edges)
+        if self.decay_lin is not None:
+            gate = gate * self.decay_lin(x).sigmoid()[start][in_edge]
+        return gate
+
+    def extra_repr(self) -> str:
+        """Shown by ``print(module)``."""
+        return (
+            f"mode={self.mode!r}, normalization={self.normalization!r}" if self.mode == "P" else f"mode={self.mode!r}"
+        )
+
+
+def _normalize(logits: Tensor, group: Tensor, num_groups: int) -> Tensor:
+    """Positive weights that sum to one in each group, ``[P, H]``, in float32 or wider."""
+    weight = F.softplus(logits.to(torch.promote_types(logits.dtype, torch.float32)))
+    # softplus underflows to 0 for very negative logits; a group of nothing else then shares evenly.
+    weight = weight + torch.finfo(weight.dtype).tiny
+    return weight / sum_rows(weight, group, num_groups)[group]

@@ -1,0 +1,40 @@
+"""Root-mean-square norm of each head on its own."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class MultiHeadRMSNorm(nn.Module):
+    r"""Divides each head's output by its root mean square, then scales every channel.
+
+    The operator's outputs grow with the number of ancestors, differently in each head; this brings all heads to one
+    size whatever the depth.
+
+    Args:
+        heads (int): Number of heads ``H``.
+        channels (int): Width of a head ``V``.
+        eps (float): Added to the mean square. (default: ``1e-5``)
+
+    Shapes:
+        - **input:** ``[..., H, V]``
+        - **output:** ``[..., H, V]``, computed in float32 or wider
+    """
+
+    def __init__(self, heads: int, channels: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.empty(heads, channels))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Set all scales to one."""
+        nn.init.ones_(self.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise over the last dimension."""
+        x = x.to(torch.promote_types(x.dtype, torch.float32))
+        return F.rms_norm(x, x.shape[-1:], eps=self.eps) * self.weight
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.weight.size(0)}, {self.weight.size(1)})"

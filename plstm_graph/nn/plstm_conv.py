@@ -1,0 +1,145 @@
+"""pLSTM as a message-passing layer."""
+
+from torch import Tensor
+from torch_geometric.nn import MessagePassing
+from torch_geometric.nn.dense import Linear
+
+from plstm_graph.graph import LineGraph
+from plstm_graph.nn.gates import DirectGate, MarkGate, Mode, Normalization, SourceGate, TransitionGate
+from plstm_graph.nn.norm import MultiHeadRMSNorm
+from plstm_graph.ops import Form, direct_term, edge_messages
+
+
+class PLSTMConv(MessagePassing):
+    r"""The pLSTM layer on a directed acyclic graph, from the `"pLSTM: parallelizable Linear Source Transition Mark
+    networks" <https://arxiv.org/abs/2506.11997>`_ paper.
+
+    .. math::
+        C_f = \sum_{(e,f)} T_{ef}\, C_e + S_f\, k_u v_u^{\top}, \qquad
+        y_n = \sum_{e \to n} M_e\, (q_n^{\top} C_e) + D_n\, (q_n \cdot k_n)\, v_n
+
+    followed by a root-mean-square norm of each head and a linear map. One layer carries information along all paths
+    of the DAG, however long. Batches are disjoint DAGs, as everywhere in PyG.
+
+    Args:
+        in_channels (int): Size of each input sample; -1 takes it from the first call.
+        out_channels (int): Size of each output sample.
+        heads (int): Number of heads ``H``. (default: ``4``)
+        mode (str): ``"P"`` (propagation: what enters a node is divided among its out-edges) or ``"D"`` (distribution:
+            it is copied along single paths, on a line graph cut to a multitree). (default: ``"P"``)
+        edge_dim (int, optional): Size of edge features; they enter the gates. (default: ``None``)
+        head_channels (int, optional): Width of a head, ``K = V``. (default: ``out_channels // heads``)
+        normalization (str): As in :class:`~plstm_graph.nn.TransitionGate`. (default: ``"column"``)
+        decay (bool): As in :class:`~plstm_graph.nn.TransitionGate`. (default: ``False``)
+        bias (bool): Whether the output map has a bias. (default: ``True``)
+        form (str): How to evaluate the operator, see :func:`~plstm_graph.plstm`. (default: ``"auto"``)
+        **kwargs: Of :class:`torch_geometric.nn.conv.MessagePassing`; ``flow="target_to_source"`` runs against the
+            edges, from sinks to sources.
+
+    Shapes:
+        - **input:** node features ``[N, in_channels]``, edge indices ``[2, E]`` of a DAG, edge features
+          ``[E, edge_dim]`` *(optional)*, line graph *(optional, saves rebuilding it)*
+        - **output:** node features ``[N, out_channels]``
+
+    Raises:
+        CycleError: If the graph has a directed cycle.
+        ValueError: If shapes do not fit, or edge features are missing or not expected.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        heads: int = 4,
+        mode: Mode = "P",
+        edge_dim: int | None = None,
+        head_channels: int | None = None,
+        normalization: Normalization = "column",
+        decay: bool = False,
+        bias: bool = True,
+        form: Form = "auto",
+        **kwargs,
+    ) -> None:
+        super().__init__(aggr="sum", node_dim=0, **kwargs)
+        if head_channels is None:
+            if out_channels % heads:
+                raise ValueError(f"out_channels ({out_channels}) must be divisible by heads ({heads})")
+            head_channels = out_channels // heads
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.heads = heads
+        self.mode = mode
+        self.edge_dim = edge_dim
+        self.head_channels = head_channels
+        self.form = form
+
+        self.lin = Linear(in_channels, 3 * heads * head_channels, bias=False, weight_initializer="glorot")
+        self.source_gate = SourceGate(in_channels, heads, edge_dim)
+        self.transition_gate = TransitionGate(in_channels, heads, edge_dim, mode, normalization, decay)
+        self.mark_gate = MarkGate(in_channels, heads, edge_dim)
+        self.direct_gate = DirectGate(in_channels, heads)
+        self.norm = MultiHeadRMSNorm(heads, head_channels)
+        self.lin_out = Linear(heads * head_channels, out_channels, bias=bias, weight_initializer="glorot")
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw all weights anew."""
+        super().reset_parameters()
+        for module in self.children():
+            if hasattr(module, "reset_parameters"):
+                module.reset_parameters()
+
+    def forward(
+        self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None = None, line_graph: LineGraph | None = None
+    ) -> Tensor:
+        """Run the layer.
+
+        Args:
+            x: Node features, ``[N, in_channels]``.
+            edge_index: Start and end node of each edge of a DAG, ``[2, E]``.
+            edge_attr: Edge features, ``[E, edge_dim]``, in the order of ``edge_index``.
+            line_graph: The DAG's line graph, built once and shared by layers; not reversed and not cut, the layer
+                does that itself as its ``flow`` and ``mode`` need.
+        """
+        edge_attr = self._check_edge_attr(edge_attr, edge_index)
+        graph = LineGraph.from_edge_index(edge_index, x.size(0)) if line_graph is None else line_graph
+        if graph.num_nodes != x.size(0):
+            raise ValueError(f"x has {x.size(0)} rows, but the line graph has {graph.num_nodes} nodes")
+        if self.mode == "D":
+            graph = graph.to_multitree()
+        if self.flow == "target_to_source":
+            graph = graph.reverse()
+
+        query, key, value = self.lin(x).view(-1, 3, self.heads, self.head_channels).unbind(dim=1)
+        query = query * self.head_channels**-0.5
+        source = self.source_gate(x, graph.edge_index[0], edge_attr)
+        mark = self.mark_gate(x, graph.edge_index[1], edge_attr)
+        transition = self.transition_gate(x, graph, edge_attr)
+        if self.explain:
+            # An edge that is masked out brings nothing along either: neither its own source nor what passes through.
+            mask = self._edge_mask.sigmoid() if self._apply_sigmoid else self._edge_mask
+            source = source * mask.unsqueeze(-1)
+            transition = transition * mask[graph.pairs[1]].unsqueeze(-1)
+
+        carried = edge_messages(query, key, value, source, transition, graph, form=self.form)
+        # propagate_type: (carried: Tensor, mark: Tensor)
+        out = self.propagate(edge_index, carried=carried, mark=mark, size=(x.size(0), x.size(0)))
+        out = out + direct_term(query, key, value, self.direct_gate(x))
+        return self.lin_out(self.norm(out).flatten(1).to(self.lin_out.weight.dtype))
+
+    def _check_edge_attr(self, edge_attr: Tensor | None, edge_index: Tensor) -> Tensor | None:
+        if (edge_attr is None) != (self.edge_dim is None):
+            raise ValueError(
+                f"this layer was made with edge_dim={self.edge_dim}, so it needs edge_attr"
+                if edge_attr is None
+                else "this layer was made without edge_dim, so it cannot use edge_attr"
+            )
+        if edge_attr is None:
+            return None
+        if edge_attr.size(0) != edge_index.size(1):
+            raise ValueError(f"edge_attr has {edge_attr.size(0)} rows, but edge_index has {edge_index.size(1)} edges")
+        return edge_attr.unsqueeze(-1) if edge_attr.dim() == 1 else edge_attr
+
+    def message(self, carried: Tensor, mark: Tensor) -> Tensor:
+        """What the end node of each edge reads of it, ``[E, H, V]``."""
+        return mark.unsqueeze(-1) * carried
