@@ -1,0 +1,112 @@
+"""The ``plstm-graph`` command. Imports are inside functions, so that ``--help`` answers at once."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+_EPILOG = """examples:
+  plstm-graph fit --config configs/chembl.yaml
+  plstm-graph fit --config configs/chembl.yaml --name small --model.lr 3e-4 --trainer.max_epochs 20
+  plstm-graph fit --config configs/chembl.yaml --ckpt_path last           # go on after an interruption
+  plstm-graph test --ckpt_path runs/chembl/checkpoints/best.ckpt
+  plstm-graph predict --ckpt_path runs/chembl/checkpoints/best.ckpt "CCO" more.csv --output predictions.csv
+"""
+_TRACEBACK = "PLSTM_GRAPH_TRACEBACK"
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        args: Arguments. (default: those of the process)
+
+    Returns:
+        Exit status: 0, or 2 for bad input, whose message goes to stderr. With the environment variable
+        ``PLSTM_GRAPH_TRACEBACK=1`` the exception itself is raised.
+    """
+    arguments = list(sys.argv[1:] if args is None else args)
+    # The options of `fit` come from classes that are slow to import, so its arguments are parsed by its own parser.
+    command = "fit" if arguments[:1] == ["fit"] else None
+    options = None if command else _parser().parse_args(arguments)
+    command = command or options.command
+    try:
+        if command == "fit":
+            _fit(arguments[1:])
+        elif command == "test":
+            _test(options)
+        elif command == "predict":
+            _predict(options)
+        else:
+            _info()
+    except (ValueError, OSError, FloatingPointError) as error:
+        if os.environ.get(_TRACEBACK):
+            raise
+        print(f"plstm-graph {command}: error: {error}\n({_TRACEBACK}=1 shows where it arose)", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        "plstm-graph",
+        description="pLSTM on graphs: train on molecules, test, predict.",
+        epilog=_EPILOG,
+        formatter_class=raw,
+    )
+    parser.add_argument("--version", action="version", version=f"plstm-graph {version('plstm_graph')}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("fit", help="train a model and report test metrics beside baselines", add_help=False)
+
+    checkpoint = argparse.ArgumentParser(add_help=False)
+    checkpoint.add_argument("--ckpt_path", required=True, help="checkpoint written by `plstm-graph fit`")
+    checkpoint.add_argument("--output", help="file to write")
+    checkpoint.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, ... (default: %(default)s)")
+
+    test = commands.add_parser("test", help="metrics of a checkpoint", parents=[checkpoint])
+    test.description = "Metrics of a checkpoint on a split of its data, or on another table. --output writes JSON."
+    test.add_argument("--split", default="test", choices=("train", "valid", "test", "all"), help="(default: test)")
+    test.add_argument("--data", metavar="CSV", help="another table with the same columns, all of it")
+
+    predict = commands.add_parser("predict", help="predictions for SMILES and tables of SMILES", parents=[checkpoint])
+    predict.description = (
+        "Predictions for SMILES and CSV files, as one CSV, to stdout or --output. A molecule that cannot be read keeps "
+        "its row, with the reason in the column `error`."
+    )
+    predict.add_argument("inputs", nargs="+", metavar="SMILES|CSV", help="a SMILES, or a file .csv or .csv.gz")
+    predict.add_argument("--smiles_column", help="its name in the files (default: as in training)")
+
+    commands.add_parser("info", help="versions, backends, devices, threads")
+    return parser
+
+
+def _fit(arguments: list[str]) -> None:
+    from plstm_graph.train.fit import fit
+
+    fit(arguments)
+
+
+def _test(options: argparse.Namespace) -> None:
+    from plstm_graph.train.evaluate import test_checkpoint
+
+    test_checkpoint(options.ckpt_path, options.split, options.data, options.output, options.device)
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from plstm_graph.train.predict import predict_smiles
+
+    predict_smiles(options.ckpt_path, options.inputs, options.smiles_column, options.output, options.device)
+
+
+def _info() -> None:
+    from rich.console import Console
+
+    from plstm_graph.train.info import print_info
+
+    print_info(Console())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""Reading and writing checkpoints: tensors and plain values only, whole files only, clear errors."""
+
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
+
+from plstm_graph.datasets.files import replace_file
+
+# Key under which GraphModule stores what rebuilds it. A checkpoint without it was not written by this package.
+KEY = "plstm_graph"
+
+
+class CheckpointError(ValueError):
+    """A file that is no checkpoint of this package, is damaged, or belongs to another model."""
+
+
+def read_checkpoint(path: str | os.PathLike[str], map_location: Any = "cpu") -> dict[str, Any]:
+    """Read a checkpoint that this package wrote, without running any code stored in it.
+
+    Args:
+        path: The checkpoint.
+        map_location: Where tensors go, as in :func:`torch.load`.
+
+    Returns:
+        The checkpoint as Lightning wrote it, with the recipe of model and data under ``"plstm_graph"``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CheckpointError: If the file is damaged, is another format, or holds anything but tensors and plain values.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}")
+    if not zipfile.is_zipfile(path):
+        raise CheckpointError(f"{path} is not a checkpoint, or only a part of one ({path.stat().st_size} bytes)")
+    try:
+        checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} holds objects other than tensors and plain values, so it was not written by plstm-graph; "
+            "it was not loaded, as that could run code from the file"
+        ) from error
+    except (RuntimeError, EOFError, OSError, KeyError) as error:
+        raise CheckpointError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
+    if not isinstance(checkpoint, dict) or KEY not in checkpoint or "state_dict" not in checkpoint:
+        raise CheckpointError(f"{path} is not a checkpoint of plstm-graph (it has no {KEY!r} entry)")
+    return checkpoint
+
+
+def check_state(expected: dict[str, Any], found: dict[str, Any]) -> None:
+    """Check that a checkpoint's parameters are those of the model at hand.
+
+    Args:
+        expected: ``state_dict`` of the model.
+        found: ``state_dict`` of the checkpoint.
+
+    Raises:
+        CheckpointError: If names or shapes differ; it names the first few.
+    """
+    lazy = torch.nn.parameter.UninitializedTensorMixin
+    problems = [f"{name} is missing" for name in expected if name not in found]
+    problems += [f"{name} is unknown to the model" for name in found if name not in expected]
+    problems += [
+        f"{name} is {list(found[name].shape)}, the model has {list(tensor.shape)}"
+        for name, tensor in expected.items()
+        if name in found and not isinstance(tensor, lazy) and tensor.shape != found[name].shape
+    ]
+    if problems:
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise CheckpointError(f"the checkpoint belongs to another model: {'; '.join(problems[:3])}{more}")
+
+
+class SafeCheckpointIO(CheckpointIO):
+    """Lightning's way to the disk: :func:`read_checkpoint` to load; to save, a temporary file that is then renamed.
+
+    Lightning's own writes to the system's temporary folder and copies from there, which a kill can cut short.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write a checkpoint."""
+        replace_file(path, lambda temporary: torch.save(checkpoint, temporary))
+
+    def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = None) -> dict[str, Any]:
+        """Read a checkpoint; ``weights_only`` is always on, whatever is passed."""
+        return read_checkpoint(path, map_location or "cpu")
+
+    def remove_checkpoint(self, path: Any) -> None:
+        """Remove a checkpoint that a better one replaced."""
+        Path(path).unlink(missing_ok=True)

@@ -1,0 +1,221 @@
+"""``plstm-graph fit``: from a configuration to a trained model and its report."""
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+import yaml
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from rich.console import Console
+from torch_geometric.data import Batch
+
+from plstm_graph.datasets.files import replace_file
+from plstm_graph.train.baselines import baseline_predictions
+from plstm_graph.train.callbacks import History, ReseedEachEpoch, ResumableEarlyStopping
+from plstm_graph.train.checkpoint import SafeCheckpointIO
+from plstm_graph.train.data import MoleculeDataModule
+from plstm_graph.train.inference import load_module, make_recipe, predict
+from plstm_graph.train.metrics import evaluate
+from plstm_graph.train.module import GraphModule
+from plstm_graph.train.progress import TrainingProgress
+from plstm_graph.train.report import draw_run, print_metrics, write_results, write_test_predictions
+from plstm_graph.train.run_folder import RunFolder, check_name
+from plstm_graph.train.summary import print_summary
+
+_DESCRIPTION = """Train a graph model on molecules, then report test metrics beside baselines.
+Everything can stand in a YAML file (--config); options given after it override it. Results lie in RUNS_DIR/NAME."""
+
+_TRAINER_DEFAULTS: dict[str, Any] = {
+    "devices": 1,
+    "max_epochs": 100,
+    "gradient_clip_val": 1.0,
+    "log_every_n_steps": 10,
+    "num_sanity_val_steps": 0,
+    "enable_model_summary": False,
+    # EpochBatchSampler splits the molecules over processes itself.
+    "use_distributed_sampler": False,
+}
+
+
+class FitCLI(LightningCLI):
+    """Lightning's command line with a run folder, and checks of data and model before anything is written.
+
+    Args:
+        args: Command-line arguments.
+    """
+
+    folder: RunFolder
+    resume_from: Path | None
+    recipe_config: dict[str, Any]
+
+    def __init__(self, args: list[str]) -> None:
+        super().__init__(
+            GraphModule,
+            MoleculeDataModule,
+            save_config_callback=None,
+            trainer_defaults=_TRAINER_DEFAULTS,
+            seed_everything_default=0,
+            parser_kwargs={"prog": "plstm-graph fit", "description": _DESCRIPTION},
+            args=args,
+            run=False,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the options of a run."""
+        parser.add_argument("--name", type=str, default="run", help="Name of the run and of its folder.")
+        parser.add_argument("--runs_dir", type=str, default="runs", help="Folder of all runs.")
+        parser.add_argument(
+            "--ckpt_path", type=str | None, default=None, help="'last', or a checkpoint to resume training from."
+        )
+        parser.add_argument(
+            "--patience", type=int, default=30, help="Stop after this many epochs without a better validation metric."
+        )
+        parser.add_argument("--baselines", type=bool, default=True, help="Whether to fit the baselines for the report.")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse the arguments; unlike Lightning's, without a warning when they do not come from ``sys.argv``."""
+        self.config = parser.parse_args(args)
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        """Check data and model, choose the run folder, and make the trainer with its callbacks."""
+        config = self.config
+        check_name(config.name)
+        plain = yaml.safe_load(self.parser.dump(config, skip_none=False))
+        self.model.dry_run(Batch.from_data_list([self.datamodule.subset("train")[0]]))
+        self.model.recipe = make_recipe(plain["model"], plain["data"], self.datamodule.target_names)
+        self.folder, self.resume_from = _choose_folder(config)
+        self._write_config(plain)
+        self.history = History(self.folder.path / "metrics.csv")
+        monitor, mode = self.model.monitor
+        common: dict[str, Any] = {
+            "dirpath": self.folder.checkpoints,
+            "save_on_train_epoch_end": True,
+            "enable_version_counter": False,
+        }
+        callbacks = [
+            ReseedEachEpoch(int(config.seed_everything)),
+            self.history,
+            TrainingProgress(),
+            ResumableEarlyStopping(monitor, mode=mode, patience=config.patience, check_on_train_epoch_end=True),
+            ModelCheckpoint(filename="best", monitor=monitor, mode=mode, **common),
+            # Last of all, so that it holds the state of all others after the epoch.
+            ModelCheckpoint(filename="last", **common),
+        ]
+        trainer = self.config_init.trainer
+        return super().instantiate_trainer(
+            callbacks=[*(trainer.callbacks or []), *callbacks],
+            logger=trainer.logger or TensorBoardLogger(self.folder.path, name="", version="tensorboard"),
+            plugins=[*(trainer.plugins or []), SafeCheckpointIO()],
+            default_root_dir=self.folder.path,
+        )
+
+    @rank_zero_only
+    def _write_config(self, plain: dict[str, Any]) -> None:
+        """Save the whole configuration; a resumed run keeps the first one and adds its own if it is another."""
+        text = yaml.safe_dump({key: value for key, value in plain.items() if key != "ckpt_path"}, sort_keys=False)
+        path = self.folder.path / "config.yaml"
+        if path.exists():
+            if path.read_text(encoding="utf-8") == text:
+                return
+            path = self.folder.path / "config_resumed.yaml"
+            Console(stderr=True).print(f"The configuration differs from that of the resumed run; see {path}.")
+        replace_file(path, lambda unfinished: Path(unfinished).write_text(text, encoding="utf-8"))
+
+
+def fit(args: list[str]) -> None:
+    """Train as the arguments say and report.
+
+    Args:
+        args: Arguments of ``plstm-graph fit``.
+    """
+    quiet()
+    cli = FitCLI(args)
+    if rank_zero_only.rank == 0:
+        print_summary(Console(), cli)
+    cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.resume_from, weights_only=True)
+    if cli.trainer.is_global_zero and not cli.trainer.fast_dev_run:
+        _report(cli)
+
+
+def quiet() -> None:
+    """Keep Lightning's advertisements and hints to itself, in this process."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        r".*does not have many workers.*",
+        r".*Checkpoint directory .* exists and is not empty.*",
+        r".*is smaller than the logging interval.*",
+        r".*torch\.jit.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
+
+
+def _choose_folder(config: Any) -> tuple[RunFolder, Path | None]:
+    """The folder of the run, and the checkpoint to resume from."""
+    runs = Path(config.runs_dir)
+    if config.ckpt_path == "last":
+        folder = RunFolder.latest(runs, config.name)
+        return folder, folder.last
+    if config.ckpt_path is not None:
+        path = Path(config.ckpt_path)
+        if not path.is_file():
+            raise FileNotFoundError(f"no checkpoint at {path}")
+        if path.parent.name == "checkpoints":
+            return RunFolder(path.parent.parent), path
+        return _new_folder(runs, config.name), path
+    return _new_folder(runs, config.name), None
+
+
+def _new_folder(runs: Path, name: str) -> RunFolder:
+    # Only the first process writes, and Lightning tells the others where checkpoints lie.
+    return RunFolder.create(runs, name) if rank_zero_only.rank == 0 else RunFolder(runs / name)
+
+
+def _report(cli: FitCLI) -> None:
+    """Evaluate the best checkpoint and the baselines on the test split; print and write the results."""
+    folder, data, console = cli.folder, cli.datamodule, Console()
+    if not folder.best.is_file():
+        raise ValueError("no epoch was trained, so there is nothing to report")
+    module = load_module(folder.best).to(cli.trainer.strategy.root_device)
+    task, names = module.task, data.target_names
+    subsets = {split: data.subset(split) for split in ("train", "valid", "test")}
+    targets = {split: torch.cat([graph.y for graph in subset]) for split, subset in subsets.items()}
+    smiles = {split: [graph.smiles for graph in subset] for split, subset in subsets.items()}
+    predictions = {type(module.model).__name__: predict(module, subsets["test"])}
+    if cli.config.baselines:
+        predictions |= baseline_predictions(smiles, targets, task, data.seed)
+    rows = {name: evaluate(predicted, targets["test"], task) for name, predicted in predictions.items()}
+    predicted = next(iter(predictions.values()))
+    best_epoch = _best_epoch(cli)
+    title = f"{data.name}: {len(subsets['test'])} test molecules"
+    results = {
+        "test": rows,
+        "valid": cli.history.rows[best_epoch - 1],
+        "best_epoch": best_epoch,
+        "epochs": len(cli.history.rows),
+        "seconds": sum(row["seconds"] for row in cli.history.rows),
+        "parameters": sum(parameter.numel() for parameter in module.parameters()),
+        "targets": names,
+        "config": "config.yaml",
+    }
+    write_test_predictions(folder.path / "test_predictions.csv", smiles["test"], predicted, targets["test"], names)
+    write_results(folder.path, results, task, title)
+    draw_run(folder.path / "curves.png", cli.history.rows, best_epoch, predicted, targets["test"], names, task)
+    print_metrics(console, rows, task, title)
+    console.print(f"Results: {folder.path}/results.md, {folder.path}/curves.png", soft_wrap=True, highlight=False)
+
+
+def _best_epoch(cli: FitCLI) -> int:
+    """Number of the epoch that was kept, from 1: the first with the best value."""
+    monitor, mode = cli.model.monitor
+    sign = 1 if mode == "min" else -1
+    values = [sign * row.get(monitor, float("inf") * sign) for row in cli.history.rows]
+    return values.index(min(values)) + 1

@@ -1,0 +1,113 @@
+"""Predictions of a trained model, without a trainer."""
+
+import os
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+from jsonargparse import ArgumentError, ArgumentParser
+from torch import Tensor
+from torch_geometric.data import Batch, Data
+from torch_geometric.transforms import BaseTransform
+
+from plstm_graph.train.checkpoint import KEY, CheckpointError, read_checkpoint
+from plstm_graph.train.module import GraphModule
+
+_FORMAT = 1
+
+
+def make_recipe(model: dict[str, Any], data: dict[str, Any], target_names: list[str]) -> dict[str, Any]:
+    """What a checkpoint needs so that it can be used without its configuration file.
+
+    Args:
+        model: Arguments of :class:`GraphModule`, as plain values.
+        data: Arguments of :class:`~plstm_graph.train.MoleculeDataModule`, as plain values.
+        target_names: Names of the targets.
+    """
+    return {"format": _FORMAT, "model": model, "data": data, "target_names": target_names}
+
+
+def load_module(path: str | os.PathLike[str]) -> GraphModule:
+    """The trained model of a checkpoint that ``plstm-graph fit`` wrote, on the CPU and in evaluation mode.
+
+    The classes named in the checkpoint are imported, but only modules and transforms are made; load checkpoints of
+    people you trust.
+
+    Args:
+        path: The checkpoint.
+
+    Returns:
+        The model; its ``recipe`` tells how its data were prepared.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CheckpointError: If the file is no such checkpoint, is damaged, or does not fit the classes it names.
+    """
+    checkpoint = read_checkpoint(path)
+    recipe = checkpoint[KEY]
+    if recipe.get("format") != _FORMAT:
+        raise CheckpointError(
+            f"{path} has no recipe of format {_FORMAT} for its model: it was written by another version, or by a "
+            "trainer in Python. Use GraphModule.load_from_checkpoint(path, model=...) for the latter"
+        )
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(GraphModule, "model")
+    try:
+        module = parser.instantiate_classes(parser.parse_object({"model": recipe["model"]})).model
+    except ArgumentError as error:
+        raise CheckpointError(f"the model of {path} cannot be made: {error}") from error
+    try:
+        module.on_load_checkpoint(checkpoint)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    module.load_state_dict(checkpoint["state_dict"])
+    module.recipe = recipe
+    return module.eval()
+
+
+def load_transform(recipe: dict[str, Any]) -> BaseTransform | None:
+    """The pre-transform of a model's training data; None for the default one.
+
+    Args:
+        recipe: As :func:`make_recipe` makes it.
+    """
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--pre_transform", type=BaseTransform | None)
+    config = parser.parse_object({"pre_transform": recipe["data"].get("pre_transform")})
+    return parser.instantiate_classes(config).pre_transform
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of a name; ``"auto"`` is the accelerator that is there, else the CPU.
+
+    Raises:
+        ValueError: If there is no such device.
+    """
+    if name == "auto":
+        return torch.accelerator.current_accelerator() or torch.device("cpu")
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device {name!r} cannot be used: {str(error).splitlines()[0]}") from error
+    return torch.device(name)
+
+
+@torch.no_grad()
+def predict(module: GraphModule, graphs: Sequence[Data], batch_size: int = 256) -> Tensor:
+    """Predictions for graphs, in their order, on the device of the model.
+
+    Args:
+        module: A trained model.
+        graphs: Prepared as in training.
+        batch_size: Graphs per batch.
+
+    Returns:
+        ``[n, T]``, on the CPU: values in the unit of the data, or probabilities.
+    """
+    module.eval()
+    parts = []
+    for start in range(0, len(graphs), batch_size):
+        batch = Batch.from_data_list([graphs[i] for i in range(start, min(start + batch_size, len(graphs)))])
+        batch = module.on_before_batch_transfer(cast(Batch, batch), 0).to(module.device)
+        parts.append(module.predict_batch(batch).to("cpu"))
+    return torch.cat(parts) if parts else torch.empty(0, module.target_mean.numel())

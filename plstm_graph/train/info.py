@@ -1,0 +1,34 @@
+"""``plstm-graph info``: what a bug report needs to say."""
+
+import importlib.metadata
+import platform
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from plstm_graph.ops.scatter import torch_scatter_version
+
+_PACKAGES = ("plstm_graph", "torch", "torch_geometric", "lightning", "jsonargparse", "torchmetrics", "rdkit", "ogb")
+
+
+def print_info(console: Console) -> None:
+    """Print versions, backends, devices and threads.
+
+    Args:
+        console: Where to print.
+    """
+    accelerator = torch.accelerator.current_accelerator()
+    devices = ["cpu"]
+    if accelerator is not None:
+        devices += [f"{accelerator.type}:{number}" for number in range(torch.accelerator.device_count())]
+    if torch.cuda.is_available():
+        devices = ["cpu", *(f"cuda:{i} ({torch.cuda.get_device_name(i)})" for i in range(torch.cuda.device_count()))]
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_row("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    for name in _PACKAGES:
+        table.add_row(name, importlib.metadata.version(name))
+    table.add_row("torch_scatter", torch_scatter_version() or "not installed (optional; make scatter)")
+    table.add_row("devices", ", ".join(devices))
+    table.add_row("threads", str(torch.get_num_threads()))
+    console.print(table, soft_wrap=True, highlight=False)

@@ -1,0 +1,261 @@
+"""Training of any graph-level PyG model by Lightning."""
+
+import inspect
+import math
+from typing import Any, get_args
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torch.nn import functional as F
+from torch_geometric.data import Batch
+
+from plstm_graph.graph import LineGraph
+from plstm_graph.train.checkpoint import KEY, check_state
+from plstm_graph.train.metrics import MONITOR, GraphMetrics, Task
+
+_ARGUMENTS = ("x", "edge_index", "edge_attr", "batch", "line_graph", "batch_size")
+
+
+class GraphModule(LightningModule):
+    r"""Trains a model that gives one row per graph, on targets some of which may be missing.
+
+    The model is called with those of ``x, edge_index, edge_attr, batch, line_graph, batch_size`` that its ``forward``
+    names, so an ordinary PyG model fits as well as :class:`plstm_graph.nn.PLSTM`. It must return ``[B, T]`` for ``B``
+    graphs and ``T`` targets.
+
+    Regression minimises the squared error of standardised targets, each with mean and standard deviation of the
+    training split, which are kept in the checkpoint; predictions are in the unit of the data. Classification
+    minimises the binary cross-entropy of each label; predictions are probabilities. Missing targets (NaN) count for
+    nothing. Under several processes the gradient is that of the mean over all measured targets of the global batch.
+
+    The optimiser is AdamW without decay on biases, norms and other vectors, with a linear warm-up and a cosine decay
+    over the whole training, step by step.
+
+    Args:
+        model (torch.nn.Module): The graph model.
+        task (str): ``"regression"``, or ``"classification"`` with labels 0 and 1.
+        lr (float): Peak learning rate.
+        weight_decay (float): Decay of weight matrices.
+        warmup (float): Part of all steps over which the learning rate rises.
+        final_lr (float): Learning rate at the end, as a part of the peak.
+    """
+
+    target_mean: Tensor
+    target_std: Tensor
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        task: Task = "regression",
+        lr: float = 1e-3,
+        weight_decay: float = 1e-2,
+        warmup: float = 0.05,
+        final_lr: float = 0.01,
+    ) -> None:
+        super().__init__()
+        if task not in get_args(Task):
+            raise ValueError(f"task must be 'regression' or 'classification', got {task!r}")
+        if lr <= 0 or weight_decay < 0 or not 0 <= warmup < 1 or not 0 <= final_lr <= 1:
+            raise ValueError(
+                "lr must be positive, weight_decay at least 0, warmup in [0, 1) and final_lr in [0, 1], "
+                f"got lr={lr}, weight_decay={weight_decay}, warmup={warmup}, final_lr={final_lr}"
+            )
+        self.model = model
+        self.task: Task = task
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.warmup = warmup
+        self.final_lr = final_lr
+        # What rebuilds model and data from plain values; written into every checkpoint.
+        self.recipe: dict[str, Any] = {}
+        self.valid_metrics = GraphMetrics(task)
+        self.test_metrics = GraphMetrics(task)
+        self.register_buffer("target_mean", torch.zeros(1))
+        self.register_buffer("target_std", torch.ones(1))
+        parameters = inspect.signature(model.forward).parameters
+        takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+        self._arguments = [name for name in _ARGUMENTS if takes_all or name in parameters]
+
+    @property
+    def monitor(self) -> tuple[str, str]:
+        """Name of the validation metric that selects the best model, and ``"min"`` or ``"max"``."""
+        name, mode = MONITOR[self.task]
+        return f"valid/{name}", mode
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The model's output for a batch: standardised values, or logits, ``[B, T]``."""
+        values = {
+            "x": batch.x,
+            "edge_index": batch.edge_index,
+            "edge_attr": batch.edge_attr,
+            "batch": batch.batch,
+            "line_graph": getattr(batch, "line_graph", None),
+            "batch_size": batch.num_graphs,
+        }
+        output = self.model(**{name: values[name] for name in self._arguments})
+        # Loss and metrics in full precision, whatever the model computes in.
+        return output.float() if output.dtype in (torch.bfloat16, torch.float16) else output
+
+    @torch.no_grad()
+    def dry_run(self, batch: Batch) -> None:
+        """Run the model once: sets lazy parameters and finds a model that does not fit the data before training does.
+
+        Args:
+            batch: A few graphs with targets.
+
+        Raises:
+            ValueError: If the model does not give ``[B, T]``, or the loss is not finite.
+        """
+        training = self.training
+        output = self.eval()(self.on_before_batch_transfer(batch, 0))
+        self._check_finite(self._loss(output, batch.y)[0])
+        self.train(training)
+
+    def predict_batch(self, batch: Batch) -> Tensor:
+        """Predictions for a batch: values in the unit of the data, or probabilities, ``[B, T]``."""
+        return self._to_prediction(self(batch))
+
+    def _to_prediction(self, output: Tensor) -> Tensor:
+        if self.task == "classification":
+            return output.sigmoid()
+        return output * self.target_std + self.target_mean
+
+    def standardise(self, targets: Tensor) -> None:
+        """Take mean and standard deviation of each target from the training split.
+
+        Args:
+            targets: ``[n, T]``; NaN where none was measured.
+
+        Raises:
+            ValueError: If a target was never measured in the training split.
+        """
+        measured = targets.isfinite()
+        count = measured.sum(dim=0)
+        if (count == 0).any():
+            missing = (count == 0).nonzero().view(-1).tolist()
+            raise ValueError(f"targets number {missing} have no measured value in the training split")
+        self.target_mean = targets.nanmean(dim=0)
+        variance = (targets - self.target_mean).square().nanmean(dim=0)
+        self.target_std = torch.where(variance > 0, variance.sqrt(), torch.ones_like(variance))
+
+    def setup(self, stage: str) -> None:
+        """Standardise the targets by the data module's training split."""
+        if stage == "fit" and self.task == "regression":
+            datamodule = getattr(self.trainer, "datamodule", None)
+            if not hasattr(datamodule, "train_targets"):
+                raise ValueError(
+                    "GraphModule standardises targets by the training split: give the trainer a datamodule with a "
+                    "`train_targets` attribute [n, T], such as MoleculeDataModule"
+                )
+            self.standardise(datamodule.train_targets.to(self.device))
+
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Build the batch's line graph on the CPU, once for all layers, so that the model's forward never waits."""
+        if "line_graph" in self._arguments:
+            batch.line_graph = LineGraph.from_data(batch).prepare()
+        return batch
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Loss of one batch."""
+        loss, count = self._loss(self(batch), batch.y)
+        self._check_finite(loss)
+        self.log(
+            "train/loss",
+            loss / count.clamp(min=1),
+            on_step=False,
+            on_epoch=True,
+            sync_dist=True,
+            batch_size=batch.num_graphs,
+        )
+        if self.trainer.world_size > 1:
+            # DDP averages the gradients of the processes; this makes it the mean over all measured targets.
+            count = self.trainer.strategy.reduce(count, reduce_op="mean")
+        return loss / count.clamp(min=1e-12)  # a batch without any measured target has loss 0
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Collect predictions and log the loss."""
+        self._evaluation_step(batch, self.valid_metrics, "valid")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Collect predictions and log the loss."""
+        self._evaluation_step(batch, self.test_metrics, "test")
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Predictions for a batch, ``[B, T]``."""
+        return self.predict_batch(batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the metrics of the validation split."""
+        self._log_metrics(self.valid_metrics, "valid")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the metrics of the test split."""
+        self._log_metrics(self.test_metrics, "test")
+
+    def _evaluation_step(self, batch: Batch, metrics: GraphMetrics, split: str) -> None:
+        output = self(batch)
+        loss, count = self._loss(output, batch.y)
+        self.log(f"{split}/loss", loss / count.clamp(min=1), batch_size=batch.num_graphs, sync_dist=True)
+        metrics.update(self._to_prediction(output), batch.y)
+
+    def _log_metrics(self, metrics: GraphMetrics, split: str) -> None:
+        # Every process has the values of all; sync_dist only keeps Lightning from warning.
+        self.log_dict({f"{split}/{name}": value for name, value in metrics.compute().items()}, sync_dist=True)
+        metrics.reset()
+
+    def _loss(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Sum of the loss over measured targets, and their number."""
+        if output.shape != target.shape:
+            raise ValueError(
+                f"the model gives {list(output.shape)} where the targets are [B, T] = {list(target.shape)}: "
+                f"a graph-level model with out_channels={target.size(-1)} is needed"
+            )
+        measured = target.isfinite()
+        if self.task == "classification":
+            known = torch.where(measured, target, torch.zeros_like(target))
+            loss = F.binary_cross_entropy_with_logits(output, known, reduction="none")
+        else:
+            standardised = (target - self.target_mean) / self.target_std
+            loss = (output - torch.where(measured, standardised, torch.zeros_like(target))).square()
+        return torch.where(measured, loss, torch.zeros_like(loss)).sum(), measured.sum().to(loss.dtype)
+
+    def _check_finite(self, loss: Tensor) -> None:
+        if not torch.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss is {float(loss)} in epoch {self.current_epoch}, step {self.global_step}. The weights were "
+                "not updated with it and the last checkpoint is intact; a lower lr or gradient_clip_val may help"
+            )
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with warm-up and cosine decay."""
+        trainable = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        groups = [
+            {"params": [p for p in trainable if p.dim() >= 2], "weight_decay": self.weight_decay},
+            {"params": [p for p in trainable if p.dim() < 2], "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=self.lr)
+        steps = self.trainer.estimated_stepping_batches
+        if not math.isfinite(steps):
+            raise ValueError("the cosine schedule needs an end: set trainer.max_epochs")
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._lr_factor(step, int(steps)))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _lr_factor(self, step: int, steps: int) -> float:
+        warmup = round(self.warmup * steps)
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        done = min((step - warmup) / max(steps - warmup, 1), 1.0)
+        return self.final_lr + (1 - self.final_lr) * 0.5 * (1 + math.cos(math.pi * done))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what rebuilds model and data."""
+        checkpoint[KEY] = self.recipe
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Check that the checkpoint belongs to this model, before anything of it is used."""
+        state = checkpoint["state_dict"]
+        for name in ("target_mean", "target_std"):
+            if name in state:
+                setattr(self, name, torch.empty_like(state[name], device=self.device))
+        check_state(self.state_dict(), state)

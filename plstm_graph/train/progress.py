@@ -1,0 +1,93 @@
+"""One progress bar over a whole training, or a few lines where the output is no terminal."""
+
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import ProgressBar
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class TrainingProgress(ProgressBar):
+    """Shows epoch, losses and the best validation metric so far.
+
+    Args:
+        lines: How many lines to write over the whole training if the output is no terminal.
+    """
+
+    def __init__(self, lines: int = 10) -> None:
+        super().__init__()
+        self.lines = lines
+        self.console = Console(stderr=True)
+        self._progress: Progress | None = None
+        self._best: tuple[float, int] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best value and its epoch, so that a resumed run shows them."""
+        return {"best": self._best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from a checkpoint."""
+        self._best = state_dict["best"]
+
+    def disable(self) -> None:
+        """Show nothing; Lightning calls it on all processes but the first."""
+        self.console.quiet = True
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Open the bar."""
+        if not self.console.is_terminal or self.console.quiet:
+            return
+        columns = (
+            TextColumn("epoch"),
+            MofNCompleteColumn(),
+            BarColumn(bar_width=30),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}"),
+        )
+        self._progress = Progress(*columns, console=self.console)
+        self._task = self._progress.add_task("", total=trainer.max_epochs, completed=trainer.current_epoch)
+        self._progress.start()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Move the bar on."""
+        if self._progress is not None:
+            done = trainer.current_epoch + (batch_idx + 1) / trainer.num_training_batches
+            self._progress.update(self._task, completed=int(done))
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Show the metrics of the epoch."""
+        name, mode = pl_module.monitor
+        metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
+        value = metrics.get(name, float("nan"))
+        if self._best is None or (value < self._best[0] if mode == "min" else value > self._best[0]):
+            self._best = value, trainer.current_epoch + 1
+        text = f"train loss {metrics.get('train/loss', float('nan')):.4f}  {name.replace('/', ' ')} {value:.4f}  "
+        text += f"(best {self._best[0]:.4f} in epoch {self._best[1]})"
+        epochs, done = trainer.max_epochs or 1, trainer.current_epoch + 1
+        if self._progress is not None:
+            self._progress.update(self._task, description=text, completed=done)
+        elif done * self.lines // epochs > (done - 1) * self.lines // epochs:
+            self.console.print(f"epoch {done}/{epochs}  {text}", highlight=False, soft_wrap=True)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Close the bar."""
+        self._close()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Close the bar, and say how to go on after Ctrl-C."""
+        self._close()
+        if isinstance(exception, KeyboardInterrupt):
+            self.console.print(
+                f"Stopped in epoch {trainer.current_epoch + 1}. The same command with --ckpt_path last goes on from "
+                "the last whole epoch.",
+                highlight=False,
+                soft_wrap=True,
+            )
+
+    def _close(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None

@@ -1,0 +1,120 @@
+"""The report of a run: a table of test metrics beside the baselines, and a picture."""
+
+import csv
+import io
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from plstm_graph.datasets.files import replace_file
+from plstm_graph.train.metrics import MONITOR, Task
+from plstm_graph.viz.curves import draw_label_scores, draw_learning_curve, draw_predictions, new_figure
+
+
+def print_metrics(console: Console, rows: dict[str, dict[str, float]], task: Task, title: str) -> None:
+    """Print metrics as a table, best model first.
+
+    Args:
+        console: Where to print.
+        rows: Metrics by model, then by name.
+        task: Decides which metric orders the rows.
+        title: Title of the table.
+    """
+    table = Table(title=title, title_justify="left")
+    table.add_column("model")
+    for name in next(iter(rows.values())):
+        table.add_column(name, justify="right")
+    for model, metrics in _ordered(rows, task).items():
+        table.add_row(model, *(f"{value:.4f}" for value in metrics.values()))
+    console.print(table)
+
+
+def write_results(folder: Path, results: dict[str, Any], task: Task, title: str) -> None:
+    """Write ``results.json`` with everything and ``results.md`` with the table of test metrics.
+
+    Args:
+        folder: The folder of the run.
+        results: Plain values; ``results["test"]`` holds metrics by model.
+        task: Decides which metric orders the rows.
+        title: Title of the table.
+    """
+    rows = _ordered(results["test"], task)
+    names = list(next(iter(rows.values())))
+    lines = [f"# {title}", "", f"| model | {' | '.join(names)} |", f"| --- |{' ---: |' * len(names)}"]
+    lines += [f"| {model} | {' | '.join(f'{value:.4f}' for value in row.values())} |" for model, row in rows.items()]
+    _write(folder / "results.md", "\n".join(lines) + "\n")
+    _write(folder / "results.json", json.dumps(plain_json(results), indent=2) + "\n")
+
+
+def write_test_predictions(
+    path: Path, smiles: list[str], predicted: Tensor, measured: Tensor, target_names: list[str]
+) -> None:
+    """Write SMILES, measured and predicted values of the test split as CSV.
+
+    Args:
+        path: The file.
+        smiles: The molecules.
+        predicted: ``[n, T]``.
+        measured: ``[n, T]``; NaN becomes an empty cell.
+        target_names: Names of the targets.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["smiles", *target_names, *(f"predicted_{name}" for name in target_names)])
+    for molecule, true, guess in zip(smiles, measured.tolist(), predicted.tolist(), strict=True):
+        cells = ["" if math.isnan(value) else f"{value:.6g}" for value in [*true, *guess]]
+        writer.writerow([molecule, *cells])
+    _write(path, text.getvalue())
+
+
+def draw_run(
+    path: Path,
+    history: list[dict[str, float]],
+    best_epoch: int,
+    predicted: Tensor,
+    measured: Tensor,
+    target_names: list[str],
+    task: Task,
+) -> None:
+    """Draw the learning curve and the test predictions into one PNG.
+
+    Args:
+        path: The file.
+        history: Metrics of each epoch.
+        best_epoch: Number of the epoch that was kept, from 1.
+        predicted: Test predictions, ``[n, T]``.
+        measured: Test targets, ``[n, T]``.
+        target_names: Names of the targets.
+        task: Decides how predictions are drawn.
+    """
+    figure, (left, right) = new_figure(2)
+    nan = float("nan")
+    curves = {name: [row.get(f"{name}/loss", nan) for row in history] for name in ("train", "valid")}
+    draw_learning_curve(left, [row["epoch"] + 1 for row in history], curves, best_epoch)
+    if task == "classification":
+        draw_label_scores(right, predicted, measured, "test split")
+    else:
+        draw_predictions(right, predicted, measured, target_names, "test split")
+    replace_file(path, lambda unfinished: figure.savefig(unfinished, dpi=150, format="png"))
+
+
+def _ordered(rows: dict[str, dict[str, float]], task: Task) -> dict[str, dict[str, float]]:
+    metric, mode = MONITOR[task]
+    sign = 1 if mode == "min" else -1
+    return dict(sorted(rows.items(), key=lambda row: sign * row[1][metric]))
+
+
+def plain_json(value: Any) -> Any:
+    """JSON has no NaN; null says the same."""
+    if isinstance(value, dict):
+        return {key: plain_json(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _write(path: Path, text: str) -> None:
+    replace_file(path, lambda unfinished: Path(unfinished).write_text(text, encoding="utf-8"))

@@ -1,0 +1,55 @@
+"""What ``fit`` shows before it trains."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from plstm_graph.train.fit import FitCLI
+
+_SHOWN = 5
+
+
+def print_summary(console: Console, cli: "FitCLI") -> None:
+    """Print data, model and machine of a run.
+
+    Args:
+        console: Where to print.
+        cli: The run.
+    """
+    data, module, trainer = cli.datamodule, cli.model, cli.trainer
+    table = Table(show_header=False, box=None, pad_edge=False)
+    sizes = {split: len(rows) for split, rows in data.splits.items()}
+    rows = {
+        "run": f"{cli.folder.path}" + (f", resumed from {cli.resume_from}" if cli.resume_from else ""),
+        "data": f"{data.name}, {len(data.dataset)} molecules, {_bad_rows(len(data.bad_rows))}",
+        "split": f"{data.split}: {', '.join(f'{size} {split}' for split, size in sizes.items())}",
+        "targets": f"{module.task}: {_targets(data.target_names)}",
+        "model": f"{type(module.model).__name__}, {sum(p.numel() for p in module.parameters()):,} parameters",
+        "training": (
+            f"at most {trainer.max_epochs} epochs of {-(-sizes['train'] // (data.batch_size * trainer.world_size))} "
+            f"steps, batch size {data.batch_size}, learning rate {module.lr:g}, seed {cli.config.seed_everything}"
+        ),
+        "device": (
+            f"{trainer.accelerator.__class__.__name__.removesuffix('Accelerator')}, {trainer.world_size} "
+            f"process{'es' if trainer.world_size > 1 else ''}, {torch.get_num_threads()} threads, "
+            f"{trainer.precision} precision"
+        ),
+    }
+    for name, text in rows.items():
+        table.add_row(f"[bold]{name}[/bold]", text)
+    console.print(table, soft_wrap=True, highlight=False)
+    for row in data.bad_rows[:_SHOWN]:
+        console.print(f"  left out, line {row.line}: {row.reason}", soft_wrap=True, highlight=False, markup=False)
+    if len(data.bad_rows) > _SHOWN:
+        console.print(f"  and {len(data.bad_rows) - _SHOWN} more")
+
+
+def _bad_rows(number: int) -> str:
+    return {0: "no bad rows", 1: "1 bad row left out"}.get(number, f"{number} bad rows left out")
+
+
+def _targets(names: list[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
