@@ -11,6 +11,7 @@ from plstm_graph.graph.multitree_search import (
     greedy_cuts,
     is_multitree,
     least_loss_cuts,
+    restore,
 )
 
 # Bit sets take E^2 / 8 bytes: 32 MiB here. Larger connected components fall back to a rule in linear time.
@@ -109,16 +110,15 @@ def _component_cuts(edges: list[int], start: list[int], end: list[int], preds: l
 
 
 def _best_cuts(component: Component) -> set[Pair]:
-    """The best of the search from above, the search from below and the greedy rule."""
+    """The best of the search from above, the search from below and the greedy rule, without its needless cuts."""
     goal = count_reached(component)
     best = least_loss_cuts(component)
     kept = count_reached(component.without(best))
-    if kept == goal:
-        return best
-    last = len(component.start) - 1
-    upward = {(last - f, last - e) for e, f in least_loss_cuts(component.reversed())}
-    for cuts in (upward, greedy_cuts(component)):
-        reached = count_reached(component.without(cuts))
-        if reached > kept:
-            best, kept = cuts, reached
-    return best
+    if kept < goal:
+        last = len(component.start) - 1
+        upward = {(last - f, last - e) for e, f in least_loss_cuts(component.reversed())}
+        for cuts in (upward, greedy_cuts(component)):
+            reached = count_reached(component.without(cuts))
+            if reached > kept:
+                best, kept = cuts, reached
+    return restore(component, best)

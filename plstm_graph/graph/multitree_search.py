@@ -5,10 +5,11 @@ for they beat tensors by far, and an intersection of two sets of thousands of ed
 """
 
 import heapq
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-# Steps of loss propagation that one search may take (about a second); after that, conflicts are cut without a look.
-_BUDGET = 400_000
+# Steps of loss propagation that one search may take (under a second); after that, conflicts are cut without a look.
+_BUDGET = 250_000
 
 Pair = tuple[int, int]
 
@@ -85,6 +86,53 @@ def greedy_cuts(component: Component) -> set[Pair]:
                 seen |= ancestors[e]
         ancestors.append(seen)
     return cuts
+
+
+def restore(component: Component, cuts: set[Pair]) -> set[Pair]:
+    """Take back, one after the other, every cut that closes no second path any more.
+
+    Args:
+        component: The graph with all its pairs.
+        cuts: Pairs whose removal makes it a multitree.
+
+    Returns:
+        The cuts that are left. None of them is needless: putting any of them back would close a second path.
+    """
+    kept = component.without(cuts)
+    size = len(kept.preds)
+    above, below = [1 << e for e in range(size)], [1 << e for e in range(size)]
+    for f, es in enumerate(kept.preds):
+        for e in es:
+            above[f] |= above[e]
+    for f in range(size - 1, -1, -1):
+        for e in kept.preds[f]:
+            below[e] |= below[f]
+    left = set()
+    budget = _BUDGET
+    for e, f in sorted(cuts):
+        upper = above[e]
+        while upper and budget > 0:  # from the nearest ancestor on, where a second path is most likely
+            top = upper.bit_length() - 1
+            if below[top] & below[f]:
+                break
+            upper ^= 1 << top
+            budget -= 1
+        if upper:
+            left.add((e, f))
+        else:
+            upper, lower = above[e], below[f]
+            for d in _members(upper):
+                below[d] |= lower
+            for g in _members(lower):
+                above[g] |= upper
+    return left
+
+
+def _members(bits: int) -> Iterator[int]:
+    while bits:
+        low = bits & -bits
+        yield low.bit_length() - 1
+        bits ^= low
 
 
 def least_loss_cuts(component: Component) -> set[Pair]:
