@@ -97,10 +97,10 @@ class SmilesDataset(InMemoryDataset):
         super().__init__(str(root), transform, pre_transform, pre_filter, log, force_reload)
         self._load()
         if self.bad_rows:
-            summary = _summary(self.path, self.bad_rows)
+            summary = _summary(self.bad_rows)
             if on_error == "raise":
-                raise TableError(summary)
-            warnings.warn(f"{summary} dataset.bad_rows has them all.", BadRowsWarning, stacklevel=2)
+                raise TableError(f"{self.path} has {summary}")
+            warnings.warn(f"{self.path}: left out {summary}; see dataset.bad_rows", BadRowsWarning, stacklevel=2)
 
     @property
     def processed_dir(self) -> str:
@@ -134,7 +134,8 @@ class SmilesDataset(InMemoryDataset):
                 graphs.append(data if self.pre_transform is None else self.pre_transform(data))
         bad_rows.sort()
         if not graphs:
-            raise TableError(f"no row of {self.path} is usable. {_summary(self.path, bad_rows)}")
+            reason = _summary(bad_rows) if bad_rows else "pre_filter keeps none"
+            raise TableError(f"no row of {self.path} is usable: {reason}")
         data_path, bad_rows_path = self.processed_paths
         replace_file(bad_rows_path, lambda path: Path(path).write_text(json.dumps(bad_rows), encoding="utf-8"))
         replace_file(data_path, lambda path: self.save(graphs, path))
@@ -207,7 +208,7 @@ def _describe(function: Callable[..., Any] | None) -> str:
     return f"{name} {re.sub(r' at 0x[0-9a-fA-F]+', '', repr(function))}"
 
 
-def _summary(path: Path, bad_rows: Sequence[BadRow], shown: int = 10) -> str:
+def _summary(bad_rows: Sequence[BadRow], shown: int = 10) -> str:
     listed = "; ".join(f"line {row.line}: {row.reason}" for row in bad_rows[:shown])
     more = f"; and {len(bad_rows) - shown} more" if len(bad_rows) > shown else ""
-    return f"{path}: {len(bad_rows)} bad row{'s' if len(bad_rows) > 1 else ''} left out ({listed}{more})."
+    return f"{len(bad_rows)} bad row{'s' if len(bad_rows) > 1 else ''} ({listed}{more})"

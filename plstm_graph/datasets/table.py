@@ -4,6 +4,7 @@ import csv
 import difflib
 import gzip
 import io
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,10 +98,13 @@ def parse_table(content: bytes, path: Path) -> tuple[Table, list[BadRow]]:
         content: The bytes of the file.
         path: Where they come from, for messages, and for its suffix.
     """
+    if path.suffix == ".gz":
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise TableError(f"{path} is not a complete gzip file: {error}") from error
     try:
-        text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8-sig")
-    except (OSError, EOFError) as error:
-        raise TableError(f"{path} is not a complete gzip file: {error}") from error
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise TableError(f"{path} is not UTF-8 text (line {line}): {error.reason}") from error
@@ -124,7 +128,7 @@ def parse_table(content: bytes, path: Path) -> tuple[Table, list[BadRow]]:
         raise TableError(f"{path} has a header ({', '.join(columns)}) but no rows")
     good = [i for i in range(1, len(records)) if len(records[i]) == len(columns)]
     bad = [
-        BadRow(line, f"{len(record)} fields, the header has {len(columns)}")
+        BadRow(line, f"{len(record)} field{'s' if len(record) > 1 else ''}, the header has {len(columns)}")
         for record, line in zip(records[1:], lines[1:], strict=True)
         if len(record) != len(columns)
     ]
