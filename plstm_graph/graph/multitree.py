@@ -18,7 +18,9 @@ from plstm_graph.graph.multitree_search import (
 _MAX_SEARCH_EDGES = 2**14
 
 
-def multitree_mask(edge_index: Tensor, num_nodes: int, pairs: Tensor, level: Tensor) -> Tensor:
+def multitree_mask(
+    edge_index: Tensor, num_nodes: int, pairs: Tensor, level: Tensor, rank: Tensor | None = None
+) -> Tensor:
     r"""Choose the pairs that D-mode keeps: a multitree that loses as little reachability as we can find.
 
     In D-mode (section 3 of the paper) entries of the Transition are only bounded by one each, which is stable as long
@@ -28,16 +30,17 @@ def multitree_mask(edge_index: Tensor, num_nodes: int, pairs: Tensor, level: Ten
     and on most molecules; it never keeps less than the greedy rule of keeping a pair unless it closes a second path.
 
     Each connected component is treated on its own, so the mask of a batch is that of its graphs, one after the other.
-    The order of the edges does not matter (but for parallel ones), their node numbers only break ties: with canonical
-    node numbers the result does not depend on how the graph was written. Runs in plain Python on the host. A component
-    of more than 16,384 edges is cut by a rule in linear time: in every block (biconnected component), an edge
-    keeps at most one in-edge. This loses nothing on trees.
+    The order of the edges does not matter (but for parallel ones); node numbers, or ``rank``, only break ties. With
+    ranks that do not depend on how the graph was written down, neither does the mask. Runs in plain Python on the host.
+    A component of more than 16,384 edges is cut by a rule in linear time that loses more, except on trees: an edge
+    keeps at most one in-edge out of every block (biconnected component).
 
     Args:
         edge_index: Start and end node of each edge, ``[2, E]``, int64, in any order; parallel edges are legal.
         num_nodes: Number of nodes.
         pairs: Pairs (e, f) with ``end(e) == start(f)``, ``[2, P]``, int64; in any order, possibly not all, each once.
         level: Longest-path level of each node, ``[N]``, of :func:`~plstm_graph.graph.levels.longest_path_levels`.
+        rank: A number for each node, all different, that decides between equals, ``[N]``. (default: the node numbers)
 
     Returns:
         Whether each pair is kept, ``[P]``, bool, on the device of ``pairs``.
@@ -46,7 +49,8 @@ def multitree_mask(edge_index: Tensor, num_nodes: int, pairs: Tensor, level: Ten
     keep = torch.ones(pairs.size(1), dtype=torch.bool, device=pairs.device)
     if pairs.size(1) == 0:
         return keep
-    order = torch.argsort(edge_index[0] * num_nodes + edge_index[1], stable=True)
+    ranked = edge_index if rank is None else rank.argsort().argsort()[edge_index]
+    order = torch.argsort(ranked[0] * num_nodes + ranked[1], stable=True)
     order = order[torch.argsort(level[edge_index[0, order]], stable=True)]
     position = torch.empty_like(order)
     position[order] = torch.arange(num_edges, device=order.device)
