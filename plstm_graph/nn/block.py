@@ -1,6 +1,6 @@
 """Residual blocks of pLSTM layers and feed-forward layers."""
 
-from typing import Literal
+from typing import Any, Literal, cast
 
 from torch import Tensor, nn
 
@@ -48,7 +48,7 @@ class PLSTMLayer(nn.Module):
         edge_dim: int | None = None,
         ffn_ratio: float = 2.0,
         dropout: float = 0.0,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__()
         if direction not in _FLOWS:
@@ -90,16 +90,16 @@ class PLSTMBlock(nn.Module):
         - **output:** ``[N, channels]``
     """
 
-    def __init__(self, channels: int, modes: str = "PD", **kwargs) -> None:
+    def __init__(self, channels: int, modes: str = "PD", **kwargs: Any) -> None:
         super().__init__()
         if not modes or set(modes) - {"P", "D"}:
             raise ValueError(f"modes must be a word of the letters P and D, such as 'PD', got {modes!r}")
-        self.layers = nn.ModuleList(PLSTMLayer(channels, mode=mode, **kwargs) for mode in modes)
+        self.layers = nn.ModuleList(PLSTMLayer(channels, mode=cast(Mode, mode), **kwargs) for mode in modes)
 
     def reset_parameters(self) -> None:
         """Draw all weights anew."""
         for layer in self.layers:
-            layer.reset_parameters()
+            cast(PLSTMLayer, layer).reset_parameters()
 
     def forward(self, x: Tensor, line_graph: LineGraph, edge_attr: Tensor | None = None) -> Tensor:
         """Run the layers one after the other."""

@@ -2,10 +2,11 @@ r"""Source, Transition, Mark and Direct gates: from features of nodes and edges,
 
 Where the initialisation departs from the paper's, and why:
 
-* The paper starts Source, Mark and Direct at a bias of -4 to -6, so that :math:`S \cdot M` is of the order of 1e-4 and
-  the norm behind it divides by its epsilon rather than by the signal. Here they start at 0, half open.
-* The paper starts every transition of D-mode at tanh(5) = 0.9999, where the slope of tanh has all but vanished. Here the
-  heads are spread from tanh(1.25) = 0.85 to tanh(5), so that some look near and some far, and most can still learn.
+* The paper starts Source, Mark and Direct at a bias of -4 to -6, so that :math:`S \cdot M` is of the order of 1e-4
+  and the norm behind it divides by its epsilon rather than by the signal. Here they start at 0, half open.
+* The paper starts every transition of D-mode at tanh(5) = 0.9999, where the slope of tanh has all but vanished. Here
+  the heads are spread up to tanh(5), with four heads from tanh(1.25) = 0.85, so that some look near and some far, and
+  most can still learn.
 * Weights start small and normal, std :math:`\sqrt{2 / (5 C)}`, the paper's choice for its largest runs; its default,
   zero, makes all edges of a head alike at first.
 """

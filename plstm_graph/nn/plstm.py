@@ -1,6 +1,7 @@
 """A whole graph model."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 from torch_geometric.nn.aggr import MultiAggregation
@@ -55,7 +56,7 @@ class PLSTM(nn.Module):
         dropout: float = 0.0,
         pool: str | Sequence[str] = "mean",
         degree: bool = True,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__()
         self.out_channels = out_channels

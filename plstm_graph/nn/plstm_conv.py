@@ -1,5 +1,7 @@
 """pLSTM as a message-passing layer."""
 
+from typing import Any
+
 from torch import Tensor
 from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.dense import Linear
@@ -58,7 +60,7 @@ class PLSTMConv(MessagePassing):
         decay: bool = False,
         bias: bool = True,
         form: Form = "auto",
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(aggr="sum", node_dim=0, **kwargs)
         if head_channels is None:
@@ -138,8 +140,16 @@ class PLSTMConv(MessagePassing):
             return None
         if edge_attr.size(0) != edge_index.size(1):
             raise ValueError(f"edge_attr has {edge_attr.size(0)} rows, but edge_index has {edge_index.size(1)} edges")
-        return edge_attr.unsqueeze(-1) if edge_attr.dim() == 1 else edge_attr
+        edge_attr = edge_attr.unsqueeze(-1) if edge_attr.dim() == 1 else edge_attr
+        if edge_attr.size(1) != self.edge_dim:
+            raise ValueError(
+                f"edge_attr has {edge_attr.size(1)} features, but this layer was made with edge_dim={self.edge_dim}"
+            )
+        return edge_attr
 
     def message(self, carried: Tensor, mark: Tensor) -> Tensor:
         """What the end node of each edge reads of it, ``[E, H, V]``."""
         return mark.unsqueeze(-1) * carried
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.in_channels}, {self.out_channels}, heads={self.heads}, mode={self.mode!r})"

@@ -122,7 +122,7 @@ def edge_messages(
         return edge_messages_recurrent(query, key, value, source, transition, line_graph)
     if form == "naive":
         states = edge_states_naive(key, value, source, transition, line_graph)
-        return (query[line_graph.edge_index[1]].unsqueeze(-2) @ states).squeeze(-2)
+        return (query[line_graph.edge_index[1], :, :, None] * states).sum(dim=2)
     if form in ("parallel", "chunkwise"):
         raise NotImplementedError(f"the {form} form is not built yet; use 'auto' or 'recurrent'")
     raise ValueError(f"unknown form {form!r}; choose one of {', '.join(map(repr, get_args(Form)))}")

@@ -1,13 +1,18 @@
 """The recurrent form: cell states advance level by level, all edges of a level and all graphs of a batch together.
 
-Work is ``P * H * K * V`` with one gather and one scatter per level; memory is one state per edge, in place. The loop is a
-custom operator with a hand-written backward pass, so a model compiles into one graph whatever the depth of its batches.
+Work is ``P * H * K * V`` with one gather and one scatter per level; memory is one state per edge, in place. The loop
+is a custom operator with a hand-written backward pass, so a model compiles into one graph whatever the depth of its
+batches.
 """
+
+import itertools
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from plstm_graph.graph import LineGraph
+from plstm_graph.ops.precision import without_autocast
 from plstm_graph.ops.scatter import add_rows_
 
 
@@ -49,6 +54,7 @@ def edge_messages_recurrent(
 
 
 @torch.library.custom_op("plstm_graph::recurrent", mutates_args=())
+@without_autocast
 def _recurrent(
     query: Tensor,
     key: Tensor,
@@ -77,6 +83,7 @@ def _recurrent(
 
 
 @torch.library.custom_op("plstm_graph::recurrent_backward", mutates_args=())
+@without_autocast
 def _recurrent_backward(
     grad_messages: Tensor,
     states: Tensor,
@@ -123,7 +130,7 @@ def _recurrent_backward(
 def _levels(pair_ptr: Tensor, last_first: bool) -> list[slice]:
     """The stored pairs of each level that has any, in the order in which they are advanced."""
     ptr = pair_ptr.tolist()
-    levels = [slice(first, last) for first, last in zip(ptr, ptr[1:]) if first < last]
+    levels = [slice(first, last) for first, last in itertools.pairwise(ptr) if first < last]
     return levels[::-1] if last_first else levels
 
 
@@ -138,7 +145,7 @@ def _(grad_messages, states, query, key, value, source, transition, *structure):
     return tuple(torch.empty_like(tensor) for tensor in (query, key, value, source, transition))
 
 
-def _setup_context(ctx, inputs, output) -> None:
+def _setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
     *tensors, reverse = inputs
     ctx.reverse = reverse
     ctx.save_for_backward(output[1], *tensors)

@@ -1,0 +1,21 @@
+"""Guard against autocast: it would round the states to half precision inside the operator's matrix products."""
+
+import functools
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import torch
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def without_autocast(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorator: run with autocast off on the device of the first argument, a tensor."""
+
+    @functools.wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        with torch.autocast(args[0].device.type, enabled=False):  # type: ignore[attr-defined]
+            return function(*args, **kwargs)
+
+    return wrapped

@@ -1,0 +1,26 @@
+"""Fixtures and settings for all tests."""
+
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+import torch
+
+# The machine may be busy: hypothesis must not call a slow example flaky.
+hypothesis.settings.register_profile("plstm", deadline=None, max_examples=60, derandomize=True)
+hypothesis.settings.load_profile("plstm")
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data sets."""
+    folder = os.environ.get("PLSTM_DATA")
+    if not folder:
+        pytest.skip("set PLSTM_DATA to the folder of real data sets to run this test")
+    return Path(folder)

@@ -1,0 +1,140 @@
+import pytest
+import torch
+from torch_geometric.data import Batch, Data
+
+from plstm_graph import LineGraph, PLSTM
+from plstm_graph.nn import CategoryEncoder, DegreeEncoder, MultiHeadRMSNorm, PLSTMBlock, PLSTMLayer
+from plstm_graph.testing import (
+    assert_batch_consistency,
+    assert_close,
+    assert_compiles_once,
+    assert_edge_order_invariance,
+    random_dag,
+)
+from plstm_graph.transforms import ToDAG
+
+
+def random_graph(num_nodes, num_edges, seed):
+    generator = torch.Generator().manual_seed(seed)
+    edge_index = random_dag(num_nodes, num_edges, generator)
+    x = torch.randn(num_nodes, 5, generator=generator)
+    edge_attr = torch.randint(0, 4, (num_edges, 1), generator=generator)
+    return ToDAG("keep")(Data(x=x, edge_index=edge_index, edge_attr=edge_attr, num_nodes=num_nodes))
+
+
+@pytest.fixture
+def model():
+    return PLSTM(2, in_channels=5, edge_dim=[4], hidden_channels=16, num_layers=1, dropout=0.1).eval()
+
+
+def run(model, data):
+    return model(
+        data.x, data.edge_index, data.edge_attr, data.batch, LineGraph.from_data(data), batch_size=data.num_graphs
+    )
+
+
+def test_batch_equals_single_graphs(model):
+    sizes = [(7, 12), (1, 0), (30, 70), (4, 0), (12, 11)]
+    graphs = [random_graph(nodes, edges, seed) for seed, (nodes, edges) in enumerate(sizes)]
+    assert_batch_consistency(lambda data: run(model, data), graphs)
+
+
+def test_plain_call_equals_call_with_structure(model):
+    data = random_graph(20, 45, 0)
+    plain = model(data.x, data.edge_index, data.edge_attr)
+    assert plain.shape == (1, 2)
+    assert_close(run(model, Batch.from_data_list([data])), plain, 1e-6, "structure")
+
+
+def test_node_embeddings_follow_edges_in_any_order(model):
+    data = random_graph(20, 45, 0)
+    p_only = PLSTM(1, in_channels=5, edge_dim=[4], hidden_channels=16, num_layers=1, modes="PP").eval()
+    assert_edge_order_invariance(p_only.encode, data.x, data.edge_index, data.edge_attr)
+
+
+def test_information_travels_in_the_chosen_direction():
+    chain = torch.tensor([[0, 1, 2, 3], [1, 2, 3, 4]])
+    x = torch.randn(5, 3, requires_grad=True)
+    for direction, sees in {"forward": [0, 1, 2], "backward": [2, 3, 4], "both": [0, 1, 2, 3, 4]}.items():
+        model = PLSTM(1, in_channels=3, edge_dim=None, hidden_channels=8, num_layers=1, direction=direction)
+        (grad,) = torch.autograd.grad(model.encode(x, chain)[2].sum(), x)
+        assert grad.abs().sum(1).nonzero().view(-1).tolist() == sees, direction
+
+
+def test_every_parameter_learns(model):
+    data = Batch.from_data_list([random_graph(20, 45, 0), random_graph(9, 20, 1)])
+    run(model, data).square().sum().backward()
+    without = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert without == []
+
+
+def test_reset_parameters_gives_a_fresh_model(model):
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(7.0)
+    model.reset_parameters()
+    assert [name for name, parameter in model.named_parameters() if (parameter == 7.0).any()] == []
+
+
+def test_several_pools_and_molecule_features():
+    model = PLSTM(3, hidden_channels=8, num_layers=1, heads=2, pool=["mean", "sum", "max"])
+    x = torch.zeros(4, 9, dtype=torch.long)
+    out = model(x, torch.tensor([[0, 1], [1, 2]]), torch.zeros(2, 3, dtype=torch.long), torch.tensor([0, 0, 0, 1]))
+    assert out.shape == (2, 3)
+
+
+def test_graph_without_nodes_in_a_batch(model):
+    x = torch.randn(2, 5)
+    none = torch.empty(2, 0, dtype=torch.long)
+    out = model(x, none, none.t()[:, :1], torch.tensor([0, 2]), batch_size=3)
+    assert out.shape == (3, 2)
+    assert torch.isfinite(out).all()
+
+
+def test_whole_model_compiles_into_one_graph(model):
+    def calls():
+        for seed, (nodes, edges) in enumerate([(40, 60), (47, 90), (30, 29)]):
+            data = Batch.from_data_list([random_graph(nodes, edges, seed), random_graph(9, 12, seed)])
+            line_graph = LineGraph.from_data(data).prepare()
+            yield (data.x, data.edge_index, data.edge_attr, data.batch, line_graph), {"batch_size": 2}
+
+    assert_compiles_once(model, calls(), backend="aot_eager")
+
+
+def test_missing_or_surplus_edge_features_are_named(model):
+    data = random_graph(5, 6, 0)
+    with pytest.raises(ValueError, match="so it needs edge_attr"):
+        model(data.x, data.edge_index)
+    without = PLSTM(2, in_channels=5, edge_dim=None)
+    with pytest.raises(ValueError, match="edge_dim=None, so it cannot use edge_attr"):
+        without(data.x, data.edge_index, data.edge_attr)
+
+
+def test_wrong_choices_are_named():
+    with pytest.raises(ValueError, match="letters P and D.*got 'PX'"):
+        PLSTMBlock(8, modes="PX")
+    with pytest.raises(ValueError, match="direction must be .* got 'up'"):
+        PLSTMLayer(8, direction="up")
+    with pytest.raises(ValueError, match="'atom' or 'bond', got 'atoms'"):
+        PLSTM(1, in_channels="atoms")
+    with pytest.raises(ValueError, match=r"expected 2 integer category columns, got shape \[3, 1\]"):
+        CategoryEncoder([2, 2], 4)(torch.zeros(3, 1, dtype=torch.long))
+
+
+def test_category_encoder_sums_one_embedding_per_column():
+    encoder = CategoryEncoder([3, 5], 4)
+    expected = encoder.embedding.weight[2] + encoder.embedding.weight[3 + 4]
+    assert torch.equal(encoder(torch.tensor([[2, 4]]))[0], expected)
+
+
+def test_degree_encoder_tells_in_from_out():
+    encoded = DegreeEncoder(8)(LineGraph(torch.tensor([[0, 0, 1], [1, 2, 2]])))
+    assert len({tuple(row.tolist()) for row in encoded.detach()}) == 3
+
+
+def test_multi_head_norm_gives_each_head_unit_mean_square():
+    norm = MultiHeadRMSNorm(3, 8)
+    out = norm(torch.randn(5, 3, 8) * torch.tensor([1e-1, 1.0, 1e4]).view(3, 1))
+    assert torch.allclose(out.square().mean(-1), torch.ones(5, 3), atol=1e-2)
+    assert norm(torch.ones(1, 3, 8, dtype=torch.bfloat16)).dtype == torch.float32
+    assert repr(norm) == "MultiHeadRMSNorm(3, 8)"

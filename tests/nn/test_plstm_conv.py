@@ -1,0 +1,257 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch_geometric.explain import Explainer, GNNExplainer
+from torch_geometric.testing import assert_module
+
+from plstm_graph import CycleError, LineGraph, PLSTMConv
+from plstm_graph.testing import (
+    assert_close,
+    assert_compiles_once,
+    assert_edge_order_invariance,
+    assert_node_permutation_equivariance,
+    random_dag,
+)
+
+
+@pytest.fixture(params=["source_to_target", "target_to_source"], ids=["forward", "backward"])
+def flow(request):
+    return request.param
+
+
+@pytest.fixture(params=["P", "D"])
+def mode(request):
+    return request.param
+
+
+@pytest.fixture
+def tree():
+    """A DAG whose line graph is a multitree as it stands, so that no cut depends on the numbering."""
+    return torch.tensor([[0, 1, 1, 2, 3, 3], [1, 2, 3, 4, 5, 6]])
+
+
+def test_layer_follows_pyg_conventions(mode):
+    conv = PLSTMConv(8, 32, heads=4, mode=mode)
+    assert str(conv) == f"PLSTMConv(8, 32, heads=4, mode={mode!r})"
+    x, edge_index = torch.randn(7, 8), torch.tensor([[0, 1, 1, 2, 3, 3], [1, 2, 3, 4, 5, 6]])
+    assert_module(conv, x, edge_index, expected_size=(7, 32), test_sparse_layouts=[])
+
+
+def test_output_equals_the_operator(flow, mode):
+    from plstm_graph import plstm
+
+    edge_index, x = random_dag(9, 16), torch.randn(9, 8, dtype=torch.float64)
+    edge_attr = torch.randn(16, 3, dtype=torch.float64)
+    conv = PLSTMConv(8, 12, heads=3, mode=mode, edge_dim=3, flow=flow).double()
+    graph = LineGraph(edge_index, 9)
+    graph = graph.to_multitree() if mode == "D" else graph
+    graph = graph.reverse() if flow == "target_to_source" else graph
+    query, key, value = conv.lin(x).view(9, 3, 3, 4).unbind(1)
+    start, end = graph.edge_index
+    y = plstm(
+        query / 2,
+        key,
+        value,
+        conv.source_gate(x, start, edge_attr),
+        conv.transition_gate(x, graph, edge_attr),
+        conv.mark_gate(x, end, edge_attr),
+        conv.direct_gate(x),
+        graph,
+        form="naive",
+    )
+    assert_close(conv(x, edge_index, edge_attr), conv.lin_out(conv.norm(y).flatten(1)), 1e-12, "layer")
+
+
+def test_backward_flow_is_the_forward_layer_on_the_reversed_dag(mode, tree):
+    x, edge_attr = torch.randn(7, 8), torch.randn(6, 2)
+    forward = PLSTMConv(8, 8, mode=mode, edge_dim=2)
+    backward = PLSTMConv(8, 8, mode=mode, edge_dim=2, flow="target_to_source")
+    backward.load_state_dict(forward.state_dict())
+    assert_close(backward(x, tree, edge_attr), forward(x, tree.flip(0), edge_attr), 1e-6, "backward flow")
+
+
+def test_line_graph_saves_the_rebuild_and_changes_nothing(flow, mode):
+    x, edge_index = torch.randn(20, 8), random_dag(20, 40)
+    conv = PLSTMConv(8, 8, mode=mode, flow=flow)
+    assert_close(conv(x, edge_index, line_graph=LineGraph(edge_index, 20)), conv(x, edge_index), 1e-6, "line graph")
+
+
+def test_edge_order_does_not_matter(flow):
+    x, edge_index, edge_attr = torch.randn(20, 8), random_dag(20, 40), torch.randn(40, 3)
+    assert_edge_order_invariance(PLSTMConv(8, 8, edge_dim=3, flow=flow), x, edge_index, edge_attr)
+
+
+def test_renumbering_nodes_renumbers_the_output(flow):
+    x, edge_index, edge_attr = torch.randn(20, 8), random_dag(20, 40), torch.randn(40, 3)
+    assert_node_permutation_equivariance(PLSTMConv(8, 8, edge_dim=3, flow=flow), x, edge_index, edge_attr)
+
+
+def test_edge_features_follow_their_edge(flow):
+    # Two parallel chains, alike but for one edge feature: only what lies beyond that edge may differ.
+    edge_index = torch.tensor([[5, 1, 4, 0], [6, 2, 5, 1]])
+    x = torch.ones(7, 4)
+    edge_attr = torch.zeros(4, 1)
+    edge_attr[2] = 3.0
+    conv = PLSTMConv(4, 8, edge_dim=1, flow=flow)
+    nn.init.normal_(conv.transition_gate.edge_lin.weight)
+    nn.init.normal_(conv.source_gate.edge_lin.weight)
+    out = conv(x, edge_index, edge_attr)
+    first, second = out[:3], out[4:]
+    unaffected, affected = (0, [1, 2]) if flow == "source_to_target" else (2, [0])
+    assert torch.allclose(first[unaffected], second[unaffected], atol=1e-6)
+    assert not any(torch.allclose(first[i], second[i], atol=1e-4) for i in affected)
+
+
+def test_batch_of_disjoint_graphs_equals_single_graphs(flow, mode):
+    conv = PLSTMConv(8, 8, mode=mode, flow=flow)
+    first, second = (torch.randn(5, 8), random_dag(5, 7)), (torch.randn(30, 8), random_dag(30, 60))
+    x = torch.cat([first[0], second[0]])
+    edge_index = torch.cat([first[1], second[1] + 5], dim=1)
+    single = torch.cat([conv(*first), conv(*second)])
+    assert_close(conv(x, edge_index), single, 1e-5, "batch")
+
+
+@pytest.mark.parametrize("num_nodes", [0, 1, 4])
+def test_graph_without_edges(num_nodes, flow, mode):
+    conv = PLSTMConv(8, 8, mode=mode, flow=flow, edge_dim=2)
+    x = torch.randn(num_nodes, 8, requires_grad=True)
+    out = conv(x, torch.empty(2, 0, dtype=torch.long), torch.empty(0, 2))
+    assert out.shape == (num_nodes, 8)
+    out.sum().backward()
+    assert torch.isfinite(x.grad).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_runs_in_every_dtype(dtype, mode):
+    conv = PLSTMConv(8, 8, mode=mode, edge_dim=3).to(dtype)
+    out = conv(torch.randn(20, 8, dtype=dtype), random_dag(20, 40), torch.randn(40, 3, dtype=dtype))
+    assert out.dtype == dtype
+    out.sum().backward()
+    assert all(torch.isfinite(p.grad).all() for p in conv.parameters())
+
+
+def test_autocast_is_close_to_float32(mode):
+    conv, x, edge_index = PLSTMConv(8, 8, mode=mode), torch.randn(20, 8), random_dag(20, 40)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out = conv(x, edge_index)
+    assert out.dtype == torch.bfloat16
+    assert_close(out.float(), conv(x, edge_index), 0.05, "autocast")
+
+
+def test_lazy_input_size():
+    conv = PLSTMConv(-1, 8, edge_dim=3)
+    out = conv(torch.randn(20, 5), random_dag(20, 40), torch.randn(40, 3))
+    assert out.shape == (20, 8)
+    assert conv.source_gate.node_lin.weight.std() < 1
+
+
+def test_reset_parameters_draws_all_weights_anew():
+    conv = PLSTMConv(8, 8, edge_dim=3, decay=True)
+    before = copy.deepcopy(conv.state_dict())
+    for parameter in conv.parameters():
+        nn.init.constant_(parameter, 7.0)
+    conv.reset_parameters()
+    for name, tensor in conv.state_dict().items():
+        assert not (tensor == 7.0).any(), name
+        if tensor.dim() == 2 and tensor.size(0) > 1 and "norm" not in name:
+            assert not torch.equal(tensor, before[name]), name
+
+
+def test_hooks_see_the_message_step():
+    conv, seen = PLSTMConv(8, 8), []
+    conv.register_message_forward_hook(lambda module, inputs, output: seen.append(output.shape))
+    conv.register_propagate_forward_pre_hook(lambda module, inputs: seen.append("propagate"))
+    conv(torch.randn(5, 8), torch.tensor([[0, 1, 2], [1, 2, 3]]))
+    assert seen == ["propagate", (3, 4, 2)]
+
+
+class TwoLayers(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = PLSTMConv(4, 16), PLSTMConv(16, 2, heads=2, flow="target_to_source")
+
+    def forward(self, x, edge_index):
+        return self.second(self.first(x, edge_index).relu(), edge_index)
+
+
+def test_explainer_gets_an_edge_mask(tree):
+    explainer = Explainer(
+        TwoLayers(),
+        algorithm=GNNExplainer(epochs=20),
+        explanation_type="model",
+        node_mask_type="attributes",
+        edge_mask_type="object",
+        model_config={"mode": "multiclass_classification", "task_level": "node", "return_type": "raw"},
+    )
+    explanation = explainer(torch.randn(7, 4), tree, index=6)
+    assert explanation.edge_mask.shape == (6,)
+    assert explanation.edge_mask.max() > 0
+
+
+def test_masked_edge_cuts_everything_that_passes_through_it(tree):
+    from torch_geometric.explain.algorithm.utils import set_masks
+
+    conv, x = PLSTMConv(4, 8), torch.randn(7, 4)
+    mask = torch.ones(6)
+    mask[2] = 0.0
+    set_masks(conv, mask, tree, apply_sigmoid=False)
+    out = conv(x, tree)
+    cut = torch.tensor([0, 1, 3, 4, 5])
+    transition_free = PLSTMConv(4, 8)
+    transition_free.load_state_dict(conv.state_dict())
+    # P-mode's shares still count the masked edge, so compare only nodes whose inflow does not pass node 1's split.
+    expected = transition_free(x, tree[:, cut])
+    for node in (0, 1, 3, 5, 6):
+        assert torch.allclose(out[node], expected[node], atol=1e-6), node
+
+
+def test_compiles_into_one_graph_for_all_depths(flow, mode):
+    def calls():
+        for seed, (nodes, edges) in enumerate([(40, 60), (47, 90), (30, 29), (61, 130)]):
+            generator = torch.Generator().manual_seed(seed)
+            edge_index = random_dag(nodes, edges, generator)
+            graph = LineGraph(edge_index, nodes).prepare()
+            x = torch.randn(nodes, 8, generator=generator, requires_grad=True)
+            yield (x, edge_index, torch.randn(edges, 3, generator=generator)), {"line_graph": graph}
+
+    depths = {call[1]["line_graph"].schedule.num_levels for call in calls()}
+    assert len(depths) > 2
+    assert_compiles_once(PLSTMConv(8, 8, mode=mode, flow=flow, edge_dim=3), calls(), backend="aot_eager")
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda c: c(torch.randn(2, 8), torch.tensor([[0, 1], [1, 0]])), CycleError, "0 -> 1 -> 0|1 -> 0 -> 1"),
+        (lambda c: c(torch.randn(2, 8), torch.tensor([[0], [2]])), ValueError, r"column 0: \[0, 2\].*2 nodes"),
+        (lambda c: c(torch.randn(2, 8), torch.tensor([[0], [1]]).int()), TypeError, "int64"),
+        (lambda c: c(torch.randn(2, 8), torch.tensor([[0], [1]]), torch.ones(1, 2)), ValueError, "without edge_dim"),
+        (
+            lambda c: c(torch.randn(2, 8), torch.tensor([[0], [1]]), line_graph=LineGraph(torch.tensor([[0], [1]]), 3)),
+            ValueError,
+            "x has 2 rows, but the line graph has 3 nodes",
+        ),
+    ],
+)
+def test_bad_input_is_named(call, error, message):
+    with pytest.raises(error, match=message):
+        call(PLSTMConv(8, 8))
+
+
+def test_bad_edge_features_are_named():
+    conv, edge_index = PLSTMConv(8, 8, edge_dim=2), torch.tensor([[0, 1], [1, 2]])
+    with pytest.raises(ValueError, match="edge_dim=2, so it needs edge_attr"):
+        conv(torch.randn(3, 8), edge_index)
+    with pytest.raises(ValueError, match="edge_attr has 3 rows, but edge_index has 2 edges"):
+        conv(torch.randn(3, 8), edge_index, torch.randn(3, 2))
+    with pytest.raises(ValueError, match="edge_attr has 5 features, but this layer was made with edge_dim=2"):
+        conv(torch.randn(3, 8), edge_index, torch.randn(2, 5))
+
+
+def test_bad_sizes_are_named():
+    with pytest.raises(ValueError, match=r"out_channels \(10\) must be divisible by heads \(4\)"):
+        PLSTMConv(8, 10)
+    with pytest.raises(ValueError, match="mode must be 'P' or 'D', got 'X'"):
+        PLSTMConv(8, 8, mode="X")

@@ -1,0 +1,59 @@
+"""What holds for the package as a whole: its public names, and the direction of its imports."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import plstm_graph
+
+ROOT = Path(plstm_graph.__file__).parent
+
+#: Each part may import the parts named here, and itself.
+ALLOWED = {
+    "graph": set(),
+    "ops": {"graph"},
+    "transforms": {"graph"},
+    "datasets": {"graph", "transforms"},
+    "nn": {"graph", "ops"},
+    "testing": {"graph", "ops"},
+    "viz": {"graph", "ops", "nn"},
+    "train": {"graph", "ops", "nn", "transforms", "datasets", "viz"},
+    "cli": {"graph", "ops", "nn", "transforms", "datasets", "viz", "train"},
+}
+
+
+def imported_modules(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module
+
+
+@pytest.mark.parametrize("part", ALLOWED)
+def test_imports_run_one_way(part):
+    files = sorted((ROOT / part).rglob("*.py")) if (ROOT / part).is_dir() else [ROOT / f"{part}.py"]
+    assert files
+    for path in files:
+        for module in imported_modules(path):
+            top, *rest = module.split(".")
+            if top == "plstm_graph" and rest and rest[0] != part:
+                assert rest[0] in ALLOWED[part], f"{path.relative_to(ROOT)} imports {module}"
+            if part in ("graph", "ops"):
+                assert top not in ("torch_geometric", "numpy", "lightning"), f"{path.name} imports {module}"
+            if part != "train" and part != "cli":
+                assert top != "lightning", f"{path.relative_to(ROOT)} imports {module}"
+
+
+def test_every_part_is_covered():
+    parts = {p.name for p in ROOT.iterdir() if (p / "__init__.py").exists()} | {p.stem for p in ROOT.glob("[!_]*.py")}
+    assert parts == set(ALLOWED)
+
+
+def test_public_names():
+    from plstm_graph import PLSTM, CycleError, LineGraph, PLSTMConv, plstm  # noqa: F401
+
+    assert plstm_graph.__version__
+    assert (ROOT / "py.typed").exists()
