@@ -39,8 +39,8 @@ def centre_distance(edge_index: Tensor, num_nodes: int) -> Tensor:
 
     The centre is the set of nodes with the smallest eccentricity (greatest distance to any other node). Bounds on the
     eccentricities (`Takes and Kosters <https://doi.org/10.3390/a6010100>`_) spare most of the breadth-first searches,
-    each ``O(N + E)``: 5 are left on a molecule, 7 on a random tree of 20,000 nodes, 230 on a random graph of 5,000. Where
-    all nodes look alike (a cycle) all ``N`` are left; on random graphs of 100,000 nodes expect minutes.
+    each ``O(N + E)``: 5 are left on a molecule, 7 on a random tree of 20,000 nodes, 230 on a random graph of 5,000.
+    Where all nodes look alike (a cycle) all ``N`` are left; on random graphs of 100,000 nodes expect minutes.
 
     Args:
         edge_index: Start and end node of each edge, ``[2, E]``, int64; directions are ignored.
