@@ -12,6 +12,9 @@ from plstm_graph.graph import LineGraph
 #: A number of float features, the sizes of category columns, or OGB's scheme for atoms or bonds.
 FeatureSpec = int | Sequence[int] | Literal["atom", "bond"]
 
+#: Sizes of OGB's category columns. Written down because importing ogb looks for a newer version online.
+OGB_DIMS = {"atom": [119, 5, 12, 12, 10, 6, 6, 2, 2], "bond": [5, 6, 2]}
+
 
 def feature_encoder(features: FeatureSpec, channels: int) -> nn.Module:
     """The encoder for a kind of features.
@@ -25,12 +28,9 @@ def feature_encoder(features: FeatureSpec, channels: int) -> nn.Module:
         ValueError: If ``features`` is none of these.
     """
     if isinstance(features, str):
-        from ogb.utils.features import get_atom_feature_dims, get_bond_feature_dims
-
-        dims = {"atom": get_atom_feature_dims, "bond": get_bond_feature_dims}
-        if features not in dims:
+        if features not in OGB_DIMS:
             raise ValueError(f"features must be an int, a list of ints, 'atom' or 'bond', got {features!r}")
-        return CategoryEncoder(dims[features](), channels)
+        features = OGB_DIMS[features]
     if isinstance(features, int):
         return nn.Linear(features, channels)
     return CategoryEncoder(features, channels)

@@ -9,7 +9,7 @@ from torch_geometric.nn.dense import Linear
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn.gates import DirectGate, MarkGate, Mode, Normalization, SourceGate, TransitionGate
 from plstm_graph.nn.norm import MultiHeadRMSNorm
-from plstm_graph.ops import Form, direct_term, edge_messages
+from plstm_graph.ops import Form, direct_term, edge_messages, gating_matrix
 
 
 class PLSTMConv(MessagePassing):
@@ -103,31 +103,61 @@ class PLSTMConv(MessagePassing):
             line_graph: The DAG's line graph, built once and shared by layers; not reversed and not cut, the layer
                 does that itself as its ``flow`` and ``mode`` need.
         """
-        edge_attr = self._check_edge_attr(edge_attr, edge_index)
-        graph = LineGraph.from_edge_index(edge_index, x.size(0)) if line_graph is None else line_graph
-        if graph.num_nodes != x.size(0):
-            raise ValueError(f"x has {x.size(0)} rows, but the line graph has {graph.num_nodes} nodes")
-        if self.mode == "D":
-            graph = graph.to_multitree()
-        if self.flow == "target_to_source":
-            graph = graph.reverse()
-
+        graph, edge_attr = self._check(x, edge_index, edge_attr, line_graph)
         query, key, value = self.lin(x).view(-1, 3, self.heads, self.head_channels).unbind(dim=1)
         query = query * self.head_channels**-0.5
-        source = self.source_gate(x, graph.edge_index[0], edge_attr)
-        mark = self.mark_gate(x, graph.edge_index[1], edge_attr)
+        source, transition, mark, direct = self._gates(x, graph, edge_attr)
+
+        carried = edge_messages(query, key, value, source, transition, graph, form=self.form)
+        # propagate_type: (carried: Tensor, mark: Tensor)
+        out = self.propagate(edge_index, carried=carried, mark=mark, size=(x.size(0), x.size(0)))
+        out = out + direct_term(query, key, value, direct)
+        return self.lin_out(self.norm(out).flatten(1).to(self.lin_out.weight.dtype))
+
+    def gating_matrix(
+        self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None = None, line_graph: LineGraph | None = None
+    ) -> Tensor:
+        """How strongly each node reads of each other node, before queries and keys have their say.
+
+        Args:
+            x: As in :meth:`forward`, and so are the others.
+            edge_index: ``[2, E]``
+            edge_attr: ``[E, edge_dim]``
+            line_graph: The DAG's line graph.
+
+        Returns:
+            ``[H, N, N]``, see :func:`~plstm_graph.ops.gating_matrix`.
+        """
+        graph, edge_attr = self._check(x, edge_index, edge_attr, line_graph)
+        return gating_matrix(*self._gates(x, graph, edge_attr), graph)
+
+    def message(self, carried: Tensor, mark: Tensor) -> Tensor:
+        """What the end node of each edge reads of it, ``[E, H, V]``."""
+        return mark.unsqueeze(-1) * carried
+
+    def _gates(self, x: Tensor, graph: LineGraph, edge_attr: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Source ``[E, H]``, Transition ``[P, H]``, Mark ``[E, H]`` and Direct ``[N, H]``."""
+        start, end = graph.edge_index
+        source = self.source_gate(x, start, edge_attr)
         transition = self.transition_gate(x, graph, edge_attr)
         if self.explain:
             # An edge that is masked out brings nothing along either: neither its own source nor what passes through.
             mask = self._edge_mask.sigmoid() if self._apply_sigmoid else self._edge_mask
             source = source * mask.unsqueeze(-1)
             transition = transition * mask[graph.pairs[1]].unsqueeze(-1)
+        return source, transition, self.mark_gate(x, end, edge_attr), self.direct_gate(x)
 
-        carried = edge_messages(query, key, value, source, transition, graph, form=self.form)
-        # propagate_type: (carried: Tensor, mark: Tensor)
-        out = self.propagate(edge_index, carried=carried, mark=mark, size=(x.size(0), x.size(0)))
-        out = out + direct_term(query, key, value, self.direct_gate(x))
-        return self.lin_out(self.norm(out).flatten(1).to(self.lin_out.weight.dtype))
+    def _check(
+        self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None, line_graph: LineGraph | None
+    ) -> tuple[LineGraph, Tensor | None]:
+        """The line graph as this layer's mode and flow need it, and edge features of the right shape."""
+        edge_attr = self._check_edge_attr(edge_attr, edge_index)
+        graph = LineGraph.from_edge_index(edge_index, x.size(0)) if line_graph is None else line_graph
+        if graph.num_nodes != x.size(0):
+            raise ValueError(f"x has {x.size(0)} rows, but the line graph has {graph.num_nodes} nodes")
+        if self.mode == "D":
+            graph = graph.to_multitree()
+        return (graph.reverse() if self.flow == "target_to_source" else graph), edge_attr
 
     def _check_edge_attr(self, edge_attr: Tensor | None, edge_index: Tensor) -> Tensor | None:
         if (edge_attr is None) != (self.edge_dim is None):
@@ -146,10 +176,6 @@ class PLSTMConv(MessagePassing):
                 f"edge_attr has {edge_attr.size(1)} features, but this layer was made with edge_dim={self.edge_dim}"
             )
         return edge_attr
-
-    def message(self, carried: Tensor, mark: Tensor) -> Tensor:
-        """What the end node of each edge reads of it, ``[E, H, V]``."""
-        return mark.unsqueeze(-1) * carried
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.in_channels}, {self.out_channels}, heads={self.heads}, mode={self.mode!r})"

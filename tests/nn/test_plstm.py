@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch_geometric.data import Batch, Data
 
-from plstm_graph import LineGraph, PLSTM
-from plstm_graph.nn import CategoryEncoder, DegreeEncoder, MultiHeadRMSNorm, PLSTMBlock, PLSTMLayer
+import plstm_graph.datasets  # noqa: F401  (imports ogb without its look for a newer version)
+from plstm_graph import PLSTM, LineGraph
+from plstm_graph.nn import CategoryEncoder, DegreeEncoder, MultiHeadRMSNorm, PLSTMBlock, PLSTMLayer, encoders
 from plstm_graph.testing import (
     assert_batch_consistency,
     assert_close,
@@ -111,9 +112,9 @@ def test_missing_or_surplus_edge_features_are_named(model):
 
 
 def test_wrong_choices_are_named():
-    with pytest.raises(ValueError, match="letters P and D.*got 'PX'"):
+    with pytest.raises(ValueError, match=r"letters P and D.*got 'PX'"):
         PLSTMBlock(8, modes="PX")
-    with pytest.raises(ValueError, match="direction must be .* got 'up'"):
+    with pytest.raises(ValueError, match=r"direction must be .* got 'up'"):
         PLSTMLayer(8, direction="up")
     with pytest.raises(ValueError, match="'atom' or 'bond', got 'atoms'"):
         PLSTM(1, in_channels="atoms")
@@ -138,3 +139,9 @@ def test_multi_head_norm_gives_each_head_unit_mean_square():
     assert torch.allclose(out.square().mean(-1), torch.ones(5, 3), atol=1e-2)
     assert norm(torch.ones(1, 3, 8, dtype=torch.bfloat16)).dtype == torch.float32
     assert repr(norm) == "MultiHeadRMSNorm(3, 8)"
+
+
+def test_molecule_features_have_the_sizes_that_ogb_says():
+    from ogb.utils.features import get_atom_feature_dims, get_bond_feature_dims
+
+    assert encoders.OGB_DIMS == {"atom": get_atom_feature_dims(), "bond": get_bond_feature_dims()}
