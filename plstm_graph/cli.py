@@ -27,23 +27,15 @@ def main(args: Sequence[str] | None = None) -> int:
         ``PLSTM_GRAPH_TRACEBACK=1`` the exception itself is raised.
     """
     arguments = list(sys.argv[1:] if args is None else args)
-    # The options of `fit` come from classes that are slow to import, so its arguments are parsed by its own parser.
-    command = "fit" if arguments[:1] == ["fit"] else None
-    options = None if command else _parser().parse_args(arguments)
-    command = command or options.command
+    # The options of `fit` come from classes that are slow to import, so they are left to a parser of their own.
+    options = _parser().parse_args(arguments[:1] if arguments[:1] == ["fit"] else arguments)
+    options.fit_arguments = arguments[1:]
     try:
-        if command == "fit":
-            _fit(arguments[1:])
-        elif command == "test":
-            _test(options)
-        elif command == "predict":
-            _predict(options)
-        else:
-            _info()
+        options.run(options)
     except (ValueError, OSError, FloatingPointError) as error:
         if os.environ.get(_TRACEBACK):
             raise
-        print(f"plstm-graph {command}: error: {error}\n({_TRACEBACK}=1 shows where it arose)", file=sys.stderr)
+        print(f"plstm-graph {options.command}: error: {error}\n({_TRACEBACK}=1 shows where it arose)", file=sys.stderr)
         return 2
     return 0
 
@@ -58,7 +50,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"plstm-graph {version('plstm_graph')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("fit", help="train a model and report test metrics beside baselines", add_help=False)
+    fit = commands.add_parser("fit", help="train a model and report test metrics beside baselines", add_help=False)
+    fit.set_defaults(run=_fit)
 
     checkpoint = argparse.ArgumentParser(add_help=False)
     checkpoint.add_argument("--ckpt_path", required=True, help="checkpoint written by `plstm-graph fit`")
@@ -66,11 +59,13 @@ def _parser() -> argparse.ArgumentParser:
     checkpoint.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, ... (default: %(default)s)")
 
     test = commands.add_parser("test", help="metrics of a checkpoint", parents=[checkpoint])
+    test.set_defaults(run=_test)
     test.description = "Metrics of a checkpoint on a split of its data, or on another table. --output writes JSON."
     test.add_argument("--split", default="test", choices=("train", "valid", "test", "all"), help="(default: test)")
     test.add_argument("--data", metavar="CSV", help="another table with the same columns, all of it")
 
     predict = commands.add_parser("predict", help="predictions for SMILES and tables of SMILES", parents=[checkpoint])
+    predict.set_defaults(run=_predict)
     predict.description = (
         "Predictions for SMILES and CSV files, as one CSV, to stdout or --output. A molecule that cannot be read keeps "
         "its row, with the reason in the column `error`."
@@ -78,14 +73,15 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("inputs", nargs="+", metavar="SMILES|CSV", help="a SMILES, or a file .csv or .csv.gz")
     predict.add_argument("--smiles_column", help="its name in the files (default: as in training)")
 
-    commands.add_parser("info", help="versions, backends, devices, threads")
+    info = commands.add_parser("info", help="versions, backends, devices, threads")
+    info.set_defaults(run=_info)
     return parser
 
 
-def _fit(arguments: list[str]) -> None:
+def _fit(options: argparse.Namespace) -> None:
     from plstm_graph.train.fit import fit
 
-    fit(arguments)
+    fit(options.fit_arguments)
 
 
 def _test(options: argparse.Namespace) -> None:
@@ -100,7 +96,7 @@ def _predict(options: argparse.Namespace) -> None:
     predict_smiles(options.ckpt_path, options.inputs, options.smiles_column, options.output, options.device)
 
 
-def _info() -> None:
+def _info(options: argparse.Namespace) -> None:
     from rich.console import Console
 
     from plstm_graph.train.info import print_info

@@ -1,12 +1,13 @@
 """What a model has to beat: the training mean, and ridge regression and a random forest on Morgan fingerprints."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from rdkit import Chem
 from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
+from sklearn.base import clone
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -35,7 +36,7 @@ def morgan_fingerprints(smiles: Sequence[str]) -> np.ndarray:
 
 
 def baseline_predictions(
-    smiles: dict[str, Sequence[str]], targets: dict[str, Tensor], task: Task, seed: int = 0
+    smiles: Mapping[str, Sequence[str]], targets: dict[str, Tensor], task: Task, seed: int = 0
 ) -> dict[str, Tensor]:
     """Fit each baseline on the training split and predict the test split.
 
@@ -62,30 +63,26 @@ def baseline_predictions(
     return predictions
 
 
-def _candidates(task: Task, seed: int) -> dict[str, list[Callable[[], Any]]]:
-    """Estimators by name of the baseline, as functions that make them."""
+def _candidates(task: Task, seed: int) -> dict[str, list[Any]]:
+    """Estimators, not yet fitted, by name of the baseline."""
     forest: dict[str, Any] = {"n_estimators": _TREES, "n_jobs": -1, "random_state": seed}
     if task == "classification":
         return {
-            "mean predictor": [lambda: DummyClassifier(strategy="prior")],
-            "Morgan + logistic regression": [
-                lambda alpha=alpha: LogisticRegression(C=1 / alpha, max_iter=1000) for alpha in _ALPHAS
-            ],
+            "mean predictor": [DummyClassifier(strategy="prior")],
+            "Morgan + logistic regression": [LogisticRegression(C=1 / alpha, max_iter=1000) for alpha in _ALPHAS],
             "Morgan + random forest": [
-                lambda part=part: RandomForestClassifier(max_features=part, **forest) for part in _FEATURES_PER_SPLIT
+                RandomForestClassifier(max_features=part, **forest) for part in _FEATURES_PER_SPLIT
             ],
         }
     return {
-        "mean predictor": [DummyRegressor],
-        "Morgan + ridge": [lambda alpha=alpha: Ridge(alpha=alpha) for alpha in _ALPHAS],
-        "Morgan + random forest": [
-            lambda part=part: RandomForestRegressor(max_features=part, **forest) for part in _FEATURES_PER_SPLIT
-        ],
+        "mean predictor": [DummyRegressor()],
+        "Morgan + ridge": [Ridge(alpha=alpha) for alpha in _ALPHAS],
+        "Morgan + random forest": [RandomForestRegressor(max_features=part, **forest) for part in _FEATURES_PER_SPLIT],
     }
 
 
 def _predict_column(
-    candidates: list[Callable[[], Any]], features: dict[str, np.ndarray], targets: dict[str, Tensor], task: Task
+    candidates: list[Any], features: dict[str, np.ndarray], targets: dict[str, Tensor], task: Task
 ) -> Tensor:
     """Test predictions for one target, ``[n]``, of the candidate that is best on the validation split."""
     known = targets["train"].isfinite().numpy()
@@ -94,8 +91,8 @@ def _predict_column(
         return torch.full_like(targets["test"], float(values[0]))
     metric, mode = MONITOR[task]
     best, best_score = None, -np.inf
-    for make in candidates:
-        model = make().fit(inputs, values)
+    for candidate in candidates:
+        model = clone(candidate).fit(inputs, values)
         if len(candidates) > 1:
             predicted = _predict(model, features["valid"], task)
             score = evaluate(predicted.unsqueeze(1), targets["valid"].unsqueeze(1), task)[metric]

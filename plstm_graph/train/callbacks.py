@@ -24,8 +24,12 @@ class ReseedEachEpoch(pl.Callback):
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Seed the epoch."""
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Seed the epoch. Its own hook is not called in the first epoch of a resumed run."""
+        if batch_idx > 0:
+            return
         number = (self.seed * 1_000_003 + trainer.current_epoch) * 4099 + trainer.global_rank
         pl.seed_everything(number % 2**32, verbose=False)
 
@@ -61,9 +65,12 @@ class History(pl.Callback):
         """Continue from the rows of a checkpoint."""
         self.rows = list(state_dict["rows"])
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock."""
-        self._started = time.perf_counter()
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Start the clock of the epoch."""
+        if batch_idx == 0:
+            self._started = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add a row and write the file."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
+from torch.nn.parameter import is_lazy
 
 from plstm_graph.datasets.files import replace_file
 
@@ -39,14 +40,21 @@ def read_checkpoint(path: str | os.PathLike[str], map_location: Any = "cpu") -> 
     if not zipfile.is_zipfile(path):
         raise CheckpointError(f"{path} is not a checkpoint, or only a part of one ({path.stat().st_size} bytes)")
     try:
+        with zipfile.ZipFile(path) as file:
+            damaged = file.testzip()
+    except (zipfile.BadZipFile, NotImplementedError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+    if damaged is not None:
+        raise CheckpointError(f"{path} is damaged: its part {damaged} does not have its checksum")
+    try:
         checkpoint = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path} holds objects other than tensors and plain values, so it was not written by plstm-graph; "
             "it was not loaded, as that could run code from the file"
         ) from error
-    except (RuntimeError, EOFError, OSError, KeyError) as error:
-        raise CheckpointError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} is not a checkpoint: {str(error).splitlines()[0]}") from error
     if not isinstance(checkpoint, dict) or KEY not in checkpoint or "state_dict" not in checkpoint:
         raise CheckpointError(f"{path} is not a checkpoint of plstm-graph (it has no {KEY!r} entry)")
     return checkpoint
@@ -62,13 +70,12 @@ def check_state(expected: dict[str, Any], found: dict[str, Any]) -> None:
     Raises:
         CheckpointError: If names or shapes differ; it names the first few.
     """
-    lazy = torch.nn.parameter.UninitializedTensorMixin
     problems = [f"{name} is missing" for name in expected if name not in found]
     problems += [f"{name} is unknown to the model" for name in found if name not in expected]
     problems += [
         f"{name} is {list(found[name].shape)}, the model has {list(tensor.shape)}"
         for name, tensor in expected.items()
-        if name in found and not isinstance(tensor, lazy) and tensor.shape != found[name].shape
+        if name in found and not is_lazy(tensor) and tensor.shape != found[name].shape
     ]
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""

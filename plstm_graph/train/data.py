@@ -1,6 +1,7 @@
 """Tables of molecules, split and batched for training."""
 
 import functools
+import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -78,7 +79,7 @@ class MoleculeDataModule(LightningDataModule):
         self.root = root
 
     @property
-    def name(self) -> str:
+    def title(self) -> str:
         """What the molecules are called."""
         return "ChEMBL2321810 (from RDKit)" if self.path is None else self.path
 
@@ -89,7 +90,9 @@ class MoleculeDataModule(LightningDataModule):
             # `bad_rows` has them, and `fit` shows them; the warning would say it once more.
             warnings.simplefilter("ignore", BadRowsWarning)
             if self.path is None:
-                dataset: SmilesDataset = ChEMBL2321810(self.root, pre_transform=self.pre_transform)
+                dataset: SmilesDataset = ChEMBL2321810(
+                    self.root, pre_transform=self.pre_transform, log=sys.stderr.isatty()
+                )
             else:
                 dataset = SmilesDataset(
                     str(Path(self.root) / Path(self.path).name.split(".")[0]),
@@ -98,6 +101,7 @@ class MoleculeDataModule(LightningDataModule):
                     self.target_columns,
                     allow_missing=self.allow_missing,
                     pre_transform=self.pre_transform,
+                    log=sys.stderr.isatty(),
                 )
         check_finite(dataset)
         return dataset
@@ -120,7 +124,7 @@ class MoleculeDataModule(LightningDataModule):
         if self.split == "random":
             return random_split(len(self.dataset), self.fractions, self.seed)
         if self.path is None:
-            raise ValueError(f"split must be 'scaffold' or 'random' for {self.name}, got {self.split!r}")
+            raise ValueError(f"split must be 'scaffold' or 'random' for {self.title}, got {self.split!r}")
         return column_split(self.dataset.table, self.split)
 
     def subset(self, split: str) -> SmilesDataset:
@@ -157,7 +161,7 @@ class MoleculeDataModule(LightningDataModule):
         if self.trainer is not None:
             rank, world_size = self.trainer.global_rank, self.trainer.world_size
             # Lightning sets the epoch after it has started the workers, too late for the first epoch of a resumed run.
-            epoch = self.trainer.fit_loop.epoch_progress.current.processed
+            epoch = self.trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
         subset = self.subset(split)
         sampler = EpochBatchSampler(len(subset), self.batch_size, shuffle, self.seed, rank, world_size, epoch)
         return DataLoader(

@@ -36,14 +36,14 @@ def test_checkpoint(ckpt_path: str, split: str, data: str | None, output: str | 
         split = "all"
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(MoleculeDataModule, "data")
-    datamodule = parser.instantiate_classes(parser.parse_object({"data": arguments})).data
+    datamodule = parser.instantiate(parser.parse_object({"data": arguments})).data
     graphs = datamodule.dataset if split == "all" else datamodule.subset(split)
     metrics = evaluate(predict(module, graphs), torch.cat([graph.y for graph in graphs]), module.task)
-    title = f"{datamodule.name}: {len(graphs)} molecules ({split})"
+    title = f"{datamodule.title}: {len(graphs)} molecules ({split})"
     print_metrics(Console(), {type(module.model).__name__: metrics}, module.task, title)
     for row in datamodule.bad_rows:
         Console(stderr=True).print(f"left out, line {row.line}: {row.reason}", soft_wrap=True, markup=False)
     if output is not None:
-        result = {"data": datamodule.name, "split": split, "molecules": len(graphs), **metrics}
+        result = {"data": datamodule.title, "split": split, "molecules": len(graphs), **metrics}
         text = json.dumps(plain_json(result), indent=2) + "\n"
         replace_file(output, lambda unfinished: Path(unfinished).write_text(text, encoding="utf-8"))

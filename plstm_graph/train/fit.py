@@ -138,10 +138,10 @@ def fit(args: list[str]) -> None:
     """
     quiet()
     cli = FitCLI(args)
-    if rank_zero_only.rank == 0:
+    if cli.trainer.is_global_zero:
         print_summary(Console(), cli)
     cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.resume_from, weights_only=True)
-    if cli.trainer.is_global_zero and not cli.trainer.fast_dev_run:
+    if cli.trainer.is_global_zero and not cli.config.trainer.fast_dev_run:
         _report(cli)
 
 
@@ -153,7 +153,10 @@ def quiet() -> None:
         r".*does not have many workers.*",
         r".*Checkpoint directory .* exists and is not empty.*",
         r".*is smaller than the logging interval.*",
+        r".*have overridden `on_before_batch_transfer` in `LightningModule`.*",
+        # Lightning and PyG use what newer versions of torch deprecate.
         r".*torch\.jit.*",
+        r".*LeafSpec.*is deprecated.*",
     ):
         warnings.filterwarnings("ignore", message=message)
 
@@ -176,7 +179,7 @@ def _choose_folder(config: Any) -> tuple[RunFolder, Path | None]:
 
 def _new_folder(runs: Path, name: str) -> RunFolder:
     # Only the first process writes, and Lightning tells the others where checkpoints lie.
-    return RunFolder.create(runs, name) if rank_zero_only.rank == 0 else RunFolder(runs / name)
+    return RunFolder.create(runs, name) if getattr(rank_zero_only, "rank", 0) == 0 else RunFolder(runs / name)
 
 
 def _report(cli: FitCLI) -> None:
@@ -195,7 +198,7 @@ def _report(cli: FitCLI) -> None:
     rows = {name: evaluate(predicted, targets["test"], task) for name, predicted in predictions.items()}
     predicted = next(iter(predictions.values()))
     best_epoch = _best_epoch(cli)
-    title = f"{data.name}: {len(subsets['test'])} test molecules"
+    title = f"{data.title}: {len(subsets['test'])} test molecules"
     results = {
         "test": rows,
         "valid": cli.history.rows[best_epoch - 1],

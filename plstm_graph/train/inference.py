@@ -53,7 +53,7 @@ def load_module(path: str | os.PathLike[str]) -> GraphModule:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(GraphModule, "model")
     try:
-        module = parser.instantiate_classes(parser.parse_object({"model": recipe["model"]})).model
+        module = parser.instantiate(parser.parse_object({"model": recipe["model"]})).model
     except ArgumentError as error:
         raise CheckpointError(f"the model of {path} cannot be made: {error}") from error
     try:
@@ -74,7 +74,7 @@ def load_transform(recipe: dict[str, Any]) -> BaseTransform | None:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--pre_transform", type=BaseTransform | None)
     config = parser.parse_object({"pre_transform": recipe["data"].get("pre_transform")})
-    return parser.instantiate_classes(config).pre_transform
+    return parser.instantiate(config).pre_transform
 
 
 def pick_device(name: str) -> torch.device:

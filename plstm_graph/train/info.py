@@ -5,7 +5,6 @@ import platform
 
 import torch
 from rich.console import Console
-from rich.table import Table
 
 from plstm_graph.ops.scatter import torch_scatter_version
 
@@ -24,11 +23,10 @@ def print_info(console: Console) -> None:
         devices += [f"{accelerator.type}:{number}" for number in range(torch.accelerator.device_count())]
     if torch.cuda.is_available():
         devices = ["cpu", *(f"cuda:{i} ({torch.cuda.get_device_name(i)})" for i in range(torch.cuda.device_count()))]
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_row("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
-    for name in _PACKAGES:
-        table.add_row(name, importlib.metadata.version(name))
-    table.add_row("torch_scatter", torch_scatter_version() or "not installed (optional; make scatter)")
-    table.add_row("devices", ", ".join(devices))
-    table.add_row("threads", str(torch.get_num_threads()))
-    console.print(table, soft_wrap=True, highlight=False)
+    rows = {"python": f"{platform.python_version()} on {platform.system()} {platform.machine()}"}
+    rows |= {name: importlib.metadata.version(name) for name in _PACKAGES}
+    rows["torch_scatter"] = torch_scatter_version() or "not installed (optional; make scatter)"
+    rows["devices"] = ", ".join(devices)
+    rows["threads"] = str(torch.get_num_threads())
+    for name, text in rows.items():
+        console.print(f"{name:<16} {text}", soft_wrap=True, highlight=False, markup=False)

@@ -142,7 +142,7 @@ class GraphModule(LightningModule):
     def setup(self, stage: str) -> None:
         """Standardise the targets by the data module's training split."""
         if stage == "fit" and self.task == "regression":
-            datamodule = getattr(self.trainer, "datamodule", None)
+            datamodule: Any = getattr(self.trainer, "datamodule", None)
             if not hasattr(datamodule, "train_targets"):
                 raise ValueError(
                     "GraphModule standardises targets by the training split: give the trainer a datamodule with a "
@@ -223,7 +223,7 @@ class GraphModule(LightningModule):
     def _check_finite(self, loss: Tensor) -> None:
         if not torch.isfinite(loss):
             raise FloatingPointError(
-                f"the loss is {float(loss)} in epoch {self.current_epoch}, step {self.global_step}. The weights were "
+                f"the loss is {loss.item()} in epoch {self.current_epoch}, step {self.global_step}. The weights were "
                 "not updated with it and the last checkpoint is intact; a lower lr or gradient_clip_val may help"
             )
 

@@ -38,14 +38,14 @@ class TrainingProgress(ProgressBar):
         """Open the bar."""
         if not self.console.is_terminal or self.console.quiet:
             return
-        columns = (
+        self._progress = Progress(
             TextColumn("epoch"),
             MofNCompleteColumn(),
             BarColumn(bar_width=30),
             TimeRemainingColumn(),
             TextColumn("{task.description}"),
+            console=self.console,
         )
-        self._progress = Progress(*columns, console=self.console)
         self._task = self._progress.add_task("", total=trainer.max_epochs, completed=trainer.current_epoch)
         self._progress.start()
 
@@ -59,7 +59,8 @@ class TrainingProgress(ProgressBar):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show the metrics of the epoch."""
-        name, mode = pl_module.monitor
+        monitor: Any = pl_module.monitor
+        name, mode = monitor
         metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
         value = metrics.get(name, float("nan"))
         if self._best is None or (value < self._best[0] if mode == "min" else value > self._best[0]):

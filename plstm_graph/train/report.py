@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ def print_metrics(console: Console, rows: dict[str, dict[str, float]], task: Tas
         task: Decides which metric orders the rows.
         title: Title of the table.
     """
-    table = Table(title=title, title_justify="left")
+    console.print(title, soft_wrap=True, highlight=False)
+    table = Table()
     table.add_column("model")
     for name in next(iter(rows.values())):
         table.add_column(name, justify="right")
@@ -94,7 +96,9 @@ def draw_run(
     """
     figure, (left, right) = new_figure(2)
     nan = float("nan")
-    curves = {name: [row.get(f"{name}/loss", nan) for row in history] for name in ("train", "valid")}
+    curves: dict[str, Sequence[float]] = {
+        name: [row.get(f"{name}/loss", nan) for row in history] for name in ("train", "valid")
+    }
     draw_learning_curve(left, [row["epoch"] + 1 for row in history], curves, best_epoch)
     if task == "classification":
         draw_label_scores(right, predicted, measured, "test split")

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
 if TYPE_CHECKING:
     from plstm_graph.train.fit import FitCLI
@@ -20,11 +20,10 @@ def print_summary(console: Console, cli: "FitCLI") -> None:
         cli: The run.
     """
     data, module, trainer = cli.datamodule, cli.model, cli.trainer
-    table = Table(show_header=False, box=None, pad_edge=False)
     sizes = {split: len(rows) for split, rows in data.splits.items()}
     rows = {
         "run": f"{cli.folder.path}" + (f", resumed from {cli.resume_from}" if cli.resume_from else ""),
-        "data": f"{data.name}, {len(data.dataset)} molecules, {_bad_rows(len(data.bad_rows))}",
+        "data": f"{data.title}, {len(data.dataset)} molecules, {_bad_rows(len(data.bad_rows))}",
         "split": f"{data.split}: {', '.join(f'{size} {split}' for split, size in sizes.items())}",
         "targets": f"{module.task}: {_targets(data.target_names)}",
         "model": f"{type(module.model).__name__}, {sum(p.numel() for p in module.parameters()):,} parameters",
@@ -39,8 +38,7 @@ def print_summary(console: Console, cli: "FitCLI") -> None:
         ),
     }
     for name, text in rows.items():
-        table.add_row(f"[bold]{name}[/bold]", text)
-    console.print(table, soft_wrap=True, highlight=False)
+        console.print(f"[bold]{name:<9}[/bold] {escape(text)}", soft_wrap=True, highlight=False)
     for row in data.bad_rows[:_SHOWN]:
         console.print(f"  left out, line {row.line}: {row.reason}", soft_wrap=True, highlight=False, markup=False)
     if len(data.bad_rows) > _SHOWN:

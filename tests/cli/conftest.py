@@ -1,0 +1,56 @@
+"""A few molecules, a configuration for them, and the command as a user runs it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+_SMILES = ["C" * n + end for n in range(1, 9) for end in ("O", "N", "c1ccccc1", "C(=O)O")]
+_CONFIG = """
+name: small
+model:
+  lr: 3.0e-3
+  model:
+    class_path: tests.train.tiny_model.TinyModel
+data:
+  path: table.csv
+  target_columns: [activity]
+  split: random
+  batch_size: 6
+trainer:
+  max_epochs: 3
+  accelerator: cpu
+"""
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory) -> Path:
+    """A folder with `table.csv` (32 molecules and two bad rows: lines 3 and 36) and `config.yaml`."""
+    folder = tmp_path_factory.mktemp("workspace")
+    rows = [f"m{i},{smiles},{len(smiles) / 3:.2f}" for i, smiles in enumerate(_SMILES)]
+    rows.insert(1, "bad1,C1CC,1.0")
+    rows.append("bad2,CCO,much")
+    (folder / "table.csv").write_text("\n".join(["name,smiles,activity", *rows]) + "\n")
+    (folder / "config.yaml").write_text(_CONFIG)
+    return folder
+
+
+def command(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run `plstm-graph` in a process of its own, in ``folder``, with one thread."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+    environment.pop("PLSTM_GRAPH_TRACEBACK", None)
+    done = subprocess.run(
+        [sys.executable, "-m", "plstm_graph.cli", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    if check:
+        assert done.returncode == 0, done.stderr
+    return done

@@ -1,0 +1,42 @@
+import torch
+
+from plstm_graph.train import evaluate
+from plstm_graph.train.baselines import baseline_predictions, morgan_fingerprints
+
+_SMILES = ["C" * n + end for n in range(1, 13) for end in ("O", "N", "Cl", "S")]
+
+
+def _split(values):
+    return {"train": values[:32], "valid": values[32:40], "test": values[40:]}
+
+
+def test_fingerprints_tell_molecules_apart():
+    prints = morgan_fingerprints(["CCO", "OCC", "c1ccccc1"])
+    assert prints.shape == (3, 2048)
+    assert (prints[0] == prints[1]).all()
+    assert (prints[0] != prints[2]).any()
+
+
+def test_regression_baselines(monkeypatch):
+    monkeypatch.setattr("plstm_graph.train.baselines._TREES", 20)
+    target = torch.tensor([[float("O" in s), 3.0 * ("N" in s)] for s in _SMILES])
+    targets = _split(target)
+    targets["train"][0, 0] = torch.nan
+    predictions = baseline_predictions(_split(_SMILES), targets, "regression")
+    assert list(predictions) == ["mean predictor", "Morgan + ridge", "Morgan + random forest"]
+    expected = targets["train"].nanmean(dim=0).expand(8, 2)
+    torch.testing.assert_close(predictions["mean predictor"], expected)
+    scores = {name: evaluate(predicted, targets["test"], "regression") for name, predicted in predictions.items()}
+    assert scores["Morgan + ridge"]["rmse"] < 0.5 * scores["mean predictor"]["rmse"]
+    assert scores["Morgan + random forest"]["rmse"] < 0.5 * scores["mean predictor"]["rmse"]
+
+
+def test_classification_baselines(monkeypatch):
+    monkeypatch.setattr("plstm_graph.train.baselines._TREES", 20)
+    target = torch.tensor([[float("O" in s), 1.0] for s in _SMILES])
+    predictions = baseline_predictions(_split(_SMILES), _split(target), "classification")
+    assert len(predictions) == 3
+    for predicted in predictions.values():
+        assert predicted.shape == (8, 2)
+        assert (predicted[:, 1] == 1).all()
+    assert evaluate(predictions["Morgan + random forest"], _split(target)["test"], "classification")["auroc"] == 1

@@ -1,0 +1,42 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plstm_graph.train import EpochBatchSampler
+
+
+@given(st.integers(1, 60), st.integers(1, 9), st.integers(1, 4), st.booleans(), st.integers(0, 3))
+def test_every_row_once_and_the_same_number_of_steps(rows, batch_size, world_size, shuffle, epoch):
+    if rows < world_size:
+        with pytest.raises(ValueError, match=f"{rows} molecules cannot be split over {world_size} processes"):
+            EpochBatchSampler(rows, batch_size, shuffle, world_size=world_size)
+        return
+    samplers = [
+        EpochBatchSampler(rows, batch_size, shuffle, rank=rank, world_size=world_size, epoch=epoch)
+        for rank in range(world_size)
+    ]
+    batches = [list(sampler) for sampler in samplers]
+    assert sorted(row for each in batches for batch in each for row in batch) == list(range(rows))
+    assert {len(each) for each in batches} == {len(samplers[0])}
+    assert all(batch for each in batches for batch in each)
+    assert all(len(batch) <= batch_size + 1 for each in batches for batch in each)
+
+
+def test_several_processes_share_the_batches_of_one():
+    single = list(EpochBatchSampler(50, 8, shuffle=True, seed=3, epoch=2))
+    shares = [list(EpochBatchSampler(50, 4, True, 3, rank, 2, epoch=2)) for rank in range(2)]
+    assert [sorted(a + b) for a, b in zip(*shares, strict=True)] == [sorted(batch) for batch in single]
+
+
+def test_order_follows_from_seed_and_epoch():
+    sampler = EpochBatchSampler(50, 8, shuffle=True, seed=1)
+    first, again = list(sampler), list(sampler)
+    sampler.set_epoch(1)
+    assert first == again
+    assert list(sampler) != first
+    assert list(sampler) == list(EpochBatchSampler(50, 8, shuffle=True, seed=1, epoch=1))
+    assert list(EpochBatchSampler(50, 8, shuffle=True, seed=2)) != first
+
+
+def test_without_shuffling_rows_come_in_order():
+    assert [row for batch in EpochBatchSampler(10, 3) for row in batch] == list(range(10))
