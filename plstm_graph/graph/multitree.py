@@ -4,15 +4,15 @@ import torch
 from torch import Tensor
 
 from plstm_graph.graph.multitree_blocks import one_per_block
-from plstm_graph.graph.multitree_search import (
+from plstm_graph.graph.multitree_component import (
     Component,
     Pair,
     count_reached,
     greedy_cuts,
     is_multitree,
-    least_loss_cuts,
     restore,
 )
+from plstm_graph.graph.multitree_search import least_loss_cuts
 
 # Bit sets take E^2 / 8 bytes: 32 MiB here. Larger connected components fall back to a rule in linear time.
 _MAX_SEARCH_EDGES = 2**14

@@ -1,6 +1,6 @@
 """A multitree in linear time, for components too large to search: one in-edge per edge and block."""
 
-from plstm_graph.graph.multitree_search import Component, Pair
+from plstm_graph.graph.multitree_component import Component, Pair
 
 
 def one_per_block(component: Component) -> set[Pair]:

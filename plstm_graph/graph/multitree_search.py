@@ -1,138 +1,11 @@
-"""Search for the cuts that make one connected line graph a multitree at the least loss of reachability.
-
-Sets are Python integers used as bit sets (bit ``i`` stands for edge or node ``i``): on the small graphs this is meant
-for they beat tensors by far, and an intersection of two sets of thousands of edges is still one instruction or two.
-"""
+"""Search for the cuts that make one connected line graph a multitree at the least loss of reachability."""
 
 import heapq
-from collections.abc import Iterator
-from dataclasses import dataclass
+
+from plstm_graph.graph.multitree_component import Component, Pair
 
 # Steps of loss propagation that one search may take (under a second); after that, conflicts are cut without a look.
 _BUDGET = 250_000
-
-Pair = tuple[int, int]
-
-
-@dataclass
-class Component:
-    """A connected DAG with its line graph, in plain lists.
-
-    Edges are numbered in topological order: ``e < f`` for every pair (e, f).
-
-    Attributes:
-        start: Start node of each edge, numbered from 0.
-        end: End node of each edge.
-        preds: For each edge f, the edges e of its pairs (e, f), ascending.
-        num_nodes: Number of nodes.
-    """
-
-    start: list[int]
-    end: list[int]
-    preds: list[list[int]]
-    num_nodes: int
-
-    def reversed(self) -> "Component":
-        """The same graph with every edge turned round; edge ``i`` becomes ``E - 1 - i``."""
-        last = len(self.start) - 1
-        preds: list[list[int]] = [[] for _ in self.start]
-        for f in range(last, -1, -1):
-            for e in self.preds[f]:
-                preds[last - e].append(last - f)
-        return Component(self.end[::-1], self.start[::-1], preds, self.num_nodes)
-
-    def without(self, cuts: set[Pair]) -> "Component":
-        """The same graph with the pairs ``cuts`` taken out."""
-        preds = [[e for e in es if (e, f) not in cuts] for f, es in enumerate(self.preds)]
-        return Component(self.start, self.end, preds, self.num_nodes)
-
-
-def is_multitree(component: Component) -> bool:
-    """Whether at most one path of pairs leads from any edge to any other."""
-    ancestors: list[int] = []
-    for f, es in enumerate(component.preds):
-        seen = 1 << f
-        for e in es:
-            if ancestors[e] & seen:
-                return False
-            seen |= ancestors[e]
-        ancestors.append(seen)
-    return True
-
-
-def count_reached(component: Component) -> int:
-    """Number of ordered node pairs (u, w) such that an edge out of u reaches an edge into w."""
-    sources: list[int] = []
-    into = [0] * component.num_nodes
-    for start, end, es in zip(component.start, component.end, component.preds, strict=True):
-        seen = 1 << start
-        for e in es:
-            seen |= sources[e]
-        sources.append(seen)
-        into[end] |= seen
-    return sum(seen.bit_count() for seen in into)
-
-
-def greedy_cuts(component: Component) -> set[Pair]:
-    """Cut every pair that would close a second path, going through edges and their in-edges in topological order."""
-    cuts = set()
-    ancestors: list[int] = []
-    for f, es in enumerate(component.preds):
-        seen = 1 << f
-        for e in es:
-            if ancestors[e] & seen:
-                cuts.add((e, f))
-            else:
-                seen |= ancestors[e]
-        ancestors.append(seen)
-    return cuts
-
-
-def restore(component: Component, cuts: set[Pair]) -> set[Pair]:
-    """Take back, one after the other, every cut that closes no second path any more.
-
-    Args:
-        component: The graph with all its pairs.
-        cuts: Pairs whose removal makes it a multitree.
-
-    Returns:
-        The cuts that are left. None of them is needless: putting any of them back would close a second path.
-    """
-    kept = component.without(cuts)
-    size = len(kept.preds)
-    above, below = [1 << e for e in range(size)], [1 << e for e in range(size)]
-    for f, es in enumerate(kept.preds):
-        for e in es:
-            above[f] |= above[e]
-    for f in range(size - 1, -1, -1):
-        for e in kept.preds[f]:
-            below[e] |= below[f]
-    left = set()
-    budget = _BUDGET
-    for e, f in sorted(cuts):
-        upper = above[e]
-        while upper and budget > 0:  # from the nearest ancestor on, where a second path is most likely
-            top = upper.bit_length() - 1
-            if below[top] & below[f]:
-                break
-            upper ^= 1 << top
-            budget -= 1
-        if upper:
-            left.add((e, f))
-        else:
-            upper, lower = above[e], below[f]
-            for d in _members(upper):
-                below[d] |= lower
-            for g in _members(lower):
-                above[g] |= upper
-    return left
-
-
-def _members(bits: int) -> Iterator[int]:
-    while bits:
-        low = bits & -bits
-        yield low.bit_length() - 1
-        bits ^= low
 
 
 def least_loss_cuts(component: Component) -> set[Pair]:
@@ -149,7 +22,7 @@ class _LeastLoss:
     When edge f is reached, all edges before it form a multitree already. If two of its in-edges have an ancestor in
     common, the last such ancestor x starts two disjoint paths that meet in f, and one of their pairs has to go. The one
     whose removal disconnects the fewest node pairs (in the graph as it is cut so far) is taken; among equals first one
-    that :func:`_unsorted_corners` names, then one inside the paths rather than at x or f, where more paths meet.
+    that :func:`_unsorted_corners` names, last one at x or f, where more paths meet.
     """
 
     def __init__(self, component: Component) -> None:
@@ -165,7 +38,9 @@ class _LeastLoss:
         self.ancestors = [0] * len(self.preds)  # edges that reach e, with e
         self.reached = [0] * len(self.preds)  # end nodes of the edges that e reaches, with its own
         for e in range(len(self.preds) - 1, -1, -1):
-            self.reached[e] = self._reached_through(e, self.succs[e])
+            self.reached[e] = 1 << component.end[e]
+            for f in self.succs[e]:
+                self.reached[e] |= self.reached[f]
         self.corners = _unsorted_corners(component)
         self.cuts: set[Pair] = set()
         self.budget = _BUDGET
@@ -196,13 +71,15 @@ class _LeastLoss:
         paths = [self._path(origin, d, f), self._path(origin, e, f)]
         inner = [pair for path in paths for pair in path[1:-1]]
         outer = [pair for path in paths for pair in (path[0], path[-1])]
-        candidates = sorted(inner + outer, key=lambda pair: pair not in self.corners)
+        lost_at = {pair: self._lost_at(*pair) for pair in inner + outer}
+        # Cheap guesses first, so that a cut without loss is found before the expensive ones are worked out.
+        guess = {(c, g): lost.bit_count() * self.ancestors[c].bit_count() for (c, g), lost in lost_at.items()}
         best: tuple[int, Pair, dict[int, int]] | None = None
-        for pair in candidates:
-            change = self._change(pair)
-            loss = self._loss(change)
+        for pair in sorted(lost_at, key=lambda pair: (pair not in self.corners, guess[pair])):
+            lost_by = self._spread(pair[0], lost_at[pair])
+            loss = self._loss(lost_by)
             if best is None or loss < best[0]:
-                best = loss, pair, change
+                best = loss, pair, lost_by
             if loss == 0:
                 break
         assert best is not None
@@ -217,55 +94,59 @@ class _LeastLoss:
             e = previous
         return path
 
-    def _reached_through(self, e: int, succs: list[int]) -> int:
-        reached = 1 << self.component.end[e]
-        for f in succs:
-            reached |= self.reached[f]
-        return reached
-
-    def _change(self, pair: Pair) -> dict[int, int]:
-        """What ``reached`` would become without ``pair``, for the edges where it differs."""
-        e, cut = pair
-        changed: dict[int, int] = {}
-        reached = self._reached_through(e, [f for f in self.succs[e] if f != cut])
+    def _lost_at(self, e: int, f: int) -> int:
+        """The nodes that edge ``e`` would no longer reach without the pair (e, f)."""
         self.budget -= 1
-        if reached == self.reached[e]:
-            return changed
-        changed[e] = reached
-        heap = [-d for d in self.preds[e]]
+        lost = self.reached[f] & ~(1 << self.component.end[e])
+        for g in self.succs[e]:
+            if g != f:
+                lost &= ~self.reached[g]
+        return lost
+
+    def _spread(self, e: int, lost: int) -> dict[int, int]:
+        """If edge ``e`` no longer reaches the nodes ``lost``: what each edge no longer reaches, where that is any."""
+        if not lost:
+            return {}
+        lost_by = {e: lost}
+        at_risk = dict.fromkeys(self.preds[e], lost)
+        heap = [-d for d in at_risk]
         heapq.heapify(heap)
         while heap:
             d = -heapq.heappop(heap)
             self.budget -= 1
-            if d in changed:
-                continue
-            reached = 1 << self.component.end[d]
+            lost = at_risk.pop(d) & ~(1 << self.component.end[d])
             for f in self.succs[d]:
-                reached |= changed.get(f, self.reached[f])
-            if reached != self.reached[d]:
-                changed[d] = reached
+                lost &= ~self.reached[f] | lost_by.get(f, 0)
+            if lost:
+                lost_by[d] = lost
                 for c in self.preds[d]:
-                    heapq.heappush(heap, -c)
-        return changed
+                    if c not in at_risk:
+                        heapq.heappush(heap, -c)
+                    at_risk[c] = at_risk.get(c, 0) | lost
+        return lost_by
 
-    def _loss(self, changed: dict[int, int]) -> int:
-        """Number of node pairs that a change would disconnect."""
+    def _loss(self, lost_by: dict[int, int]) -> int:
+        """Number of node pairs that are disconnected if edges lose the nodes ``lost_by``."""
+        at_risk: dict[int, int] = {}
+        for e, lost in lost_by.items():
+            node = self.component.start[e]
+            at_risk[node] = at_risk.get(node, 0) | lost
         loss = 0
-        for node in {self.component.start[e] for e in changed}:
-            before = after = 0
+        for node, lost in at_risk.items():
             for e in self.out_edges[node]:
-                before |= self.reached[e]
-                after |= changed.get(e, self.reached[e])
-            loss += (before & ~after).bit_count()
+                lost &= ~self.reached[e] | lost_by.get(e, 0)
+                if not lost:
+                    break
+            loss += lost.bit_count()
         return loss
 
-    def _cut(self, pair: Pair, changed: dict[int, int], current: int) -> None:
+    def _cut(self, pair: Pair, lost_by: dict[int, int], current: int) -> None:
         e, f = pair
         self.cuts.add(pair)
         self.preds[f].remove(e)
         self.succs[e].remove(f)
-        for d, reached in changed.items():
-            self.reached[d] = reached
+        for d, lost in lost_by.items():
+            self.reached[d] &= ~lost
         heap = [f]
         while heap:
             g = heapq.heappop(heap)

@@ -7,10 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plstm_graph.graph import line_graph_pairs, longest_path_levels, multitree, multitree_search
+from plstm_graph.graph import line_graph_pairs, longest_path_levels, multitree, multitree_component, multitree_search
 from plstm_graph.graph.multitree import multitree_mask
 from plstm_graph.graph.multitree_blocks import edge_blocks
-from plstm_graph.graph.multitree_search import Component
+from plstm_graph.graph.multitree_component import Component
 from plstm_graph.graph.reachability import ancestor_pairs
 from plstm_graph.testing import random_dag
 from tests.strategies import dags
@@ -213,6 +213,7 @@ def test_search_without_budget_still_gives_a_multitree(dag):
     for budget in (0, 3):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(multitree_search, "_BUDGET", budget)
+            patch.setattr(multitree_component, "_BUDGET", budget)
             pairs, keep = cut(edge_index, num_nodes)
         assert (path_counts(pairs[:, keep], edge_index.size(1)) <= 1).all()
 
