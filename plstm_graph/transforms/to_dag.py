@@ -9,12 +9,13 @@ from torch_geometric.transforms import BaseTransform
 
 from plstm_graph.graph.centre import centre_rank
 from plstm_graph.graph.checks import check_edge_index
+from plstm_graph.graph.depth_first import depth_first_rank
 from plstm_graph.graph.levels import longest_path_levels
 from plstm_graph.graph.multitree import multitree_mask
 from plstm_graph.graph.orientation import is_symmetric, numbering_rank, orient
 from plstm_graph.graph.pairs import line_graph_pairs
 
-Orientation = Literal["auto", "keep", "numbering", "centre", "canonical"]
+Orientation = Literal["auto", "keep", "numbering", "centre", "depth_first", "canonical"]
 
 
 @functional_transform("to_dag")
@@ -37,6 +38,8 @@ class ToDAG(BaseTransform):
             ``"numbering"``: from lower to higher node number; the result depends on how the graph was written down.
             ``"centre"``: away from the centre of each connected component; nodes at the same distance are ordered by
             ``data.canonical_rank`` if the graph has it, else by number.
+            ``"depth_first"``: in the order of a depth-first search that starts on the rim, with ties as before; long
+            paths, one source per component.
             ``"canonical"``: from lower to higher ``data.canonical_rank``.
             ``"auto"``: an undirected graph (every edge has its inverse) as ``"centre"``, which gives the atoms of a
             molecule three times as many ancestors as ``"canonical"``; a directed one as ``"keep"``.
@@ -91,6 +94,8 @@ class ToDAG(BaseTransform):
             return numbering_rank(num_nodes, edge_index.device)
         if orientation == "centre":
             return centre_rank(edge_index, num_nodes, tie=canonical)
+        if orientation == "depth_first":
+            return depth_first_rank(edge_index, num_nodes, tie=canonical)
         if orientation == "canonical":
             if canonical is None:
                 raise ValueError(

@@ -39,6 +39,7 @@ def test_repr() -> None:
     [
         ("numbering", [[0, 1, 2], [1, 2, 3]]),
         ("centre", [[1, 1, 2], [0, 2, 3]]),
+        ("depth_first", [[0, 1, 2], [1, 2, 3]]),
         ("canonical", [[0, 2, 3], [1, 1, 2]]),
         ("auto", [[2, 2, 1], [3, 1, 0]]),
     ],
@@ -114,7 +115,7 @@ def test_kept_pairs_is_the_multitree_of_the_line_graph() -> None:
     assert torch.equal(kept, LineGraph.from_edge_index(data.edge_index, data.num_nodes).to_multitree().pairs)
 
 
-@pytest.mark.parametrize("orientation", ["auto", "centre", "canonical"])
+@pytest.mark.parametrize("orientation", ["auto", "centre", "depth_first", "canonical"])
 def test_molecules_are_oriented_alike_however_their_atoms_are_numbered(orientation: str) -> None:
     generator = torch.Generator().manual_seed(0)
     for smiles in SMILES:
