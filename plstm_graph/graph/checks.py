@@ -36,7 +36,7 @@ def check_level(level: Tensor, edge_index: Tensor, num_nodes: int) -> None:
 
 
 def check_pairs(pairs: Tensor, edge_index: Tensor) -> None:
-    """Check that ``pairs`` are columns of ``edge_index`` and that each pair meets at a node."""
+    """Check that ``pairs`` are columns of ``edge_index``, that each meets at a node, and stands once."""
     _check_index("pairs", pairs)
     _check_range("pairs", pairs, edge_index.size(1), "edges")
     apart = edge_index[1, pairs[0]] != edge_index[0, pairs[1]]
@@ -47,6 +47,10 @@ def check_pairs(pairs: Tensor, edge_index: Tensor) -> None:
             f"pair {column} = ({first}, {second}) does not meet at a node: edge {first} is "
             f"{tuple(edge_index[:, first].tolist())}, edge {second} is {tuple(edge_index[:, second].tolist())}"
         )
+    distinct, count = (pairs[0] * edge_index.size(1) + pairs[1]).unique(return_counts=True)
+    if distinct.numel() < pairs.size(1):
+        first, second = divmod(int(distinct[count > 1][0]), edge_index.size(1))
+        raise ValueError(f"pair ({first}, {second}) is given {int(count.max())} times; each pair may stand once")
 
 
 def _check_index(name: str, index: Tensor) -> None:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from plstm_graph.graph.checks import check_edge_index, check_level, check_pairs
 from plstm_graph.graph.levels import longest_path_levels
+from plstm_graph.graph.multitree import multitree_mask
 from plstm_graph.graph.pairs import line_graph_pairs
 from plstm_graph.graph.schedule import Schedule
 
@@ -174,8 +175,6 @@ class LineGraph:
         if self._is_multitree:
             return self
         if self._multitree is None:
-            from plstm_graph.graph.multitree import multitree_mask
-
             if self._kept_pairs is None:
                 self._kept_pairs = multitree_mask(self.edge_index, self.num_nodes, self.pairs, self.level)
             pairs = self.pairs[:, self._kept_pairs]

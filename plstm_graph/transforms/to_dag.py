@@ -77,7 +77,8 @@ class ToDAG(BaseTransform):
         data.kept_pairs = None
         if self.multitree:
             pairs = line_graph_pairs(edge_index, num_nodes)
-            data.kept_pairs = multitree_mask(edge_index, num_nodes, pairs, data.level)
+            # The rank that gave the directions breaks ties among cuts too, so that neither depends on the numbering.
+            data.kept_pairs = multitree_mask(edge_index, num_nodes, pairs, data.level, rank)
         return data
 
     def _rank(self, data: Data, edge_index: Tensor, num_nodes: int) -> Tensor | None:

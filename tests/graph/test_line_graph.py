@@ -127,6 +127,7 @@ def test_repr():
         ((torch.tensor([[0], [1]]), 2.0), TypeError, "num_nodes must be an int"),
         ((torch.tensor([[0, 1], [1, 2]]), 3, torch.tensor([[1], [0]])), ValueError, "does not meet at a node"),
         ((torch.tensor([[0, 1], [1, 2]]), 3, torch.tensor([[0], [2]])), ValueError, "there are 2 edges"),
+        ((torch.tensor([[0, 1], [1, 2]]), 3, torch.tensor([[0, 0], [1, 1]])), ValueError, r"\(0, 1\) is given 2 times"),
         ((torch.tensor([[0, 1], [1, 0]]), 2), CycleError, "cycle of 2 nodes"),
     ],
 )

@@ -126,6 +126,7 @@ def test_molecules_are_oriented_alike_however_their_atoms_are_numbered(orientati
         assert torch.equal(renumbered.edge_index, number[dag.edge_index])
         assert torch.equal(renumbered.edge_attr, dag.edge_attr)
         assert torch.equal(renumbered.level[number], dag.level)
+        assert torch.equal(renumbered.kept_pairs, dag.kept_pairs)
 
 
 def test_data_loader_batches_the_structure() -> None:
@@ -161,7 +162,7 @@ def test_works_in_a_composition() -> None:
 
 
 def test_unknown_orientation() -> None:
-    with pytest.raises(ValueError, match="one of 'auto', 'keep', 'numbering', 'centre', 'canonical', got 'center'"):
+    with pytest.raises(ValueError, match="one of 'auto', 'keep', 'numbering', 'centre', 'depth_first', 'canonical', got 'center'"):
         ToDAG("center")  # type: ignore[arg-type]
 
 
