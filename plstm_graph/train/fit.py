@@ -18,9 +18,9 @@ from torch_geometric.data import Batch
 from plstm_graph.datasets.files import replace_file
 from plstm_graph.train.baselines import baseline_predictions
 from plstm_graph.train.callbacks import History, ReseedEachEpoch, ResumableEarlyStopping
-from plstm_graph.train.checkpoint import SafeCheckpointIO
+from plstm_graph.train.checkpoint import SafeCheckpointIO, read_checkpoint
 from plstm_graph.train.data import MoleculeDataModule
-from plstm_graph.train.inference import load_module, make_recipe, predict
+from plstm_graph.train.inference import check_fits, load_module, make_recipe, predict
 from plstm_graph.train.metrics import evaluate
 from plstm_graph.train.module import GraphModule
 from plstm_graph.train.progress import TrainingProgress
@@ -88,10 +88,13 @@ class FitCLI(LightningCLI):
         """Check data and model, choose the run folder, and make the trainer with its callbacks."""
         config = self.config
         check_name(config.name)
-        plain = yaml.safe_load(self.parser.dump(config, skip_none=False))
+        plain = yaml.safe_load(self.parser.dump(config, skip_unset=False))
         self.model.dry_run(Batch.from_data_list([self.datamodule.subset("train")[0]]))
         self.model.recipe = make_recipe(plain["model"], plain["data"], self.datamodule.target_names)
-        self.folder, self.resume_from = _choose_folder(config)
+        self.resume_from = _find_checkpoint(config)
+        if self.resume_from is not None:
+            check_fits(self.model, read_checkpoint(self.resume_from), self.resume_from)
+        self.folder = _choose_folder(config, self.resume_from)
         self._write_config(plain)
         self.history = History(self.folder.path / "metrics.csv")
         monitor, mode = self.model.monitor
@@ -110,10 +113,11 @@ class FitCLI(LightningCLI):
             ModelCheckpoint(filename="last", **common),
         ]
         trainer = self.config_init.trainer
+        tensorboard = TensorBoardLogger(self.folder.path, name="", version="tensorboard")
         return super().instantiate_trainer(
-            callbacks=[*(trainer.callbacks or []), *callbacks],
-            logger=trainer.logger or TensorBoardLogger(self.folder.path, name="", version="tensorboard"),
-            plugins=[*(trainer.plugins or []), SafeCheckpointIO()],
+            callbacks=[*_as_list(trainer.callbacks), *callbacks],
+            logger=tensorboard if trainer.logger is None else trainer.logger,
+            plugins=[*_as_list(trainer.plugins), SafeCheckpointIO()],
             default_root_dir=self.folder.path,
         )
 
@@ -161,25 +165,28 @@ def quiet() -> None:
         warnings.filterwarnings("ignore", message=message)
 
 
-def _choose_folder(config: Any) -> tuple[RunFolder, Path | None]:
-    """The folder of the run, and the checkpoint to resume from."""
-    runs = Path(config.runs_dir)
+def _find_checkpoint(config: Any) -> Path | None:
+    """The checkpoint to resume from."""
     if config.ckpt_path == "last":
-        folder = RunFolder.latest(runs, config.name)
-        return folder, folder.last
-    if config.ckpt_path is not None:
-        path = Path(config.ckpt_path)
-        if not path.is_file():
-            raise FileNotFoundError(f"no checkpoint at {path}")
-        if path.parent.name == "checkpoints":
-            return RunFolder(path.parent.parent), path
-        return _new_folder(runs, config.name), path
-    return _new_folder(runs, config.name), None
+        return RunFolder.latest(Path(config.runs_dir), config.name).last
+    return None if config.ckpt_path is None else Path(config.ckpt_path)
 
 
-def _new_folder(runs: Path, name: str) -> RunFolder:
-    # Only the first process writes, and Lightning tells the others where checkpoints lie.
-    return RunFolder.create(runs, name) if getattr(rank_zero_only, "rank", 0) == 0 else RunFolder(runs / name)
+def _choose_folder(config: Any, resume_from: Path | None) -> RunFolder:
+    """The folder of the run: that of the checkpoint if it lies in one, else a new one."""
+    if resume_from is not None and resume_from.parent.name == "checkpoints":
+        return RunFolder(resume_from.parent.parent)
+    runs = Path(config.runs_dir)
+    if getattr(rank_zero_only, "rank", 0) > 0:
+        # Only the first process writes, and Lightning tells the others where checkpoints lie.
+        return RunFolder(runs / config.name)
+    return RunFolder.create(runs, config.name)
+
+
+def _as_list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def _report(cli: FitCLI) -> None:

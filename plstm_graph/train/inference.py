@@ -56,13 +56,27 @@ def load_module(path: str | os.PathLike[str]) -> GraphModule:
         module = parser.instantiate(parser.parse_object({"model": recipe["model"]})).model
     except ArgumentError as error:
         raise CheckpointError(f"the model of {path} cannot be made: {error}") from error
+    check_fits(module, checkpoint, path)
+    module.load_state_dict(checkpoint["state_dict"])
+    module.recipe = recipe
+    return module.eval()
+
+
+def check_fits(module: GraphModule, checkpoint: dict[str, Any], path: str | os.PathLike[str]) -> None:
+    """Check that a checkpoint belongs to a model.
+
+    Args:
+        module: The model.
+        checkpoint: What was read from ``path``.
+        path: For the message.
+
+    Raises:
+        CheckpointError: If it belongs to another model; it names the parameters that differ.
+    """
     try:
         module.on_load_checkpoint(checkpoint)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
-    module.load_state_dict(checkpoint["state_dict"])
-    module.recipe = recipe
-    return module.eval()
 
 
 def load_transform(recipe: dict[str, Any]) -> BaseTransform | None:

@@ -54,3 +54,9 @@ def command(folder: Path, *arguments: str, check: bool = True) -> subprocess.Com
     if check:
         assert done.returncode == 0, done.stderr
     return done
+
+
+@pytest.fixture(scope="session")
+def fitted(workspace) -> subprocess.CompletedProcess[str]:
+    """A finished training; its results are in `runs/small`."""
+    return command(workspace, "fit", "--config", "config.yaml")
