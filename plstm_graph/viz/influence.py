@@ -82,7 +82,7 @@ def draw_influence(smiles: str, matrix: Tensor, atoms: Sequence[int] | None = No
         axis.imshow(_draw_molecule(molecule, others[atom] / others[atom].max().clamp(min=1e-12), atom, size))
         axis.set_title(f"read by atom {atom} ({molecule.GetAtomWithIdx(atom).GetSymbol()})")
         axis.set_axis_off()
-    image = axes[-1].imshow(matrix, cmap="Blues", vmin=0)
+    image = axes[-1].imshow(matrix.numpy(force=True), cmap="Blues", vmin=0)
     axes[-1].set(title="gating matrix, mean of layers and heads", xlabel="atom that is read", ylabel="atom that reads")
     figure.colorbar(image, ax=axes[-1], shrink=0.8)
     return figure
