@@ -2,136 +2,16 @@
 
 import logging
 import warnings
-from pathlib import Path
-from typing import Any
 
-import lightning.pytorch as pl
 import torch
-import yaml
-from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from rich.console import Console
-from torch_geometric.data import Batch
 
-from plstm_graph.datasets.files import replace_file
 from plstm_graph.train.baselines import baseline_predictions
-from plstm_graph.train.callbacks import History, ReseedEachEpoch, ResumableEarlyStopping
-from plstm_graph.train.checkpoint import SafeCheckpointIO, read_checkpoint
-from plstm_graph.train.data import MoleculeDataModule
-from plstm_graph.train.inference import check_fits, load_module, make_recipe, predict
+from plstm_graph.train.fit_cli import FitCLI
+from plstm_graph.train.inference import load_module, predict
 from plstm_graph.train.metrics import evaluate
-from plstm_graph.train.module import GraphModule
-from plstm_graph.train.progress import TrainingProgress
 from plstm_graph.train.report import draw_run, print_metrics, write_results, write_test_predictions
-from plstm_graph.train.run_folder import RunFolder, check_name
 from plstm_graph.train.summary import print_summary
-
-_DESCRIPTION = """Train a graph model on molecules, then report test metrics beside baselines.
-Everything can stand in a YAML file (--config); options given after it override it. Results lie in RUNS_DIR/NAME."""
-
-_TRAINER_DEFAULTS: dict[str, Any] = {
-    "devices": 1,
-    "max_epochs": 100,
-    "gradient_clip_val": 1.0,
-    "log_every_n_steps": 10,
-    "num_sanity_val_steps": 0,
-    "enable_model_summary": False,
-    # EpochBatchSampler splits the molecules over processes itself.
-    "use_distributed_sampler": False,
-}
-
-
-class FitCLI(LightningCLI):
-    """Lightning's command line with a run folder, and checks of data and model before anything is written.
-
-    Args:
-        args: Command-line arguments.
-    """
-
-    folder: RunFolder
-    resume_from: Path | None
-    recipe_config: dict[str, Any]
-
-    def __init__(self, args: list[str]) -> None:
-        super().__init__(
-            GraphModule,
-            MoleculeDataModule,
-            save_config_callback=None,
-            trainer_defaults=_TRAINER_DEFAULTS,
-            seed_everything_default=0,
-            parser_kwargs={"prog": "plstm-graph fit", "description": _DESCRIPTION},
-            args=args,
-            run=False,
-            auto_configure_optimizers=False,
-            load_from_checkpoint_support=False,
-        )
-
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the options of a run."""
-        parser.add_argument("--name", type=str, default="run", help="Name of the run and of its folder.")
-        parser.add_argument("--runs_dir", type=str, default="runs", help="Folder of all runs.")
-        parser.add_argument(
-            "--ckpt_path", type=str | None, default=None, help="'last', or a checkpoint to resume training from."
-        )
-        parser.add_argument(
-            "--patience", type=int, default=30, help="Stop after this many epochs without a better validation metric."
-        )
-        parser.add_argument("--baselines", type=bool, default=True, help="Whether to fit the baselines for the report.")
-
-    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse the arguments; unlike Lightning's, without a warning when they do not come from ``sys.argv``."""
-        self.config = parser.parse_args(args)
-
-    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
-        """Check data and model, choose the run folder, and make the trainer with its callbacks."""
-        config = self.config
-        check_name(config.name)
-        plain = yaml.safe_load(self.parser.dump(config, skip_unset=False))
-        self.model.dry_run(Batch.from_data_list([self.datamodule.subset("train")[0]]))
-        self.model.recipe = make_recipe(plain["model"], plain["data"], self.datamodule.target_names)
-        self.resume_from = _find_checkpoint(config)
-        if self.resume_from is not None:
-            check_fits(self.model, read_checkpoint(self.resume_from), self.resume_from)
-        self.folder = _choose_folder(config, self.resume_from)
-        self._write_config(plain)
-        self.history = History(self.folder.path / "metrics.csv")
-        monitor, mode = self.model.monitor
-        common: dict[str, Any] = {
-            "dirpath": self.folder.checkpoints,
-            "save_on_train_epoch_end": True,
-            "enable_version_counter": False,
-        }
-        callbacks = [
-            ReseedEachEpoch(int(config.seed_everything)),
-            self.history,
-            TrainingProgress(),
-            ResumableEarlyStopping(monitor, mode=mode, patience=config.patience, check_on_train_epoch_end=True),
-            ModelCheckpoint(filename="best", monitor=monitor, mode=mode, **common),
-            # Last of all, so that it holds the state of all others after the epoch.
-            ModelCheckpoint(filename="last", **common),
-        ]
-        trainer = self.config_init.trainer
-        tensorboard = TensorBoardLogger(self.folder.path, name="", version="tensorboard")
-        return super().instantiate_trainer(
-            callbacks=[*_as_list(trainer.callbacks), *callbacks],
-            logger=tensorboard if trainer.logger is None else trainer.logger,
-            plugins=[*_as_list(trainer.plugins), SafeCheckpointIO()],
-            default_root_dir=self.folder.path,
-        )
-
-    @rank_zero_only
-    def _write_config(self, plain: dict[str, Any]) -> None:
-        """Save the whole configuration; a resumed run keeps the first one and adds its own if it is another."""
-        text = yaml.safe_dump({key: value for key, value in plain.items() if key != "ckpt_path"}, sort_keys=False)
-        path = self.folder.path / "config.yaml"
-        if path.exists():
-            if path.read_text(encoding="utf-8") == text:
-                return
-            path = self.folder.path / "config_resumed.yaml"
-            Console(stderr=True).print(f"The configuration differs from that of the resumed run; see {path}.")
-        replace_file(path, lambda unfinished: Path(unfinished).write_text(text, encoding="utf-8"))
 
 
 def fit(args: list[str]) -> None:
@@ -163,30 +43,6 @@ def quiet() -> None:
         r".*LeafSpec.*is deprecated.*",
     ):
         warnings.filterwarnings("ignore", message=message)
-
-
-def _find_checkpoint(config: Any) -> Path | None:
-    """The checkpoint to resume from."""
-    if config.ckpt_path == "last":
-        return RunFolder.latest(Path(config.runs_dir), config.name).last
-    return None if config.ckpt_path is None else Path(config.ckpt_path)
-
-
-def _choose_folder(config: Any, resume_from: Path | None) -> RunFolder:
-    """The folder of the run: that of the checkpoint if it lies in one, else a new one."""
-    if resume_from is not None and resume_from.parent.name == "checkpoints":
-        return RunFolder(resume_from.parent.parent)
-    runs = Path(config.runs_dir)
-    if getattr(rank_zero_only, "rank", 0) > 0:
-        # Only the first process writes, and Lightning tells the others where checkpoints lie.
-        return RunFolder(runs / config.name)
-    return RunFolder.create(runs, config.name)
-
-
-def _as_list(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def _report(cli: FitCLI) -> None:

@@ -1,0 +1,54 @@
+"""Several labels, some of them missing, with a split that the table gives."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from plstm_graph.cli import main
+
+_CONFIG = """
+name: labels
+model:
+  task: classification
+  model:
+    class_path: tests.train.tiny_model.TinyModel
+    init_args: {out_channels: 2}
+data:
+  path: labels.csv
+  target_columns: [toxic, smelly]
+  split: part
+  allow_missing: true
+trainer: {max_epochs: 2, accelerator: cpu}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings(r"ignore:(?s).*JsonargparseDeprecation:DeprecationWarning")
+@pytest.mark.filterwarnings(r"ignore:(?s).*instantiate_classes.* was deprecated:DeprecationWarning")
+def test_classification_from_table_to_predictions(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("plstm_graph.train.baselines._TREES", 10)
+    smiles = ["C" * n + end for n in range(1, 11) for end in ("O", "N", "Cl")]
+    parts = ["train", "train", "valid", "test", "train"]
+    rows = [f"{s},{int('O' in s)},{'' if i % 4 == 0 else int('N' in s)},{parts[i % 5]}" for i, s in enumerate(smiles)]
+    (tmp_path / "labels.csv").write_text("\n".join(["smiles,toxic,smelly,part", *rows]) + "\n")
+    (tmp_path / "config.yaml").write_text(_CONFIG)
+    assert main(["fit", "--config", "config.yaml"]) == 0
+    assert "classification: toxic, smelly" in capsys.readouterr().out
+    results = json.loads((tmp_path / "runs" / "labels" / "results.json").read_text())
+    assert set(results["test"]) == {
+        "TinyModel",
+        "mean predictor",
+        "Morgan + logistic regression",
+        "Morgan + random forest",
+    }
+    assert results["test"]["mean predictor"]["auroc"] == 0.5
+    assert 0 <= results["test"]["TinyModel"]["auroc"] <= 1
+    checkpoint = "runs/labels/checkpoints/best.ckpt"
+    assert main(["predict", "--ckpt_path", checkpoint, "CCO", "labels.csv", "--output", "out.csv"]) == 0
+    found = list(csv.DictReader(io.StringIO((tmp_path / "out.csv").read_text())))
+    assert len(found) == 31
+    assert all(0 < float(row[name]) < 1 for row in found for name in ("predicted_toxic", "predicted_smelly"))
+    assert found[1]["toxic"] == "1"
