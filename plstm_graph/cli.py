@@ -30,6 +30,7 @@ def main(args: Sequence[str] | None = None) -> int:
     # The options of `fit` come from classes that are slow to import, so they are left to a parser of their own.
     options = _parser().parse_args(arguments[:1] if arguments[:1] == ["fit"] else arguments)
     options.fit_arguments = arguments[1:]
+    sys.path.append(os.getcwd())  # where a user's own model lies; last, so that it hides nothing
     try:
         options.run(options)
     except (ValueError, OSError, FloatingPointError) as error:

@@ -41,7 +41,7 @@ class TrainingProgress(ProgressBar):
         self._progress = Progress(
             TextColumn("epoch"),
             MofNCompleteColumn(),
-            BarColumn(bar_width=30),
+            BarColumn(bar_width=10),
             TimeRemainingColumn(),
             TextColumn("{task.description}"),
             console=self.console,
@@ -65,8 +65,8 @@ class TrainingProgress(ProgressBar):
         value = metrics.get(name, float("nan"))
         if self._best is None or (value < self._best[0] if mode == "min" else value > self._best[0]):
             self._best = value, trainer.current_epoch + 1
-        text = f"train loss {metrics.get('train/loss', float('nan')):.4f}  {name.replace('/', ' ')} {value:.4f}  "
-        text += f"(best {self._best[0]:.4f} in epoch {self._best[1]})"
+        text = f"loss {metrics.get('train/loss', float('nan')):.3f}  {name.replace('/', ' ')} {value:.3f}"
+        text += f"  best {self._best[0]:.3f} ({self._best[1]})"  # short, so that all fits into 80 columns
         epochs, done = trainer.max_epochs or 1, trainer.current_epoch + 1
         if self._progress is not None:
             self._progress.update(self._task, description=text, completed=done)
