@@ -40,6 +40,7 @@ def _fails(capsys, *arguments):
         (("--data.batchsize", "3"), "batchsize"),
         (("--data.batch_size", "many"), "many"),
         (("--data.batch_size", "0"), "batch_size must be at least 1, got 0"),
+        (("--threads", "0"), "threads"),
         (("--data.path", "none.csv"), "none.csv"),
         (
             ("--data.target_columns", "[acivity]"),
