@@ -5,6 +5,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from plstm_graph.graph.ancestry import MAX_ENTRIES, Ancestry, AncestryTooLargeError
 from plstm_graph.graph.checks import check_edge_index, check_level, check_pairs
 from plstm_graph.graph.levels import longest_path_levels
 from plstm_graph.graph.multitree import multitree_mask
@@ -71,6 +72,8 @@ class LineGraph:
         self._level: Tensor | None = level
         self._kept_pairs = kept_pairs
         self._schedule: Schedule | None = None
+        self._ancestry: Ancestry | None = None
+        self._more_entries_than = -1
         self._multitree: LineGraph | None = None
         self._is_multitree = False
         self._forward: LineGraph | None = None
@@ -146,14 +149,41 @@ class LineGraph:
             self._schedule = Schedule.build(self.edge_index, self.pairs, self.level)
         return self._schedule
 
+    @property
+    def ancestry(self) -> Ancestry:
+        """Which edges reach which, built at the first call; shared by both directions.
+
+        Raises:
+            AncestryTooLargeError: If there are more than :data:`~plstm_graph.graph.ancestry.MAX_ENTRIES` such pairs.
+        """
+        if self._forward is not None:
+            return self._forward.ancestry
+        if self._ancestry is None:
+            self._ancestry = Ancestry.build(self.schedule)
+        return self._ancestry
+
+    def has_ancestry(self, max_entries: int) -> bool:
+        """Whether no more than ``max_entries`` pairs of edges reach each other; if so, they are listed from then on."""
+        if self._forward is not None:
+            return self._forward.has_ancestry(max_entries)
+        max_entries = min(max_entries, MAX_ENTRIES)
+        if self._ancestry is None and max_entries > self._more_entries_than:
+            try:
+                self._ancestry = Ancestry.build(self.schedule, max_entries)
+            except AncestryTooLargeError:
+                self._more_entries_than = max_entries
+        return self._ancestry is not None and self._ancestry.num_entries <= max_entries
+
     def prepare(self) -> "LineGraph":
         """Build everything that is otherwise built at first use, multitree included. Returns the graph itself.
 
-        Call it before the graph enters compiled code, or moves to another device.
+        Call it before the graph enters compiled code, or moves to another device. Ancestors are listed up to 64 per
+        edge on average; beyond that the ``"auto"`` form does not use them for heads of usual widths.
         """
         forward = self._forward or self
         for graph in (forward, forward.to_multitree()):
             _ = graph.schedule
+            graph.has_ancestry(64 * graph.num_edges)
         return self
 
     def reverse(self) -> "LineGraph":
@@ -178,14 +208,21 @@ class LineGraph:
             if self._kept_pairs is None:
                 self._kept_pairs = multitree_mask(self.edge_index, self.num_nodes, self.pairs, self.level)
             pairs = self.pairs[:, self._kept_pairs]
-            self._multitree = self._replace(pairs=pairs, _kept_pairs=None, _schedule=None, _is_multitree=True)
+            self._multitree = self._replace(
+                pairs=pairs,
+                _kept_pairs=None,
+                _schedule=None,
+                _ancestry=None,
+                _more_entries_than=-1,
+                _is_multitree=True,
+            )
         return self._multitree
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "LineGraph":
         """Copy to a device, with everything that was built so far."""
         if self._forward is not None:
             return self._forward.to(device, non_blocking).reverse()
-        names = ("edge_index", "pairs", "_level", "_kept_pairs", "_schedule", "_multitree")
+        names = ("edge_index", "pairs", "_level", "_kept_pairs", "_schedule", "_ancestry", "_multitree")
         built = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         return self._replace(**{name: value.to(device, non_blocking=non_blocking) for name, value in built.items()})
 

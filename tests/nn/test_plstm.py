@@ -92,7 +92,9 @@ def test_graph_without_nodes_in_a_batch(model):
     assert torch.isfinite(out).all()
 
 
-def test_whole_model_compiles_into_one_graph(model):
+def test_whole_model_compiles_into_one_graph():
+    model = PLSTM(2, in_channels=5, edge_dim=[4], hidden_channels=64, num_layers=1).eval()
+
     def calls():
         for seed, (nodes, edges) in enumerate([(40, 60), (47, 90), (30, 29)]):
             data = Batch.from_data_list([random_graph(nodes, edges, seed), random_graph(9, 12, seed)])

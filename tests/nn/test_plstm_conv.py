@@ -213,12 +213,14 @@ def test_compiles_into_one_graph_for_all_depths(flow, mode):
             generator = torch.Generator().manual_seed(seed)
             edge_index = random_dag(nodes, edges, generator)
             graph = LineGraph(edge_index, nodes).prepare()
-            x = torch.randn(nodes, 8, generator=generator, requires_grad=True)
+            x = torch.randn(nodes, 24, generator=generator, requires_grad=True)
             yield (x, edge_index, torch.randn(edges, 3, generator=generator)), {"line_graph": graph}
 
     depths = {call[1]["line_graph"].schedule.num_levels for call in calls()}
     assert len(depths) > 2
-    assert_compiles_once(PLSTMConv(8, 8, mode=mode, flow=flow, edge_dim=3), calls(), backend="aot_eager")
+    for form in ("recurrent", "auto"):
+        conv = PLSTMConv(24, 64, mode=mode, flow=flow, edge_dim=3, form=form)
+        assert_compiles_once(conv, calls(), backend="aot_eager")
 
 
 @pytest.mark.parametrize(

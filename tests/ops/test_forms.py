@@ -5,12 +5,14 @@ import torch
 from hypothesis import given
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.ops import plstm
+from plstm_graph.ops import parallel, plstm
+from plstm_graph.ops.dispatch import choose_form
+from plstm_graph.ops.parallel import _parallel
 from plstm_graph.ops.recurrent import _recurrent
 from plstm_graph.testing import OPERANDS, assert_close, assert_forms_agree, random_dag, random_operands
 from tests.strategies import problems
 
-FORMS = ["recurrent"]
+FORMS = ["recurrent", "parallel"]
 
 NAMED_GRAPHS = {
     "no nodes": ([], 0),
@@ -59,8 +61,8 @@ def test_float32_is_close_to_float64(form):
 
 @pytest.mark.parametrize("form", ["naive", *FORMS])
 def test_half_precision_keeps_float32_states(form):
-    # A sum of 4096 ones: bfloat16 states would stop growing at 256.
-    length = 4096
+    # A sum of 512 ones: bfloat16 states would stop growing at 256.
+    length = 512
     graph = LineGraph(torch.stack([torch.arange(length), torch.arange(1, length + 1)]), length + 1)
     ones = torch.ones(length + 1, 1, 1, dtype=torch.bfloat16)
     gate = torch.ones(length, 1, dtype=torch.bfloat16)
@@ -89,6 +91,29 @@ def test_recurrent_operator_is_registered_soundly(reverse, num_edges):
     structure += [schedule.edge_order, schedule.pair_order, schedule.pair_ptr]
     results = torch.library.opcheck(_recurrent, (*operands[:5], *structure, reverse))
     assert set(results.values()) == {"SUCCESS"}
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("num_edges", [1, 12])
+def test_parallel_operator_is_registered_soundly(reverse, num_edges, monkeypatch):
+    graph = LineGraph(random_dag(7, num_edges, torch.Generator().manual_seed(0)), 7)
+    graph = graph.reverse() if reverse else graph
+    operands = random_operands(graph)
+    seen = []
+    monkeypatch.setattr(parallel, "_parallel", lambda *arguments: seen.append(arguments) or _parallel(*arguments))
+    plstm(**operands, line_graph=graph, form="parallel")
+    (arguments,) = seen
+    leaves = [tensor.detach().requires_grad_() for tensor in arguments[:4]]
+    results = torch.library.opcheck(_parallel, (*leaves, *arguments[4:]))
+    assert set(results.values()) == {"SUCCESS"}
+
+
+def test_auto_takes_the_parallel_form_for_few_ancestors_only():
+    shallow = LineGraph.grid(4, 4)
+    chain = LineGraph(torch.stack([torch.arange(2000), torch.arange(1, 2001)]))
+    assert choose_form(shallow, 16, 16) == choose_form(shallow.reverse(), 16, 16) == "parallel"
+    assert choose_form(chain, 16, 16) == "recurrent"
+    assert choose_form(LineGraph(torch.empty(2, 0, dtype=torch.long), 3), 16, 16) == "parallel"
 
 
 def test_operator_is_equivariant_under_renumbering():
@@ -127,6 +152,5 @@ def test_wrong_form_is_named():
     operands = random_operands(graph)
     with pytest.raises(ValueError, match="unknown form 'dense'; choose one of 'auto', 'naive'"):
         plstm(**operands, line_graph=graph, form="dense")
-    for form in ("parallel", "chunkwise"):
-        with pytest.raises(NotImplementedError, match=f"{form} form is not built yet"):
-            plstm(**operands, line_graph=graph, form=form)
+    with pytest.raises(NotImplementedError, match="chunkwise form is not built yet"):
+        plstm(**operands, line_graph=graph, form="chunkwise")

@@ -1,0 +1,76 @@
+"""Products with sparse matrices of one pattern for all heads, given in compressed rows."""
+
+import functools
+import warnings
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class Pattern(NamedTuple):
+    """Non-zero positions of a block-diagonal matrix with one block of the same pattern per head.
+
+    Attributes:
+        ptr: Entries of row ``h * E + i`` are ``ptr[h * E + i]:ptr[h * E + i + 1]``, ``[H * E + 1]``.
+        column: Column of each entry, ``[H * A]``.
+    """
+
+    ptr: Tensor
+    column: Tensor
+
+    @classmethod
+    def of_heads(cls, ptr: Tensor, column: Tensor, heads: int) -> "Pattern":
+        """Repeat one pattern for every head.
+
+        Args:
+            ptr: Compressed rows of one head, ``[E + 1]``.
+            column: Column of each entry, ``[A]``.
+            heads: Number of heads ``H``.
+        """
+        rows, entries = ptr.numel() - 1, column.numel()
+        head = torch.arange(heads, device=ptr.device).unsqueeze(1)
+        last = ptr.new_full((1,), heads * entries)
+        return cls(torch.cat([(ptr[:-1] + head * entries).view(-1), last]), (column + head * rows).view(-1))
+
+
+def sparse_times_dense(pattern: Pattern, weight: Tensor, dense: Tensor) -> Tensor:
+    """Matrix product, without autograd.
+
+    Args:
+        pattern: Pattern of the sparse matrix.
+        weight: Its entries, ``[H * A]``.
+        dense: ``[H * E, D]``
+
+    Returns:
+        ``[H * E, D]``
+    """
+    return F.embedding_bag(pattern.column, dense, pattern.ptr[:-1], mode="sum", per_sample_weights=weight)
+
+
+def sampled_product(pattern: Pattern, left: Tensor, right: Tensor) -> Tensor:
+    """Entries of ``left @ right.T`` at the positions of a pattern, without autograd.
+
+    Args:
+        pattern: Where to evaluate.
+        left: ``[H * E, D]``
+        right: ``[H * E, D]``
+
+    Returns:
+        ``[H * A]``
+    """
+    _silence_beta_warning()
+    rows = left.size(0)
+    zeros = left.new_zeros(pattern.column.numel())
+    sparse = torch.sparse_csr_tensor(pattern.ptr, pattern.column, zeros, (rows, rows), check_invariants=False)
+    return torch.sparse.sampled_addmm(sparse, left, right.t(), beta=0.0).values()
+
+
+@functools.cache
+def _silence_beta_warning() -> None:
+    """torch warns at the first tensor with compressed rows of a process that they are in beta; take that one here."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+        none = torch.empty(0, dtype=torch.long)
+        torch.sparse_csr_tensor(torch.zeros(2, dtype=torch.long), none, none, (1, 1), check_invariants=False)
