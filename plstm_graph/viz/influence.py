@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
@@ -14,7 +15,7 @@ from plstm_graph.nn import PLSTMConv
 
 
 @torch.no_grad()
-def influence(model: nn.Module, *args, **kwargs) -> Tensor:
+def influence(model: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
     r"""How much each node's output depends on each other node, by the gates of a model.
 
     Runs the model once and averages :math:`|G|` (see :meth:`PLSTMConv.gating_matrix`) over heads and over all
@@ -33,7 +34,7 @@ def influence(model: nn.Module, *args, **kwargs) -> Tensor:
     """
     matrices: list[Tensor] = []
 
-    def record(conv: nn.Module, inputs: tuple, named: dict) -> None:
+    def record(conv: PLSTMConv, inputs: tuple, named: dict) -> None:
         matrix = conv.gating_matrix(*inputs, **named).abs().mean(dim=0)
         matrices.append(matrix / matrix.sum(dim=1).mean().clamp(min=1e-12))
 
@@ -93,8 +94,9 @@ def _draw_molecule(molecule: Chem.Mol, weight: Tensor, atom: int, size: int) -> 
     canvas = rdMolDraw2D.MolDraw2DCairo(size, size)
     options = canvas.drawOptions()
     options.useBWAtomPalette()
-    options.fillHighlights = True
-    options.highlightRadius = 0.42
+    # RDKit's stubs give each option the type of the whole set.
+    options.fillHighlights = True  # type: ignore[assignment]
+    options.highlightRadius = 0.42  # type: ignore[assignment]
     colours = {i: (1.0, 1.0 - 0.45 * w, 1.0 - 0.9 * w) for i, w in enumerate(weight.tolist())}
     colours[atom] = (0.45, 0.68, 1.0)
     bonds: list[int] = []

@@ -257,3 +257,20 @@ def test_bad_sizes_are_named():
         PLSTMConv(8, 10)
     with pytest.raises(ValueError, match="mode must be 'P' or 'D', got 'X'"):
         PLSTMConv(8, 8, mode="X")
+
+
+@pytest.mark.slow
+def test_compiled_code_gives_the_same_output_and_gradients():
+    conv = PLSTMConv(24, 64, edge_dim=3)
+    compiled = torch.compile(conv, fullgraph=True, dynamic=True)
+    for seed, (nodes, edges) in enumerate([(40, 60), (53, 57)]):
+        generator = torch.Generator().manual_seed(seed)
+        edge_index = random_dag(nodes, edges, generator)
+        graph = LineGraph(edge_index, nodes).prepare()
+        x, edge_attr = torch.randn(nodes, 24, generator=generator), torch.randn(edges, 3, generator=generator)
+        results = []
+        for layer in (conv, compiled):
+            out = layer(x, edge_index, edge_attr, graph)
+            results.append((out, *torch.autograd.grad(out.square().sum(), list(conv.parameters()))))
+        for actual, expected in zip(*results, strict=True):
+            assert_close(actual, expected, 1e-4, "compiled")
