@@ -65,7 +65,7 @@ def add_rows_(out: Tensor, index: Tensor, rows: Tensor, *, is_sorted: bool = Fal
         rows: ``[S, ...]``
         is_sorted: Whether ``index`` is known to be non-decreasing.
     """
-    if is_sorted and _use_torch_scatter(out):
+    if is_sorted and _use_torch_scatter(rows):
         return out.add_(_torch_scatter.segment_coo(rows, index, dim_size=out.size(0), reduce="sum"))
     return out.index_add_(0, index, rows)
 
@@ -87,7 +87,8 @@ def sum_rows(rows: Tensor, index: Tensor, size: int, *, is_sorted: bool = False)
     return rows.new_zeros(size, *rows.shape[1:]).index_add(0, index, rows)
 
 
-def _use_torch_scatter(tensor: Tensor) -> bool:
-    if _torch_scatter is None or torch.compiler.is_compiling():
+def _use_torch_scatter(rows: Tensor) -> bool:
+    # torch_scatter 2.1.2 divides by zero, and takes the process with it, when there is nothing to sum.
+    if _torch_scatter is None or rows.numel() == 0 or torch.compiler.is_compiling():
         return False
-    return _backend == "torch_scatter" or (_backend == "auto" and tensor.is_cuda)
+    return _backend == "torch_scatter" or (_backend == "auto" and rows.is_cuda)
