@@ -12,6 +12,7 @@ _EPILOG = """examples:
   plstm-graph fit --config configs/chembl.yaml --ckpt_path last           # go on after an interruption
   plstm-graph test --ckpt_path runs/chembl/checkpoints/best.ckpt
   plstm-graph predict --ckpt_path runs/chembl/checkpoints/best.ckpt "CCO" more.csv --output predictions.csv
+  plstm-graph bench --suite molecules       # time pLSTM beside other layers on this machine
 """
 _TRACEBACK = "PLSTM_GRAPH_TRACEBACK"
 
@@ -23,8 +24,8 @@ def main(args: Sequence[str] | None = None) -> int:
         args: Arguments. (default: those of the process)
 
     Returns:
-        Exit status: 0, or 2 for bad input, whose message goes to stderr. With the environment variable
-        ``PLSTM_GRAPH_TRACEBACK=1`` the exception itself is raised.
+        Exit status: 0, 1 if ``bench`` finds a form of the operator wrong, or 2 for bad input, whose message goes to
+        stderr. With the environment variable ``PLSTM_GRAPH_TRACEBACK=1`` the exception itself is raised.
     """
     arguments = list(sys.argv[1:] if args is None else args)
     # The options of `fit` come from classes that are slow to import, so they are left to a parser of their own.
@@ -32,13 +33,12 @@ def main(args: Sequence[str] | None = None) -> int:
     options.fit_arguments = arguments[1:]
     sys.path.append(os.getcwd())  # where a user's own model lies; last, so that it hides nothing
     try:
-        options.run(options)
+        return options.run(options) or 0
     except (ValueError, OSError, FloatingPointError) as error:
         if os.environ.get(_TRACEBACK):
             raise
         print(f"plstm-graph {options.command}: error: {error}\n({_TRACEBACK}=1 shows where it arose)", file=sys.stderr)
         return 2
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,9 +74,34 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("inputs", nargs="+", metavar="SMILES|CSV", help="a SMILES, or a file .csv or .csv.gz")
     predict.add_argument("--smiles_column", help="its name in the files (default: as in training)")
 
+    _add_bench(commands)
+
     info = commands.add_parser("info", help="versions, backends, devices, threads")
     info.set_defaults(run=_info)
     return parser
+
+
+def _add_bench(commands: argparse._SubParsersAction) -> None:
+    from plstm_graph.bench.suites import SUITES
+
+    bench = commands.add_parser("bench", help="time every form of the operator, and other layers beside it")
+    bench.set_defaults(run=_bench)
+    bench.description = (
+        "Times operators on workloads in turns, after a check that every form of the operator is right. Writes JSON, "
+        "Markdown tables and plots. Real data sets are found through the environment variable PLSTM_DATA."
+    )
+    bench.add_argument("--suite", default="molecules", choices=tuple(SUITES), help="(default: %(default)s)")
+    bench.add_argument("--threads", type=int, default=2, help="threads of torch (default: %(default)s)")
+    bench.add_argument("--repeat", type=int, default=30, help="repetitions of each pass (default: %(default)s)")
+    bench.add_argument(
+        "--budget",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="for all repetitions of one pass of one operator on one workload (default: %(default)g)",
+    )
+    bench.add_argument("--output", metavar="DIR", help="folder to write (default: runs/bench/SUITE)")
+    bench.add_argument("--explain", action="store_true", help="only print which form `auto` chooses, and by what sizes")
 
 
 def _fit(options: argparse.Namespace) -> None:
@@ -95,6 +120,12 @@ def _predict(options: argparse.Namespace) -> None:
     from plstm_graph.train.predict import predict_smiles
 
     predict_smiles(options.ckpt_path, options.inputs, options.smiles_column, options.output, options.device)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from plstm_graph.bench.command import bench
+
+    return bench(options.suite, options.threads, options.repeat, options.budget, options.output, options.explain)
 
 
 def _info(options: argparse.Namespace) -> None:

@@ -19,7 +19,8 @@ ALLOWED = {
     "testing": {"graph", "ops"},
     "viz": {"graph", "ops", "nn"},
     "train": {"graph", "ops", "nn", "transforms", "datasets", "viz"},
-    "cli": {"graph", "ops", "nn", "transforms", "datasets", "viz", "train"},
+    "bench": {"graph", "ops", "nn", "transforms", "datasets", "testing", "viz"},
+    "cli": {"graph", "ops", "nn", "transforms", "datasets", "viz", "train", "bench"},
 }
 
 

@@ -1,0 +1,91 @@
+"""``plstm-graph bench``."""
+
+import json
+import shlex
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from plstm_graph.bench.compile import count_graph_breaks
+from plstm_graph.bench.figures import measure_figures
+from plstm_graph.bench.gate import GateError
+from plstm_graph.bench.plots import save_plots
+from plstm_graph.bench.report import to_markdown
+from plstm_graph.bench.results import Results
+from plstm_graph.bench.runner import run_suite
+from plstm_graph.bench.suites import SUITES
+from plstm_graph.datasets.files import replace_file
+
+
+def bench(suite: str, threads: int, repeat: int, budget: float, output: str | None, explain: bool) -> int:
+    """Measure a suite, show its tables, and write them.
+
+    Args:
+        suite: Name of the suite.
+        threads: Threads of torch.
+        repeat: Repetitions of each pass.
+        budget: Seconds for all repetitions of one pass.
+        output: Folder for ``results.json``, ``results.md`` and the plots. (default: ``runs/bench/SUITE``)
+        explain: Measure nothing; print which form ``auto`` chooses.
+
+    Returns:
+        Exit status: 0, or 1 if a form of the operator is wrong; then nothing is measured or written.
+
+    Raises:
+        ValueError: If a number makes no sense.
+        OSError: If the folder cannot be written.
+    """
+    if threads < 1 or repeat < 1 or not budget > 0:
+        raise ValueError(f"--threads, --repeat and --budget must be positive, got {threads}, {repeat} and {budget:g}")
+    console = Console()
+    groups = SUITES[suite]
+    if explain:
+        from plstm_graph.bench.explain import explain as explain_choice
+
+        explain_choice(groups, console)
+        return 0
+    folder = Path(output or f"runs/bench/{suite}")
+    command = ["plstm-graph", "bench", "--suite", suite, "--threads", str(threads), "--repeat", str(repeat)]
+    about = {"suite": suite, "command": shlex.join([*command, "--budget", f"{budget:g}"])}
+    folder.mkdir(parents=True, exist_ok=True)  # fails now rather than after the measurements
+
+    errors = Console(stderr=True)
+    columns = (TextColumn("groups"), MofNCompleteColumn(), BarColumn(bar_width=20), TimeElapsedColumn())
+    with Progress(*columns, TextColumn("{task.description}", markup=False), console=errors, transient=True) as progress:
+        task = progress.add_task("", total=len(groups))
+
+        def on_group(results: Results) -> None:
+            _write_json(folder, about | results)  # a run that is interrupted keeps what it has
+            progress.advance(task)
+
+        try:
+            results = run_suite(
+                groups,
+                threads=threads,
+                repeat=repeat,
+                budget=budget,
+                on_step=lambda what: progress.update(task, description=what),
+                on_group=on_group,
+            )
+        except GateError as error:
+            errors.print("Nothing was measured: a form of the operator is wrong.", style="bold red")
+            errors.print(str(error), style="red", highlight=False, markup=False, soft_wrap=True)
+            return 1
+        if suite in ("figures", "all"):
+            progress.update(task, description="graph breaks")
+            results["graph_breaks"] = count_graph_breaks()
+            results["figures"] = measure_figures(results)
+    results = about | results
+    _write_json(folder, results)
+    plots = save_plots(results, folder)
+    text = to_markdown(results, plots)
+    replace_file(folder / "results.md", lambda path: Path(path).write_text(text, encoding="utf-8"))
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    console.print(f"written: {', '.join(f'{folder / name}' for name in ('results.json', 'results.md', *plots))}")
+    return 0
+
+
+def _write_json(folder: Path, results: Results) -> None:
+    text = json.dumps(results, indent=1, allow_nan=False) + "\n"
+    replace_file(folder / "results.json", lambda path: Path(path).write_text(text, encoding="utf-8"))

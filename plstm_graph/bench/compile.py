@@ -1,0 +1,23 @@
+"""How often ``torch.compile`` has to leave the whole model."""
+
+import torch
+
+from plstm_graph.bench.registry import make_workload
+from plstm_graph.graph import LineGraph
+from plstm_graph.nn import PLSTM
+
+
+def count_graph_breaks() -> int:
+    """Graph breaks of the :class:`~plstm_graph.PLSTM` model on two batches of different size and depth.
+
+    Forward and backward are traced with dynamic shapes; no code is generated.
+    """
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    compiled = torch.compile(PLSTM(1, hidden_channels=16, num_layers=1), backend="aot_eager", dynamic=True)
+    for name in ("nci-3", "nci-8"):
+        batch = make_workload(name).molecules()
+        graph = LineGraph.from_data(batch).prepare()
+        out = compiled(batch.x, batch.edge_index, batch.edge_attr, batch.batch, graph, batch.num_graphs)
+        out.sum().backward()
+    return sum(torch._dynamo.utils.counters["graph_break"].values())

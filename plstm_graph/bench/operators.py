@@ -1,0 +1,181 @@
+"""The operators to be timed: one function for each, or one for several that differ in a name."""
+
+import functools
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.nn import GATv2Conv, GCNConv, GINEConv, TransformerConv
+
+from plstm_graph.bench.machine import available_memory
+from plstm_graph.bench.peers import GATv2Model, LevelGRU, count_parameters
+from plstm_graph.bench.registry import Case, NotMeasured, Width, Workload, differentiable, operator
+from plstm_graph.graph import LineGraph
+from plstm_graph.nn import PLSTM, PLSTMConv
+from plstm_graph.nn.gates import Mode
+from plstm_graph.ops import Form, plstm
+from plstm_graph.ops.dispatch import choose_form
+from plstm_graph.testing import OPERANDS
+
+#: The naive form takes about 30 microseconds a pair and pass, so it is left out beyond this many.
+NAIVE_PAIRS = 20_000
+#: Cutting a random DAG to a multitree takes longer than any sweep should beyond this many edges.
+_MULTITREE_EDGES = 20_000
+_SEED = 0
+
+
+def plstm_operands(workload: Workload, width: Width) -> dict[str, Tensor]:
+    """Random arguments of :func:`~plstm_graph.plstm`, float32; the gates keep states bounded, as trained ones do.
+
+    Args:
+        workload: What to run on.
+        width: Widths.
+
+    Returns:
+        One leaf tensor that requires a gradient for each of :data:`~plstm_graph.testing.OPERANDS`.
+    """
+    graph, (heads, key, value) = workload.line_graph, width
+    generator = torch.Generator().manual_seed(_SEED)
+    features = [torch.randn(graph.num_nodes, heads, size, generator=generator) for size in (key, key, value)]
+    source, mark = (torch.rand(graph.num_edges, heads, generator=generator) for _ in range(2))
+    out_degree = torch.bincount(graph.edge_index[0], minlength=graph.num_nodes).clamp(min=1)
+    share = 1 / out_degree[graph.edge_index[1, graph.pairs[0]]].unsqueeze(-1)
+    transition = (0.9 + 0.1 * torch.rand(graph.num_pairs, heads, generator=generator)) * share
+    direct = torch.rand(graph.num_nodes, heads, generator=generator)
+    operands = (*features, source, transition, mark, direct)
+    return {name: tensor.requires_grad_() for name, tensor in zip(OPERANDS, operands, strict=True)}
+
+
+def _form(workload: Workload, width: Width, form: Form) -> Case:
+    graph, (heads, key, value) = workload.line_graph, width
+    if form == "naive" and graph.num_pairs + graph.num_edges > NAIVE_PAIRS:
+        raise NotMeasured(f"the naive loop is for at most {NAIVE_PAIRS} edges and pairs")
+    # States, their gradients, and what travels over the pairs of a wide level.
+    needed = 3 * 4 * graph.num_edges * heads * key * value
+    if form == "recurrent" and needed > available_memory():
+        raise NotMeasured(f"needs about {needed / 2**30:.0f} GiB of memory")
+    operands = plstm_operands(workload, width)
+    out_grad = torch.randn(graph.num_nodes, heads, value, generator=torch.Generator().manual_seed(_SEED))
+    return differentiable(lambda: plstm(**operands, line_graph=graph, form=form), tuple(operands.values()), out_grad)
+
+
+for _name in get_args(Form):
+    operator(f"plstm {_name}")(functools.partial(_form, form=_name))
+
+
+def _layer(workload: Workload, width: Width, layer: nn.Module, *arguments: object) -> Case:
+    """A layer on random features, with gradients of the features and all parameters."""
+    generator = torch.Generator().manual_seed(_SEED)
+    x, out_grad = torch.randn(2, workload.num_nodes, width.channels, generator=generator)
+    x.requires_grad_()
+    return differentiable(lambda: layer(x, *arguments), (x, *layer.parameters()), out_grad)
+
+
+def _conv(workload: Workload, width: Width, mode: Mode) -> Case:
+    if mode == "D" and workload.batch is None and workload.line_graph.num_edges > _MULTITREE_EDGES:
+        raise NotMeasured(f"cuts to a multitree are made for at most {_MULTITREE_EDGES} edges here")
+    layer = PLSTMConv(width.channels, width.channels, width.heads, mode)
+    return _layer(workload, width, layer, workload.edge_index, None, workload.line_graph)
+
+
+for _mode in get_args(Mode):
+    operator(f"PLSTMConv {_mode}")(functools.partial(_conv, mode=_mode))
+
+
+@operator("GINEConv")
+def gine(workload: Workload, width: Width) -> Case:
+    """GINEConv with a network of two layers, and edge features of the same width."""
+    size = width.channels
+    layer = GINEConv(nn.Sequential(nn.Linear(size, size), nn.ReLU(), nn.Linear(size, size)))
+    edge_attr = torch.randn(workload.edge_index.size(1), size, generator=torch.Generator().manual_seed(_SEED))
+    return _layer(workload, width, layer, workload.edge_index, edge_attr)
+
+
+@operator("GATv2Conv")
+def gatv2(workload: Workload, width: Width) -> Case:
+    """GATv2Conv along the edges of the DAG."""
+    return _layer(workload, width, GATv2Conv(width.channels, width.value, width.heads), workload.edge_index)
+
+
+@operator("GATv2Conv, both directions")
+def gatv2_both(workload: Workload, width: Width) -> Case:
+    """GATv2Conv on the undirected graph, as molecules are usually given to it: twice the edges."""
+    edge_index = torch.cat([workload.edge_index, workload.edge_index.flip(0)], dim=1)
+    return _layer(workload, width, GATv2Conv(width.channels, width.value, width.heads), edge_index)
+
+
+@operator("TransformerConv")
+def transformer(workload: Workload, width: Width) -> Case:
+    """TransformerConv along the edges of the DAG."""
+    return _layer(workload, width, TransformerConv(width.channels, width.value, width.heads), workload.edge_index)
+
+
+@operator("GCNConv")
+def gcn(workload: Workload, width: Width) -> Case:
+    """GCNConv along the edges of the DAG."""
+    return _layer(workload, width, GCNConv(width.channels, width.channels), workload.edge_index)
+
+
+def _gru(workload: Workload, width: Width, aggregation: Literal["sum", "attention"]) -> Case:
+    return _layer(workload, width, LevelGRU(width.channels, aggregation, workload.line_graph))
+
+
+operator("level GRU, sum")(functools.partial(_gru, aggregation="sum"))
+operator("level GRU, attention")(functools.partial(_gru, aggregation="attention"))
+
+
+def _training_step(model: nn.Module, loss: Callable[[], Tensor]) -> Case:
+    optimizer = torch.optim.AdamW(model.parameters())
+
+    def step() -> None:
+        optimizer.zero_grad()
+        loss().backward()
+        optimizer.step()
+
+    return {"training step": step}
+
+
+@operator("PLSTM model")
+def plstm_model(workload: Workload, width: Width) -> Case:
+    """Four layers (P, D, P, D), both directions; each step builds the batch's structure, as training does."""
+    batch = workload.molecules()
+    model = PLSTM(1, hidden_channels=width.channels, heads=width.heads, num_layers=2)
+
+    def loss() -> Tensor:
+        graph = LineGraph.from_data(batch).prepare()
+        out = model(batch.x, batch.edge_index, batch.edge_attr, batch.batch, graph, batch.num_graphs)
+        return out.square().mean()
+
+    return _training_step(model, loss)
+
+
+@operator("GATv2 model")
+def gatv2_model(workload: Workload, width: Width) -> Case:
+    """Four layers of GATv2 and feed-forward networks, as many parameters as the PLSTM model."""
+    batch = workload.molecules()
+    size = count_parameters(PLSTM(1, hidden_channels=width.channels, heads=width.heads, num_layers=2))
+    model = GATv2Model.of_size(size, width.channels, width.heads)
+    edge_index = torch.cat([batch.edge_index, batch.edge_index.flip(0)], dim=1)
+    edge_attr = torch.cat([batch.edge_attr, batch.edge_attr])
+    return _training_step(model, lambda: model(batch, edge_index, edge_attr).square().mean())
+
+
+@operator("structure")
+def structure(workload: Workload, width: Width) -> Case:
+    """What training builds for each batch, from what the transform attached to its molecules."""
+    batch = workload.molecules()
+    return {"build": lambda: LineGraph.from_data(batch).prepare()}
+
+
+@operator("structure from edges")
+def structure_from_edges(workload: Workload, width: Width) -> Case:
+    """Levels, pairs, schedule, and ancestors where the ``auto`` form would ask for them; no multitree."""
+    key, value = width.key, width.value
+
+    def build() -> None:
+        graph = LineGraph(workload.edge_index, workload.num_nodes)
+        _ = graph.schedule
+        choose_form(graph, key, value)
+
+    return {"build": build}

@@ -1,0 +1,125 @@
+"""The results of a run as Markdown."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from plstm_graph.bench.registry import PASSES
+from plstm_graph.bench.results import Measurement, Results
+
+_BUSY = 0.5
+
+
+def to_markdown(results: Results, plots: list[str] | None = None, level: int = 1) -> str:
+    """All that was measured, with machine and command.
+
+    Args:
+        results: As :func:`~plstm_graph.bench.runner.run_suite` returns them, or read from their JSON.
+        plots: File names of plots to show.
+        level: Level of the first heading.
+    """
+    marks = "#" * level
+    parts = [f"{marks} Benchmark: {results.get('suite', 'custom')}", _header(results)]
+    if "figures" in results:
+        parts.append(f"{marks}# Figures\n\n" + _figures(results["figures"]))
+    parts += [f"![{name.rsplit('.', 1)[0]}]({name})" for name in plots or ()]
+    for group in results["groups"]:
+        parts += _group(group, results["workloads"], f"{marks}#")
+    return "\n\n".join(parts) + "\n"
+
+
+def _header(results: Results) -> str:
+    machine, gate = results["machine"], results["gate"]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
+    memory = f"{machine['memory_gib']} GiB of memory"
+    agreed, tolerance = ", ".join(gate["forms"]), gate["tolerance"]
+    lines = [
+        f"* command: `{results.get('command', 'run_suite')}`, started {results['started']}",
+        f"* machine: {machine['processor']}, {machine['cores']} cores, {memory}, {machine['system']}",
+        f"* {results['threads']} threads, Python {machine['python']}, {versions}"
+        + (f", revision {machine['revision']}" if machine["revision"] else ""),
+        f"* medians of up to {results['repeat']} repetitions in turns, at most {results['budget_s']:g} s each; "
+        "quartiles in brackets",
+        f"* correctness, before anything was timed: {agreed} agree with naive to {tolerance:g} "
+        "in float64, values and gradients"
+        + (f"; not built: {', '.join(gate['not_built'])}" if gate["not_built"] else ""),
+    ]
+    if results["load_before"] > _BUSY:
+        lines.append(f"* **the machine was busy** (load {results['load_before']:g} before the run): trust ratios only")
+    return "\n".join(lines)
+
+
+def _figures(figures: list[dict[str, Any]]) -> str:
+    marks = {"aim": "aim reached", "limit": "within the limit", "no": "**not reached**", "not measured": "not measured"}
+    rows = [("what", "measured", "at most", "aim", "")]
+    for figure in figures:
+        numbers = [_number(figure[key], figure["unit"]) for key in ("measured", "limit", "aim")]
+        rows.append((figure["what"], *numbers, marks[figure["met"]]))
+    return _table(rows)
+
+
+def _group(group: dict[str, Any], workloads: dict[str, Any], marks: str) -> list[str]:
+    parts = []
+    width = group["width"]
+    for name in dict.fromkeys(entry["workload"] for entry in group["measurements"]):
+        of_workload = [entry for entry in group["measurements"] if entry["workload"] == name]
+        sizes = ", ".join(f"{number:,} {what}" for what, number in workloads[name].items())
+        parts.append(
+            f"{marks} {name}\n\n{sizes}; H = {width['heads']}, K = {width['key']}, V = {width['value']}\n\n"
+            + _measurements(of_workload, group["reference"])
+        )
+    if group["skipped"]:
+        lines = [f"* {entry['workload']}, {entry['operator']}: {entry['reason']}" for entry in group["skipped"]]
+        parts.append("Not measured:\n\n" + "\n".join(lines))
+    return parts
+
+
+def _measurements(entries: list[Measurement], reference: str) -> str:
+    found = {(entry["operator"], entry["pass"]): entry for entry in entries}
+    names = list(dict.fromkeys(operator for operator, _ in found))
+    passes = [name for name in PASSES if any(entry["pass"] == name for entry in entries)]
+    compared = [name for name in passes if (reference, name) in found]
+    memory = [name for name in passes if any("peak_bytes" in entry for entry in entries if entry["pass"] == name)]
+    rows = [
+        (
+            "operator",
+            *(f"{name}, ms" for name in passes),
+            *(f"{name} / {reference}" for name in compared),
+            *(f"{name}, peak MiB" for name in memory),
+        )
+    ]
+    for operator in names:
+        cells = [operator]
+        cells += [_seconds(found.get((operator, name))) for name in passes]
+        for name in compared:
+            entry, unit = found.get((operator, name)), found[reference, name]
+            cells.append(f"{entry['seconds']['median'] / unit['seconds']['median']:.2f}" if entry else "")
+        for name in memory:
+            peak = found.get((operator, name), {}).get("peak_bytes")
+            cells.append("" if peak is None else f"{peak / 2**20:,.1f}")
+        rows.append(tuple(cells))
+    return _table(rows)
+
+
+def _seconds(entry: Measurement | None) -> str:
+    if entry is None:
+        return ""
+    values = entry["seconds"]
+    middle, low, high = (_significant(1e3 * values[key]) for key in ("median", "q1", "q3"))
+    return f"{middle} ({low}, {high})"
+
+
+def _number(value: float | None, unit: str) -> str:
+    return "" if value is None else f"{_significant(value)} {unit}".rstrip()
+
+
+def _significant(value: float) -> str:
+    """Three significant digits, without an exponent."""
+    if value == 0 or value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:#.3g}".rstrip(".")
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    lines.insert(1, "|" + " --- |" * len(rows[0]))
+    return "\n".join(lines)

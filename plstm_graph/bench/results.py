@@ -1,0 +1,43 @@
+"""Looking things up in the results of a run."""
+
+from collections.abc import Iterator
+from typing import Any
+
+Results = dict[str, Any]
+Measurement = dict[str, Any]
+
+
+def measurements(results: Results) -> Iterator[Measurement]:
+    """All measurements of all groups.
+
+    Args:
+        results: As :func:`~plstm_graph.bench.runner.run_suite` returns them, or read from their JSON.
+    """
+    for group in results["groups"]:
+        yield from group["measurements"]
+
+
+def find_together(results: Results, pass_name: str, *cases: tuple[str, str]) -> list[Measurement] | None:
+    """The measurements of several cases that were timed in turns, in one group. Only these may be compared.
+
+    Args:
+        results: As above.
+        pass_name: Which pass; a case that lacks it is looked up by its only other pass.
+        cases: Workload and operator of each.
+
+    Returns:
+        One measurement per case, or None if no group has them all.
+    """
+    for group in results["groups"]:
+        found = [_find(group["measurements"], pass_name, *case) for case in cases]
+        if all(found):
+            return [measurement for measurement in found if measurement]
+    return None
+
+
+def _find(candidates: list[Measurement], pass_name: str, workload: str, operator: str) -> Measurement | None:
+    of_case = [entry for entry in candidates if (entry["workload"], entry["operator"]) == (workload, operator)]
+    exact = [entry for entry in of_case if entry["pass"] == pass_name]
+    if exact:
+        return exact[0]
+    return of_case[0] if len(of_case) == 1 else None
