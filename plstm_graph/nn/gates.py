@@ -70,7 +70,7 @@ class _EdgeGate(nn.Module):
         Returns:
             ``[E, H]`` in (0, 1)
         """
-        logits = self.node_lin(x)[node]
+        logits = self.node_lin(x).index_select(0, node)
         if self.edge_lin is not None:
             logits = logits + self.edge_lin(edge_attr)
         return logits.sigmoid()
@@ -198,19 +198,19 @@ class TransitionGate(nn.Module):
         start, end = line_graph.edge_index
         in_edge, out_edge = line_graph.pairs
         at_start, between, at_end = self.node_lin(x).chunk(3, dim=-1)
-        of_in = at_start[start] + between[end]
-        of_out = at_end[end] + self.bias
+        of_in = at_start.index_select(0, start) + between.index_select(0, end)
+        of_out = at_end.index_select(0, end) + self.bias
         if self.edge_lin is not None:
             edge_in, edge_out = self.edge_lin(edge_attr).chunk(2, dim=-1)
             of_in, of_out = of_in + edge_in, of_out + edge_out
-        logits = of_in[in_edge] + of_out[out_edge]
+        logits = of_in.index_select(0, in_edge) + of_out.index_select(0, out_edge)
 
         if self.mode == "D":
             gate = torch.tanh(_LONG_RANGE_FACTOR * logits)
         else:
             gate = _normalize(logits, in_edge if self.normalization == "column" else out_edge, line_graph.num_edges)
         if self.decay_lin is not None:
-            gate = gate * self.decay_lin(x).sigmoid()[start][in_edge]
+            gate = gate * self.decay_lin(x).sigmoid().index_select(0, start.index_select(0, in_edge))
         return gate
 
     def extra_repr(self) -> str:
@@ -225,4 +225,4 @@ def _normalize(logits: Tensor, group: Tensor, num_groups: int) -> Tensor:
     weight = F.softplus(logits.to(torch.promote_types(logits.dtype, torch.float32)))
     # softplus underflows to 0 for very negative logits; a group of nothing else then shares evenly.
     weight = weight + torch.finfo(weight.dtype).tiny
-    return weight / sum_rows(weight, group, num_groups)[group]
+    return weight / sum_rows(weight, group, num_groups).index_select(0, group)

@@ -36,10 +36,14 @@ def edge_messages_parallel(
         entry = torch.arange(ancestry.num_entries, device=transition.device)
         ptr_back, column_back, entry_back = ancestry.from_ptr, ancestry.to_edge[ancestry.by_from], ancestry.by_from
     messages, *_ = _parallel(
-        query[end],
-        key[start] * source[schedule.edge_order].unsqueeze(-1),
-        value[start],
+        query,
+        key,
+        value,
+        source,
         transition,
+        start,
+        end,
+        schedule.edge_order,
         ancestry.own,
         ancestry.step_from,
         ancestry.step_to,
@@ -52,7 +56,7 @@ def edge_messages_parallel(
         column_back,
         entry_back,
     )
-    return messages[schedule.edge_position]
+    return messages
 
 
 @torch.library.custom_op("plstm_graph::parallel", mutates_args=())
@@ -61,7 +65,11 @@ def _parallel(
     query: Tensor,
     key: Tensor,
     value: Tensor,
+    source: Tensor,
     transition: Tensor,
+    start: Tensor,
+    end: Tensor,
+    edge_order: Tensor,
     own: Tensor,
     step_from: Tensor,
     step_to: Tensor,
@@ -74,7 +82,7 @@ def _parallel(
     column_back: Tensor,
     entry_back: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Messages ``[E, H, V]``, resolvent ``[A, H]`` and scores ``[H, A]``, all of edges in storage order.
+    """Messages in the caller's edge order ``[E, H, V]``, resolvent ``[A, H]`` and scores ``[H, A]``.
 
     ``ptr`` and ``column`` are the pattern by reading edge, and ``entry`` its entries; the same with ``_back`` by the
     edge that is read, in positions of the former.
@@ -82,14 +90,18 @@ def _parallel(
     heads = query.size(1)
     resolvent = transition.new_zeros(entry.numel(), heads)
     resolvent[own] = 1.0
-    gate = transition[step_pair]
+    gate = transition.index_select(0, step_pair)
     for steps in _levels(step_ptr):
-        resolvent.index_add_(0, step_to[steps], resolvent[step_from[steps]] * gate[steps])
+        arriving = resolvent.index_select(0, step_from[steps]).mul_(gate[steps])
+        resolvent.index_add_(0, step_to[steps], arriving)
+
+    begin, finish = _rows(start, heads), _rows(end, heads)
     pattern = Pattern.of_heads(ptr, column, heads)
-    score = sampled_product(pattern, _by_head(query), _by_head(key))
-    weight = _by_head(resolvent[entry]).view(-1) * score
-    messages = _by_edge(sparse_times_dense(pattern, weight, _by_head(value)), heads)
-    return messages, resolvent, score.view(heads, -1)
+    score = sampled_product(pattern, _take(query, finish), _take(key, begin)).view(heads, -1)
+    weight = resolvent.index_select(0, entry).mul_(source.index_select(0, edge_order[column])).t().contiguous()
+    read = sparse_times_dense(pattern, weight.mul_(score).view(-1), _take(value, begin))
+    messages = value.new_empty(start.numel() * heads, value.size(2)).index_copy_(0, _rows(edge_order, heads), read)
+    return messages.view(start.numel(), heads, value.size(2)), resolvent, score
 
 
 @torch.library.custom_op("plstm_graph::parallel_backward", mutates_args=())
@@ -101,7 +113,11 @@ def _parallel_backward(
     query: Tensor,
     key: Tensor,
     value: Tensor,
+    source: Tensor,
     transition: Tensor,
+    start: Tensor,
+    end: Tensor,
+    edge_order: Tensor,
     own: Tensor,
     step_from: Tensor,
     step_to: Tensor,
@@ -113,30 +129,41 @@ def _parallel_backward(
     ptr_back: Tensor,
     column_back: Tensor,
     entry_back: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of query, key, value and transition."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of query, key, value, source and transition."""
     heads = query.size(1)
+    begin, finish = _rows(start, heads), _rows(end, heads)
     pattern = Pattern.of_heads(ptr, column, heads)
     back = Pattern.of_heads(ptr_back, column_back, heads)
-    grad_out = _by_head(grad_messages)
-    chosen = _by_head(resolvent[entry])
-    grad_weight = sampled_product(pattern, grad_out, _by_head(value)).view(heads, -1)
-    grad_score = grad_weight * chosen
+    grad_read = _take(grad_messages, _rows(edge_order, heads))
+    reach = resolvent.index_select(0, entry)
+    strength = source.index_select(0, edge_order[column])
 
-    grad_query = sparse_times_dense(pattern, grad_score.view(-1), _by_head(key))
-    grad_key = sparse_times_dense(back, grad_score[:, entry_back].view(-1), _by_head(query))
-    grad_value = sparse_times_dense(back, (chosen * score)[:, entry_back].view(-1), grad_out)
+    grad_weight = sampled_product(pattern, grad_read, _take(value, begin)).view(heads, -1)
+    weight = (reach * strength).t().contiguous()
+    grad_score = grad_weight * weight
+    grad_query = sparse_times_dense(pattern, grad_score.view(-1), _take(key, begin))
+    grad_key = sparse_times_dense(back, grad_score.index_select(1, entry_back).view(-1), _take(query, finish))
+    passed = (weight * score).index_select(1, entry_back)
+    grad_value = sparse_times_dense(back, passed.view(-1), grad_read)
 
-    grad_resolvent = torch.empty_like(resolvent)
-    grad_resolvent[entry] = (grad_weight * score).t()
-    gate = transition[step_pair]
+    grad_gates = (grad_weight * score).t()
+    grad_source = torch.zeros_like(source).index_add_(0, edge_order[column], grad_gates * reach)
+    grad_resolvent = torch.empty_like(resolvent).index_copy_(0, entry, grad_gates * strength)
+    gate = transition.index_select(0, step_pair)
     grad_gate = torch.empty_like(gate)
     for steps in reversed(_levels(step_ptr)):
-        arrived = grad_resolvent[step_to[steps]]
-        grad_gate[steps] = arrived * resolvent[step_from[steps]]
-        grad_resolvent.index_add_(0, step_from[steps], arrived * gate[steps])
+        arrived = grad_resolvent.index_select(0, step_to[steps])
+        torch.mul(arrived, resolvent.index_select(0, step_from[steps]), out=grad_gate[steps])
+        grad_resolvent.index_add_(0, step_from[steps], arrived.mul_(gate[steps]))
     grad_transition = torch.zeros_like(transition).index_add_(0, step_pair, grad_gate)
-    return _by_edge(grad_query, heads), _by_edge(grad_key, heads), _by_edge(grad_value, heads), grad_transition
+    return (
+        _put(grad_query, finish, query),
+        _put(grad_key, begin, key),
+        _put(grad_value, begin, value),
+        grad_source,
+        grad_transition,
+    )
 
 
 def _levels(step_ptr: Tensor) -> list[slice]:
@@ -144,26 +171,35 @@ def _levels(step_ptr: Tensor) -> list[slice]:
     return [slice(first, last) for first, last in itertools.pairwise(step_ptr.tolist()) if first < last]
 
 
-def _by_head(tensor: Tensor) -> Tensor:
-    """``[E, H, D]`` to contiguous ``[H * E, D]``, or ``[A, H]`` to contiguous ``[H, A]``."""
-    swapped = tensor.transpose(0, 1).contiguous()
-    return swapped.flatten(0, 1) if tensor.dim() == 3 else swapped
+def _rows(index: Tensor, heads: int) -> Tensor:
+    """Rows of a flat ``[N * H, D]`` tensor that make up ``[H * E, D]``, head after head, for an index ``[E]``."""
+    return (index * heads + torch.arange(heads, device=index.device).unsqueeze(1)).view(-1)
 
 
-def _by_edge(tensor: Tensor, heads: int) -> Tensor:
-    """``[H * E, D]`` to contiguous ``[E, H, D]``."""
-    return tensor.view(heads, tensor.size(0) // heads, tensor.size(1)).transpose(0, 1).contiguous()
+def _take(tensor: Tensor, rows: Tensor) -> Tensor:
+    """The given rows of ``[N, H, D]``, flattened to ``[N * H, D]``."""
+    return tensor.reshape(-1, tensor.size(-1)).index_select(0, rows)
+
+
+def _put(grad: Tensor, rows: Tensor, like: Tensor) -> Tensor:
+    """The adjoint of :func:`_take`, in the shape of ``like``."""
+    flat = grad.new_zeros(like.size(0) * like.size(1), like.size(2))
+    return flat.index_add_(0, rows, grad).view(like.shape)
 
 
 @_parallel.register_fake
-def _(query, key, value, transition, own, step_from, *structure):
-    entries, heads = structure[5].size(0), query.size(1)
-    return torch.empty_like(value), transition.new_empty(entries, heads), query.new_empty(heads, entries)
+def _(query, key, value, source, transition, start, end, edge_order, own, *structure):
+    entries, heads = structure[-1].size(0), query.size(1)
+    messages = value.new_empty(start.size(0), heads, value.size(2))
+    return messages, transition.new_empty(entries, heads), query.new_empty(heads, entries)
 
 
 @_parallel_backward.register_fake
-def _(grad_messages, resolvent, score, query, key, value, transition, *structure):
-    return tuple(torch.empty_like(tensor) for tensor in (query, key, value, transition))
+def _(grad_messages, resolvent, score, query, key, value, source, transition, *structure):
+    return tuple(
+        torch.empty(tensor.shape, dtype=tensor.dtype, device=tensor.device)
+        for tensor in (query, key, value, source, transition)
+    )
 
 
 def _setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor, Tensor]) -> None:
@@ -174,8 +210,8 @@ def _setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor, Tensor
 
 def _backward(ctx, grad_messages, *_):
     if grad_messages is None:
-        return (None,) * 15
-    return (*_parallel_backward(grad_messages, *ctx.saved_tensors), *((None,) * 11))
+        return (None,) * 19
+    return (*_parallel_backward(grad_messages, *ctx.saved_tensors), *((None,) * 14))
 
 
 _parallel.register_autograd(_backward, setup_context=_setup_context)

@@ -12,7 +12,7 @@ from plstm_graph.ops.recurrent import _recurrent
 from plstm_graph.testing import OPERANDS, assert_close, assert_forms_agree, random_dag, random_operands
 from tests.strategies import problems
 
-FORMS = ["recurrent", "parallel"]
+FORMS = ["recurrent", "parallel", "chunkwise"]
 
 NAMED_GRAPHS = {
     "no nodes": ([], 0),
@@ -103,8 +103,8 @@ def test_parallel_operator_is_registered_soundly(reverse, num_edges, monkeypatch
     monkeypatch.setattr(parallel, "_parallel", lambda *arguments: seen.append(arguments) or _parallel(*arguments))
     plstm(**operands, line_graph=graph, form="parallel")
     (arguments,) = seen
-    leaves = [tensor.detach().requires_grad_() for tensor in arguments[:4]]
-    results = torch.library.opcheck(_parallel, (*leaves, *arguments[4:]))
+    leaves = [tensor.detach().requires_grad_() for tensor in arguments[:5]]
+    results = torch.library.opcheck(_parallel, (*leaves, *arguments[5:]))
     assert set(results.values()) == {"SUCCESS"}
 
 
@@ -152,5 +152,3 @@ def test_wrong_form_is_named():
     operands = random_operands(graph)
     with pytest.raises(ValueError, match="unknown form 'dense'; choose one of 'auto', 'naive'"):
         plstm(**operands, line_graph=graph, form="dense")
-    with pytest.raises(NotImplementedError, match="chunkwise form is not built yet"):
-        plstm(**operands, line_graph=graph, form="chunkwise")
