@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from plstm_graph.graph.ancestry import MAX_ENTRIES, Ancestry, AncestryTooLargeError
+from plstm_graph.graph.block_cuts import equal_blocks, merged_blocks
+from plstm_graph.graph.blocks import Blocks
 from plstm_graph.graph.checks import check_edge_index, check_level, check_pairs
 from plstm_graph.graph.levels import longest_path_levels
 from plstm_graph.graph.multitree import multitree_mask
@@ -74,6 +76,7 @@ class LineGraph:
         self._schedule: Schedule | None = None
         self._ancestry: Ancestry | None = None
         self._more_entries_than = -1
+        self._blocks: dict[int | tuple[int, int, int], Blocks] = {}
         self._multitree: LineGraph | None = None
         self._is_multitree = False
         self._forward: LineGraph | None = None
@@ -174,6 +177,31 @@ class LineGraph:
                 self._more_entries_than = max_entries
         return self._ancestry is not None and self._ancestry.num_entries <= max_entries
 
+    def blocks(self, heads: int, key_width: int, value_width: int, levels: int | None = None) -> Blocks:
+        """The levels cut into blocks, built at the first call; shared by both directions.
+
+        Args:
+            heads: ``H``
+            key_width: ``K``
+            value_width: ``V``
+            levels: Number of levels of each block. (default: neighbouring blocks are merged while that makes the
+                chunkwise form of the operator cheaper at these widths)
+
+        Raises:
+            AncestryTooLargeError: If blocks of ``levels`` levels have too many items.
+            ValueError: If ``levels`` is not positive.
+        """
+        if self._forward is not None:
+            return self._forward.blocks(heads, key_width, value_width, levels)
+        wanted = (heads, key_width, value_width) if levels is None else levels
+        if wanted not in self._blocks:
+            if levels is None:
+                first_level = merged_blocks(self.schedule, heads, key_width, value_width)
+            else:
+                first_level = equal_blocks(self.schedule, levels)
+            self._blocks[wanted] = Blocks.build(self.schedule, first_level)
+        return self._blocks[wanted]
+
     def prepare(self) -> "LineGraph":
         """Build everything that is otherwise built at first use, multitree included. Returns the graph itself.
 
@@ -214,6 +242,7 @@ class LineGraph:
                 _schedule=None,
                 _ancestry=None,
                 _more_entries_than=-1,
+                _blocks={},
                 _is_multitree=True,
             )
         return self._multitree
@@ -224,7 +253,9 @@ class LineGraph:
             return self._forward.to(device, non_blocking).reverse()
         names = ("edge_index", "pairs", "_level", "_kept_pairs", "_schedule", "_ancestry", "_multitree")
         built = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        return self._replace(**{name: value.to(device, non_blocking=non_blocking) for name, value in built.items()})
+        moved = {name: value.to(device, non_blocking=non_blocking) for name, value in built.items()}
+        blocks = {wanted: value.to(device, non_blocking) for wanted, value in self._blocks.items()}
+        return self._replace(**moved, _blocks=blocks)
 
     def _replace(self, **changes: Any) -> "LineGraph":
         """A copy with some attributes changed, past the checks that its origin went through."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from plstm_graph.graph import LineGraph
+from plstm_graph.ops.chunkwise import edge_messages_chunkwise
 from plstm_graph.ops.naive import edge_states_naive
 from plstm_graph.ops.parallel import edge_messages_parallel
 from plstm_graph.ops.recurrent import edge_messages_recurrent
@@ -52,7 +53,6 @@ def plstm(
 
     Raises:
         ValueError: If a shape does not fit, naming the argument, or if there is no such form.
-        NotImplementedError: If the form is not built yet.
     """
     _check_shape("mark", mark, E=line_graph.num_edges, H=query.size(1))
     _check_shape("direct", direct, N=line_graph.num_nodes, H=query.size(1))
@@ -129,7 +129,7 @@ def edge_messages(
         states = edge_states_naive(key, value, source, transition, line_graph)
         return (query[line_graph.edge_index[1], :, :, None] * states).sum(dim=2)
     if form == "chunkwise":
-        raise NotImplementedError("the chunkwise form is not built yet; use 'auto', 'parallel' or 'recurrent'")
+        return edge_messages_chunkwise(query, key, value, source, transition, line_graph)
     raise ValueError(f"unknown form {form!r}; choose one of {', '.join(map(repr, get_args(Form)))}")
 
 

@@ -55,15 +55,16 @@ def sampled_product(pattern: Pattern, left: Tensor, right: Tensor) -> Tensor:
     Args:
         pattern: Where to evaluate.
         left: ``[H * E, D]``
-        right: ``[H * E, D]``
+        right: ``[H * E, D]``, or another number of rows if the pattern is not square
 
     Returns:
         ``[H * A]``
     """
     _silence_beta_warning()
-    rows = left.size(0)
     zeros = left.new_zeros(pattern.column.numel())
-    sparse = torch.sparse_csr_tensor(pattern.ptr, pattern.column, zeros, (rows, rows), check_invariants=False)
+    sparse = torch.sparse_csr_tensor(
+        pattern.ptr, pattern.column, zeros, (left.size(0), right.size(0)), check_invariants=False
+    )
     return torch.sparse.sampled_addmm(sparse, left, right.t(), beta=0.0).values()
 
 

@@ -8,7 +8,7 @@ from plstm_graph.graph import LineGraph
 from plstm_graph.testing import OPERANDS, assert_close, value_and_gradients
 
 
-@pytest.mark.parametrize("form", ["naive", "recurrent", "parallel"])
+@pytest.mark.parametrize("form", ["naive", "recurrent", "parallel", "chunkwise"])
 @pytest.mark.parametrize("mode", ["P", "D"])
 @pytest.mark.parametrize("case", range(1, 7))
 def test_graph_case(real_data, case, mode, form):

@@ -1,0 +1,207 @@
+r"""The chunkwise form: blocks of consecutive levels; parallel inside, K x V states only where pairs cross between them.
+
+See :mod:`plstm_graph.ops.block_walk` for the recurrence. Memory is bounded further by slices: neither heads nor columns
+of the values know of each other, so they can be computed one after the other.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from plstm_graph.graph import LineGraph
+from plstm_graph.graph.block_layout import BlockLayout
+from plstm_graph.ops.block_walk import walk, walk_back
+from plstm_graph.ops.precision import without_autocast
+
+#: States kept at once, in bytes, those of the backward pass included; more are computed slice by slice.
+STATE_BYTES = 2**30
+
+
+def edge_messages_chunkwise(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    source: Tensor,
+    transition: Tensor,
+    line_graph: LineGraph,
+    block: int | None = None,
+) -> Tensor:
+    """What each edge brings to its end node. Arguments and result as in :func:`~plstm_graph.ops.edge_messages`.
+
+    Args:
+        query: ``[N, H, K]``
+        key: ``[N, H, K]``
+        value: ``[N, H, V]``
+        source: ``[E, H]``
+        transition: ``[P, H]``
+        line_graph: The DAG's line graph.
+        block: Number of levels of each block. (default: chosen by what the blocks would cost)
+
+    Raises:
+        AncestryTooLargeError: If so many edges of one block reach each other that they cannot be listed.
+        ValueError: If ``block`` is not positive.
+    """
+    heads, key_width, value_width = query.size(1), query.size(2), value.size(2)
+    blocks = line_graph.blocks(heads, key_width, value_width, block)
+    column_bytes = (blocks.entries.numel() + blocks.exits.numel()) * key_width * value.element_size()
+    head_step, column_step = slice_sizes(column_bytes, heads, value_width)
+    schedule = line_graph.schedule
+    start, end = (schedule.end, schedule.start) if line_graph.is_reversed else (schedule.start, schedule.end)
+    messages, _ = _chunkwise(
+        query,
+        key,
+        value,
+        source,
+        transition,
+        [start, end, schedule.edge_order, *BlockLayout.of(blocks, head_step, line_graph.is_reversed)],
+        line_graph.is_reversed,
+        head_step,
+        column_step,
+    )
+    return messages
+
+
+def slice_sizes(column_bytes: int, heads: int, columns: int) -> tuple[int, int]:
+    """Heads, and columns of the values, to compute at once, so that their states stay below :data:`STATE_BYTES`.
+
+    Args:
+        column_bytes: Size of the states of one column of one head.
+        heads: ``H``
+        columns: ``V``
+
+    Returns:
+        A divisor of ``heads``, and at most ``columns``; both at least 1.
+    """
+    for step in range(heads, 0, -1):
+        if heads % step == 0 and column_bytes * step * columns <= STATE_BYTES:
+            return step, max(columns, 1)
+    slices = min(-(-column_bytes * columns // STATE_BYTES), columns)
+    return 1, -(-columns // slices)
+
+
+def _slices(value: Tensor, head_step: int, column_step: int) -> list[tuple[slice, slice]]:
+    """Every combination of a range of heads and a range of columns."""
+    heads, columns = value.shape[1:]
+    return [
+        (slice(head, head + head_step), slice(column, column + column_step))
+        for head in range(0, heads, head_step)
+        for column in range(0, columns, column_step)
+    ]
+
+
+@torch.library.custom_op("plstm_graph::chunkwise", mutates_args=())
+@without_autocast
+def _chunkwise(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    source: Tensor,
+    transition: Tensor,
+    structure: Sequence[Tensor],
+    reverse: bool,
+    head_step: int,
+    column_step: int,
+) -> tuple[Tensor, Tensor]:
+    """Messages in the caller's edge order ``[E, H, V]``; states of exits ``[X * H, K * V]``, none if there are slices.
+
+    ``structure`` is the start and end of each stored edge, the caller's edge, then a :class:`BlockLayout`.
+    """
+    start, end, edge_order, *rest = structure
+    layout = BlockLayout(*rest)
+    messages = value.new_empty(edge_order.numel(), *value.shape[1:])
+    states = _no_states(query, value, layout, head_step, column_step)
+    for heads, columns in _slices(value, head_step, column_step):
+        read, kept = walk(
+            query[end, heads],
+            key[start, heads] * source[edge_order, heads].unsqueeze(-1),
+            value[start, heads, columns],
+            transition[:, heads].contiguous(),
+            layout,
+            reverse,
+        )
+        messages[edge_order, heads, columns] = read
+        if states.numel() > 0:
+            states = kept
+    return messages, states
+
+
+@torch.library.custom_op("plstm_graph::chunkwise_backward", mutates_args=())
+@without_autocast
+def _chunkwise_backward(
+    grad_messages: Tensor,
+    states: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    source: Tensor,
+    transition: Tensor,
+    structure: Sequence[Tensor],
+    reverse: bool,
+    head_step: int,
+    column_step: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of query, key, value, source and transition."""
+    start, end, edge_order, *rest = structure
+    layout = BlockLayout(*rest)
+    grads = tuple(torch.zeros_like(tensor) for tensor in (query, key, value, source, transition))
+    grad_query, grad_key, grad_value, grad_source, grad_transition = grads
+    for heads, columns in _slices(value, head_step, column_step):
+        gate = source[edge_order, heads].unsqueeze(-1)
+        operands = (
+            query[end, heads],
+            key[start, heads] * gate,
+            value[start, heads, columns],
+            transition[:, heads].contiguous(),
+            layout,
+            reverse,
+        )
+        kept = states if states.numel() > 0 else walk(*operands)[1]
+        of_query, of_key, of_value, of_transition = walk_back(
+            grad_messages[edge_order, heads, columns], kept, *operands
+        )
+        grad_query[:, heads].index_add_(0, end, of_query)
+        grad_value[:, heads, columns].index_add_(0, start, of_value)
+        grad_source[:, heads].index_add_(0, edge_order, (of_key * key[start, heads]).sum(dim=-1))
+        grad_key[:, heads].index_add_(0, start, of_key.mul_(gate))
+        grad_transition[:, heads] += of_transition
+    return grad_query, grad_key, grad_value, grad_source, grad_transition
+
+
+def _no_states(query: Tensor, value: Tensor, layout: BlockLayout, head_step: int, column_step: int) -> Tensor:
+    """Storage for the states that the backward pass is given; empty if it computes them anew, slice by slice."""
+    heads, columns = value.shape[1:]
+    sliced = head_step < heads or column_step < columns
+    return value.new_empty(0 if sliced else layout.exit.size(0) * heads, query.size(2) * columns)
+
+
+@_chunkwise.register_fake
+def _(query, key, value, source, transition, structure, reverse, head_step, column_step):
+    states = _no_states(query, value, BlockLayout(*structure[3:]), head_step, column_step)
+    return value.new_empty(source.size(0), *value.shape[1:]), states
+
+
+@_chunkwise_backward.register_fake
+def _(grad_messages, states, query, key, value, source, transition, structure, *options):
+    return tuple(torch.empty_like(tensor) for tensor in (query, key, value, source, transition))
+
+
+def _setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
+    *operands, structure, reverse, head_step, column_step = inputs
+    ctx.options = (reverse, head_step, column_step)
+    ctx.save_for_backward(output[1], *operands, *structure)
+    ctx.mark_non_differentiable(output[1])
+    ctx.set_materialize_grads(False)
+
+
+def _backward(ctx, grad_messages, _):
+    states, *operands = ctx.saved_tensors[:6]
+    structure = list(ctx.saved_tensors[6:])
+    none = ([None] * len(structure), None, None, None)
+    if grad_messages is None:
+        return (None,) * 5 + none
+    return _chunkwise_backward(grad_messages, states, *operands, structure, *ctx.options) + none
+
+
+_chunkwise.register_autograd(_backward, setup_context=_setup_context)

@@ -1,0 +1,124 @@
+"""The chunkwise form with any cut into blocks and any slices: messages and all gradients against the naive form."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plstm_graph.graph import LineGraph
+from plstm_graph.graph.block_layout import BlockLayout
+from plstm_graph.ops import chunkwise, edge_messages
+from plstm_graph.ops.chunkwise import _chunkwise, edge_messages_chunkwise, slice_sizes
+from plstm_graph.testing import assert_close, random_dag, random_operands
+from tests.strategies import problems
+
+NAMES = ("query", "key", "value", "source", "transition")
+
+
+def chain(length):
+    return LineGraph(torch.stack([torch.arange(length), torch.arange(1, length + 1)]), length + 1)
+
+
+def ladder(length):
+    """A path with a rung over every other node, and one edge that spans it all."""
+    edges = [(i, i + 1) for i in range(length)] + [(i, i + 2) for i in range(0, length - 1, 2)] + [(0, length)] * 2
+    return LineGraph(torch.tensor(edges).t(), length + 1)
+
+
+def assert_agrees(graph, operands, block, tolerance=1e-10):
+    leaves = [operands[name].detach().requires_grad_() for name in NAMES]
+    expected = edge_messages(*leaves, graph, form="naive")
+    actual = edge_messages_chunkwise(*leaves, graph, block)
+    assert_close(actual, expected, tolerance, "messages")
+    out_grad = torch.randn_like(expected)
+    wanted = torch.autograd.grad(expected, leaves, out_grad, materialize_grads=True)
+    found = torch.autograd.grad(actual, leaves, out_grad)
+    for name, gradient, reference in zip(NAMES, found, wanted, strict=True):
+        assert_close(gradient, reference, tolerance, f"gradient of {name}")
+
+
+@given(problems(), st.sampled_from([1, 2, 3, None]), st.sampled_from([2**30, 500, 1]))
+def test_any_blocks_and_slices_agree_on_random_dags(problem, block, state_bytes):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chunkwise, "STATE_BYTES", state_bytes)
+        assert_agrees(*problem, block)
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 7, 100, None])
+@pytest.mark.parametrize("make", [chain, ladder])
+def test_deep_graphs_agree(make, block):
+    graph = make(100)
+    for directed in (graph, graph.reverse()):
+        operands = random_operands(directed, heads=2)
+        with torch.no_grad():
+            operands["transition"].tanh_().mul_(0.5)
+        assert_agrees(directed, operands, block)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_gradcheck_with_blocks_and_slices(reverse, monkeypatch):
+    monkeypatch.setattr(chunkwise, "STATE_BYTES", 100)
+    graph = LineGraph(random_dag(6, 10, torch.Generator().manual_seed(0)), 6)
+    graph = graph.reverse() if reverse else graph
+    operands = random_operands(graph, heads=2, key_width=2, value_width=3)
+    assert torch.autograd.gradcheck(
+        lambda *tensors: edge_messages_chunkwise(*tensors, graph, 2), tuple(operands[name] for name in NAMES)
+    )
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("head_step", [1, 2])
+@pytest.mark.parametrize("num_edges", [0, 12])
+def test_operator_is_registered_soundly(reverse, head_step, num_edges):
+    graph = LineGraph(random_dag(7, num_edges, torch.Generator().manual_seed(0)), 7)
+    graph = graph.reverse() if reverse else graph
+    schedule = graph.schedule
+    start, end = (schedule.end, schedule.start) if reverse else (schedule.start, schedule.end)
+    layout = BlockLayout.of(graph.blocks(2, 3, 5, levels=2), head_step, reverse)
+    operands = [random_operands(graph)[name] for name in NAMES]
+    structure = [start, end, schedule.edge_order, *layout]
+    results = torch.library.opcheck(_chunkwise, (*operands, structure, reverse, head_step, 5))
+    assert set(results.values()) == {"SUCCESS"}
+
+
+def test_deterministic_algorithms_are_enough():
+    graph = ladder(40)
+    operands = random_operands(graph)
+    torch.use_deterministic_algorithms(True)
+    try:
+        assert_agrees(graph, operands, 4)
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+def test_slices_keep_states_below_the_limit(monkeypatch):
+    monkeypatch.setattr(chunkwise, "STATE_BYTES", 1000)
+    assert slice_sizes(10, heads=4, columns=16) == (4, 16)
+    assert slice_sizes(20, heads=4, columns=16) == (2, 16)
+    assert slice_sizes(50, heads=3, columns=16) == (1, 16)
+    assert slice_sizes(100, heads=4, columns=16) == (1, 8)
+    assert slice_sizes(2000, heads=4, columns=16) == (1, 1)
+    assert slice_sizes(0, heads=1, columns=0) == (1, 1)
+
+
+def test_saved_states_are_those_of_exits(monkeypatch):
+    graph = chain(1000)
+    operands = [random_operands(graph)[name] for name in NAMES]
+
+    def saved(block):
+        sizes = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda tensor: sizes.append(tensor.shape) or tensor, lambda t: t):
+            edge_messages_chunkwise(*operands, graph, block)
+        return [size for size in sizes if size[1:] == (15,)]
+
+    assert saved(100) == [(9 * 2, 15)]
+    assert saved(1) == [(999 * 2, 15)]
+    monkeypatch.setattr(chunkwise, "STATE_BYTES", 1000)
+    assert saved(100) == [(0, 15)]
+
+
+def test_block_must_be_positive():
+    graph = chain(3)
+    operands = [random_operands(graph)[name] for name in NAMES]
+    with pytest.raises(ValueError, match="a block must have at least one level, got 0"):
+        edge_messages_chunkwise(*operands, graph, 0)
