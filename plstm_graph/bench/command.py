@@ -43,7 +43,7 @@ def bench(suite: str, threads: int, repeat: int, budget: float, output: str | No
     if explain:
         from plstm_graph.bench.explain import explain as explain_choice
 
-        explain_choice(groups, console)
+        explain_choice(groups, console if console.is_terminal else Console(width=100))
         return 0
     folder = Path(output or f"runs/bench/{suite}")
     command = ["plstm-graph", "bench", "--suite", suite, "--threads", str(threads), "--repeat", str(repeat)]

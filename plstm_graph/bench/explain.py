@@ -1,6 +1,7 @@
 """Which form ``auto`` chooses on each workload, and the sizes that it decides by."""
 
 import inspect
+import time
 
 from rich.console import Console
 from rich.table import Table
@@ -12,8 +13,8 @@ from plstm_graph.graph import LineGraph
 from plstm_graph.graph.ancestry import MAX_ENTRIES
 from plstm_graph.ops.dispatch import choose_form
 
-# Listing more than this many ancestors per edge takes longer than an explanation should.
-_LISTED_PER_EDGE = 256
+# As LineGraph.prepare() lists them; more would take longer than an explanation should.
+_LISTED_PER_EDGE = 64
 
 
 def explain(groups: tuple[Group, ...], console: Console) -> None:
@@ -23,22 +24,29 @@ def explain(groups: tuple[Group, ...], console: Console) -> None:
         groups: Of a suite.
         console: Where to print.
     """
-    table = Table("workload", "edges", "pairs", "depth", "ancestors/edge", "H, K, V", "auto", box=None)
-    for column in table.columns[1:5]:
+    table = Table("workload", "HxKxV", "edges", "pairs", "depth", "ancestors/edge", "auto", "chosen in", box=None)
+    for column in table.columns:
+        column.no_wrap = True
+    for column in (*table.columns[2:6], table.columns[7]):
         column.justify = "right"
+    left_out = []
     for name, width in dict.fromkeys((name, Width(*group.width)) for group in groups for name in group.workloads):
         try:
             graph = make_workload(name).line_graph
         except NotMeasured as reason:
-            table.add_row(name, str(reason))
+            left_out.append(f"{name}: {reason}")
             continue
+        begin = time.perf_counter()
         form = choose_form(graph, width.key, width.value)
+        seconds = time.perf_counter() - begin
         sizes = (graph.num_edges, graph.num_pairs, graph.schedule.num_levels)
-        widths = ", ".join(map(str, width))
-        table.add_row(name, *(f"{size:,}" for size in sizes), _ancestors_per_edge(graph), widths, form)
+        row = ("x".join(map(str, width)), *(f"{size:,}" for size in sizes), _ancestors_per_edge(graph), form)
+        table.add_row(name, *row, f"{1e3 * seconds:,.0f} ms")
     console.print(table, highlight=False)
+    for line in left_out:
+        console.print(f"left out: {line}", highlight=False, markup=False, soft_wrap=True)
     documentation = inspect.getdoc(choose_form) or ""
-    console.print(f"\n{documentation.partition('Args:')[0].strip()}", highlight=False, markup=False)
+    console.print(f"\n{documentation.partition('Args:')[0].strip()}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _ancestors_per_edge(graph: LineGraph) -> str:

@@ -22,6 +22,8 @@ from plstm_graph.testing import OPERANDS
 NAIVE_PAIRS = 20_000
 #: Cutting a random DAG to a multitree takes longer than any sweep should beyond this many edges.
 _MULTITREE_EDGES = 20_000
+#: The parallel form is far behind the others by then, and its lists would take gigabytes.
+_PARALLEL_ENTRIES = 2**22
 _SEED = 0
 
 
@@ -51,6 +53,8 @@ def _form(workload: Workload, width: Width, form: Form) -> Case:
     graph, (heads, key, value) = workload.line_graph, width
     if form == "naive" and graph.num_pairs + graph.num_edges > NAIVE_PAIRS:
         raise NotMeasured(f"the naive loop is for at most {NAIVE_PAIRS} edges and pairs")
+    if form == "parallel" and not graph.has_ancestry(_PARALLEL_ENTRIES):
+        raise NotMeasured(f"more than {_PARALLEL_ENTRIES} pairs of edges reach each other")
     # States, their gradients, and what travels over the pairs of a wide level.
     needed = 3 * 4 * graph.num_edges * heads * key * value
     if form == "recurrent" and needed > available_memory():

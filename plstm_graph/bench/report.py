@@ -1,8 +1,10 @@
 """The results of a run as Markdown."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from plstm_graph.bench.figures import measure_figures
 from plstm_graph.bench.registry import PASSES
 from plstm_graph.bench.results import Measurement, Results
 
@@ -14,14 +16,14 @@ def to_markdown(results: Results, plots: list[str] | None = None, level: int = 1
 
     Args:
         results: As :func:`~plstm_graph.bench.runner.run_suite` returns them, or read from their JSON.
-        plots: File names of plots to show.
+        plots: Paths of plots to show, relative to where the text will lie.
         level: Level of the first heading.
     """
     marks = "#" * level
     parts = [f"{marks} Benchmark: {results.get('suite', 'custom')}", _header(results)]
     if "figures" in results:
-        parts.append(f"{marks}# Figures\n\n" + _figures(results["figures"]))
-    parts += [f"![{name.rsplit('.', 1)[0]}]({name})" for name in plots or ()]
+        parts.append(f"{marks}# Figures\n\n" + figures_table(results["figures"]))
+    parts += [f"![{Path(name).stem.replace('_', ' ')}]({name})" for name in plots or ()]
     for group in results["groups"]:
         parts += _group(group, results["workloads"], f"{marks}#")
     return "\n\n".join(parts) + "\n"
@@ -48,7 +50,14 @@ def _header(results: Results) -> str:
     return "\n".join(lines)
 
 
-def _figures(figures: list[dict[str, Any]]) -> str:
+def figures_table(figures: list[dict[str, Any]] | None = None) -> str:
+    """The figures as a table, measured beside asked.
+
+    Args:
+        figures: As :func:`~plstm_graph.bench.figures.measure_figures` returns them. (default: nothing was measured)
+    """
+    if figures is None:
+        figures = measure_figures({"groups": [], "workloads": {}})
     marks = {"aim": "aim reached", "limit": "within the limit", "no": "**not reached**", "not measured": "not measured"}
     rows = [("what", "measured", "at most", "aim", "")]
     for figure in figures:

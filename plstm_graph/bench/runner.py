@@ -107,7 +107,7 @@ def _run_group(
     for (name, operator, pass_name), timer in timers.items():
         seconds = timer.summary()
         entry: Measurement = {"workload": name, "operator": operator, "pass": pass_name, "seconds": seconds}
-        if group.memory and pass_name != "build":
+        if group.memory and pass_name not in ("forward", "build"):
             on_step(f"{name}: memory of {operator}")
             timeout = _MEMORY_TIMEOUT + 4 * seconds["median"]
             try:

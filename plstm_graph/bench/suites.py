@@ -10,7 +10,7 @@ LAYERS = (
 MODELS = ("PLSTM model", "GATv2 model", "structure", "structure from edges")
 BOTH = "forward+backward"
 
-#: The widest circuits of the suite would say nothing new; these go from small to the largest and the deepest.
+# From the smallest to the largest; those left out lie between others in size and depth.
 _CIRCUITS = ("ctrl", "int2float", "i2c", "adder", "max", "sin", "square", "arbiter", "mem_ctrl", "log2", "sqrt", "div")
 DEEPEST_CIRCUIT = "hyp"
 
@@ -24,7 +24,7 @@ class Group:
         operators: What to run on each of them.
         width: Heads, key width and value width.
         passes: Which passes to time. (default: all)
-        memory: Whether to measure peak memory as well, each case in a process of its own.
+        memory: Whether to measure peak memory of passes with a backward as well, each in a process of its own.
         reference: The operator whose time is the unit of the report's ratios.
     """
 

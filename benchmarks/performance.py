@@ -1,0 +1,55 @@
+"""Writes docs/performance.md from the results of `plstm-graph bench`.
+
+    for suite in figures molecules forms depth circuits; do
+      plstm-graph bench --suite $suite --output docs/performance/$suite
+    done
+    python benchmarks/performance.py docs/performance/*/
+
+Without arguments the page says only what is asked for.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from plstm_graph.bench.report import figures_table, to_markdown
+
+DOCS = Path(__file__).parents[1] / "docs"
+INTRODUCTION = """# Performance
+
+What pLSTM costs beside ordinary message-passing layers, and how its forms compare with each other.
+
+{figures}
+
+## How it is measured
+
+* Before anything is timed, every form of the operator is held against the naive one in float64, values and gradients.
+  If one is wrong, the command says so in red and measures nothing.
+* The cases of a table are timed in turns (one repetition of each, then the next of each), so that a busy moment of the
+  machine meets all of them alike. Ratios are formed only within such a table.
+* Times are medians, with quartiles in brackets, after a warm-up that builds whatever is built once. A time budget for
+  each case sets how many repetitions there are.
+* `plstm ...` is the operator with gates given; `PLSTMConv` the whole layer in one mode and one direction, with its line
+  graph given; `PLSTM model` a training step of four layers (P, D, P, D) in both directions, with building the
+  structure of its batch and the optimiser's step. `GATv2 model` has four layers and as many parameters.
+* Layers of PyG run along the edges of the DAG, as pLSTM does; "both directions" means the undirected graph.
+* Peak memory is that of forward and backward over graph, structure and operands, in a fresh process for each case.
+* `plstm-graph bench --explain` prints which form `auto` chooses on each workload, and by what sizes.
+
+This page is written by `python benchmarks/performance.py`, whose first lines say how.
+"""
+
+
+def main(folders: list[Path]) -> None:
+    runs = [(folder, json.loads((folder / "results.json").read_text(encoding="utf-8"))) for folder in folders]
+    measured = [results["figures"] for _, results in runs if "figures" in results]
+    parts = [INTRODUCTION.format(figures=figures_table(measured[0] if measured else None))]
+    for folder, results in runs:
+        plots = [str(path.resolve().relative_to(DOCS)) for path in sorted(folder.glob("*.png"))]
+        results.pop("figures", None)  # they stand at the top
+        parts.append(to_markdown(results, plots, level=2))
+    (DOCS / "performance.md").write_text("\n".join(parts), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main([Path(argument) for argument in sys.argv[1:]])
