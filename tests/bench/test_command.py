@@ -1,0 +1,60 @@
+import json
+
+import pytest
+
+from plstm_graph.bench.command import bench
+from tests.cli.conftest import command
+
+
+@pytest.mark.slow
+def test_smallest_suite(tmp_path):
+    done = command(tmp_path, "bench", "--suite", "smoke", "--threads", "1", "--repeat", "2", "--output", "found")
+    folder = tmp_path / "found"
+    assert sorted(path.name for path in folder.iterdir()) == ["results.json", "results.md"]
+    results = json.loads((folder / "results.json").read_text())
+    assert results["format"] == 1
+    assert results["threads"] == 1
+    assert results["gate"]["passed"]
+    assert results["command"] == "plstm-graph bench --suite smoke --threads 1 --repeat 2 --budget 10"
+    assert set(results["machine"]["packages"]) >= {"torch", "torch_geometric", "plstm_graph"}
+    assert set(results["workloads"]) == {"nci-2", "random-60"}
+    for sizes in results["workloads"].values():
+        assert set(sizes) == {"graphs", "nodes", "edges", "pairs", "depth"}
+    (group,) = results["groups"]
+    found = {(entry["workload"], entry["operator"], entry["pass"]) for entry in group["measurements"]}
+    for operator in ("plstm auto", "plstm naive", "GATv2Conv"):
+        for workload in results["workloads"]:
+            assert {(workload, operator, name) for name in ("forward", "forward+backward")} <= found
+    assert ("nci-2", "structure", "build") in found
+    for entry in group["measurements"]:
+        assert 0 < entry["seconds"]["q1"] <= entry["seconds"]["median"] <= entry["seconds"]["q3"]
+        assert entry["seconds"]["repetitions"] == 2
+    assert {"workload": "random-60", "operator": "structure"}.items() <= group["skipped"][-1].items()
+    text = (folder / "results.md").read_text()
+    assert text in done.stdout
+    assert "forward+backward / GATv2Conv" in text
+
+
+def test_explain(capsys, tmp_path):
+    assert bench("smoke", threads=1, repeat=1, budget=1.0, output=str(tmp_path / "none"), explain=True) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (row,) = [line.split() for line in lines if "random-60" in line]
+    assert row[1:4] == ["2x4x4", "60", "156"]
+    assert row[6] in ("recurrent", "parallel", "chunkwise")
+    assert not (tmp_path / "none").exists()
+
+
+def test_bad_input_measures_nothing(tmp_path):
+    with pytest.raises(ValueError, match="must be positive"):
+        bench("smoke", threads=0, repeat=1, budget=1.0, output=str(tmp_path), explain=False)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileExistsError):
+        bench("smoke", threads=1, repeat=1, budget=1.0, output=str(tmp_path / "file"), explain=False)
+
+
+def test_help_names_the_suites(tmp_path):
+    done = command(tmp_path, "bench", "--help")
+    assert all(suite in done.stdout for suite in ("figures", "molecules", "forms", "depth", "circuits"))
+    failed = command(tmp_path, "bench", "--suite", "nothing", check=False)
+    assert failed.returncode == 2
+    assert "invalid choice: 'nothing'" in failed.stderr

@@ -1,0 +1,47 @@
+import pytest
+
+from plstm_graph.bench.command import bench
+from plstm_graph.bench.gate import GateError, check_forms
+from plstm_graph.ops import dispatch
+
+
+def wrong_value(function):
+    return lambda *arguments: 1.001 * function(*arguments)
+
+
+def wrong_gradient(function):
+    def inexact(*arguments):
+        out = function(*arguments)
+        return 1.001 * out - 0.001 * out.detach()
+
+    return inexact
+
+
+def refused(function):
+    return lambda *arguments: function(*arguments).view(-1, 7919)
+
+
+def test_all_forms_are_right():
+    checked = check_forms()
+    assert checked["passed"]
+    assert {"auto", "recurrent", "parallel"} <= set(checked["forms"])
+    assert "naive" not in checked["forms"]
+
+
+@pytest.mark.parametrize(("fault", "message"), [(wrong_value, "off by"), (wrong_gradient, "gradient of")])
+def test_a_wrong_form_is_named(monkeypatch, fault, message):
+    monkeypatch.setattr(dispatch, "edge_messages_recurrent", fault(dispatch.edge_messages_recurrent))
+    with pytest.raises(GateError, match=rf"chain-40: recurrent form.*{message}") as error:
+        check_forms()
+    assert "parallel form" not in str(error.value)
+
+
+@pytest.mark.parametrize("fault", [wrong_value, refused])
+def test_nothing_is_measured_if_a_form_is_wrong(monkeypatch, capsys, tmp_path, fault):
+    monkeypatch.setattr(dispatch, "edge_messages_parallel", fault(dispatch.edge_messages_parallel))
+    assert bench("smoke", threads=1, repeat=1, budget=1.0, output=str(tmp_path), explain=False) == 1
+    shown = capsys.readouterr()
+    assert "Nothing was measured: a form of the operator is wrong." in shown.err
+    assert "chain-40: parallel form" in shown.err
+    assert shown.out == ""
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,49 @@
+import time
+
+import pytest
+
+from plstm_graph.bench.memory import peak_memory
+from plstm_graph.bench.registry import NotMeasured, Width
+from plstm_graph.bench.timing import Timer, time_in_turns
+
+
+def test_repetitions_take_turns():
+    calls = []
+    timers = [Timer(lambda name=name: calls.append(name), repeat, budget=1.0) for name, repeat in (("a", 3), ("b", 2))]
+    calls.clear()
+    time_in_turns(timers)
+    assert calls == ["a", "b", "a", "b", "a"]
+    summary = timers[0].summary()
+    assert summary["repetitions"] == 3
+    assert 0 < summary["min"] <= summary["q1"] <= summary["median"] <= summary["q3"]
+
+
+def test_a_budget_limits_the_repetitions():
+    calls = []
+
+    def slow():
+        calls.append(1)
+        time.sleep(0.02)
+
+    within, beyond = Timer(slow, 1000, budget=0.05), Timer(slow, 1000, budget=0.001)
+    assert within.wanted <= 2
+    assert beyond.wanted == 1
+    assert len(calls) == 3  # a case that is over its budget at once is not called a second time to make sure
+
+
+@pytest.mark.slow
+def test_peak_memory_counts_the_states():
+    states = 20_000 * 4 * 16 * 16 * 4
+    found = peak_memory("outstar-20000", "plstm recurrent", "forward+backward", Width(4, 16, 16), 1, timeout=120)
+    assert states < found < 5 * states
+
+
+def test_peak_memory_gives_up():
+    with pytest.raises(NotMeasured, match=r"not done after 0.05 s"):
+        peak_memory("chain-10", "plstm auto", "forward", Width(1, 1, 1), 1, timeout=0.05)
+
+
+@pytest.mark.slow
+def test_a_failing_process_is_an_error():
+    with pytest.raises(RuntimeError, match="no workload 'tree-1'"):
+        peak_memory("tree-1", "plstm auto", "forward", Width(1, 1, 1), 1, timeout=120)
