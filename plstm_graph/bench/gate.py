@@ -12,7 +12,8 @@ from plstm_graph.testing import assert_forms_agree, random_operands
 
 #: Largest difference over the largest entry, in float64.
 TOLERANCE = 1e-10
-_WORKLOADS = ("random-60", "chain-40", "grid-5", "instar-9", "outstar-9", "hub-4", "nci-3")
+# Two are deep enough for several blocks of the chunkwise form.
+_WORKLOADS = ("random-60", "chain-40", "chain-300", "grid-5", "grid-12", "instar-9", "outstar-9", "hub-4", "nci-3")
 
 
 class GateError(Exception):

@@ -68,6 +68,18 @@ for _name in get_args(Form):
     operator(f"plstm {_name}")(functools.partial(_form, form=_name))
 
 
+@operator("plstm auto, from edges")
+def from_edges(workload: Workload, width: Width) -> Case:
+    """The operator on a graph that it sees for the first time: all structure is built in each call."""
+    operands = plstm_operands(workload, width)
+    out_grad = torch.randn_like(operands["value"])
+
+    def run() -> Tensor:
+        return plstm(**operands, line_graph=LineGraph(workload.edge_index, workload.num_nodes), form="auto")
+
+    return differentiable(run, tuple(operands.values()), out_grad)
+
+
 def _layer(workload: Workload, width: Width, layer: nn.Module, *arguments: object) -> Case:
     """A layer on random features, with gradients of the features and all parameters."""
     generator = torch.Generator().manual_seed(_SEED)

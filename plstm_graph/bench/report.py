@@ -6,7 +6,7 @@ from typing import Any
 
 from plstm_graph.bench.figures import measure_figures
 from plstm_graph.bench.registry import PASSES
-from plstm_graph.bench.results import Measurement, Results
+from plstm_graph.bench.results import Measurement, Results, auto_against_best
 
 _BUSY = 0.5
 
@@ -45,6 +45,13 @@ def _header(results: Results) -> str:
         "in float64, values and gradients"
         + (f"; not built: {', '.join(gate['not_built'])}" if gate["not_built"] else ""),
     ]
+    choices = auto_against_best(results)
+    if choices:
+        workload, best, ratio = max(choices, key=lambda choice: choice[2])
+        lines.append(
+            f"* `auto` takes at most {ratio:.2f} times as long as the best form, forward+backward (on {workload}, "
+            f"where {best} is best; {len(choices)} workloads)"
+        )
     if results["load_before"] > _BUSY:
         lines.append(f"* **the machine was busy** (load {results['load_before']:g} before the run): trust ratios only")
     return "\n".join(lines)

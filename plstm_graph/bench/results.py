@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from plstm_graph.bench.suites import BOTH, FORMS
+
 Results = dict[str, Any]
 Measurement = dict[str, Any]
 
@@ -33,6 +35,27 @@ def find_together(results: Results, pass_name: str, *cases: tuple[str, str]) -> 
         if all(found):
             return [measurement for measurement in found if measurement]
     return None
+
+
+def auto_against_best(results: Results) -> list[tuple[str, str, float]]:
+    """How well the ``auto`` form chooses: its time over that of the fastest form beside it, forward and backward.
+
+    Args:
+        results: As above.
+
+    Returns:
+        Workload, operator of the fastest form, and ratio, for each workload on which a form was timed beside ``auto``.
+    """
+    rows = []
+    for group in results["groups"]:
+        for workload in dict.fromkeys(entry["workload"] for entry in group["measurements"]):
+            forms = {name: _find(group["measurements"], BOTH, workload, name) for name in FORMS}
+            seconds = {name: entry["seconds"]["median"] for name, entry in forms.items() if entry}
+            auto = seconds.pop("plstm auto", None)
+            if auto is not None and seconds:
+                best = min(seconds, key=seconds.__getitem__)
+                rows.append((workload, best, auto / seconds[best]))
+    return rows
 
 
 def _find(candidates: list[Measurement], pass_name: str, workload: str, operator: str) -> Measurement | None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 FORMS = ("plstm auto", "plstm recurrent", "plstm parallel", "plstm chunkwise", "plstm naive")
+FROM_EDGES = "plstm auto, from edges"
 LAYERS = (
     *("PLSTMConv P", "PLSTMConv D", "GCNConv", "GINEConv", "GATv2Conv", "GATv2Conv, both directions"),
     *("TransformerConv", "level GRU, sum", "level GRU, attention"),
@@ -57,13 +58,7 @@ _FIGURES = (
     Group(("chain-10000", "chain-100000"), ("plstm auto",), (4, 16, 16), (BOTH,)),
     Group(("random-100000", "random-1000000"), ("plstm auto",), (4, 16, 16), (BOTH,)),
     Group(("random-1000000",), ("plstm recurrent", "plstm chunkwise"), (4, 16, 16), (BOTH,), memory=True),
-    Group(
-        (f"circuit-{DEEPEST_CIRCUIT}",),
-        ("plstm auto", "structure from edges"),
-        (4, 16, 16),
-        (BOTH, "build"),
-        memory=True,
-    ),
+    Group((f"circuit-{DEEPEST_CIRCUIT}",), ("plstm auto", FROM_EDGES), (4, 16, 16), (BOTH,), memory=True),
 )
 
 SUITES: dict[str, tuple[Group, ...]] = {

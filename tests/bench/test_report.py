@@ -5,7 +5,7 @@ import pytest
 from plstm_graph.bench.figures import FIGURES, measure_figures
 from plstm_graph.bench.plots import save_plots
 from plstm_graph.bench.report import to_markdown
-from plstm_graph.bench.results import find_together
+from plstm_graph.bench.results import auto_against_best, find_together
 from plstm_graph.bench.suites import BOTH
 
 GATE = {"passed": True, "tolerance": 1e-10, "forms": ["auto", "parallel"], "not_built": [], "workloads": []}
@@ -58,8 +58,8 @@ def test_figures():
             measurement(f"random-{big}", "plstm chunkwise", 5.0, peak_bytes=150),
         ],
         [
-            measurement("circuit-hyp", "plstm auto", 5.0, peak_bytes=9_000_000_000),
-            measurement("circuit-hyp", "structure from edges", 2.0, "build"),
+            measurement("circuit-hyp", "plstm auto", 5.0, peak_bytes=1_000_000_000),
+            measurement("circuit-hyp", "plstm auto, from edges", 7.0, peak_bytes=9_000_000_000),
         ],
         [
             measurement("nci-128", "PLSTM model", 0.2, "training step"),
@@ -78,6 +78,22 @@ def test_figures():
     text = to_markdown(results | {"figures": rows})
     assert "| 7.00 s | 60.0 s | 10.0 s | aim reached |" in text
     assert "| 9.00 GB | 8.00 GB | 8.00 GB | **not reached** |" in text
+
+
+def test_auto_is_held_against_the_best_form():
+    first = [
+        measurement("chain-9", f"plstm {form}", t) for form, t in (("auto", 3.0), ("naive", 9.0), ("parallel", 2.0))
+    ]
+    second = [measurement("grid-3", "plstm auto", 1.0), measurement("grid-3", "plstm recurrent", 1.0)]
+    alone = [measurement("grid-4", "plstm auto", 5.0), measurement("grid-4", "GCNConv", 1.0)]
+    results = results_of(first, second, alone)
+    assert auto_against_best(results) == [
+        ("chain-9", "plstm parallel", pytest.approx(1.5)),
+        ("grid-3", "plstm recurrent", pytest.approx(1.0)),
+    ]
+    assert "at most 1.50 times as long as the best form, forward+backward (on chain-9, where plstm parallel" in (
+        to_markdown(results)
+    )
 
 
 def test_markdown():
