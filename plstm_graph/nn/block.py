@@ -29,6 +29,8 @@ class PLSTMLayer(nn.Module):
         mode (str): ``"P"`` or ``"D"``. (default: ``"P"``)
         direction (str): ``"forward"`` along the edges, ``"backward"`` against them, or ``"both"``.
             (default: ``"both"``)
+        tied (bool): With ``"both"``, use the same weights in both directions. For graphs whose directions were chosen
+            rather than given, such as molecules. (default: ``False``)
         edge_dim (int, optional): Size of edge features.
         ffn_ratio (float): Width of the feed-forward network over ``channels``. (default: ``2``)
         dropout (float): Dropout after both parts. (default: ``0``)
@@ -45,6 +47,7 @@ class PLSTMLayer(nn.Module):
         heads: int = 4,
         mode: Mode = "P",
         direction: Direction = "both",
+        tied: bool = False,
         edge_dim: int | None = None,
         ffn_ratio: float = 2.0,
         dropout: float = 0.0,
@@ -57,6 +60,10 @@ class PLSTMLayer(nn.Module):
         self.convs = nn.ModuleList(
             PLSTMConv(channels, channels, heads, mode, edge_dim, flow=flow, **kwargs) for flow in _FLOWS[direction]
         )
+        if tied:
+            for conv in self.convs[1:]:
+                for name, part in self.convs[0].named_children():
+                    setattr(conv, name, part)
         width = int(ffn_ratio * channels)
         self.ffn = nn.Sequential(
             nn.RMSNorm(channels), nn.Linear(channels, width), nn.GELU(), nn.Dropout(dropout), nn.Linear(width, channels)

@@ -72,13 +72,12 @@ class CategoryEncoder(nn.Module):
 
 
 class DegreeEncoder(nn.Module):
-    """Sinusoidal encoding of each node's in-degree and out-degree, through a linear map.
-
-    The authors encode the degree in the undirected graph this way (for pLSTM alone); in a DAG the two directions
-    differ, so both count.
+    """Sinusoidal encoding of each node's degrees, through a linear map.
 
     Args:
         channels (int): Size of the encoding.
+        directed (bool): Encode in-degree and out-degree rather than their sum, the degree in the undirected graph,
+            which the authors encode (for pLSTM alone). (default: ``True``)
         num_frequencies (int): Sines and cosines per degree. (default: ``8``)
 
     Shapes:
@@ -88,11 +87,12 @@ class DegreeEncoder(nn.Module):
 
     frequency: Tensor
 
-    def __init__(self, channels: int, num_frequencies: int = 8) -> None:
+    def __init__(self, channels: int, directed: bool = True, num_frequencies: int = 8) -> None:
         super().__init__()
+        self.directed = directed
         exponent = torch.arange(num_frequencies) / num_frequencies
         self.register_buffer("frequency", math.pi / 2 * 1e4**-exponent, persistent=False)
-        self.lin = nn.Linear(4 * num_frequencies, channels)
+        self.lin = nn.Linear((4 if directed else 2) * num_frequencies, channels)
 
     def reset_parameters(self) -> None:
         """Draw the linear map anew."""
@@ -103,5 +103,7 @@ class DegreeEncoder(nn.Module):
         size, edge_index = line_graph.num_nodes, line_graph.edge_index
         ones = self.frequency.new_ones(edge_index.size(1))
         degree = torch.stack([ones.new_zeros(size).index_add(0, index, ones) for index in edge_index], dim=1)
+        if not self.directed:
+            degree = degree.sum(dim=1, keepdim=True)
         angle = degree.unsqueeze(-1) * self.frequency
         return self.lin(torch.cat([angle.sin(), angle.cos()], dim=-1).flatten(1))

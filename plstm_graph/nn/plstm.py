@@ -34,6 +34,9 @@ class PLSTM(nn.Module):
         pool (str or list[str]): How nodes are pooled, by the names of :mod:`torch_geometric.nn.aggr`; several are
             concatenated. (default: ``"mean"``)
         degree (bool): Whether to encode degrees. (default: ``True``)
+        tied (bool): Treat both directions of an edge alike: the same weights forward and backward, and the degree in
+            the undirected graph. For graphs whose directions were chosen rather than given, such as molecules.
+            (default: ``False``)
         **kwargs: Of :class:`~plstm_graph.nn.PLSTMConv`.
 
     Shapes:
@@ -56,6 +59,7 @@ class PLSTM(nn.Module):
         dropout: float = 0.0,
         pool: str | Sequence[str] = "mean",
         degree: bool = True,
+        tied: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__()
@@ -63,13 +67,14 @@ class PLSTM(nn.Module):
         self.hidden_channels = hidden_channels
         self.node_encoder = feature_encoder(in_channels, hidden_channels)
         self.edge_encoder = None if edge_dim is None else feature_encoder(edge_dim, hidden_channels)
-        self.degree_encoder = DegreeEncoder(hidden_channels) if degree else None
+        self.degree_encoder = DegreeEncoder(hidden_channels, directed=not tied) if degree else None
         self.blocks = nn.ModuleList(
             PLSTMBlock(
                 hidden_channels,
                 modes,
                 heads=heads,
                 direction=direction,
+                tied=tied,
                 edge_dim=None if edge_dim is None else hidden_channels,
                 ffn_ratio=ffn_ratio,
                 dropout=dropout,

@@ -62,6 +62,16 @@ def test_information_travels_in_the_chosen_direction():
         assert grad.abs().sum(1).nonzero().view(-1).tolist() == sees, direction
 
 
+def test_tied_directions_treat_a_dag_and_its_reverse_alike():
+    data = random_graph(20, 45, 0)
+    flipped = data.edge_index.flip(0)
+    for tied in (True, False):
+        model = PLSTM(1, in_channels=5, edge_dim=[4], hidden_channels=16, num_layers=1, modes="P", tied=tied).eval()
+        there, back = (model.encode(data.x, index, data.edge_attr) for index in (data.edge_index, flipped))
+        assert torch.allclose(there, back, atol=1e-5) == tied
+    assert len(PLSTMLayer(8, tied=True).state_dict()) > len(list(PLSTMLayer(8, tied=True).parameters()))
+
+
 def test_every_parameter_learns(model):
     data = Batch.from_data_list([random_graph(20, 45, 0), random_graph(9, 20, 1)])
     run(model, data).square().sum().backward()
