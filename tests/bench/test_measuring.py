@@ -1,3 +1,4 @@
+import sys
 import time
 
 import pytest
@@ -43,7 +44,14 @@ def test_peak_memory_gives_up():
         peak_memory("chain-10", "plstm auto", "forward", Width(1, 1, 1), 1, timeout=0.05)
 
 
-@pytest.mark.slow
-def test_a_failing_process_is_an_error():
-    with pytest.raises(RuntimeError, match="no workload 'tree-1'"):
-        peak_memory("tree-1", "plstm auto", "forward", Width(1, 1, 1), 1, timeout=120)
+@pytest.mark.parametrize(
+    ("script", "error", "message"),
+    [("echo out of luck >&2; exit 3", RuntimeError, "out of luck"), ("kill -9 $$", NotMeasured, "ended by signal 9")],
+)
+def test_a_process_that_ends_badly(monkeypatch, tmp_path, script, error, message):
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    with pytest.raises(error, match=message):
+        peak_memory("chain-10", "plstm auto", "forward", Width(1, 1, 1), 1, timeout=20)
