@@ -66,7 +66,9 @@ class Ancestry:
         count = schedule.edge_order.new_zeros(size)
         first = torch.zeros_like(count)
         edges = torch.arange(size, device=count.device)
-        from_edge = edges[:0]
+        # Grows by doubling: deep graphs have too many levels to copy what there is at each of them.
+        buffer = count.new_empty(4 * size)
+        filled = 0
         steps: list[tuple[Tensor, Tensor, Tensor]] = []
         step_ptr = [0]
 
@@ -77,7 +79,7 @@ class Ancestry:
             if pairs.start < pairs.stop:
                 arriving = count[schedule.pair_in[pairs]]
                 num_steps = int(arriving.sum())
-                if step_ptr[-1] + num_steps > max_entries or from_edge.numel() + num_steps > max_entries:
+                if step_ptr[-1] + num_steps > max_entries or filled + num_steps > max_entries:
                     raise AncestryTooLargeError(
                         f"the {size} edges have more than {max_entries} ancestors in all; use the recurrent form"
                     )
@@ -86,20 +88,23 @@ class Ancestry:
                     torch.arange(pairs.start, pairs.stop, device=count.device), arriving, output_size=num_steps
                 )
                 # Several paths from one edge to another meet in one entry.
-                key = torch.cat([here * (size + 1), schedule.pair_out[pair] * size + from_edge[step_from]])
+                key = torch.cat([here * (size + 1), schedule.pair_out[pair] * size + buffer[step_from]])
                 entry, step_to = torch.unique(key, return_inverse=True)
                 to_edge = torch.div(entry, size, rounding_mode="floor")
                 entries = entry - to_edge * size
-                steps.append((step_from, step_to[here.numel() :] + from_edge.numel(), pair))
+                steps.append((step_from, step_to[here.numel() :] + filled, pair))
                 number = torch.bincount(to_edge - edge_ptr[level], minlength=here.numel())
             else:
                 number = torch.ones_like(here)
             count[edge_ptr[level] : edge_ptr[level + 1]] = number
-            first[edge_ptr[level] : edge_ptr[level + 1]] = number.cumsum(0) - number + from_edge.numel()
-            from_edge = torch.cat([from_edge, entries])
+            first[edge_ptr[level] : edge_ptr[level + 1]] = number.cumsum(0) - number + filled
+            if filled + entries.numel() > buffer.numel():
+                buffer = torch.cat([buffer[:filled], buffer.new_empty(filled + 2 * entries.numel())])
+            buffer[filled : filled + entries.numel()] = entries
+            filled += entries.numel()
             step_ptr.append(step_ptr[-1] + num_steps)
 
-        none = edges[:0]
+        from_edge, none = buffer[:filled].clone(), edges[:0]
         step_from, step_to, pair = (torch.cat(part) for part in zip(*steps, strict=True)) if steps else (none,) * 3
         to_edge = torch.repeat_interleave(edges, count, output_size=from_edge.numel())
         by_from = torch.argsort(from_edge, stable=True)
