@@ -38,7 +38,7 @@ class Rows(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Blocks:
-    """Blocks of consecutive levels, for edges in the storage order of a :class:`~plstm_graph.graph.Schedule`.
+    """Blocks of consecutive levels, or parts of a level, of edges as stored in a :class:`~plstm_graph.graph.Schedule`.
 
     An edge lies in the block of its start node. A pair *crosses* if its edges lie in different blocks; its in-edge is
     then an *exit* of its block, its out-edge an *entry* of a later one. Inside the blocks, an item (a, g) says that
@@ -82,21 +82,21 @@ class Blocks:
     layouts: dict[tuple[int, bool], Any] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def build(cls, schedule: Schedule, first_level: Tensor, max_entries: int = MAX_ENTRIES) -> "Blocks":
+    def build(cls, schedule: Schedule, edge_ptr: Tensor, max_entries: int = MAX_ENTRIES) -> "Blocks":
         """Cut a schedule into blocks.
 
         Args:
             schedule: The line graph in storage order.
-            first_level: First level of each block, ascending from 0, ``[B]``, int64, on the CPU.
+            edge_ptr: First edge of each block and end of the last, ``[B + 1]``, int64, on the CPU. A block consists of
+                whole levels, or of a part of one.
             max_entries: Stop when the blocks have more items than this.
 
         Raises:
             AncestryTooLargeError: If they do.
         """
         size = schedule.edge_order.numel()
-        edge_ptr = torch.cat([schedule.edge_ptr[first_level], torch.tensor([size])])
         block = torch.repeat_interleave(edge_ptr.diff()).to(schedule.start.device)
-        inside, order, ancestry = close_blocks(schedule, first_level, max_entries)
+        inside, order, ancestry = close_blocks(schedule, edge_ptr, max_entries)
         from_edge, to_edge = order[ancestry.from_edge], order[ancestry.to_edge]
 
         crosses = (block[schedule.pair_in] != block[schedule.pair_out]).nonzero().view(-1)
@@ -144,7 +144,7 @@ class Blocks:
 
 
 def close_blocks(
-    schedule: Schedule, first_level: Tensor, max_entries: int, chosen: Tensor | None = None
+    schedule: Schedule, edge_ptr: Tensor, max_entries: int, chosen: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Ancestry]:
     """Find which edges of a block reach each other, for all blocks together.
 
@@ -153,7 +153,7 @@ def close_blocks(
 
     Args:
         schedule: The line graph in storage order.
-        first_level: First level of each block, ``[B]``, on the CPU.
+        edge_ptr: First edge of each block and end of the last, ``[B + 1]``, on the CPU.
         max_entries: As in :meth:`~plstm_graph.graph.ancestry.Ancestry.build`.
         chosen: Which blocks to look into, ``[B]``, bool, on the CPU. (default: all)
 
@@ -161,13 +161,11 @@ def close_blocks(
         The stored pairs that lie inside blocks, ``[P']``; edges by their level within the block, ``[E]``; and which
         reach which, in positions of these two.
     """
-    levels_per_block = torch.cat([first_level, torch.tensor([schedule.num_levels])]).diff()
-    block_of_level = torch.repeat_interleave(levels_per_block)
-    depth_of_level = torch.arange(schedule.num_levels) - first_level[block_of_level]
-    per_level = schedule.edge_ptr.diff()
     device = schedule.start.device
-    block = torch.repeat_interleave(block_of_level, per_level).to(device)
-    depth = torch.repeat_interleave(depth_of_level, per_level).to(device)
+    level = torch.repeat_interleave(schedule.edge_ptr.diff())
+    block = torch.repeat_interleave(edge_ptr.diff())
+    depth = (level - level[edge_ptr[:-1]][block]).to(device)
+    block = block.to(device)
     is_inside = block[schedule.pair_in] == block[schedule.pair_out]
     if chosen is not None:
         is_inside &= chosen.to(device)[block[schedule.pair_in]]

@@ -196,10 +196,10 @@ class LineGraph:
         wanted = (heads, key_width, value_width) if levels is None else levels
         if wanted not in self._blocks:
             if levels is None:
-                first_level = merged_blocks(self.schedule, heads, key_width, value_width)
+                edge_ptr = merged_blocks(self.schedule, heads, key_width, value_width)
             else:
-                first_level = equal_blocks(self.schedule, levels)
-            self._blocks[wanted] = Blocks.build(self.schedule, first_level)
+                edge_ptr = equal_blocks(self.schedule, levels)
+            self._blocks[wanted] = Blocks.build(self.schedule, edge_ptr)
         return self._blocks[wanted]
 
     def prepare(self) -> "LineGraph":

@@ -46,7 +46,7 @@ def walk(
     for block in _blocks(layout.bounds, heads, reverse):
         here = slice(*block.edges)
         inside = _states(_sources(key[here], value[here], states, gate, block, layout), weight, block, layout)
-        messages[here] = (query[here].unsqueeze(-2) @ inside).squeeze(-2)
+        messages[here] = _read(query[here], inside)
         _keep(states, inside, block.exits, layout.exit)
     if layout.thin_column.numel() > 0:
         pattern = Pattern(layout.thin_ptr, layout.thin_column)
@@ -103,7 +103,7 @@ def walk_back(
             back_weight[back],
         ).view_as(arriving)
         grad_key[here] = (adjoint @ value[here].unsqueeze(-1)).squeeze(-1)
-        grad_value[here] = (key[here].unsqueeze(-2) @ adjoint).squeeze(-2)
+        grad_value[here] = _read(key[here], adjoint)
         _keep(adjoints, adjoint, block.entries, layout.entry)
 
     grad_resolvent = torch.empty_like(resolvent)
@@ -196,9 +196,13 @@ def _states(sources: Tensor, weight: Tensor, block: _Block, layout: BlockLayout)
 def _keep(states: Tensor, inside: Tensor, border: tuple[int, int], position: Tensor) -> None:
     """Store the states of the edges at the border of a block."""
     if border[0] < border[1]:
-        heads = inside.size(1)
-        kept = inside[position[slice(*border)]]
-        states[border[0] * heads : border[1] * heads] = _flat(kept)
+        kept = states.view(-1, inside[0].numel())[slice(*border)]
+        torch.index_select(inside.flatten(1), 0, position[slice(*border)], out=kept)
+
+
+def _read(query: Tensor, states: Tensor) -> Tensor:
+    """``[n, H, K]`` and ``[n, H, K, V]`` to ``[n, H, V]``; many times faster than matrix products of one row each."""
+    return (query.unsqueeze(-1) * states).sum(dim=-2)
 
 
 def _flat(states: Tensor) -> Tensor:
