@@ -1,5 +1,6 @@
 """The line graph of a DAG: the structure that every form of the operator and every layer runs on."""
 
+import sys
 from typing import Any, Protocol
 
 import torch
@@ -197,9 +198,10 @@ class LineGraph:
         if wanted not in self._blocks:
             if levels is None:
                 edge_ptr = merged_blocks(self.schedule, heads, key_width, value_width)
+                # Merging has kept to the limit already, among blocks of each size.
+                self._blocks[wanted] = Blocks.build(self.schedule, edge_ptr, max_entries=sys.maxsize)
             else:
-                edge_ptr = equal_blocks(self.schedule, levels)
-            self._blocks[wanted] = Blocks.build(self.schedule, edge_ptr)
+                self._blocks[wanted] = Blocks.build(self.schedule, equal_blocks(self.schedule, levels))
         return self._blocks[wanted]
 
     def prepare(self) -> "LineGraph":

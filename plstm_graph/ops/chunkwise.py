@@ -15,8 +15,11 @@ from plstm_graph.graph.block_layout import BlockLayout
 from plstm_graph.ops.block_walk import walk, walk_back
 from plstm_graph.ops.precision import without_autocast
 
-#: States kept at once, in bytes, those of the backward pass included; more are computed slice by slice.
-STATE_BYTES = 2**30
+#: States kept at once, in bytes, those of the backward pass included; more than twice that are computed in slices.
+STATE_BYTES = 2**29
+
+#: Fewer numbers of states per block than this take less time than starting the operations on them.
+SLICE_NUMBERS = 2**15
 
 
 def edge_messages_chunkwise(
@@ -45,8 +48,10 @@ def edge_messages_chunkwise(
     """
     heads, key_width, value_width = query.size(1), query.size(2), value.size(2)
     blocks = line_graph.blocks(heads, key_width, value_width, block)
-    column_bytes = (blocks.entries.numel() + blocks.exits.numel()) * key_width * value.element_size()
-    head_step, column_step = slice_sizes(column_bytes, heads, value_width)
+    numbers = heads * key_width * value_width
+    kept = (blocks.entries.numel() + blocks.exits.numel()) * numbers * value.element_size()
+    per_block = line_graph.num_edges * numbers // max(blocks.num_blocks, 1)
+    head_step, column_step = slice_sizes(kept, per_block, heads, value_width)
     schedule = line_graph.schedule
     start, end = (schedule.end, schedule.start) if line_graph.is_reversed else (schedule.start, schedule.end)
     messages, _ = _chunkwise(
@@ -63,22 +68,30 @@ def edge_messages_chunkwise(
     return messages
 
 
-def slice_sizes(column_bytes: int, heads: int, columns: int) -> tuple[int, int]:
-    """Heads, and columns of the values, to compute at once, so that their states stay below :data:`STATE_BYTES`.
+def slice_sizes(state_bytes: int, block_numbers: int, heads: int, columns: int) -> tuple[int, int]:
+    """Heads, and columns of the values, to compute at once.
+
+    So many slices that the states of one stay below :data:`STATE_BYTES`, but no more than leave every block enough to
+    do: slices walk over the blocks one after the other, and compute states in the backward pass anew. For that reason
+    two slices are not worth it.
 
     Args:
-        column_bytes: Size of the states of one column of one head.
+        state_bytes: Size of all states kept.
+        block_numbers: Numbers in the states of all edges of an average block.
         heads: ``H``
         columns: ``V``
 
     Returns:
         A divisor of ``heads``, and at most ``columns``; both at least 1.
     """
+    slices = min(-(-state_bytes // STATE_BYTES), block_numbers // SLICE_NUMBERS)
+    if slices <= 2:
+        return heads, max(columns, 1)
     for step in range(heads, 0, -1):
-        if heads % step == 0 and column_bytes * step * columns <= STATE_BYTES:
+        if heads % step == 0 and heads // step >= slices:
             return step, max(columns, 1)
-    slices = min(-(-column_bytes * columns // STATE_BYTES), columns)
-    return 1, -(-columns // slices)
+    per_head = min(-(-slices // max(heads, 1)), columns)
+    return 1, -(-columns // max(per_head, 1)) if columns else 1
 
 
 def _slices(value: Tensor, head_step: int, column_step: int) -> list[tuple[slice, slice]]:

@@ -41,6 +41,7 @@ def assert_agrees(graph, operands, block, tolerance=1e-10):
 def test_any_blocks_and_slices_agree_on_random_dags(problem, block, state_bytes):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(chunkwise, "STATE_BYTES", state_bytes)
+        patch.setattr(chunkwise, "SLICE_NUMBERS", 1)
         assert_agrees(*problem, block)
 
 
@@ -58,6 +59,7 @@ def test_deep_graphs_agree(make, block):
 @pytest.mark.parametrize("reverse", [False, True])
 def test_gradcheck_with_blocks_and_slices(reverse, monkeypatch):
     monkeypatch.setattr(chunkwise, "STATE_BYTES", 100)
+    monkeypatch.setattr(chunkwise, "SLICE_NUMBERS", 1)
     graph = LineGraph(random_dag(6, 10, torch.Generator().manual_seed(0)), 6)
     graph = graph.reverse() if reverse else graph
     operands = random_operands(graph, heads=2, key_width=2, value_width=3)
@@ -91,14 +93,21 @@ def test_deterministic_algorithms_are_enough():
         torch.use_deterministic_algorithms(False)
 
 
-def test_slices_keep_states_below_the_limit(monkeypatch):
+def test_slices_keep_states_below_the_limit_while_blocks_are_large(monkeypatch):
     monkeypatch.setattr(chunkwise, "STATE_BYTES", 1000)
-    assert slice_sizes(10, heads=4, columns=16) == (4, 16)
-    assert slice_sizes(20, heads=4, columns=16) == (2, 16)
-    assert slice_sizes(50, heads=3, columns=16) == (1, 16)
-    assert slice_sizes(100, heads=4, columns=16) == (1, 8)
-    assert slice_sizes(2000, heads=4, columns=16) == (1, 1)
-    assert slice_sizes(0, heads=1, columns=0) == (1, 1)
+    monkeypatch.setattr(chunkwise, "SLICE_NUMBERS", 10)
+    assert slice_sizes(1000, 10**6, heads=4, columns=16) == (4, 16)
+    assert slice_sizes(2000, 10**6, heads=4, columns=16) == (4, 16)
+    assert slice_sizes(2001, 10**6, heads=4, columns=16) == (1, 16)
+    assert slice_sizes(2001, 10**6, heads=6, columns=16) == (2, 16)
+    assert slice_sizes(3000, 10**6, heads=4, columns=16) == (1, 16)
+    assert slice_sizes(3000, 10**6, heads=3, columns=16) == (1, 16)
+    assert slice_sizes(8000, 10**6, heads=4, columns=16) == (1, 8)
+    assert slice_sizes(8001, 10**6, heads=4, columns=16) == (1, 6)
+    assert slice_sizes(10**9, 10**6, heads=4, columns=16) == (1, 1)
+    assert slice_sizes(10**9, 49, heads=8, columns=16) == (2, 16)
+    assert slice_sizes(10**9, 9, heads=4, columns=16) == (4, 16)
+    assert slice_sizes(0, 0, heads=1, columns=0) == (1, 1)
 
 
 def test_saved_states_are_those_of_exits(monkeypatch):
@@ -114,6 +123,7 @@ def test_saved_states_are_those_of_exits(monkeypatch):
     assert saved(100) == [(9 * 2, 15)]
     assert saved(1) == [(999 * 2, 15)]
     monkeypatch.setattr(chunkwise, "STATE_BYTES", 1000)
+    monkeypatch.setattr(chunkwise, "SLICE_NUMBERS", 1)
     assert saved(100) == [(0, 15)]
 
 

@@ -110,9 +110,11 @@ def test_parallel_operator_is_registered_soundly(reverse, num_edges, monkeypatch
 
 def test_auto_takes_the_parallel_form_for_few_ancestors_only():
     shallow = LineGraph.grid(4, 4)
+    short = LineGraph(torch.stack([torch.arange(500), torch.arange(1, 501)]))
     chain = LineGraph(torch.stack([torch.arange(2000), torch.arange(1, 2001)]))
     assert choose_form(shallow, 16, 16) == choose_form(shallow.reverse(), 16, 16) == "parallel"
-    assert choose_form(chain, 16, 16) == "recurrent"
+    assert choose_form(short, 16, 16) == "recurrent"
+    assert choose_form(chain, 16, 16) == choose_form(chain.reverse(), 16, 16) == "chunkwise"
     assert choose_form(LineGraph(torch.empty(2, 0, dtype=torch.long), 3), 16, 16) == "parallel"
 
 
