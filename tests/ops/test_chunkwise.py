@@ -9,7 +9,7 @@ from plstm_graph.graph import LineGraph
 from plstm_graph.graph.block_layout import BlockLayout
 from plstm_graph.ops import chunkwise, edge_messages
 from plstm_graph.ops.chunkwise import _chunkwise, edge_messages_chunkwise, slice_sizes
-from plstm_graph.testing import assert_close, random_dag, random_operands
+from plstm_graph.testing import assert_close, assert_compiles_once, random_dag, random_operands
 from tests.strategies import problems
 
 NAMES = ("query", "key", "value", "source", "transition")
@@ -125,6 +125,43 @@ def test_saved_states_are_those_of_exits(monkeypatch):
     monkeypatch.setattr(chunkwise, "STATE_BYTES", 1000)
     monkeypatch.setattr(chunkwise, "SLICE_NUMBERS", 1)
     assert saved(100) == [(0, 15)]
+
+
+def test_compiles_once_for_graphs_whose_blocks_are_known():
+    class Messages(torch.nn.Module):
+        def forward(self, query, key, value, source, transition, line_graph):
+            return edge_messages(query, key, value, source, transition, line_graph, form="chunkwise")
+
+    calls = []
+    for num_nodes, num_edges in ((40, 400), (50, 500)):
+        graph = LineGraph(random_dag(num_nodes, num_edges), num_nodes)
+        assert graph.blocks(2, 3, 5).num_blocks > 1
+        operands = random_operands(graph)
+        calls.append(((*(operands[name] for name in NAMES), graph), {}))
+    assert_compiles_once(Messages(), calls, backend="aot_eager")
+
+
+@pytest.mark.parametrize(("make", "longest"), [(chain, 64), (ladder, 32)])
+def test_chosen_blocks_are_long_where_the_graph_is_narrow(make, longest):
+    graph = make(1000)
+    blocks = graph.blocks(4, 16, 16)
+    assert longest / 2 <= graph.schedule.num_levels / blocks.num_blocks <= 2 * longest
+    assert blocks is graph.reverse().blocks(4, 16, 16)
+
+
+def test_a_wide_level_is_cut_into_blocks_that_fit_the_cache():
+    edge_index = torch.stack([torch.arange(3000), torch.full((3000,), 3000)])
+    blocks = LineGraph(edge_index, 3001).blocks(4, 16, 16)
+    assert blocks.edge_ptr.tolist() == [0, 500, 1000, 1500, 2000, 2500, 3000]
+
+
+def test_blocks_move_with_their_graph():
+    graph = ladder(30)
+    graph.blocks(2, 3, 5)
+    moved = graph.to("meta").blocks(2, 3, 5)
+    assert moved.wide.column.device.type == "meta"
+    assert moved.edge_ptr.device.type == moved.step_ptr.device.type == "cpu"
+    assert graph.to_multitree().blocks(2, 3, 5) is not graph.blocks(2, 3, 5)
 
 
 def test_block_must_be_positive():
