@@ -206,6 +206,9 @@ class GraphModule(LightningModule):
 
     def _loss(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Sum of the loss over measured targets, and their number."""
+        if output.shape[1:] == target.shape:
+            # One prediction per member of an ensemble, [M, B, T]: each has a loss of its own.
+            target = target.expand(output.shape)
         if output.shape != target.shape:
             raise ValueError(
                 f"the model gives {list(output.shape)} where the targets are [B, T] = {list(target.shape)}: "

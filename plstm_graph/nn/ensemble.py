@@ -1,0 +1,50 @@
+"""Several models of one kind, trained side by side and averaged."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from plstm_graph.graph import LineGraph
+
+
+class Ensemble(nn.Module):
+    """Independent copies of a graph model, each with weights of its own; their mean is the prediction.
+
+    On small data sets, models that differ by their seed alone differ in what they get wrong; the mean errs less. The
+    members train together on the same batches, each on its own loss, and share the structure of a batch.
+
+    Args:
+        model (torch.nn.Module): A graph model called as ``model(x, edge_index, edge_attr, batch, line_graph,
+            batch_size)``, with ``reset_parameters()``, such as :class:`~plstm_graph.nn.PLSTM`.
+        size (int): Number of members ``M``. (default: ``3``)
+
+    Shapes:
+        - **input:** as the model's
+        - **output:** ``[M, B, T]`` while training, one prediction per member; their mean ``[B, T]`` in evaluation
+    """
+
+    def __init__(self, model: nn.Module, size: int = 3) -> None:
+        super().__init__()
+        if size < 1:
+            raise ValueError(f"size must be at least 1, got {size}")
+        self.members = nn.ModuleList([model, *(copy.deepcopy(model) for _ in range(size - 1))])
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the weights of every member anew."""
+        for member in self.members:
+            member.reset_parameters()  # type: ignore[operator]
+
+    def forward(
+        self,
+        x: Tensor,
+        edge_index: Tensor,
+        edge_attr: Tensor | None = None,
+        batch: Tensor | None = None,
+        line_graph: LineGraph | None = None,
+        batch_size: int | None = None,
+    ) -> Tensor:
+        """Predict with every member."""
+        outputs = [member(x, edge_index, edge_attr, batch, line_graph, batch_size) for member in self.members]
+        return torch.stack(outputs) if self.training else torch.stack(outputs).mean(dim=0)

@@ -1,0 +1,27 @@
+import pytest
+import torch
+
+from plstm_graph import PLSTM
+from plstm_graph.nn import Ensemble
+from plstm_graph.testing import random_dag
+
+
+def test_members_differ_and_their_mean_is_the_prediction():
+    model = Ensemble(PLSTM(2, in_channels=3, edge_dim=None, hidden_channels=8, num_layers=1), size=3)
+    x, edge_index = torch.randn(6, 3), random_dag(6, 9)
+    members = model(x, edge_index)
+    assert members.shape == (3, 1, 2)
+    assert not torch.allclose(members[0], members[1])
+    assert torch.allclose(model.eval()(x, edge_index), members.mean(dim=0))
+
+
+def test_each_member_learns_from_its_own_loss_only():
+    model = Ensemble(PLSTM(1, in_channels=3, edge_dim=None, hidden_channels=8, num_layers=1), size=2)
+    model(torch.randn(6, 3), random_dag(6, 9))[1].sum().backward()
+    assert all(parameter.grad is None for parameter in model.members[0].parameters())
+    assert all(parameter.grad is not None for parameter in model.members[1].parameters())
+
+
+def test_size_is_checked():
+    with pytest.raises(ValueError, match="size must be at least 1, got 0"):
+        Ensemble(PLSTM(1), size=0)
