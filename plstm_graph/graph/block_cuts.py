@@ -8,7 +8,8 @@ from plstm_graph.graph.blocks import close_blocks, mark
 from plstm_graph.graph.levels import expand_ranges
 from plstm_graph.graph.schedule import Schedule
 
-# Nanoseconds of a forward and backward pass on one CPU core, fitted to chains, circuits and random DAGs.
+# Nanoseconds of a forward and backward pass on one CPU core: orders of magnitude, set by hand on chains, circuits and
+# random DAGs.
 _PER_BLOCK = 500_000.0  # some thirty operations, whatever their size
 _PER_STATE_NUMBER = 0.5  # a number of a K x V state, carried over a crossing pair or a wide item
 _PER_VECTOR_NUMBER = 1.0  # a number of a query, key or value, weighed by a thin item
