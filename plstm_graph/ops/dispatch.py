@@ -144,8 +144,9 @@ def choose_form(line_graph: LineGraph, key_width: int, value_width: int) -> Form
     ``K + V`` numbers per ancestor, in fused sums. Measured on molecules they break even near
     ``4 * K * V / (K + V)`` ancestors per edge.
 
-    Of the other two, the chunkwise form is the faster, the deeper the graph the more, and keeps fewer states. Graphs with fewer than ``2**18`` numbers of states per head take the ``"recurrent"`` form, which needs no
-    blocks to be found first; so does compiled code, which cannot find them.
+    Of the other two, the chunkwise form is the faster, the deeper the graph the more, and keeps fewer states. Graphs
+    with fewer than ``2**18`` numbers of states per head take the ``"recurrent"`` form, which needs no blocks to be
+    found first; so does compiled code, which cannot find them.
 
     Args:
         line_graph: The structure.
