@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 # Below this many nodes a whole-frontier step costs more in launches than a plain loop costs in Python.
-_NARROW = 48
+_NARROW = 256
 
 
 class CycleError(ValueError):
