@@ -11,6 +11,5 @@ from plstm_graph.graph.orientation import is_symmetric as is_symmetric
 from plstm_graph.graph.orientation import numbering_rank as numbering_rank
 from plstm_graph.graph.orientation import orient as orient
 from plstm_graph.graph.pairs import line_graph_pairs as line_graph_pairs
-from plstm_graph.graph.pairs import num_line_graph_pairs as num_line_graph_pairs
 from plstm_graph.graph.reachability import ancestor_pairs as ancestor_pairs
 from plstm_graph.graph.schedule import Schedule as Schedule

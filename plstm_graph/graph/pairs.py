@@ -5,6 +5,9 @@ from torch import Tensor
 
 from plstm_graph.graph.levels import expand_ranges
 
+#: More pairs than this are never built; they would take more than a gigabyte before any gate is evaluated.
+MAX_PAIRS = 2**26
+
 
 def line_graph_pairs(edge_index: Tensor, num_nodes: int) -> Tensor:
     """All pairs (e, f) of edges with ``end(e) == start(f)``, the arcs of the line graph (eq. 5 of the paper).
@@ -18,21 +21,22 @@ def line_graph_pairs(edge_index: Tensor, num_nodes: int) -> Tensor:
 
     Returns:
         Pairs as columns of ``edge_index``, ``[2, P]``, int64.
+
+    Raises:
+        ValueError: If there are more than :data:`MAX_PAIRS`; names the node that has most.
     """
     start, end = edge_index
     out_degree = torch.bincount(start, minlength=num_nodes)
     by_start = torch.argsort(start, stable=True)
     first = out_degree.cumsum(0) - out_degree
     count = out_degree[end]
+    if int(count.sum()) > MAX_PAIRS:
+        in_degree = torch.bincount(end, minlength=num_nodes)
+        hub = int((in_degree * out_degree).argmax())
+        raise ValueError(
+            f"the line graph would have {int(count.sum())} pairs, more than {MAX_PAIRS}; node {hub} alone, with "
+            f"{int(in_degree[hub])} in-edges and {int(out_degree[hub])} out-edges, has "
+            f"{int(in_degree[hub] * out_degree[hub])}. Give LineGraph the pairs to keep, or split the hub"
+        )
     in_edge = torch.repeat_interleave(torch.arange(end.numel(), device=end.device), count)
     return torch.stack([in_edge, by_start[expand_ranges(first[end], count)]])
-
-
-def num_line_graph_pairs(edge_index: Tensor, num_nodes: int) -> int:
-    """Number of pairs that :func:`line_graph_pairs` would return, without building them.
-
-    Args:
-        edge_index: Start and end node of each edge, ``[2, E]``, int64.
-        num_nodes: Number of nodes.
-    """
-    return int(torch.bincount(edge_index[0], minlength=num_nodes)[edge_index[1]].sum())

@@ -136,6 +136,21 @@ def test_bad_input_is_named(arguments, error, message):
         LineGraph(*arguments)
 
 
+def test_too_many_pairs_name_the_hub():
+    leaves = torch.arange(1, 10_001)
+    hub = torch.zeros_like(leaves)
+    edge_index = torch.cat([torch.stack([leaves, hub]), torch.stack([hub, leaves + 10_000])], dim=1)
+    message = r"100000000 pairs.*node 0 alone, with 10000 in-edges and 10000 out-edges"
+    with pytest.raises(ValueError, match=message):
+        LineGraph(edge_index, 20_001)
+
+
+def test_stars_have_no_pairs():
+    leaves = torch.arange(1, 10_001)
+    for ends in ((leaves, torch.zeros_like(leaves)), (torch.zeros_like(leaves), leaves)):
+        assert LineGraph(torch.stack(ends), 10_001).num_pairs == 0
+
+
 def test_stale_level_is_named():
     edge_index = torch.tensor([[0, 1], [1, 2]])
     with pytest.raises(ValueError, match="level does not rise along edge 1"):
