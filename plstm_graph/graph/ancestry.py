@@ -29,6 +29,7 @@ class Ancestry:
         to_edge: ``f`` of each entry, ``[A]``; entries are sorted by it, then by ``a``.
         to_ptr: Entries that end in edge ``f`` are ``to_ptr[f]:to_ptr[f + 1]``, ``[E + 1]``.
         by_from: Entries sorted by ``a``, then by ``f``, ``[A]``.
+        to_edge_by_from: ``f`` of each entry in that order, ``[A]``.
         by_from_inverse: Where each entry stands in ``by_from``, ``[A]``.
         from_ptr: Entries that begin in edge ``a`` are ``by_from[from_ptr[a]:from_ptr[a + 1]]``, ``[E + 1]``.
         own: Entry of each edge with itself, ``[E]``.
@@ -42,6 +43,7 @@ class Ancestry:
     to_edge: Tensor
     to_ptr: Tensor
     by_from: Tensor
+    to_edge_by_from: Tensor
     by_from_inverse: Tensor
     from_ptr: Tensor
     own: Tensor
@@ -115,6 +117,7 @@ class Ancestry:
             to_edge=to_edge,
             to_ptr=_pointer(count),
             by_from=by_from,
+            to_edge_by_from=to_edge[by_from],
             by_from_inverse=by_from_inverse,
             from_ptr=_pointer(torch.bincount(from_edge, minlength=size)),
             own=(from_edge == to_edge).nonzero().view(-1),

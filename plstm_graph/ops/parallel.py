@@ -28,13 +28,13 @@ def edge_messages_parallel(
     schedule, ancestry = line_graph.schedule, line_graph.ancestry
     if line_graph.is_reversed:
         start, end = schedule.end, schedule.start
-        ptr, column, entry = ancestry.from_ptr, ancestry.to_edge[ancestry.by_from], ancestry.by_from
+        ptr, column, entry = ancestry.from_ptr, ancestry.to_edge_by_from, ancestry.by_from
         ptr_back, column_back, entry_back = ancestry.to_ptr, ancestry.from_edge, ancestry.by_from_inverse
     else:
         start, end = schedule.start, schedule.end
         ptr, column = ancestry.to_ptr, ancestry.from_edge
         entry = torch.arange(ancestry.num_entries, device=transition.device)
-        ptr_back, column_back, entry_back = ancestry.from_ptr, ancestry.to_edge[ancestry.by_from], ancestry.by_from
+        ptr_back, column_back, entry_back = ancestry.from_ptr, ancestry.to_edge_by_from, ancestry.by_from
     messages, *_ = _parallel(
         query,
         key,
