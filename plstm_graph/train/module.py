@@ -1,6 +1,5 @@
 """Training of any graph-level PyG model by Lightning."""
 
-import inspect
 import math
 from typing import Any, get_args
 
@@ -10,11 +9,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch_geometric.data import Batch
 
-from plstm_graph.graph import LineGraph
 from plstm_graph.train.checkpoint import KEY, check_state
+from plstm_graph.train.forward import attach_line_graph, call_model, model_arguments
 from plstm_graph.train.metrics import MONITOR, GraphMetrics, Task
-
-_ARGUMENTS = ("x", "edge_index", "edge_attr", "batch", "line_graph", "batch_size")
+from plstm_graph.train.optimizer import make_adamw, warmup_cosine
 
 
 class GraphModule(LightningModule):
@@ -73,9 +71,7 @@ class GraphModule(LightningModule):
         self.test_metrics = GraphMetrics(task)
         self.register_buffer("target_mean", torch.zeros(1))
         self.register_buffer("target_std", torch.ones(1))
-        parameters = inspect.signature(model.forward).parameters
-        takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-        self._arguments = [name for name in _ARGUMENTS if takes_all or name in parameters]
+        self._arguments = model_arguments(model)
 
     @property
     def monitor(self) -> tuple[str, str]:
@@ -85,15 +81,7 @@ class GraphModule(LightningModule):
 
     def forward(self, batch: Batch) -> Tensor:
         """The model's output for a batch: standardised values, or logits, ``[B, T]``."""
-        values = {
-            "x": batch.x,
-            "edge_index": batch.edge_index,
-            "edge_attr": batch.edge_attr,
-            "batch": batch.batch,
-            "line_graph": getattr(batch, "line_graph", None),
-            "batch_size": batch.num_graphs,
-        }
-        output = self.model(**{name: values[name] for name in self._arguments})
+        output = call_model(self.model, batch, self._arguments)
         # Loss and metrics in full precision, whatever the model computes in.
         return output.float() if output.dtype in (torch.bfloat16, torch.float16) else output
 
@@ -152,9 +140,7 @@ class GraphModule(LightningModule):
 
     def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Build the batch's line graph on the CPU, once for all layers, so that the model's forward never waits."""
-        if "line_graph" in self._arguments:
-            batch.line_graph = LineGraph.from_data(batch).prepare()
-        return batch
+        return attach_line_graph(batch, self._arguments)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one batch."""
@@ -232,24 +218,12 @@ class GraphModule(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine decay."""
-        trainable = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        groups = [
-            {"params": [p for p in trainable if p.dim() >= 2], "weight_decay": self.weight_decay},
-            {"params": [p for p in trainable if p.dim() < 2], "weight_decay": 0.0},
-        ]
-        optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=self.lr)
+        optimizer = make_adamw(self.model, self.lr, self.weight_decay)
         steps = self.trainer.estimated_stepping_batches
         if not math.isfinite(steps):
             raise ValueError("the cosine schedule needs an end: set trainer.max_epochs")
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._lr_factor(step, int(steps)))
+        schedule = warmup_cosine(optimizer, int(steps), self.warmup, self.final_lr)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def _lr_factor(self, step: int, steps: int) -> float:
-        warmup = round(self.warmup * steps)
-        if step < warmup:
-            return (step + 1) / (warmup + 1)
-        done = min((step - warmup) / max(steps - warmup, 1), 1.0)
-        return self.final_lr + (1 - self.final_lr) * 0.5 * (1 + math.cos(math.pi * done))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what rebuilds model and data."""

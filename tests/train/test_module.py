@@ -108,16 +108,6 @@ def test_a_target_never_measured_in_training():
         GraphModule(TinyModel()).standardise(torch.tensor([[1.0, nan], [2.0, nan]]))
 
 
-def test_learning_rate_rises_then_falls():
-    module = GraphModule(TinyModel(), warmup=0.1, final_lr=0.01)
-    factors = [module._lr_factor(step, 200) for step in range(201)]
-    assert factors[:21] == sorted(factors[:21])
-    assert 0 < factors[0] < 0.1
-    assert factors[20] == 1
-    assert factors[20:] == sorted(factors[20:], reverse=True)
-    assert factors[200] == pytest.approx(0.01)
-
-
 def test_vectors_do_not_decay():
     module = GraphModule(TinyModel(), weight_decay=0.1)
     module._trainer = SimpleNamespace(estimated_stepping_batches=10)

@@ -1,0 +1,160 @@
+"""A compact training loop for many short trainings: cross-validation folds, seeds of a leaderboard run."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
+from torch_geometric import seed_everything
+from torch_geometric.data import Batch
+
+from plstm_graph.datasets.files import replace_file
+from plstm_graph.train.forward import call_model, model_arguments
+
+Row = dict[str, float]
+
+
+@dataclass
+class BestEpoch:
+    """The epoch that validation selected.
+
+    Attributes:
+        epoch (int): Its number, from 0.
+        row (dict[str, float]): Its metrics.
+        state_dict (dict[str, Tensor]): Weights after it.
+    """
+
+    epoch: int
+    row: Row
+    state_dict: dict[str, Tensor]
+
+
+def train_epochs(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scheduler: LRScheduler,
+    train_batches: Callable[[int], Iterable[Batch]],
+    loss_fn: Callable[[Tensor, Tensor], Tensor],
+    epochs: int,
+    evaluate: Callable[[nn.Module], Row],
+    monitor: dict[str, Literal["min", "max"]],
+    *,
+    seed: int = 0,
+    clip: float = 1.0,
+    patience: int | None = None,
+    train_metrics: Callable[[Tensor, Tensor], Row] | None = None,
+    on_epoch: Callable[[Row], None] | None = None,
+    checkpoint: Path | None = None,
+) -> BestEpoch:
+    """Train a model and keep the weights of the epoch that validation likes best.
+
+    Random generators are seeded anew in each epoch, by ``seed`` and epoch, so a training that is resumed from its
+    checkpoint goes on as if it had never stopped, provided that ``train_batches`` depends on the epoch alone.
+
+    Args:
+        model: A graph-level model, on its device.
+        optimizer: Of the model's parameters.
+        scheduler: Stepped after each step of the optimiser.
+        train_batches: Batches of an epoch, on the model's device, prepared by
+            :func:`~plstm_graph.train.forward.attach_line_graph`.
+        loss_fn: Mean loss of output ``[B, T]`` and target ``batch.y``.
+        epochs: Number of epochs.
+        evaluate: Validation metrics of the model, which is in evaluation mode and without gradients.
+        monitor: Metrics that select the epoch, and whether more or less is better; a later one breaks ties of the
+            earlier ones, and of equal epochs the first is kept. NaN is the worst value.
+        seed: Of dropout and anything else that is random within an epoch.
+        clip: Largest norm of the gradient.
+        patience: Stop after this many epochs without a better one. (default: never)
+        train_metrics: Metrics of an epoch's outputs and targets as they were in training, both concatenated.
+        on_epoch: Called with the metrics of each epoch that is trained here, and once with each epoch that a resumed
+            training had before, so that it always sees all epochs in order.
+        checkpoint: Where the state after each epoch is stored, to resume from; removed by nobody but the caller.
+
+    Returns:
+        The selected epoch. The model itself has the weights of the last one.
+
+    Raises:
+        FloatingPointError: If the loss is not finite; the weights were not updated with it.
+    """
+    arguments = model_arguments(model)
+    rows: list[Row] = []
+    best: BestEpoch | None = None
+    if checkpoint is not None and checkpoint.is_file():
+        rows, best = _restore(checkpoint, model, optimizer, scheduler)
+        if on_epoch is not None:
+            for earlier in rows:
+                on_epoch(earlier)
+    for epoch in range(len(rows), epochs):
+        if patience is not None and best is not None and epoch - 1 - best.epoch >= patience:
+            break
+        seed_everything((seed * 1_000_003 + epoch) % 2**32)
+        started = time.perf_counter()
+        row: Row = {"epoch": epoch, "lr": optimizer.param_groups[0]["lr"]}
+        total, graphs = 0.0, 0
+        outputs, targets = [], []
+        model.train()
+        for batch in train_batches(epoch):
+            output = call_model(model, batch, arguments)
+            loss = loss_fn(output, batch.y)
+            value = loss.item()
+            if not abs(value) < float("inf"):
+                raise FloatingPointError(f"the loss is {value} in epoch {epoch + 1}; a lower learning rate may help")
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), clip, foreach=True)
+            optimizer.step()
+            scheduler.step()
+            total, graphs = total + value * batch.num_graphs, graphs + batch.num_graphs
+            if train_metrics is not None:
+                outputs.append(output.detach())
+                targets.append(batch.y)
+        row["train/loss"] = total / max(graphs, 1)
+        if train_metrics is not None and outputs:
+            metrics = train_metrics(torch.cat(outputs, dim=-2), torch.cat(targets))
+            row |= {f"train/{name}": value for name, value in metrics.items()}
+        model.eval()
+        with torch.no_grad():
+            row |= evaluate(model)
+        row["seconds"] = time.perf_counter() - started
+        rows.append(row)
+        if best is None or _key(row, monitor) > _key(best.row, monitor):
+            best = BestEpoch(epoch, row, {name: value.clone() for name, value in model.state_dict().items()})
+        if checkpoint is not None:
+            _save(checkpoint, model, optimizer, scheduler, rows, best)
+        if on_epoch is not None:
+            on_epoch(row)
+    if best is None:
+        raise ValueError(f"epochs must be at least 1, got {epochs}")
+    return best
+
+
+def _key(row: Row, monitor: dict[str, Literal["min", "max"]]) -> tuple[float, ...]:
+    """What makes one epoch better than another: the larger key; NaN is below everything."""
+    values = [row[name] if mode == "max" else -row[name] for name, mode in monitor.items()]
+    return tuple(value if value == value else -float("inf") for value in values)
+
+
+def _save(path: Path, model: nn.Module, optimizer: Any, scheduler: Any, rows: list[Row], best: BestEpoch) -> None:
+    state = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "scheduler": scheduler.state_dict(),
+        "rows": rows,
+        "best_epoch": best.epoch,
+        "best_state": best.state_dict,
+    }
+    replace_file(path, lambda unfinished: torch.save(state, unfinished))
+
+
+def _restore(path: Path, model: nn.Module, optimizer: Any, scheduler: Any) -> tuple[list[Row], BestEpoch]:
+    device = next(model.parameters()).device
+    state = torch.load(path, map_location=device, weights_only=True)
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    scheduler.load_state_dict(state["scheduler"])
+    epoch = state["best_epoch"]
+    return state["rows"], BestEpoch(epoch, state["rows"][epoch], state["best_state"])

@@ -1,0 +1,45 @@
+"""The optimiser and the learning rate of all trainings."""
+
+import math
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+
+def make_adamw(model: nn.Module, lr: float, weight_decay: float, fused: bool = False) -> torch.optim.AdamW:
+    """AdamW without decay on biases, norms and other vectors.
+
+    Args:
+        model: Its trainable parameters are optimised.
+        lr: Learning rate.
+        weight_decay: Decay of weight matrices.
+        fused: Update all parameters in one call, faster for small models; not with gradient scaling.
+    """
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trainable if p.dim() >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in trainable if p.dim() < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=lr, fused=fused)
+
+
+def warmup_cosine(optimizer: torch.optim.Optimizer, steps: int, warmup: float, final_lr: float) -> LambdaLR:
+    """A linear warm-up, then a cosine decay, step by step.
+
+    Args:
+        optimizer: Its learning rate is the peak.
+        steps: Number of steps of the whole training.
+        warmup: Part of all steps over which the learning rate rises.
+        final_lr: Learning rate at the end, as a part of the peak.
+    """
+    return LambdaLR(optimizer, lambda step: warmup_cosine_factor(step, steps, warmup, final_lr))
+
+
+def warmup_cosine_factor(step: int, steps: int, warmup: float, final_lr: float) -> float:
+    """Learning rate of a step as a part of the peak. Arguments as in :func:`warmup_cosine`."""
+    rising = round(warmup * steps)
+    if step < rising:
+        return (step + 1) / (rising + 1)
+    done = min((step - rising) / max(steps - rising, 1), 1.0)
+    return final_lr + (1 - final_lr) * 0.5 * (1 + math.cos(math.pi * done))
