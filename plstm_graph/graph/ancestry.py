@@ -27,11 +27,6 @@ class Ancestry:
     Attributes:
         from_edge: ``a`` of each entry, ``[A]``.
         to_edge: ``f`` of each entry, ``[A]``; entries are sorted by it, then by ``a``.
-        to_ptr: Entries that end in edge ``f`` are ``to_ptr[f]:to_ptr[f + 1]``, ``[E + 1]``.
-        by_from: Entries sorted by ``a``, then by ``f``, ``[A]``.
-        to_edge_by_from: ``f`` of each entry in that order, ``[A]``.
-        by_from_inverse: Where each entry stands in ``by_from``, ``[A]``.
-        from_ptr: Entries that begin in edge ``a`` are ``by_from[from_ptr[a]:from_ptr[a + 1]]``, ``[E + 1]``.
         own: Entry of each edge with itself, ``[E]``.
         step_from: Entry that each step starts from, ``[S]``.
         step_to: Entry that each step leads to, ``[S]``.
@@ -41,11 +36,6 @@ class Ancestry:
 
     from_edge: Tensor
     to_edge: Tensor
-    to_ptr: Tensor
-    by_from: Tensor
-    to_edge_by_from: Tensor
-    by_from_inverse: Tensor
-    from_ptr: Tensor
     own: Tensor
     step_from: Tensor
     step_to: Tensor
@@ -109,17 +99,9 @@ class Ancestry:
         from_edge, none = buffer[:filled].clone(), edges[:0]
         step_from, step_to, pair = (torch.cat(part) for part in zip(*steps, strict=True)) if steps else (none,) * 3
         to_edge = torch.repeat_interleave(edges, count, output_size=from_edge.numel())
-        by_from = torch.argsort(from_edge, stable=True)
-        by_from_inverse = torch.empty_like(by_from)
-        by_from_inverse[by_from] = torch.arange(by_from.numel(), device=by_from.device)
         return cls(
             from_edge=from_edge,
             to_edge=to_edge,
-            to_ptr=_pointer(count),
-            by_from=by_from,
-            to_edge_by_from=to_edge[by_from],
-            by_from_inverse=by_from_inverse,
-            from_ptr=_pointer(torch.bincount(from_edge, minlength=size)),
             own=(from_edge == to_edge).nonzero().view(-1),
             step_from=step_from,
             step_to=step_to,
@@ -141,8 +123,3 @@ class Ancestry:
                 for name, tensor in moved.items()
             }
         )
-
-
-def _pointer(count: Tensor) -> Tensor:
-    """Where each group begins, and where the last one ends."""
-    return torch.cat([count.new_zeros(1), count.cumsum(0)])

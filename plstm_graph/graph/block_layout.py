@@ -5,7 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from plstm_graph.graph.blocks import Blocks, Rows
+from plstm_graph.graph.blocks import Blocks
+from plstm_graph.graph.rows import Rows
 
 
 class BlockLayout(NamedTuple):
@@ -85,19 +86,19 @@ class BlockLayout(NamedTuple):
             column = rows.column
             if row_ptr is edge_ptr:
                 column = column - torch.repeat_interleave(first, rows.ptr.diff())
-            repeated = _repeat(Rows(rows.ptr, column, rows.where), heads)
+            repeated = Rows(rows.ptr, column, rows.where).for_heads(heads)
             walked += [_by_block(repeated.ptr, row_ptr * heads), repeated.column, repeated.where]
-        thin_heads, thin_back_heads = _repeat(thin, heads), _repeat(thin_back, heads)
+        thin_heads, thin_back_heads = thin.for_heads(heads), thin_back.for_heads(heads)
         # Values of the transpose stand at the items of the matrix itself.
         item = torch.empty_like(thin_heads.where)
         flat = torch.arange(item.numel(), device=device)
-        item[_repeat(thin._replace(where=flat[: thin.where.numel()]), heads).where] = flat
+        item[thin._replace(where=flat[: thin.where.numel()]).for_heads(heads).where] = flat
         thin_back_heads = thin_back_heads._replace(where=item[thin_back_heads.where])
         on_cpu = torch.empty(len(bounds), blocks.num_blocks + 1, dtype=torch.long)
         return cls._make(
             (
                 *walked,
-                _repeat(arriving, heads).ptr,
+                arriving.for_heads(heads).ptr,
                 *thin_heads,
                 *thin_back_heads,
                 entries - first[entries],
@@ -110,22 +111,6 @@ class BlockLayout(NamedTuple):
                 on_cpu.copy_(torch.stack(bounds)),
             )
         )
-
-
-def _repeat(rows: Rows, heads: int) -> Rows:
-    """The same matrix for every head, rows and columns of the heads interleaved."""
-    if heads == 1:
-        return rows
-    count = rows.ptr.diff()
-    head = torch.arange(heads, device=count.device)
-    begin = (heads * rows.ptr[:-1, None] + head * count[:, None]).view(-1)
-    row = torch.repeat_interleave(count)
-    within = torch.arange(rows.column.numel(), device=count.device) - rows.ptr[row]
-    target = begin.view(-1, heads)[row] + within.unsqueeze(1)
-    column, where = (torch.empty(target.numel(), dtype=torch.long, device=count.device) for _ in range(2))
-    column[target] = rows.column.unsqueeze(1) * heads + head
-    where[target] = rows.where.unsqueeze(1) * heads + head
-    return Rows(torch.cat([begin, heads * rows.ptr[-1:]]), column, where)
 
 
 def _by_block(ptr: Tensor, row_ptr: Tensor) -> Tensor:

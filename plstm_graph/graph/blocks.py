@@ -1,39 +1,14 @@
 """The levels of a DAG cut into blocks: which edges reach which inside a block, and which pairs cross between blocks."""
 
 from dataclasses import dataclass, field, fields
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from plstm_graph.graph.ancestry import MAX_ENTRIES, Ancestry
+from plstm_graph.graph.rows import Rows
 from plstm_graph.graph.schedule import Schedule
-
-
-class Rows(NamedTuple):
-    """A sparse matrix in compressed rows.
-
-    Attributes:
-        ptr: Items of row ``r`` are ``ptr[r]:ptr[r + 1]``, ``[R + 1]``.
-        column: Column of each item, ``[I]``.
-        where: Where the value of each item stands, ``[I]``.
-    """
-
-    ptr: Tensor
-    column: Tensor
-    where: Tensor
-
-    @classmethod
-    def sort(cls, row: Tensor, column: Tensor, where: Tensor, num_rows: int) -> "Rows":
-        """Compress unsorted items, each given by its row, column and place of its value."""
-        order = torch.argsort(row * (int(column.max()) + 1 if column.numel() else 1) + column)
-        ptr = row.new_zeros(num_rows + 1)
-        ptr[1:] = torch.bincount(row, minlength=num_rows).cumsum(0)
-        return cls(ptr, column[order], where[order])
-
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Rows":
-        """Copy to a device."""
-        return Rows(*(tensor.to(device, non_blocking=non_blocking) for tensor in self))
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from plstm_graph.graph.block_cuts import equal_blocks, merged_blocks
 from plstm_graph.graph.blocks import Blocks
 from plstm_graph.graph.checks import check_edge_index, check_level, check_pairs
 from plstm_graph.graph.levels import longest_path_levels
+from plstm_graph.graph.links import Links
 from plstm_graph.graph.multitree import multitree_mask
 from plstm_graph.graph.pairs import line_graph_pairs
 from plstm_graph.graph.schedule import Schedule
@@ -77,6 +78,7 @@ class LineGraph:
         self._schedule: Schedule | None = None
         self._ancestry: Ancestry | None = None
         self._more_entries_than = -1
+        self._links: dict[str, Links] = {}
         self._blocks: dict[int | tuple[int, int, int], Blocks] = {}
         self._multitree: LineGraph | None = None
         self._is_multitree = False
@@ -178,6 +180,33 @@ class LineGraph:
                 self._more_entries_than = max_entries
         return self._ancestry is not None and self._ancestry.num_entries <= max_entries
 
+    @property
+    def links(self) -> Links:
+        """Which nodes read which, built at the first call; shared by both directions, whose links are each other's
+        transposes.
+
+        Raises:
+            AncestryTooLargeError: As for :attr:`ancestry`.
+        """
+        if self._forward is not None:
+            return self._forward.links
+        if "nodes" not in self._links:
+            self._links["nodes"] = Links.between_nodes(self.schedule, self.ancestry, self.num_nodes)
+        return self._links["nodes"]
+
+    @property
+    def edge_links(self) -> Links:
+        """Which edges, in storage order, hold the inputs of which nodes in this direction, built at the first call.
+
+        Raises:
+            AncestryTooLargeError: As for :attr:`ancestry`.
+        """
+        links = (self._forward or self)._links
+        name = "edges, reversed" if self.is_reversed else "edges"
+        if name not in links:
+            links[name] = Links.of_edges(self.schedule, self.ancestry, self.num_nodes, self.is_reversed)
+        return links[name]
+
     def blocks(self, heads: int, key_width: int, value_width: int, levels: int | None = None) -> Blocks:
         """The levels cut into blocks, built at the first call; shared by both directions.
 
@@ -244,6 +273,7 @@ class LineGraph:
                 _schedule=None,
                 _ancestry=None,
                 _more_entries_than=-1,
+                _links={},
                 _blocks={},
                 _is_multitree=True,
             )
@@ -257,7 +287,8 @@ class LineGraph:
         built = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         moved = {name: value.to(device, non_blocking=non_blocking) for name, value in built.items()}
         blocks = {wanted: value.to(device, non_blocking) for wanted, value in self._blocks.items()}
-        return self._replace(**moved, _blocks=blocks)
+        links = {name: value.to(device, non_blocking) for name, value in self._links.items()}
+        return self._replace(**moved, _blocks=blocks, _links=links)
 
     def _replace(self, **changes: Any) -> "LineGraph":
         """A copy with some attributes changed, past the checks that its origin went through."""

@@ -8,7 +8,7 @@ from torch import Tensor
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops.chunkwise import edge_messages_chunkwise
 from plstm_graph.ops.naive import edge_states_naive
-from plstm_graph.ops.parallel import edge_messages_parallel
+from plstm_graph.ops.parallel import edge_messages_parallel, node_outputs_parallel
 from plstm_graph.ops.recurrent import edge_messages_recurrent
 from plstm_graph.ops.scatter import sum_rows
 
@@ -58,8 +58,17 @@ def plstm(
     Raises:
         ValueError: If a shape does not fit, naming the argument, or if there is no such form.
     """
-    _check_shape("mark", mark, E=line_graph.num_edges, H=query.size(1))
-    _check_shape("direct", direct, N=line_graph.num_nodes, H=query.size(1))
+    _check_features(query, key, value, line_graph)
+    heads = query.size(1)
+    _check_shape("source", source, E=line_graph.num_edges, H=heads)
+    _check_shape("transition", transition, P=line_graph.num_pairs, H=heads)
+    _check_shape("mark", mark, E=line_graph.num_edges, H=heads)
+    _check_shape("direct", direct, N=line_graph.num_nodes, H=heads)
+    if form == "auto":
+        form = choose_form(line_graph, query.size(2), value.size(2))
+    if form == "parallel":
+        wide = _widened(query, key, value, source, transition, mark, direct)
+        return node_outputs_parallel(*wide, line_graph).to(value.dtype)
     messages = edge_messages(query, key, value, source, transition, line_graph, form)
     marked = mark.to(messages.dtype).unsqueeze(-1) * messages
     read = sum_rows(marked, line_graph.edge_index[1], line_graph.num_nodes)
@@ -106,22 +115,10 @@ def edge_messages(
     Returns:
         ``[E, H, V]`` in the caller's edge order, at least float32.
     """
-    if query.dim() != 3 or value.dim() != 3:
-        raise ValueError(
-            f"query and value must be [N, H, K] and [N, H, V], got {list(query.shape)} and {list(value.shape)}"
-        )
-    heads = query.size(1)
-    _check_shape("query", query, N=line_graph.num_nodes, H=heads, K=query.size(2))
-    _check_shape("key", key, N=line_graph.num_nodes, H=heads, K=query.size(2))
-    _check_shape("value", value, N=line_graph.num_nodes, H=heads, V=value.size(2))
-    _check_shape("source", source, E=line_graph.num_edges, H=heads)
-    _check_shape("transition", transition, P=line_graph.num_pairs, H=heads)
-
-    # States sum up along long paths: half precision would lose what the gates are built to keep.
-    dtype = torch.promote_types(value.dtype, torch.float32)
-    for tensor in (query, key, source, transition):
-        dtype = torch.promote_types(dtype, tensor.dtype)
-    query, key, value, source, transition = (t.to(dtype) for t in (query, key, value, source, transition))
+    _check_features(query, key, value, line_graph)
+    _check_shape("source", source, E=line_graph.num_edges, H=query.size(1))
+    _check_shape("transition", transition, P=line_graph.num_pairs, H=query.size(1))
+    query, key, value, source, transition = _widened(query, key, value, source, transition)
 
     if form == "auto":
         form = choose_form(line_graph, query.size(2), value.size(2))
@@ -160,6 +157,28 @@ def choose_form(line_graph: LineGraph, key_width: int, value_width: int) -> Form
     if torch.compiler.is_compiling() or line_graph.num_edges * key_width * value_width < _WORTH_BLOCKS:
         return "recurrent"
     return "chunkwise"
+
+
+def _widened(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """All tensors in their widest dtype, float32 at least.
+
+    States sum up along long paths: half precision would lose what the gates are built to keep.
+    """
+    dtype = torch.float32
+    for tensor in tensors:
+        dtype = torch.promote_types(dtype, tensor.dtype)
+    return tuple(tensor.to(dtype) for tensor in tensors)
+
+
+def _check_features(query: Tensor, key: Tensor, value: Tensor, line_graph: LineGraph) -> None:
+    if query.dim() != 3 or value.dim() != 3:
+        raise ValueError(
+            f"query and value must be [N, H, K] and [N, H, V], got {list(query.shape)} and {list(value.shape)}"
+        )
+    heads = query.size(1)
+    _check_shape("query", query, N=line_graph.num_nodes, H=heads, K=query.size(2))
+    _check_shape("key", key, N=line_graph.num_nodes, H=heads, K=query.size(2))
+    _check_shape("value", value, N=line_graph.num_nodes, H=heads, V=value.size(2))
 
 
 def _check_shape(name: str, tensor: Tensor, **expected: int) -> None:

@@ -1,20 +1,42 @@
-r"""The parallel form: scalars along the DAG, then one masked attention between edges; no K x V state anywhere.
+r"""The parallel form: scalars along the DAG, then one masked attention between nodes; no K x V state anywhere.
 
-With :math:`R = (I - T)^{-1}` the message of edge :math:`f` is
-:math:`\sum_a R_{fa} S_a (q_{end(f)} \cdot k_{start(a)}) v_{start(a)}`. R is filled in level by level on the entries of
-an :class:`~plstm_graph.graph.Ancestry`, one scalar per head each; the attention is a product of sparse matrices with
-that pattern. The reversed DAG uses the transpose of the pattern.
+With :math:`R = (I - T)^{-1}`, node n reads node m with the weight
+:math:`G_{nm} = \sum_{a: start(a) = m} \sum_{f: end(f) = n} M_f R_{fa} S_a + \delta_{nm} D_n`, and
+:math:`y_n = \sum_m G_{nm} (q_n \cdot k_m) v_m`. Sources travel level by level on the entries of an
+:class:`~plstm_graph.graph.Ancestry`, one scalar per head each; entries are then gathered to the
+:class:`~plstm_graph.graph.Links` between nodes, and the attention is a product of sparse matrices with that pattern.
+The reversed DAG uses the transpose of the pattern, and Source and Mark change roles: R is its own mirror image.
 """
 
-import itertools
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from plstm_graph.graph import LineGraph
+from plstm_graph.graph.links import LinkLayout
 from plstm_graph.ops.precision import without_autocast
 from plstm_graph.ops.sparse import Pattern, sampled_product, sparse_times_dense
+
+
+def node_outputs_parallel(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    source: Tensor,
+    transition: Tensor,
+    mark: Tensor,
+    direct: Tensor,
+    line_graph: LineGraph,
+) -> Tensor:
+    """What each node reads. Arguments and result as in :func:`~plstm_graph.plstm`, all of one dtype.
+
+    Raises:
+        AncestryTooLargeError: If the graph's edges have too many ancestors to list.
+    """
+    layout = line_graph.links.layout(query.size(1), line_graph.is_reversed)
+    begin, finish = (mark, source) if line_graph.is_reversed else (source, mark)
+    return _run(query, key, value, begin, transition, finish, direct, line_graph, layout)
 
 
 def edge_messages_parallel(
@@ -25,38 +47,30 @@ def edge_messages_parallel(
     Raises:
         AncestryTooLargeError: If the graph's edges have too many ancestors to list.
     """
+    schedule = line_graph.schedule
+    layout = line_graph.edge_links.layout(query.size(1))
+    reader = schedule.start if line_graph.is_reversed else schedule.end
+    ones, none = torch.ones_like(source), source.new_empty(0, source.size(1))
+    begin, finish = (ones, source) if line_graph.is_reversed else (source, ones)
+    read = _run(query.index_select(0, reader), key, value, begin, transition, finish, none, line_graph, layout)
+    return read.index_select(0, schedule.edge_position)
+
+
+def _run(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    begin: Tensor,
+    transition: Tensor,
+    finish: Tensor,
+    direct: Tensor,
+    line_graph: LineGraph,
+    layout: LinkLayout,
+) -> Tensor:
     schedule, ancestry = line_graph.schedule, line_graph.ancestry
-    if line_graph.is_reversed:
-        start, end = schedule.end, schedule.start
-        ptr, column, entry = ancestry.from_ptr, ancestry.to_edge_by_from, ancestry.by_from
-        ptr_back, column_back, entry_back = ancestry.to_ptr, ancestry.from_edge, ancestry.by_from_inverse
-    else:
-        start, end = schedule.start, schedule.end
-        ptr, column = ancestry.to_ptr, ancestry.from_edge
-        entry = torch.arange(ancestry.num_entries, device=transition.device)
-        ptr_back, column_back, entry_back = ancestry.from_ptr, ancestry.to_edge_by_from, ancestry.by_from
-    messages, *_ = _parallel(
-        query,
-        key,
-        value,
-        source,
-        transition,
-        start,
-        end,
-        schedule.edge_order,
-        ancestry.own,
-        ancestry.step_from,
-        ancestry.step_to,
-        ancestry.step_pair,
-        ancestry.step_ptr,
-        ptr,
-        column,
-        entry,
-        ptr_back,
-        column_back,
-        entry_back,
-    )
-    return messages
+    steps = (ancestry.step_from, ancestry.step_to, ancestry.step_pair, ancestry.step_ptr)
+    structure = (schedule.edge_order, ancestry.own, ancestry.to_edge, *steps, *layout)
+    return _parallel(query, key, value, begin, transition, finish, direct, *structure)[0]
 
 
 @torch.library.custom_op("plstm_graph::parallel", mutates_args=())
@@ -65,140 +79,149 @@ def _parallel(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    source: Tensor,
+    begin: Tensor,
     transition: Tensor,
-    start: Tensor,
-    end: Tensor,
+    finish: Tensor,
+    direct: Tensor,
     edge_order: Tensor,
     own: Tensor,
+    to_edge: Tensor,
     step_from: Tensor,
     step_to: Tensor,
     step_pair: Tensor,
     step_ptr: Tensor,
     ptr: Tensor,
     column: Tensor,
-    entry: Tensor,
-    ptr_back: Tensor,
-    column_back: Tensor,
-    entry_back: Tensor,
+    where: Tensor,
+    back_ptr: Tensor,
+    back_column: Tensor,
+    back_where: Tensor,
+    entry_link: Tensor,
+    own_link: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Messages in the caller's edge order ``[E, H, V]``, resolvent ``[A, H]`` and scores ``[H, A]``.
+    """Outputs of the readers ``[R, H, V]``, carried scalars ``[A, H]`` and scores ``[M * H]``.
 
-    ``ptr`` and ``column`` are the pattern by reading edge, and ``entry`` its entries; the same with ``_back`` by the
-    edge that is read, in positions of the former.
+    ``begin`` scales what enters at the first edge of an entry, ``finish`` what is read at its last edge.
     """
     heads = query.size(1)
-    resolvent = transition.new_zeros(entry.numel(), heads)
-    resolvent[own] = 1.0
-    gate = transition.index_select(0, step_pair)
-    for steps in _levels(step_ptr):
-        arriving = resolvent.index_select(0, step_from[steps]).mul_(gate[steps])
-        resolvent.index_add_(0, step_to[steps], arriving)
+    carried = transition.new_zeros(to_edge.numel(), heads)
+    carried.index_copy_(0, own, begin.index_select(0, edge_order))
+    _advance(carried, transition.index_select(0, step_pair), step_from, step_to, step_ptr)
 
-    begin, finish = _rows(start, heads), _rows(end, heads)
-    pattern = Pattern.of_heads(ptr, column, heads)
-    score = sampled_product(pattern, _take(query, finish), _take(key, begin)).view(heads, -1)
-    weight = resolvent.index_select(0, entry).mul_(source.index_select(0, edge_order[column])).t().contiguous()
-    read = sparse_times_dense(pattern, weight.mul_(score).view(-1), _take(value, begin))
-    messages = value.new_empty(start.numel() * heads, value.size(2)).index_copy_(0, _rows(edge_order, heads), read)
-    return messages.view(start.numel(), heads, value.size(2)), resolvent, score
+    weight = _weights(carried, _at_last(finish, edge_order, to_edge), direct, entry_link, own_link, where)
+    pattern = Pattern(ptr, column)
+    score = sampled_product(pattern, _flat(query), _flat(key))
+    out = sparse_times_dense(pattern, weight.mul_(score), _flat(value))
+    return out.view(query.size(0), heads, value.size(2)), carried, score
 
 
 @torch.library.custom_op("plstm_graph::parallel_backward", mutates_args=())
 @without_autocast
 def _parallel_backward(
-    grad_messages: Tensor,
-    resolvent: Tensor,
+    grad: Tensor,
+    carried: Tensor,
     score: Tensor,
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    source: Tensor,
+    begin: Tensor,
     transition: Tensor,
-    start: Tensor,
-    end: Tensor,
+    finish: Tensor,
+    direct: Tensor,
     edge_order: Tensor,
     own: Tensor,
+    to_edge: Tensor,
     step_from: Tensor,
     step_to: Tensor,
     step_pair: Tensor,
     step_ptr: Tensor,
     ptr: Tensor,
     column: Tensor,
-    entry: Tensor,
-    ptr_back: Tensor,
-    column_back: Tensor,
-    entry_back: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of query, key, value, source and transition."""
-    heads = query.size(1)
-    begin, finish = _rows(start, heads), _rows(end, heads)
-    pattern = Pattern.of_heads(ptr, column, heads)
-    back = Pattern.of_heads(ptr_back, column_back, heads)
-    grad_read = _take(grad_messages, _rows(edge_order, heads))
-    reach = resolvent.index_select(0, entry)
-    strength = source.index_select(0, edge_order[column])
+    where: Tensor,
+    back_ptr: Tensor,
+    back_column: Tensor,
+    back_where: Tensor,
+    entry_link: Tensor,
+    own_link: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of query, key, value, begin, transition, finish and direct."""
+    pattern, back = Pattern(ptr, column), Pattern(back_ptr, back_column)
+    flat_query, flat_key, flat_grad = _flat(query), _flat(key), _flat(grad)
+    last = _at_last(finish, edge_order, to_edge)
+    weight = _weights(carried, last, direct, entry_link, own_link, where)
 
-    grad_weight = sampled_product(pattern, grad_read, _take(value, begin)).view(heads, -1)
-    weight = (reach * strength).t().contiguous()
+    grad_weight = sampled_product(pattern, flat_grad, _flat(value))
     grad_score = grad_weight * weight
-    grad_query = sparse_times_dense(pattern, grad_score.view(-1), _take(key, begin))
-    grad_key = sparse_times_dense(back, grad_score.index_select(1, entry_back).view(-1), _take(query, finish))
-    passed = (weight * score).index_select(1, entry_back)
-    grad_value = sparse_times_dense(back, passed.view(-1), grad_read)
+    grad_query = sparse_times_dense(pattern, grad_score, flat_key)
+    grad_key = sparse_times_dense(back, grad_score.index_select(0, back_where), flat_query)
+    grad_value = sparse_times_dense(back, weight.mul_(score).index_select(0, back_where), flat_grad)
 
-    grad_gates = (grad_weight * score).t()
-    grad_source = torch.zeros_like(source).index_add_(0, edge_order[column], grad_gates * reach)
-    grad_resolvent = torch.empty_like(resolvent).index_copy_(0, entry, grad_gates * strength)
-    gate = transition.index_select(0, step_pair)
-    grad_gate = torch.empty_like(gate)
-    for steps in reversed(_levels(step_ptr)):
-        arrived = grad_resolvent.index_select(0, step_to[steps])
-        torch.mul(arrived, resolvent.index_select(0, step_from[steps]), out=grad_gate[steps])
-        grad_resolvent.index_add_(0, step_from[steps], arrived.mul_(gate[steps]))
-    grad_transition = torch.zeros_like(transition).index_add_(0, step_pair, grad_gate)
+    grad_link = torch.empty_like(grad_weight).index_copy_(0, where, grad_weight.mul_(score)).view(-1, query.size(1))
+    grad_read = grad_link.index_select(0, entry_link)
+    grad_finish = torch.zeros_like(finish).index_add_(0, to_edge, grad_read * carried)
+    grad_carried = grad_read.mul_(last)
+    _advance(grad_carried, transition.index_select(0, step_pair), step_to, step_from, step_ptr, last_first=True)
+    grad_gate = grad_carried.index_select(0, step_to).mul_(carried.index_select(0, step_from))
     return (
-        _put(grad_query, finish, query),
-        _put(grad_key, begin, key),
-        _put(grad_value, begin, value),
-        grad_source,
-        grad_transition,
+        grad_query.view_as(query),
+        grad_key.view_as(key),
+        grad_value.view_as(value),
+        _to_caller(grad_carried.index_select(0, own), edge_order),
+        torch.zeros_like(transition).index_add_(0, step_pair, grad_gate),
+        _to_caller(grad_finish, edge_order),
+        grad_link.index_select(0, own_link),
     )
 
 
-def _levels(step_ptr: Tensor) -> list[slice]:
-    """The steps that lead to each level that has any."""
-    return [slice(first, last) for first, last in itertools.pairwise(step_ptr.tolist()) if first < last]
+def _advance(
+    carried: Tensor, gate: Tensor, step_from: Tensor, step_to: Tensor, step_ptr: Tensor, last_first: bool = False
+) -> None:
+    """Carry scalars ``[A, H]`` over all steps, level by level, in place."""
+    size = torch.diff(step_ptr).tolist()
+    levels = list(zip(gate.split(size), step_from.split(size), step_to.split(size), strict=True))
+    for weight, origin, target in reversed(levels) if last_first else levels:
+        if origin.numel() > 0:
+            carried.index_add_(0, target, carried.index_select(0, origin).mul_(weight))
 
 
-def _rows(index: Tensor, heads: int) -> Tensor:
-    """Rows of a flat ``[N * H, D]`` tensor that make up ``[H * E, D]``, head after head, for an index ``[E]``."""
-    return (index * heads + torch.arange(heads, device=index.device).unsqueeze(1)).view(-1)
+def _at_last(finish: Tensor, edge_order: Tensor, to_edge: Tensor) -> Tensor:
+    """The gate at the last edge of each entry, ``[A, H]``."""
+    return finish.index_select(0, edge_order).index_select(0, to_edge)
 
 
-def _take(tensor: Tensor, rows: Tensor) -> Tensor:
-    """The given rows of ``[N, H, D]``, flattened to ``[N * H, D]``."""
-    return tensor.reshape(-1, tensor.size(-1)).index_select(0, rows)
+def _weights(
+    carried: Tensor, last: Tensor, direct: Tensor, entry_link: Tensor, own_link: Tensor, where: Tensor
+) -> Tensor:
+    """Weight of every link in the order of the pattern, ``[M * H]``."""
+    size = where.numel() // max(carried.size(1), 1)
+    weight = carried.new_zeros(size, carried.size(1))
+    weight.index_copy_(0, own_link, direct)
+    weight.index_add_(0, entry_link, carried * last)
+    return weight.view(-1).index_select(0, where)
 
 
-def _put(grad: Tensor, rows: Tensor, like: Tensor) -> Tensor:
-    """The adjoint of :func:`_take`, in the shape of ``like``."""
-    flat = grad.new_zeros(like.size(0) * like.size(1), like.size(2))
-    return flat.index_add_(0, rows, grad).view(like.shape)
+def _to_caller(stored: Tensor, edge_order: Tensor) -> Tensor:
+    """Rows of stored edges, put in the caller's order."""
+    return torch.empty_like(stored).index_copy_(0, edge_order, stored)
+
+
+def _flat(tensor: Tensor) -> Tensor:
+    """``[N, H, D]`` as ``[N * H, D]``."""
+    return tensor.reshape(-1, tensor.size(-1))
 
 
 @_parallel.register_fake
-def _(query, key, value, source, transition, start, end, edge_order, own, *structure):
-    entries, heads = structure[-1].size(0), query.size(1)
-    messages = value.new_empty(start.size(0), heads, value.size(2))
-    return messages, transition.new_empty(entries, heads), query.new_empty(heads, entries)
+def _(query, key, value, begin, transition, finish, direct, edge_order, own, to_edge, *structure):
+    items, heads = structure[5].size(0), query.size(1)
+    out = value.new_empty(query.size(0), heads, value.size(2))
+    return out, transition.new_empty(to_edge.size(0), heads), query.new_empty(items)
 
 
 @_parallel_backward.register_fake
-def _(grad_messages, resolvent, score, query, key, value, source, transition, *structure):
+def _(grad, carried, score, query, key, value, begin, transition, finish, direct, *structure):
     return tuple(
         torch.empty(tensor.shape, dtype=tensor.dtype, device=tensor.device)
-        for tensor in (query, key, value, source, transition)
+        for tensor in (query, key, value, begin, transition, finish, direct)
     )
 
 
@@ -208,10 +231,10 @@ def _setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor, Tensor
     ctx.set_materialize_grads(False)
 
 
-def _backward(ctx, grad_messages, *_):
-    if grad_messages is None:
-        return (None,) * 19
-    return (*_parallel_backward(grad_messages, *ctx.saved_tensors), *((None,) * 14))
+def _backward(ctx, grad, *_):
+    if grad is None:
+        return (None,) * 22
+    return (*_parallel_backward(grad, *ctx.saved_tensors), *((None,) * 15))
 
 
 _parallel.register_autograd(_backward, setup_context=_setup_context)

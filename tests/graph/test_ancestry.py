@@ -17,10 +17,6 @@ def test_entries_are_the_pattern_of_the_resolvent(graph):
     reach = torch.linalg.inv(torch.eye(size, dtype=torch.float64) - step) > 0.5
     expected = reach.nonzero().t()
     assert torch.equal(torch.stack([ancestry.to_edge, ancestry.from_edge]), expected)
-    assert torch.equal(ancestry.to_ptr.diff(), reach.sum(1))
-    assert torch.equal(ancestry.from_ptr.diff(), reach.sum(0))
-    assert (ancestry.from_edge[ancestry.by_from].diff() >= 0).all()
-    assert torch.equal(ancestry.by_from[ancestry.by_from_inverse], torch.arange(ancestry.num_entries))
     assert torch.equal(ancestry.from_edge[ancestry.own], torch.arange(size))
     # Each step crosses its pair and keeps its origin, and it starts from an entry of an earlier level.
     pair = forward.pairs[:, ancestry.step_pair]

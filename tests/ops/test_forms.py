@@ -103,8 +103,8 @@ def test_parallel_operator_is_registered_soundly(reverse, num_edges, monkeypatch
     monkeypatch.setattr(parallel, "_parallel", lambda *arguments: seen.append(arguments) or _parallel(*arguments))
     plstm(**operands, line_graph=graph, form="parallel")
     (arguments,) = seen
-    leaves = [tensor.detach().requires_grad_() for tensor in arguments[:5]]
-    results = torch.library.opcheck(_parallel, (*leaves, *arguments[5:]))
+    leaves = [tensor.detach().requires_grad_() for tensor in arguments[:7]]
+    results = torch.library.opcheck(_parallel, (*leaves, *arguments[7:]))
     assert set(results.values()) == {"SUCCESS"}
 
 
