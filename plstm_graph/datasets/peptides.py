@@ -1,0 +1,163 @@
+"""Peptides-func and Peptides-struct of the Long Range Graph Benchmark."""
+
+import ast
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+from torch_geometric.datasets import LRGBDataset
+from tqdm import tqdm
+
+from plstm_graph.datasets.cache import cache_key, new_folder
+from plstm_graph.datasets.download import download_zip
+from plstm_graph.datasets.molecule import InvalidSmilesError, smiles_to_data
+from plstm_graph.datasets.ogb_files import check_gzip
+from plstm_graph.datasets.restricted_pickle import load_arrays
+from plstm_graph.datasets.table import TableError
+
+#: Number of targets of each set.
+PEPTIDES = {"Peptides-func": 10, "Peptides-struct": 11}
+_TABLE = "peptide_multi_class_dataset.csv.gz"
+_SPLIT = "splits_random_stratified_peptide.pickle"
+_SUBSETS = ("train", "val", "test")
+# Part of the cache key; raise it when what is stored changes.
+_FORMAT = 1
+
+
+class PeptidesDataset(LRGBDataset):
+    r"""Peptides as molecular graphs of 151 atoms on average, by PyG's :class:`torch_geometric.datasets.LRGBDataset`.
+
+    ``"Peptides-func"`` has ten labels of function (average precision), ``"Peptides-struct"`` eleven standardised
+    measures of 3D structure (mean absolute error). Node and edge features are OGB's. Graphs are stored in a folder of
+    their own for each pre-transform with its arguments.
+
+    Args:
+        root (str): Folder of all data sets.
+        name (str): ``"Peptides-func"`` or ``"Peptides-struct"``.
+        split (str): ``"train"``, ``"val"`` or ``"test"``. (default: ``"train"``)
+        source (str, optional): Folder, or folder with a folder ``peptides_func``, that holds the SMILES table
+            ``peptide_multi_class_dataset.csv.gz`` and ``splits_random_stratified_peptide.pickle`` of Peptides-func.
+            (default: the environment variable ``PLSTM_DATA``, else a download)
+        transform (callable, optional): Applied to each graph at every access.
+        pre_transform (callable, optional): Applied to each graph once, before it is stored.
+
+    Raises:
+        ValueError: If the name is another, or a file cannot be read.
+        FileNotFoundError: If ``source`` does not hold the set.
+        OSError: If a file is damaged or cannot be downloaded.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        name: str,
+        split: str = "train",
+        source: str | Path | None = None,
+        transform: Callable[..., Any] | None = None,
+        pre_transform: Callable[..., Any] | None = None,
+    ) -> None:
+        if name not in PEPTIDES:
+            raise ValueError(f"name must be one of {', '.join(PEPTIDES)}, got {name!r}")
+        if split not in _SUBSETS:
+            raise ValueError(f"split must be one of {', '.join(_SUBSETS)}, got {split!r}")
+        self._key = cache_key(_FORMAT, pre_transform)
+        self._unfinished: Path | None = None
+        self._source = _find_source(name, source)
+        try:
+            super().__init__(str(Path(root).expanduser()), name, split, transform, pre_transform)
+        except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+            folder = Path(root).expanduser() / name.lower()
+            raise ValueError(f"a file under {folder} cannot be read; remove this folder to make it anew") from error
+
+    @property
+    def processed_dir(self) -> str:
+        """Folder of the graphs with this pre-transform."""
+        return str(self._unfinished or Path(self.root) / self.name / "processed" / self._key)
+
+    @property
+    def num_tasks(self) -> int:
+        """Number of targets."""
+        return {name.lower(): count for name, count in PEPTIDES.items()}[self.name]
+
+    def download(self) -> None:
+        """Fill the raw folder. PyG calls this if a raw file is missing."""
+        raw = Path(self.raw_dir)
+        if raw.is_dir() and not any(raw.iterdir()):
+            raw.rmdir()  # PyG has just made it
+        if raw.is_dir():
+            missing = ", ".join(Path(path).name for path in self.raw_paths if not Path(path).is_file())
+            raise FileNotFoundError(f"{raw} lacks {missing}; remove the folder to get the set anew")
+        with new_folder(raw) as folder:
+            if self._source is not None:
+                _convert(self._source, folder)
+            else:
+                download_zip(self.urls[self.name], folder, self.dwnld_file_name[self.name])
+
+    def _process(self) -> None:
+        if all(Path(path).is_file() for path in self.processed_paths):
+            return
+        for path in self.raw_paths:
+            # PyG would fall back to running whatever code a file holds.
+            torch.load(path, weights_only=True)
+        with new_folder(self.processed_dir) as self._unfinished:
+            self.process()
+        self._unfinished = None
+
+
+def _find_source(name: str, source: str | os.PathLike[str] | None) -> Path | None:
+    """The folder with the table of SMILES; of Peptides-struct there is no such table."""
+    given = source if source is not None else os.environ.get("PLSTM_DATA")
+    if not given or name != "Peptides-func":
+        if source is not None:
+            raise ValueError(
+                f"source has the table of Peptides-func only; {name} is downloaded, or put its raw files "
+                f"({', '.join(f'{subset}.pt' for subset in _SUBSETS)}) into ROOT/{name.lower()}/raw"
+            )
+        return None
+    base = Path(given).expanduser()
+    for place in (base, base / "peptides_func"):
+        if (place / _TABLE).is_file():
+            return place
+    if source is None:
+        return None  # PLSTM_DATA need not have every set
+    raise FileNotFoundError(f"neither {base} nor {base / 'peptides_func'} holds {_TABLE}")
+
+
+def _convert(source: Path, folder: Path) -> None:
+    """Write the benchmark's raw files from the table of SMILES: a tuple of x, edge_attr, edge_index and y per graph."""
+    check_gzip(source / _TABLE)
+    table = pd.read_csv(source / _TABLE)
+    split = _read_split(source / _SPLIT, len(table))
+    for subset, rows in split.items():
+        graphs = [
+            _convert_row(source / _TABLE, row, table["smiles"][row], table["labels"][row])
+            for row in tqdm(rows.tolist(), desc=f"Peptides-func {subset}", unit=" molecules", delay=2, disable=None)
+        ]
+        torch.save(graphs, folder / f"{subset}.pt")
+
+
+def _convert_row(path: Path, row: int, smiles: str, labels: str) -> tuple[Tensor, ...]:
+    try:
+        data = smiles_to_data(smiles)
+        target = torch.tensor([ast.literal_eval(labels)], dtype=torch.float)
+        if target.shape != (1, PEPTIDES["Peptides-func"]):
+            raise ValueError(f"{target.numel()} labels instead of {PEPTIDES['Peptides-func']}")
+    except (InvalidSmilesError, ValueError, SyntaxError, TypeError) as error:
+        raise TableError(f"{path}, line {row + 2}: {error}") from error
+    return data.x, data.edge_attr, data.edge_index, target
+
+
+def _read_split(path: Path, num_rows: int) -> dict[str, Tensor]:
+    content = load_arrays(path)
+    if not isinstance(content, dict) or set(content) != set(_SUBSETS):
+        raise ValueError(f"{path} is no dict of {', '.join(_SUBSETS)}")
+    split = {subset: torch.as_tensor(content[subset], dtype=torch.long) for subset in _SUBSETS}
+    rows = torch.cat(list(split.values()))
+    if rows.min() < 0 or rows.max() >= num_rows or rows.unique().numel() != rows.numel():
+        raise ValueError(f"{path} names rows twice, or outside of 0 to {num_rows - 1}")
+    return split

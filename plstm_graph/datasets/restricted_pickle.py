@@ -1,0 +1,42 @@
+"""Reading pickles of arrays from strangers: nothing but arrays and plain values is ever made."""
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# What a pickled array names, by the module paths of numpy 1 and numpy 2.
+_RECONSTRUCT = np.empty(0).__reduce__()[0]
+_ALLOWED = {
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
+    ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
+}
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return _ALLOWED[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(f"it names {module}.{name}, which could run code") from None
+
+
+def load_arrays(path: str | os.PathLike[str]) -> Any:
+    """Read a pickle of numpy arrays, lists, dicts, numbers and strings.
+
+    Args:
+        path: The file.
+
+    Raises:
+        OSError: If it cannot be opened.
+        ValueError: If it holds anything else, or is damaged; nothing of it was run.
+    """
+    with Path(path).open("rb") as file:
+        try:
+            return _ArrayUnpickler(file).load()
+        except (pickle.UnpicklingError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} is no whole pickle of arrays: {error}") from error
