@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn.gates import Mode
+from plstm_graph.nn.norm import NormKind, make_norm
 from plstm_graph.nn.plstm_conv import PLSTMConv
 
 Direction = Literal["forward", "backward", "both"]
@@ -34,6 +35,7 @@ class PLSTMLayer(nn.Module):
         edge_dim (int, optional): Size of edge features.
         ffn_ratio (float): Width of the feed-forward network over ``channels``. (default: ``2``)
         dropout (float): Dropout after both parts. (default: ``0``)
+        norm (str): ``"rms"`` or ``"batch"``, see :func:`~plstm_graph.nn.norm.make_norm`. (default: ``"rms"``)
         **kwargs: Of :class:`~plstm_graph.nn.PLSTMConv`.
 
     Shapes:
@@ -51,12 +53,13 @@ class PLSTMLayer(nn.Module):
         edge_dim: int | None = None,
         ffn_ratio: float = 2.0,
         dropout: float = 0.0,
+        norm: NormKind = "rms",
         **kwargs: Any,
     ) -> None:
         super().__init__()
         if direction not in _FLOWS:
             raise ValueError(f"direction must be 'forward', 'backward' or 'both', got {direction!r}")
-        self.norm = nn.RMSNorm(channels)
+        self.norm = make_norm(norm, channels)
         self.convs = nn.ModuleList(
             PLSTMConv(channels, channels, heads, mode, edge_dim, flow=flow, **kwargs) for flow in _FLOWS[direction]
         )
@@ -66,7 +69,11 @@ class PLSTMLayer(nn.Module):
                     setattr(conv, name, part)
         width = int(ffn_ratio * channels)
         self.ffn = nn.Sequential(
-            nn.RMSNorm(channels), nn.Linear(channels, width), nn.GELU(), nn.Dropout(dropout), nn.Linear(width, channels)
+            make_norm(norm, channels),
+            nn.Linear(channels, width),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(width, channels),
         )
         self.dropout = nn.Dropout(dropout)
 

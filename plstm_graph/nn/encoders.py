@@ -7,8 +7,6 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from plstm_graph.graph import LineGraph
-
 #: A number of float features, the sizes of category columns, or OGB's scheme for atoms or bonds.
 FeatureSpec = int | Sequence[int] | Literal["atom", "bond"]
 
@@ -81,7 +79,8 @@ class DegreeEncoder(nn.Module):
         num_frequencies (int): Sines and cosines per degree. (default: ``8``)
 
     Shapes:
-        - **input:** line graph of ``N`` nodes
+        - **input:** edge indices ``[2, E]``, number of nodes ``N``; or, if every edge of an undirected graph stands in
+          ``edge_index`` twice, one of its rows ``[1, E]``, as in the encoding of the graph with each edge once
         - **output:** ``[N, channels]``
     """
 
@@ -98,11 +97,10 @@ class DegreeEncoder(nn.Module):
         """Draw the linear map anew."""
         self.lin.reset_parameters()
 
-    def forward(self, line_graph: LineGraph) -> Tensor:
+    def forward(self, edge_index: Tensor, num_nodes: int) -> Tensor:
         """Encode the degrees of each node."""
-        size, edge_index = line_graph.num_nodes, line_graph.edge_index
         ones = self.frequency.new_ones(edge_index.size(1))
-        degree = torch.stack([ones.new_zeros(size).index_add(0, index, ones) for index in edge_index], dim=1)
+        degree = torch.stack([ones.new_zeros(num_nodes).index_add(0, index, ones) for index in edge_index], dim=1)
         if not self.directed:
             degree = degree.sum(dim=1, keepdim=True)
         angle = degree.unsqueeze(-1) * self.frequency

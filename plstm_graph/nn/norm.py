@@ -1,8 +1,25 @@
-"""Root-mean-square norm of each head on its own."""
+"""Norms of node features, and of each head on its own."""
+
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+NormKind = Literal["rms", "batch"]
+
+
+def make_norm(kind: NormKind, channels: int) -> nn.Module:
+    """The norm of node features ``[N, channels]`` before a layer.
+
+    Args:
+        kind: ``"rms"``: each node by its own root mean square. ``"batch"``: each channel over all nodes of the batch,
+            as GIN and the models derived from it do; it regularises, and keeps apart what differs in size only.
+        channels: Number of channels.
+    """
+    if kind not in ("rms", "batch"):
+        raise ValueError(f"norm must be 'rms' or 'batch', got {kind!r}")
+    return nn.RMSNorm(channels) if kind == "rms" else nn.BatchNorm1d(channels)
 
 
 class MultiHeadRMSNorm(nn.Module):

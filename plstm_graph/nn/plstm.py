@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
-from torch_geometric.nn.aggr import MultiAggregation
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn.block import Direction, PLSTMBlock
-from plstm_graph.nn.encoders import DegreeEncoder, FeatureSpec, feature_encoder
-from plstm_graph.ops.scatter import sum_rows
+from plstm_graph.nn.encoders import FeatureSpec
+from plstm_graph.nn.graph_model import GraphModel
+from plstm_graph.nn.norm import NormKind, make_norm
 
 
-class PLSTM(nn.Module):
+class PLSTM(GraphModel):
     """pLSTM for graph-level targets: encoders, residual blocks, pooling and a head.
 
     Nodes enter as the sum of their features, their degrees and the edges around them; edge features also enter every
@@ -37,6 +37,7 @@ class PLSTM(nn.Module):
         tied (bool): Treat both directions of an edge alike: the same weights forward and backward, and the degree in
             the undirected graph. For graphs whose directions were chosen rather than given, such as molecules.
             (default: ``False``)
+        norm (str): ``"rms"`` or ``"batch"``, see :func:`~plstm_graph.nn.norm.make_norm`. (default: ``"rms"``)
         **kwargs: Of :class:`~plstm_graph.nn.PLSTMConv`.
 
     Shapes:
@@ -60,14 +61,10 @@ class PLSTM(nn.Module):
         pool: str | Sequence[str] = "mean",
         degree: bool = True,
         tied: bool = False,
+        norm: NormKind = "rms",
         **kwargs: Any,
     ) -> None:
-        super().__init__()
-        self.out_channels = out_channels
-        self.hidden_channels = hidden_channels
-        self.node_encoder = feature_encoder(in_channels, hidden_channels)
-        self.edge_encoder = None if edge_dim is None else feature_encoder(edge_dim, hidden_channels)
-        self.degree_encoder = DegreeEncoder(hidden_channels, directed=not tied) if degree else None
+        super().__init__(out_channels, in_channels, edge_dim, hidden_channels, degree, directed=not tied)
         self.blocks = nn.ModuleList(
             PLSTMBlock(
                 hidden_channels,
@@ -78,26 +75,13 @@ class PLSTM(nn.Module):
                 edge_dim=None if edge_dim is None else hidden_channels,
                 ffn_ratio=ffn_ratio,
                 dropout=dropout,
+                norm=norm,
                 **kwargs,
             )
             for _ in range(num_layers)
         )
-        self.norm = nn.RMSNorm(hidden_channels)
-        pools = [pool] if isinstance(pool, str) else list(pool)
-        self.pool = MultiAggregation(pools)
-        self.head = nn.Sequential(
-            nn.Linear(len(pools) * hidden_channels, hidden_channels),
-            nn.GELU(),
-            nn.Dropout(dropout),
-            nn.Linear(hidden_channels, out_channels),
-        )
-
-    def reset_parameters(self) -> None:
-        """Draw all weights anew."""
-        parts = (self.node_encoder, self.edge_encoder, self.degree_encoder, *self.blocks, self.norm, *self.head)
-        for part in parts:
-            if hasattr(part, "reset_parameters"):
-                part.reset_parameters()
+        self.norm = make_norm(norm, hidden_channels)
+        self.add_head(pool, dropout)
 
     def forward(
         self,
@@ -119,29 +103,14 @@ class PLSTM(nn.Module):
             batch_size: Number of graphs ``B``; given, it spares a device synchronisation.
         """
         nodes = self.encode(x, edge_index, edge_attr, line_graph)
-        if batch is None:
-            batch, batch_size = edge_index.new_zeros(nodes.size(0)), 1
-        return self.head(self.pool(nodes, batch, dim_size=batch_size, dim=0))
+        return self.read_out(nodes, batch, batch_size)
 
     def encode(
         self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None = None, line_graph: LineGraph | None = None
     ) -> Tensor:
         """Node embeddings before pooling, ``[N, hidden_channels]``. Arguments as in :meth:`forward`."""
         graph = LineGraph.from_edge_index(edge_index, x.size(0)) if line_graph is None else line_graph
-        nodes = self.node_encoder(x)
-        if self.degree_encoder is not None:
-            nodes = nodes + self.degree_encoder(graph)
-        if (edge_attr is None) != (self.edge_encoder is None):
-            raise ValueError(
-                "this model was made with edge features, so it needs edge_attr"
-                if edge_attr is None
-                else "this model was made with edge_dim=None, so it cannot use edge_attr"
-            )
-        edges = None
-        if self.edge_encoder is not None:
-            edges = self.edge_encoder(edge_attr)
-            for index in edge_index:
-                nodes = nodes + sum_rows(edges, index, graph.num_nodes)
+        nodes, edges = self.embed(x, edge_index, edge_attr, both_directions=False)
         for block in self.blocks:
             nodes = block(nodes, graph, edges)
         return self.norm(nodes)

@@ -141,7 +141,7 @@ def test_category_encoder_sums_one_embedding_per_column():
 
 
 def test_degree_encoder_tells_in_from_out():
-    encoded = DegreeEncoder(8)(LineGraph(torch.tensor([[0, 0, 1], [1, 2, 2]])))
+    encoded = DegreeEncoder(8)(torch.tensor([[0, 0, 1], [1, 2, 2]]), 3)
     assert len({tuple(row.tolist()) for row in encoded.detach()}) == 3
 
 

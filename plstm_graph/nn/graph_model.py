@@ -1,0 +1,101 @@
+"""What every graph-level model here shares: how graphs enter, and how nodes become one prediction."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.nn.aggr import MultiAggregation
+
+from plstm_graph.nn.encoders import DegreeEncoder, FeatureSpec, feature_encoder
+from plstm_graph.ops.scatter import sum_rows
+
+
+class GraphModel(nn.Module):
+    """Encoders, pooling and head around the layers of a subclass.
+
+    Nodes enter as the sum of their features, their degrees and the edges around them.
+
+    Args:
+        out_channels (int): Number of targets ``T``.
+        in_channels (int, list[int] or str): Node features, see :func:`~plstm_graph.nn.feature_encoder`.
+        edge_dim (int, list[int], str or None): Edge features likewise; None for none.
+        hidden_channels (int): Size of node embeddings.
+        degree (bool): Whether to encode degrees.
+        directed (bool): Whether in-degree and out-degree are encoded rather than their sum.
+    """
+
+    def __init__(
+        self,
+        out_channels: int,
+        in_channels: FeatureSpec,
+        edge_dim: FeatureSpec | None,
+        hidden_channels: int,
+        degree: bool = True,
+        directed: bool = False,
+    ) -> None:
+        super().__init__()
+        self.out_channels = out_channels
+        self.hidden_channels = hidden_channels
+        self.node_encoder = feature_encoder(in_channels, hidden_channels)
+        self.edge_encoder = None if edge_dim is None else feature_encoder(edge_dim, hidden_channels)
+        self.degree_encoder = DegreeEncoder(hidden_channels, directed) if degree else None
+
+    def add_head(self, pool: str | Sequence[str], dropout: float) -> None:
+        """Add pooling and head, after the layers of the subclass.
+
+        Args:
+            pool: Names of :mod:`torch_geometric.nn.aggr`; several are concatenated.
+            dropout: Dropout in the head.
+        """
+        pools = [pool] if isinstance(pool, str) else list(pool)
+        self.pool = MultiAggregation(pools)
+        self.head = nn.Sequential(
+            nn.Linear(len(pools) * self.hidden_channels, self.hidden_channels),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(self.hidden_channels, self.out_channels),
+        )
+
+    def embed(
+        self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None, both_directions: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Encode nodes ``[N, C]`` and edges ``[E, C]``.
+
+        Args:
+            x: Node features, ``[N, F]``.
+            edge_index: ``[2, E]``
+            edge_attr: Edge features, ``[E, D]``.
+            both_directions: Whether every edge of an undirected graph stands in ``edge_index`` twice.
+
+        Raises:
+            ValueError: If edge features are missing or not expected.
+        """
+        nodes = self.node_encoder(x)
+        if self.degree_encoder is not None:
+            nodes = nodes + self.degree_encoder(edge_index[1:] if both_directions else edge_index, x.size(0))
+        if (edge_attr is None) != (self.edge_encoder is None):
+            raise ValueError(
+                "this model was made with edge features, so it needs edge_attr"
+                if edge_attr is None
+                else "this model was made with edge_dim=None, so it cannot use edge_attr"
+            )
+        edges = None
+        if self.edge_encoder is not None:
+            edges = self.edge_encoder(edge_attr)
+            for index in edge_index[1:] if both_directions else edge_index:
+                nodes = nodes + sum_rows(edges, index, x.size(0))
+        return nodes, edges
+
+    def read_out(self, nodes: Tensor, batch: Tensor | None, batch_size: int | None) -> Tensor:
+        """Predictions ``[B, T]`` from node embeddings ``[N, C]``."""
+        if batch is None:
+            batch, batch_size = nodes.new_zeros(nodes.size(0), dtype=torch.long), 1
+        return self.head(self.pool(nodes, batch, dim_size=batch_size, dim=0))
+
+    def reset_parameters(self) -> None:
+        """Draw all weights anew."""
+        for part in self.children():
+            for module in part if isinstance(part, nn.Sequential | nn.ModuleList) else [part]:
+                if hasattr(module, "reset_parameters"):
+                    cast(nn.Linear, module).reset_parameters()
