@@ -10,6 +10,7 @@ _EPILOG = """examples:
   plstm-graph fit --config configs/chembl.yaml
   plstm-graph fit --config configs/chembl.yaml --name small --model.lr 3e-4 --trainer.max_epochs 20
   plstm-graph fit --config configs/chembl.yaml --ckpt_path last           # go on after an interruption
+  plstm-graph leaderboard --config configs/ogb/molhiv.yaml --seeds 0-9    # OGB's molecules, as its rules ask
   plstm-graph test --ckpt_path runs/chembl/checkpoints/best.ckpt
   plstm-graph predict --ckpt_path runs/chembl/checkpoints/best.ckpt "CCO" more.csv --output predictions.csv
   plstm-graph bench --suite molecules       # time pLSTM beside other layers on this machine
@@ -28,9 +29,9 @@ def main(args: Sequence[str] | None = None) -> int:
         stderr. With the environment variable ``PLSTM_GRAPH_TRACEBACK=1`` the exception itself is raised.
     """
     arguments = list(sys.argv[1:] if args is None else args)
-    # The options of `fit` come from classes that are slow to import, so they are left to a parser of their own.
-    options = _parser().parse_args(arguments[:1] if arguments[:1] == ["fit"] else arguments)
-    options.fit_arguments = arguments[1:]
+    # Options of these come from classes that are slow to import, so they are left to parsers of their own.
+    options = _parser().parse_args(arguments[:1] if arguments[:1] in (["fit"], ["leaderboard"]) else arguments)
+    options.arguments = arguments[1:]
     sys.path.append(os.getcwd())  # where a user's own model lies; last, so that it hides nothing
     try:
         return options.run(options) or 0
@@ -53,6 +54,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     fit = commands.add_parser("fit", help="train a model and report test metrics beside baselines", add_help=False)
     fit.set_defaults(run=_fit)
+    leaderboard = commands.add_parser(
+        "leaderboard", help="benchmarks with an official split (ogbg-mol..., peptides) over seeds", add_help=False
+    )
+    leaderboard.set_defaults(run=_leaderboard)
 
     checkpoint = argparse.ArgumentParser(add_help=False)
     checkpoint.add_argument("--ckpt_path", required=True, help="checkpoint written by `plstm-graph fit`")
@@ -107,7 +112,14 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
 def _fit(options: argparse.Namespace) -> None:
     from plstm_graph.train.fit import fit
 
-    fit(options.fit_arguments)
+    fit(options.arguments)
+
+
+def _leaderboard(options: argparse.Namespace) -> int:
+    from plstm_graph.bench.machine import describe_machine
+    from plstm_graph.train.leaderboard import leaderboard
+
+    return leaderboard(options.arguments, describe_machine())
 
 
 def _test(options: argparse.Namespace) -> None:

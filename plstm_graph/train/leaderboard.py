@@ -1,0 +1,113 @@
+"""``plstm-graph leaderboard``: a benchmark with its official split and metric, over seeds."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from plstm_graph.datasets.benchmark import Benchmark
+from plstm_graph.datasets.files import replace_file
+from plstm_graph.train.checkpoint import KEY
+from plstm_graph.train.inference import make_recipe
+from plstm_graph.train.leaderboard_cli import Options, parse
+from plstm_graph.train.leaderboard_report import make_report, write_report
+from plstm_graph.train.seed_pool import run_seeds, seed_folder
+from plstm_graph.train.seed_progress import SeedProgress
+from plstm_graph.train.seed_run import benchmark_of, make_module
+
+
+def leaderboard(arguments: list[str], machine: dict[str, Any]) -> int:
+    """Run the command: train all seeds that are not finished, report, export the best model.
+
+    Args:
+        arguments: Of ``plstm-graph leaderboard``.
+        machine: By :func:`plstm_graph.bench.machine.describe_machine`, for the report.
+
+    Returns:
+        Exit status: 0, or 130 after Ctrl-C.
+
+    Raises:
+        ValueError: If data, model or the folder of the run cannot be used, or a seed failed.
+        OSError: If data cannot be had or results cannot be written.
+    """
+    options, console = parse(arguments), Console()
+    folder = Path(options.output)
+    benchmark = benchmark_of(options.plain["data"])
+    module = make_module(options.plain["model"], benchmark)
+    _claim(folder, options.plain)
+    sizes = ", ".join(f"{len(graphs)} {part}" for part, graphs in benchmark.parts.items())
+    parameters = sum(parameter.numel() for parameter in module.model.parameters())
+    console.print(f"{benchmark.name} ({sizes}), {type(module.model).__name__} of {parameters:,} parameters: {folder}")
+    try:
+        with SeedProgress(options.seeds, options.plain["training"]["epochs"], benchmark) as progress:
+            config = options.plain | {"revision": machine["revision"]}
+            results = run_seeds(config, options.seeds, folder, options.jobs, options.threads, progress.update)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("Stopped. The same command goes on from the last whole epoch of each seed.")
+        return 130
+    report = make_report(options, benchmark, results, machine)
+    write_report(folder, report)
+    sign = 1 if benchmark.mode == "max" else -1
+    best = max(results, key=lambda result: sign * result["valid"])
+    exported = Path(options.export or folder / "best.ckpt")
+    _export(exported, seed_folder(folder, best["seed"]) / "best.pt", options, benchmark)
+    _print(console, report)
+    console.print(f"Results: {folder}/report.md, {folder}/report.json; best model: {exported}", soft_wrap=True)
+    return 0
+
+
+def _claim(folder: Path, plain: dict[str, Any]) -> None:
+    """Write the configuration, unless the folder holds a run of another one."""
+    kept = {
+        "data": {key: plain["data"][key] for key in ("name", "pre_transform")},
+        "model": plain["model"],
+        "training": plain["training"],
+    }
+    path = folder / "config.yaml"
+    if path.is_file():
+        earlier = yaml.safe_load(path.read_text(encoding="utf-8"))
+        different = ", ".join(_differences(earlier, kept))
+        if different:
+            raise ValueError(f"{folder} holds a run with another {different}; give another --output or --name")
+        return
+    text = yaml.safe_dump(kept, sort_keys=False)
+    replace_file(path, lambda unfinished: Path(unfinished).write_text(text, encoding="utf-8"))
+
+
+def _differences(first: Any, second: Any, name: str = "") -> list[str]:
+    """Dotted names under which two plain values differ."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        keys = [*first, *(key for key in second if key not in first)]
+        prefix = f"{name}." if name else ""
+        return [each for key in keys for each in _differences(first.get(key), second.get(key), f"{prefix}{key}")]
+    return [] if first == second else [name]
+
+
+def _export(path: Path, weights: Path, options: Options, benchmark: Benchmark) -> None:
+    """Write a checkpoint that ``plstm-graph predict`` can use."""
+    # The benchmark is no table of SMILES; its name stands where `test` would look for one.
+    data = {"path": benchmark.name, "smiles_column": "smiles", "pre_transform": options.plain["data"]["pre_transform"]}
+    model = {"model": options.plain["model"], "task": benchmark.task}
+    checkpoint = {
+        KEY: make_recipe(model, data, benchmark.target_names),
+        "state_dict": torch.load(weights, weights_only=True),
+    }
+    replace_file(path, lambda unfinished: torch.save(checkpoint, unfinished))
+
+
+def _print(console: Console, report: dict[str, Any]) -> None:
+    table = Table()
+    for name in ("seed", f"validation {report['metric']}", f"test {report['metric']}", "best epoch", "seconds"):
+        table.add_column(name, justify="right")
+    for row in report["seeds"]:
+        values = f"{row['valid']:.4f}", f"{row['test']:.4f}", str(row["best_epoch"]), f"{row['seconds']:.0f}"
+        table.add_row(str(row["seed"]), *values)
+    both = [report[part] for part in ("validation", "test")]
+    table.add_section()
+    table.add_row("mean", *(f"{part['mean']:.4f}" for part in both))
+    if len(report["seeds"]) > 1:
+        table.add_row("std", *(f"{part['std']:.4f}" for part in both))
+    console.print(table)

@@ -1,0 +1,160 @@
+"""The options of ``plstm-graph leaderboard``."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from jsonargparse import ArgumentParser
+from jsonargparse.typing import PositiveInt
+from torch import nn
+
+from plstm_graph.datasets.benchmark import load_benchmark
+from plstm_graph.train.run_folder import check_name
+from plstm_graph.train.seed_run import Training
+
+_DESCRIPTION = """Train a model on a benchmark (OGB's ogbg-mol... sets, LRGB's peptides) with several seeds, pick each
+seed's epoch by the official validation metric, and report what OGB's leaderboard form asks. The same command goes on
+after an interruption; finished seeds are not run again. Everything can stand in a YAML file (--config)."""
+
+
+@dataclass
+class Entry:
+    """What OGB's form asks beyond the run itself.
+
+    Args:
+        method: Name of the method.
+        external_data: Whether anything but the benchmark's training graphs was learned from.
+        official: Whether authors of the method submit it.
+        contact: Name and email address.
+        code: Address of the public code.
+        paper: Address of the paper or technical report.
+    """
+
+    method: str = "pLSTM"
+    external_data: bool = False
+    official: bool = False
+    contact: str = ""
+    code: str = ""
+    paper: str = "https://arxiv.org/abs/2506.11997"
+
+
+@dataclass
+class Options:
+    """A parsed command.
+
+    Attributes:
+        plain (dict): What decides the numbers: plain sections ``data``, ``model`` and ``training``, and ``device``.
+        seeds (list[int]): Seeds in the order in which they run.
+        entry (Entry): For the report.
+        tuned (dict): Values tried of each tuned hyper-parameter; a star marks the selected one.
+        name (str): Name of the run.
+        output (str): Folder of the run.
+        jobs (int): Seeds that run at the same time.
+        threads (int): CPU threads of each.
+        export (str, optional): Where the best model goes.
+    """
+
+    plain: dict[str, Any]
+    seeds: list[int]
+    entry: Entry
+    tuned: dict[str, Any] = field(default_factory=dict)
+    name: str = "run"
+    output: str = ""
+    jobs: int = 1
+    threads: int = 1
+    export: str | None = None
+
+
+class _Parser(ArgumentParser):
+    def format_help(self, *args: Any, **kwargs: Any) -> str:
+        """The help text without the hundreds of classes that happen to be imported."""
+        return re.sub(r",\s+known\s+subclasses:[^()]*\)", ")", super().format_help(*args, **kwargs))
+
+
+def parse(arguments: list[str]) -> Options:
+    """Parse the arguments of ``plstm-graph leaderboard``.
+
+    Args:
+        arguments: Without the name of the command.
+
+    Raises:
+        SystemExit: If they are not understood, after a message on stderr.
+        ValueError: If values do not go together.
+    """
+    parser = _make_parser()
+    config = parser.parse_args(arguments)
+    values: dict[str, Any] = json.loads(parser.dump(config, format="json", skip_unset=False))
+    check_name(config.name)
+    check_tuned(config.tuned)
+    return Options(
+        plain={key: values[key] for key in ("data", "model", "training", "device")},
+        seeds=parse_seeds(str(config.seeds)),
+        entry=Entry(**values["entry"]),
+        tuned=values["tuned"],
+        name=config.name,
+        output=config.output or f"runs/leaderboard/{config.name}",
+        jobs=config.jobs,
+        threads=config.threads,
+        export=config.export,
+    )
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Numbers of a text such as ``"0-9"`` or ``"0,3,5-7"``, each once, in order.
+
+    Args:
+        text: Numbers and ranges (ends included), separated by commas.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
+        if first > last:
+            raise ValueError(f"seeds must be numbers and ranges such as 0-9 or 0,3,5-7, got {text!r}")
+        seeds += range(first, last + 1)
+    return sorted(set(seeds))
+
+
+def check_tuned(tuned: dict[str, list[Any]]) -> None:
+    """Check that of the values tried of each hyper-parameter one is marked as selected.
+
+    Args:
+        tuned: Such as ``{"lr": ["0.001*", 0.01]}``.
+
+    Raises:
+        ValueError: If not exactly one value has a star.
+    """
+    for name, tried in tuned.items():
+        if sum(str(value).endswith("*") for value in tried) != 1:
+            raise ValueError(
+                f"tuned.{name} must mark the selected value with a star, as in [0.001*, 0.01], got {tried}"
+            )
+
+
+def _make_parser() -> ArgumentParser:
+    parser = _Parser(prog="plstm-graph leaderboard", description=_DESCRIPTION)
+    parser.add_argument("--config", action="config", help="YAML file with options.")
+    parser.add_argument("--name", type=str, default="run", help="Name of the run.")
+    parser.add_argument("--seeds", type=str | int, default="0-9", help="Such as 0-9 or 0,3,5-7.")
+    parser.add_argument("--jobs", type=PositiveInt, default=1, help="Seeds that run at the same time.")
+    parser.add_argument("--threads", type=PositiveInt, default=1, help="CPU threads of each seed.")
+    parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1, ...")
+    parser.add_argument("--output", type=str | None, default=None, help="Folder (default: runs/leaderboard/NAME).")
+    parser.add_argument(
+        "--export", type=str | None, default=None, help="Best model, for predict (default: OUTPUT/best.ckpt)."
+    )
+    parser.add_function_arguments(load_benchmark, "data")
+    parser.add_argument("--model", type=nn.Module, required=True, help="Class and arguments of the model.")
+    parser.add_argument("--training", type=Training, default=Training())
+    parser.add_argument("--entry", type=Entry, default=Entry(), help="What the form asks beyond the run.")
+    parser.add_argument(
+        "--tuned",
+        type=dict[str, list[Any]],
+        default={},
+        help="Values tried of each tuned hyper-parameter, the selected one with a star.",
+    )
+    return parser

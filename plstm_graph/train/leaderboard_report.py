@@ -1,0 +1,150 @@
+"""The report of a benchmark run: what OGB's leaderboard form asks, field by field, as JSON and Markdown."""
+
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from plstm_graph.datasets.benchmark import Benchmark
+from plstm_graph.datasets.files import replace_file
+from plstm_graph.train.leaderboard_cli import Options
+
+#: Fewer seeds are no submission by OGB's rules.
+SEEDS_OF_A_SUBMISSION = 10
+
+
+def make_report(
+    options: Options, benchmark: Benchmark, results: Sequence[dict[str, Any]], machine: dict[str, Any]
+) -> dict[str, Any]:
+    """Put a report together.
+
+    Args:
+        options: The command.
+        benchmark: What was run.
+        results: Of each seed, by :func:`~plstm_graph.train.seed_run.run_seed`.
+        machine: By :func:`plstm_graph.bench.machine.describe_machine`.
+
+    Returns:
+        Plain values. Standard deviations are unbiased, and null with a single seed.
+    """
+    revision = machine["revision"]
+    complete = len(results) >= SEEDS_OF_A_SUBMISSION
+    return {
+        "kind": "submission" if complete and benchmark.name.startswith("ogbg-") else "preliminary",
+        "dataset": benchmark.name,
+        "package": benchmark.package,
+        "method": options.entry.method,
+        "metric": benchmark.metric,
+        "test": _summary([result["test"] for result in results]),
+        "validation": _summary([result["valid"] for result in results]),
+        "parameters": results[0]["parameters"],
+        "tuned_hyperparameters": tuned_text(options.tuned),
+        "hardware": _hardware(machine, options.plain["device"]),
+        "external_data": options.entry.external_data,
+        "official": options.entry.official,
+        "contact": options.entry.contact,
+        "code": options.entry.code,
+        "paper": options.entry.paper,
+        "command": shlex.join(["plstm-graph", *sys.argv[1:]]),
+        "revision": None if revision is None else {"commit": revision.rstrip("+"), "dirty": revision.endswith("+")},
+        "seeds": list(results),
+        "seconds": sum(result["seconds"] for result in results),
+        "peak_memory_mib": max(result["peak_memory_mib"] for result in results),
+        "jobs": options.jobs,
+        "threads": options.threads,
+        "versions": machine["packages"],
+        "config": options.plain,
+    }
+
+
+def tuned_text(tuned: dict[str, list[Any]]) -> str:
+    """Tuned hyper-parameters in the syntax of OGB's form: values tried, the selected one with a star.
+
+    Args:
+        tuned: Such as ``{"lr": ["0.001*", 0.01]}``.
+    """
+    return ", ".join(f"{name}: [{', '.join(str(value) for value in tried)}]" for name, tried in tuned.items())
+
+
+def write_report(folder: Path, report: dict[str, Any]) -> None:
+    """Write ``report.json`` and ``report.md``.
+
+    Args:
+        folder: Folder of the run.
+        report: By :func:`make_report`.
+    """
+    _write(folder / "report.json", json.dumps(report, indent=2) + "\n")
+    _write(folder / "report.md", _markdown(report))
+
+
+def _markdown(report: dict[str, Any]) -> str:
+    count, test, valid = len(report["seeds"]), report["test"], report["validation"]
+    if report["kind"] == "submission":
+        title = f"{report['method']} on {report['dataset']}: leaderboard submission"
+    elif count < SEEDS_OF_A_SUBMISSION:
+        title = f"{report['method']} on {report['dataset']}: preliminary, {count} of {SEEDS_OF_A_SUBMISSION} seeds"
+    else:
+        title = f"{report['method']} on {report['dataset']}: {count} seeds"
+    fields = {
+        "Dataset": report["dataset"],
+        "Package": report["package"],
+        "Method": report["method"],
+        f"Test {report['metric']}": f"{_with_std(test)} (mean and unbiased standard deviation of {count} seeds)",
+        f"Validation {report['metric']}": f"{_with_std(valid)} (of the same models)",
+        "External data": "yes" if report["external_data"] else "no",
+        "Parameters": f"{report['parameters']:,}",
+        "Tuned hyper-parameters": f"`{report['tuned_hyperparameters']}`" if report["tuned_hyperparameters"] else "none",
+        "Hardware": report["hardware"],
+        "Submitted by": "authors of the method (official)" if report["official"] else "others (unofficial)",
+        "Contact": report["contact"] or "to be filled in",
+        "Code": report["code"] or "to be filled in",
+        "Paper": report["paper"] or "to be filled in",
+        "Command": f"`{report['command']}`",
+        "Revision": _revision_text(report),
+        "Time": f"{report['seconds'] / 60:.1f} minutes of training over all seeds, {report['jobs']} at a time, "
+        f"threads of each: {report['threads']}",
+        "Peak memory": f"{report['peak_memory_mib']:,} MiB",
+        "Versions": ", ".join(f"{name} {version}" for name, version in report["versions"].items()),
+    }
+    lines = [f"# {title}", "", "| field | value |", "| --- | --- |"]
+    lines += [f"| {name} | {value} |" for name, value in fields.items()]
+    lines += ["", "| seed | validation | test | best epoch | epochs | seconds |", "| ---: |" + " ---: |" * 5]
+    lines += [
+        f"| {row['seed']} | {row['valid']:.4f} | {row['test']:.4f} | {row['best_epoch']} | {row['epochs']} | "
+        f"{row['seconds']:.0f} |"
+        for row in report["seeds"]
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    replace_file(path, lambda unfinished: Path(unfinished).write_text(text, encoding="utf-8"))
+
+
+def _revision_text(report: dict[str, Any]) -> str:
+    """The revision, or those of the seeds where they differ."""
+    revisions = sorted({seed["revision"] or "not a checkout" for seed in report["seeds"]})
+    return ", ".join(text.removesuffix("+") + (" with changes" if text.endswith("+") else "") for text in revisions)
+
+
+def _summary(values: list[float]) -> dict[str, Any]:
+    tensor = torch.tensor(values, dtype=torch.float64)
+    std = tensor.std(unbiased=True).item() if len(values) > 1 else None
+    return {"mean": tensor.mean().item(), "std": std, "values": values}
+
+
+def _with_std(summary: dict[str, Any]) -> str:
+    std = summary["std"]
+    return f"{summary['mean']:.4f}" + ("" if std is None else f" ± {std:.4f}")
+
+
+def _hardware(machine: dict[str, Any], device: str) -> str:
+    text = f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB of memory"
+    if not torch.cuda.is_available() or device == "cpu":
+        return f"{text}, no GPU"
+    properties = torch.cuda.get_device_properties(torch.device(device if device != "auto" else "cuda"))
+    return f"1 {properties.name} ({properties.total_memory / 2**30:.0f} GiB), {text}"

@@ -1,0 +1,214 @@
+"""One seed of a benchmark run: train, pick the epoch by validation, test once; goes on where it stopped."""
+
+import json
+import resource
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import ArgumentError, ArgumentParser
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch_geometric import seed_everything
+from torch_geometric.data import Batch, Data
+from torch_geometric.transforms import BaseTransform
+
+from plstm_graph.datasets.benchmark import Benchmark, load_benchmark
+from plstm_graph.datasets.files import replace_file
+from plstm_graph.train.forward import attach_line_graph, model_arguments
+from plstm_graph.train.inference import pick_device
+from plstm_graph.train.loop import BestEpoch, Row, train_epochs
+from plstm_graph.train.module import GraphModule
+from plstm_graph.train.optimizer import make_adamw, warmup_cosine
+from plstm_graph.train.sampler import EpochBatchSampler
+
+_EVALUATION_BATCH = 256
+
+
+@dataclass
+class Training:
+    """How a model is trained.
+
+    Args:
+        epochs: Number of epochs.
+        batch_size: Graphs per batch.
+        lr: Peak learning rate of AdamW.
+        weight_decay: Decay of weight matrices.
+        warmup: Part of all steps over which the learning rate rises; then it falls along a cosine.
+        final_lr: Learning rate at the end, as a part of the peak.
+        clip: Largest norm of the gradient.
+        patience: Stop after this many epochs without a better validation metric; null for never.
+    """
+
+    epochs: int = 100
+    batch_size: int = 32
+    lr: float = 1e-3
+    weight_decay: float = 1e-2
+    warmup: float = 0.05
+    final_lr: float = 0.01
+    clip: float = 1.0
+    patience: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1 or self.lr <= 0 or self.clip <= 0:
+            raise ValueError(
+                "epochs and batch_size must be at least 1, lr and clip positive, got "
+                f"epochs={self.epochs}, batch_size={self.batch_size}, lr={self.lr}, clip={self.clip}"
+            )
+
+
+def benchmark_of(data: dict[str, Any]) -> Benchmark:
+    """The benchmark of the plain section ``data`` of a configuration."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--pre_transform", type=BaseTransform | None)
+    transform = parser.instantiate(parser.parse_object({"pre_transform": data.get("pre_transform")})).pre_transform
+    return load_benchmark(**(data | {"pre_transform": transform}))
+
+
+def make_module(model: dict[str, Any], benchmark: Benchmark) -> GraphModule:
+    """A new model that fits a benchmark, with the scale of the training targets.
+
+    Args:
+        model: Plain section ``model`` of a configuration: ``class_path`` and ``init_args``.
+        benchmark: What it is for.
+
+    Raises:
+        ValueError: If the model cannot be made, or does not give one column per target.
+    """
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--model", type=nn.Module)
+    try:
+        module = GraphModule(parser.instantiate(parser.parse_object({"model": model})).model, benchmark.task)
+    except ArgumentError as error:
+        raise ValueError(f"the model cannot be made: {error}") from error
+    if benchmark.task == "regression":
+        module.standardise(benchmark.parts["train"].y.float())
+    module.dry_run(_collate([benchmark.parts["train"][number] for number in (0, 1)]))
+    return module
+
+
+def run_seed(config: dict[str, Any], seed: int, folder: Path, report: Callable[[Row], None]) -> dict[str, Any]:
+    """Train and test with one seed, or go on with a training that was interrupted.
+
+    Args:
+        config: Plain configuration with the sections ``data``, ``model`` and ``training``, ``device``, and
+            ``revision`` of the code, for the record.
+        seed: Of weights, order of graphs and dropout.
+        folder: Folder of this seed: ``epochs.jsonl`` (a line per epoch), ``state.pt`` (to go on from, until finished),
+            ``best.pt`` (weights of the epoch that validation picked) and ``result.json`` (once finished).
+        report: Called with the metrics of each epoch, from the first.
+
+    Returns:
+        What ``result.json`` says. A finished seed is not run again.
+
+    Raises:
+        ValueError: If the model does not fit the data.
+        FloatingPointError: If the loss is not finite.
+    """
+    if (folder / "result.json").is_file():
+        return json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    benchmark, training = benchmark_of(config["data"]), Training(**config["training"])
+    seed_everything(seed)
+    module = make_module(config["model"], benchmark).to(pick_device(config["device"]))
+    arguments = model_arguments(module.model)
+    parts = {name: list(part) for name, part in benchmark.parts.items()}
+    sampler = EpochBatchSampler(len(parts["train"]), training.batch_size, shuffle=True, seed=seed)
+    optimizer = make_adamw(module.model, training.lr, training.weight_decay, fused=True)
+    scheduler = warmup_cosine(optimizer, training.epochs * len(sampler), training.warmup, training.final_lr)
+    # Structure included, validation batches are the same in every epoch.
+    valid_batches = list(_batches(parts["valid"], _EVALUATION_BATCH, arguments, module.device))
+
+    def train_batches(epoch: int) -> Iterator[Batch]:
+        sampler.set_epoch(epoch)
+        for rows in sampler:
+            batch = attach_line_graph(_collate([parts["train"][row] for row in rows]), arguments)
+            yield batch.to(module.device)
+
+    def validate(model: nn.Module) -> Row:
+        return {f"valid/{benchmark.metric}": _score(module.eval(), valid_batches, benchmark)}
+
+    rows: list[Row] = []
+
+    def on_epoch(row: Row) -> None:
+        rows.append(row)
+        lines = "".join(json.dumps({"seed": seed, **each}) + "\n" for each in rows)
+        replace_file(folder / "epochs.jsonl", lambda path: Path(path).write_text(lines, encoding="utf-8"))
+        report(row)
+
+    best = train_epochs(
+        module.model,
+        optimizer,
+        scheduler,
+        train_batches,
+        lambda output, target: _loss(output, target, module, benchmark),
+        training.epochs,
+        validate,
+        {f"valid/{benchmark.metric}": benchmark.mode},
+        seed=seed,
+        clip=training.clip,
+        patience=training.patience,
+        on_epoch=on_epoch,
+        checkpoint=folder / "state.pt",
+    )
+    module.model.load_state_dict(best.state_dict)
+    test_batches = _batches(parts["test"], _EVALUATION_BATCH, arguments, module.device)
+    result = _result(seed, module, best, rows, _score(module.eval(), test_batches, benchmark), benchmark)
+    result["revision"] = config.get("revision")
+    replace_file(folder / "best.pt", lambda path: torch.save(module.state_dict(), path))
+    text = json.dumps(result, indent=2) + "\n"
+    replace_file(folder / "result.json", lambda path: Path(path).write_text(text, encoding="utf-8"))
+    (folder / "state.pt").unlink(missing_ok=True)
+    return result
+
+
+def _result(
+    seed: int, module: GraphModule, best: BestEpoch, rows: Sequence[Row], test: float, benchmark: Benchmark
+) -> dict[str, Any]:
+    # ru_maxrss counts KiB on Linux and bytes on macOS.
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return {
+        "seed": seed,
+        "metric": benchmark.metric,
+        "test": test,
+        "valid": best.row[f"valid/{benchmark.metric}"],
+        "best_epoch": best.epoch + 1,
+        "epochs": len(rows),
+        "seconds": sum(row["seconds"] for row in rows),
+        "parameters": sum(parameter.numel() for parameter in module.model.parameters()),
+        "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit),
+    }
+
+
+def _loss(output: Tensor, target: Tensor, module: GraphModule, benchmark: Benchmark) -> Tensor:
+    """Mean over known targets of the cross-entropy, or of the error that the metric measures, standardised."""
+    target = target.float().expand(output.shape)  # [B, T], or [M, B, T] for an ensemble
+    known = target.isfinite()
+    if benchmark.task == "classification":
+        return F.binary_cross_entropy_with_logits(output[known], target[known])
+    standardised = (target - module.target_mean) / module.target_std
+    loss = F.l1_loss if benchmark.metric == "mae" else F.mse_loss
+    return loss(output[known], standardised[known])
+
+
+@torch.no_grad()
+def _score(module: GraphModule, batches: Iterator[Batch] | Sequence[Batch], benchmark: Benchmark) -> float:
+    predictions, targets = [], []
+    for batch in batches:
+        # Not probabilities: in float32 those of sure predictions would tie.
+        predictions.append(module(batch) if benchmark.task == "classification" else module.predict_batch(batch))
+        targets.append(batch.y)
+    return benchmark.evaluate(torch.cat(targets), torch.cat(predictions))
+
+
+def _batches(graphs: Sequence[Data], size: int, arguments: list[str], device: torch.device) -> Iterator[Batch]:
+    for start in range(0, len(graphs), size):
+        yield attach_line_graph(_collate(graphs[start : start + size]), arguments).to(device)
+
+
+def _collate(graphs: Sequence[Data]) -> Batch:
+    batch = Batch.from_data_list(list(graphs))
+    batch.y = batch.y.float()  # OGB stores labels as integers where none is missing
+    return batch
