@@ -242,7 +242,8 @@ class LineGraph:
         forward = self._forward or self
         for graph in (forward, forward.to_multitree()):
             _ = graph.schedule
-            graph.has_ancestry(64 * graph.num_edges)
+            if graph.has_ancestry(64 * graph.num_edges):
+                _ = graph.links
         return self
 
     def reverse(self) -> "LineGraph":

@@ -12,6 +12,7 @@ Where the initialisation departs from the paper's, and why:
 """
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -70,10 +71,18 @@ class _EdgeGate(nn.Module):
         Returns:
             ``[E, H]`` in (0, 1)
         """
-        logits = self.node_lin(x).index_select(0, node)
-        if self.edge_lin is not None:
-            logits = logits + self.edge_lin(edge_attr)
-        return logits.sigmoid()
+        return self.of_logits(self.node_lin(x), node, None if self.edge_lin is None else self.edge_lin(edge_attr))
+
+    def of_logits(self, at_node: Tensor, node: Tensor, at_edge: Tensor | None = None) -> Tensor:
+        """Evaluate the gate from what its linear maps give.
+
+        Args:
+            at_node: Of nodes, ``[N, H]``.
+            node: The node that decides, for each edge, ``[E]``.
+            at_edge: Of edges, ``[E, H]``.
+        """
+        logits = at_node.index_select(0, node)
+        return (logits if at_edge is None else logits + at_edge).sigmoid()
 
 
 class SourceGate(_EdgeGate):
@@ -195,13 +204,29 @@ class TransitionGate(nn.Module):
 
     def forward(self, x: Tensor, line_graph: LineGraph, edge_attr: Tensor | None = None) -> Tensor:
         """Evaluate the gate on every pair."""
+        at_edge = None if self.edge_lin is None else self.edge_lin(edge_attr)
+        return self.of_logits([lin(x) for lin in self.node_maps], line_graph, at_edge)
+
+    @property
+    def node_maps(self) -> list[Linear]:
+        """The linear maps of node features."""
+        return [self.node_lin] if self.decay_lin is None else [self.node_lin, self.decay_lin]
+
+    def of_logits(self, at_nodes: Sequence[Tensor], line_graph: LineGraph, at_edge: Tensor | None = None) -> Tensor:
+        """Evaluate the gate from what its linear maps give.
+
+        Args:
+            at_nodes: Of nodes, by :attr:`node_maps`, ``[N, 3 H]`` and perhaps ``[N, H]``.
+            line_graph: The structure.
+            at_edge: Of edges, ``[E, 2 H]``.
+        """
         start, end = line_graph.edge_index
         in_edge, out_edge = line_graph.pairs
-        at_start, between, at_end = self.node_lin(x).chunk(3, dim=-1)
+        at_start, between, at_end = at_nodes[0].chunk(3, dim=-1)
         of_in = at_start.index_select(0, start) + between.index_select(0, end)
         of_out = at_end.index_select(0, end) + self.bias
-        if self.edge_lin is not None:
-            edge_in, edge_out = self.edge_lin(edge_attr).chunk(2, dim=-1)
+        if at_edge is not None:
+            edge_in, edge_out = at_edge.chunk(2, dim=-1)
             of_in, of_out = of_in + edge_in, of_out + edge_out
         logits = of_in.index_select(0, in_edge) + of_out.index_select(0, out_edge)
 
@@ -210,7 +235,7 @@ class TransitionGate(nn.Module):
         else:
             gate = _normalize(logits, in_edge if self.normalization == "column" else out_edge, line_graph.num_edges)
         if self.decay_lin is not None:
-            gate = gate * self.decay_lin(x).sigmoid().index_select(0, start.index_select(0, in_edge))
+            gate = gate * at_nodes[1].sigmoid().index_select(0, start.index_select(0, in_edge))
         return gate
 
     def extra_repr(self) -> str:

@@ -2,14 +2,16 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.dense import Linear
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn.gates import DirectGate, MarkGate, Mode, Normalization, SourceGate, TransitionGate
+from plstm_graph.nn.joined import joined_linear
 from plstm_graph.nn.norm import MultiHeadRMSNorm
-from plstm_graph.ops import Form, direct_term, edge_messages, gating_matrix
+from plstm_graph.ops import Form, direct_term, edge_messages, gating_matrix, plstm
 
 
 class PLSTMConv(MessagePassing):
@@ -104,14 +106,17 @@ class PLSTMConv(MessagePassing):
                 does that itself as its ``flow`` and ``mode`` need.
         """
         graph, edge_attr = self._check(x, edge_index, edge_attr, line_graph)
-        query, key, value = self.lin(x).view(-1, 3, self.heads, self.head_channels).unbind(dim=1)
+        features, source, transition, mark, direct = self._project(x, graph, edge_attr)
+        query, key, value = features.view(-1, 3, self.heads, self.head_channels).unbind(dim=1)
         query = query * self.head_channels**-0.5
-        source, transition, mark, direct = self._gates(x, graph, edge_attr)
-
-        carried = edge_messages(query, key, value, source, transition, graph, form=self.form)
-        # propagate_type: (carried: Tensor, mark: Tensor)
-        out = self.propagate(edge_index, carried=carried, mark=mark, size=(x.size(0), x.size(0)))
-        out = out + direct_term(query, key, value, direct)
+        value = value.to(torch.promote_types(value.dtype, torch.float32))
+        if self._shows_messages():
+            carried = edge_messages(query, key, value, source, transition, graph, form=self.form)
+            # propagate_type: (carried: Tensor, mark: Tensor)
+            out = self.propagate(edge_index, carried=carried, mark=mark, size=(x.size(0), x.size(0)))
+            out = out + direct_term(query, key, value, direct)
+        else:
+            out = plstm(query, key, value, source, transition, mark, direct, graph, form=self.form)
         return self.lin_out(self.norm(out).flatten(1).to(self.lin_out.weight.dtype))
 
     def gating_matrix(
@@ -129,23 +134,46 @@ class PLSTMConv(MessagePassing):
             ``[H, N, N]``, see :func:`~plstm_graph.ops.gating_matrix`.
         """
         graph, edge_attr = self._check(x, edge_index, edge_attr, line_graph)
-        return gating_matrix(*self._gates(x, graph, edge_attr), graph)
+        return gating_matrix(*self._project(x, graph, edge_attr)[1:], graph)
 
     def message(self, carried: Tensor, mark: Tensor) -> Tensor:
         """What the end node of each edge reads of it, ``[E, H, V]``."""
         return mark.unsqueeze(-1) * carried
 
-    def _gates(self, x: Tensor, graph: LineGraph, edge_attr: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Source ``[E, H]``, Transition ``[P, H]``, Mark ``[E, H]`` and Direct ``[N, H]``."""
+    def _shows_messages(self) -> bool:
+        """Whether anyone looks at single messages: an explainer, a hook, or a method that a subclass has replaced.
+
+        If not, the operator sums them up inside, which is faster.
+        """
+        hooks = (
+            *(self._propagate_forward_pre_hooks, self._propagate_forward_hooks),
+            *(self._message_forward_pre_hooks, self._message_forward_hooks),
+            *(self._aggregate_forward_pre_hooks, self._aggregate_forward_hooks),
+        )
+        methods = ("message", "aggregate", "update", "propagate")
+        replaced = (getattr(type(self), name) is not getattr(PLSTMConv, name) for name in methods)
+        return bool(self.explain) or any(hooks) or any(replaced)
+
+    def _project(self, x: Tensor, graph: LineGraph, edge_attr: Tensor | None) -> tuple[Tensor, ...]:
+        """Query, key and value ``[N, 3 H K]``, Source ``[E, H]``, Transition ``[P, H]``, Mark ``[E, H]``, Direct
+        ``[N, H]``.
+        """
+        gates = (self.source_gate, self.mark_gate, self.transition_gate)
+        maps = [gate.node_lin for gate in gates[:2]]
+        features, direct, *at_nodes = joined_linear(
+            x, [self.lin, self.direct_gate.lin, *maps, *self.transition_gate.node_maps]
+        )
+        at_edges = [None] * 3 if edge_attr is None else joined_linear(edge_attr, [gate.edge_lin for gate in gates])
         start, end = graph.edge_index
-        source = self.source_gate(x, start, edge_attr)
-        transition = self.transition_gate(x, graph, edge_attr)
+        source = self.source_gate.of_logits(at_nodes[0], start, at_edges[0])
+        mark = self.mark_gate.of_logits(at_nodes[1], end, at_edges[1])
+        transition = self.transition_gate.of_logits(at_nodes[2:], graph, at_edges[2])
         if self.explain:
             # An edge that is masked out brings nothing along either: neither its own source nor what passes through.
             mask = self._edge_mask.sigmoid() if self._apply_sigmoid else self._edge_mask
             source = source * mask.unsqueeze(-1)
             transition = transition * mask[graph.pairs[1]].unsqueeze(-1)
-        return source, transition, self.mark_gate(x, end, edge_attr), self.direct_gate(x)
+        return features, source, transition, mark, direct.sigmoid()
 
     def _check(
         self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None, line_graph: LineGraph | None
