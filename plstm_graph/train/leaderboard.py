@@ -18,6 +18,9 @@ from plstm_graph.train.seed_pool import run_seeds, seed_folder
 from plstm_graph.train.seed_progress import SeedProgress
 from plstm_graph.train.seed_run import benchmark_of, make_module
 
+# Where no transform is named, `predict` would make a DAG of each molecule.
+_BOTH_DIRECTIONS = {"class_path": "torch_geometric.transforms.Compose", "init_args": {"transforms": []}}
+
 
 def leaderboard(arguments: list[str], machine: dict[str, Any]) -> int:
     """Run the command: train all seeds that are not finished, report, export the best model.
@@ -89,7 +92,8 @@ def _differences(first: Any, second: Any, name: str = "") -> list[str]:
 def _export(path: Path, weights: Path, options: Options, benchmark: Benchmark) -> None:
     """Write a checkpoint that ``plstm-graph predict`` can use."""
     # The benchmark is no table of SMILES; its name stands where `test` would look for one.
-    data = {"path": benchmark.name, "smiles_column": "smiles", "pre_transform": options.plain["data"]["pre_transform"]}
+    transform = options.plain["data"]["pre_transform"] or _BOTH_DIRECTIONS
+    data = {"path": benchmark.name, "smiles_column": "smiles", "pre_transform": transform}
     model = {"model": options.plain["model"], "task": benchmark.task}
     checkpoint = {
         KEY: make_recipe(model, data, benchmark.target_names),

@@ -48,7 +48,6 @@ class Options:
         seeds (list[int]): Seeds in the order in which they run.
         entry (Entry): For the report.
         tuned (dict): Values tried of each tuned hyper-parameter; a star marks the selected one.
-        name (str): Name of the run.
         output (str): Folder of the run.
         jobs (int): Seeds that run at the same time.
         threads (int): CPU threads of each.
@@ -59,7 +58,6 @@ class Options:
     seeds: list[int]
     entry: Entry
     tuned: dict[str, Any] = field(default_factory=dict)
-    name: str = "run"
     output: str = ""
     jobs: int = 1
     threads: int = 1
@@ -85,15 +83,17 @@ def parse(arguments: list[str]) -> Options:
     parser = _make_parser()
     config = parser.parse_args(arguments)
     values: dict[str, Any] = json.loads(parser.dump(config, format="json", skip_unset=False))
-    check_name(config.name)
+    entry = Entry(**values["entry"])
+    name = config.name or f"{config.data.name}-{entry.method}".lower()
+    name = name if config.name else re.sub(r"[^a-z0-9]+", "-", name).strip("-")
+    check_name(name)
     check_tuned(config.tuned)
     return Options(
         plain={key: values[key] for key in ("data", "model", "training", "device")},
         seeds=parse_seeds(str(config.seeds)),
-        entry=Entry(**values["entry"]),
+        entry=entry,
         tuned=values["tuned"],
-        name=config.name,
-        output=config.output or f"runs/leaderboard/{config.name}",
+        output=config.output or f"runs/leaderboard/{name}",
         jobs=config.jobs,
         threads=config.threads,
         export=config.export,
@@ -138,7 +138,9 @@ def check_tuned(tuned: dict[str, list[Any]]) -> None:
 def _make_parser() -> ArgumentParser:
     parser = _Parser(prog="plstm-graph leaderboard", description=_DESCRIPTION)
     parser.add_argument("--config", action="config", help="YAML file with options.")
-    parser.add_argument("--name", type=str, default="run", help="Name of the run.")
+    parser.add_argument(
+        "--name", type=str | None, default=None, help="Name of the run (default: that of the data and the method)."
+    )
     parser.add_argument("--seeds", type=str | int, default="0-9", help="Such as 0-9 or 0,3,5-7.")
     parser.add_argument("--jobs", type=PositiveInt, default=1, help="Seeds that run at the same time.")
     parser.add_argument("--threads", type=PositiveInt, default=1, help="CPU threads of each seed.")
