@@ -15,14 +15,24 @@ def joined_linear(x: Tensor, maps: Sequence[Linear]) -> tuple[Tensor, ...]:
 
     Args:
         x: ``[N, C]``
-        maps: PyG linear maps of ``C`` channels; those of -1 channels take ``C`` from ``x``.
+        maps: PyG linear maps of ``C`` channels, or of -1, which take ``C`` from ``x``.
 
     Returns:
         One result for each map, ``[N, maps[i].out_channels]``.
     """
-    for lin in maps:
-        if lin.in_channels < 0:
-            lin(x[:0])
+    take_channels(x, maps)
     weight = torch.cat([lin.weight for lin in maps])
     bias = [weight.new_zeros(lin.out_channels) if lin.bias is None else lin.bias for lin in maps]
     return F.linear(x, weight, torch.cat(bias)).split([lin.out_channels for lin in maps], dim=-1)
+
+
+def take_channels(x: Tensor, maps: Sequence[Linear]) -> None:
+    """Let lazy maps, those of -1 channels, take their number of channels from an input.
+
+    Args:
+        x: ``[N, C]``
+        maps: PyG linear maps.
+    """
+    for lin in maps:
+        if lin.in_channels < 0:
+            lin(x[:0])

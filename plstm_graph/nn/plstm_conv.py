@@ -3,13 +3,14 @@
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.dense import Linear
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn.gates import DirectGate, MarkGate, Mode, Normalization, SourceGate, TransitionGate
-from plstm_graph.nn.joined import joined_linear
+from plstm_graph.nn.joined import joined_linear, take_channels
 from plstm_graph.nn.norm import MultiHeadRMSNorm
 from plstm_graph.ops import Form, direct_term, edge_messages, gating_matrix, plstm
 
@@ -106,10 +107,15 @@ class PLSTMConv(MessagePassing):
                 does that itself as its ``flow`` and ``mode`` need.
         """
         graph, edge_attr = self._check(x, edge_index, edge_attr, line_graph)
-        features, source, transition, mark, direct = self._project(x, graph, edge_attr)
-        query, key, value = features.view(-1, 3, self.heads, self.head_channels).unbind(dim=1)
-        query = query * self.head_channels**-0.5
+        source, transition, mark, direct = self._gates(x, graph, edge_attr)
+        take_channels(x, [self.lin])
+        # One product each, not one for all: it leaves every operand contiguous.
+        query, key, value = (
+            F.linear(x, weight).view(-1, self.heads, self.head_channels) for weight in self.lin.weight.chunk(3)
+        )
         value = value.to(torch.promote_types(value.dtype, torch.float32))
+        # Scores enter with Source or Direct, which are smaller to scale.
+        source, direct = (gate * self.head_channels**-0.5 for gate in (source, direct))
         if self._shows_messages():
             carried = edge_messages(query, key, value, source, transition, graph, form=self.form)
             # propagate_type: (carried: Tensor, mark: Tensor)
@@ -134,7 +140,7 @@ class PLSTMConv(MessagePassing):
             ``[H, N, N]``, see :func:`~plstm_graph.ops.gating_matrix`.
         """
         graph, edge_attr = self._check(x, edge_index, edge_attr, line_graph)
-        return gating_matrix(*self._project(x, graph, edge_attr)[1:], graph)
+        return gating_matrix(*self._gates(x, graph, edge_attr), graph)
 
     def message(self, carried: Tensor, mark: Tensor) -> Tensor:
         """What the end node of each edge reads of it, ``[E, H, V]``."""
@@ -154,15 +160,11 @@ class PLSTMConv(MessagePassing):
         replaced = (getattr(type(self), name) is not getattr(PLSTMConv, name) for name in methods)
         return bool(self.explain) or any(hooks) or any(replaced)
 
-    def _project(self, x: Tensor, graph: LineGraph, edge_attr: Tensor | None) -> tuple[Tensor, ...]:
-        """Query, key and value ``[N, 3 H K]``, Source ``[E, H]``, Transition ``[P, H]``, Mark ``[E, H]``, Direct
-        ``[N, H]``.
-        """
+    def _gates(self, x: Tensor, graph: LineGraph, edge_attr: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Source ``[E, H]``, Transition ``[P, H]``, Mark ``[E, H]`` and Direct ``[N, H]``."""
         gates = (self.source_gate, self.mark_gate, self.transition_gate)
         maps = [gate.node_lin for gate in gates[:2]]
-        features, direct, *at_nodes = joined_linear(
-            x, [self.lin, self.direct_gate.lin, *maps, *self.transition_gate.node_maps]
-        )
+        direct, *at_nodes = joined_linear(x, [self.direct_gate.lin, *maps, *self.transition_gate.node_maps])
         at_edges = [None] * 3 if edge_attr is None else joined_linear(edge_attr, [gate.edge_lin for gate in gates])
         start, end = graph.edge_index
         source = self.source_gate.of_logits(at_nodes[0], start, at_edges[0])
@@ -173,7 +175,7 @@ class PLSTMConv(MessagePassing):
             mask = self._edge_mask.sigmoid() if self._apply_sigmoid else self._edge_mask
             source = source * mask.unsqueeze(-1)
             transition = transition * mask[graph.pairs[1]].unsqueeze(-1)
-        return features, source, transition, mark, direct.sigmoid()
+        return source, transition, mark, direct.sigmoid()
 
     def _check(
         self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None, line_graph: LineGraph | None
