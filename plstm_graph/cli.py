@@ -13,9 +13,12 @@ _EPILOG = """examples:
   plstm-graph leaderboard --config configs/ogb/molhiv.yaml --seeds 0-9    # OGB's molecules, as its rules ask
   plstm-graph test --ckpt_path runs/chembl/checkpoints/best.ckpt
   plstm-graph predict --ckpt_path runs/chembl/checkpoints/best.ckpt "CCO" more.csv --output predictions.csv
+  plstm-graph crossval --config configs/tu/nci1.yaml --jobs 2            # ten folds, the paper's protocol
   plstm-graph bench --suite molecules       # time pLSTM beside other layers on this machine
 """
 _TRACEBACK = "PLSTM_GRAPH_TRACEBACK"
+# Options of these come from classes that are slow to import, so they are left to parsers of their own.
+_OWN_PARSERS = ("fit", "leaderboard", "crossval")
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -29,8 +32,7 @@ def main(args: Sequence[str] | None = None) -> int:
         stderr. With the environment variable ``PLSTM_GRAPH_TRACEBACK=1`` the exception itself is raised.
     """
     arguments = list(sys.argv[1:] if args is None else args)
-    # Options of these come from classes that are slow to import, so they are left to parsers of their own.
-    options = _parser().parse_args(arguments[:1] if arguments[:1] in (["fit"], ["leaderboard"]) else arguments)
+    options = _parser().parse_args(arguments[:1] if arguments and arguments[0] in _OWN_PARSERS else arguments)
     options.arguments = arguments[1:]
     sys.path.append(os.getcwd())  # where a user's own model lies; last, so that it hides nothing
     try:
@@ -54,6 +56,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     fit = commands.add_parser("fit", help="train a model and report test metrics beside baselines", add_help=False)
     fit.set_defaults(run=_fit)
+
+    crossval = commands.add_parser("crossval", help="ten folds of a TU set by the paper's protocol", add_help=False)
+    crossval.set_defaults(run=_crossval)
     leaderboard = commands.add_parser(
         "leaderboard", help="benchmarks with an official split (ogbg-mol..., peptides) over seeds", add_help=False
     )
@@ -120,6 +125,12 @@ def _leaderboard(options: argparse.Namespace) -> int:
     from plstm_graph.train.leaderboard import leaderboard
 
     return leaderboard(options.arguments, describe_machine())
+
+
+def _crossval(options: argparse.Namespace) -> int:
+    from plstm_graph.train.crossval import crossval
+
+    return crossval(options.arguments)
 
 
 def _test(options: argparse.Namespace) -> None:
