@@ -44,6 +44,25 @@ def describe(value: Any) -> str:
 
 
 @contextmanager
+def write_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn what torch raises when a file cannot be written, a RuntimeError of its C++ part, into an OSError.
+
+    Args:
+        path: What is written, for the message.
+
+    Raises:
+        OSError: If torch could not write.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        if "inline_container" not in reason and "PytorchStreamWriter" not in reason:
+            raise
+        raise OSError(f"{path} could not be written; is the disk full? ({reason})") from error
+
+
+@contextmanager
 def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Make a folder with everything in it appear at once, or not at all.
 

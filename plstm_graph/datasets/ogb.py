@@ -20,7 +20,7 @@ from torch_geometric.data.data import DataEdgeAttr, DataTensorAttr
 from torch_geometric.data.storage import GlobalStorage
 from tqdm import tqdm
 
-from plstm_graph.datasets.cache import cache_key, new_folder
+from plstm_graph.datasets.cache import cache_key, new_folder, write_errors
 from plstm_graph.datasets.ogb_files import ensure_ogb_files, ogb_meta
 
 # Part of the cache key; raise it when process() changes what it stores.
@@ -107,7 +107,8 @@ class OGBMolDataset(PygGraphPropPredDataset):
         # PyG's own keeps two more files here that guard against another pre-transform; the folder's name does already.
         if Path(self.processed_paths[0]).is_file():
             return
-        with new_folder(self.processed_dir) as self._unfinished:
+        folder = self.processed_dir
+        with new_folder(folder) as self._unfinished, write_errors(folder):
             self.process()
         self._unfinished = None
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch_geometric.datasets import LRGBDataset
 from tqdm import tqdm
 
-from plstm_graph.datasets.cache import cache_key, new_folder
+from plstm_graph.datasets.cache import cache_key, new_folder, write_errors
 from plstm_graph.datasets.download import download_zip
 from plstm_graph.datasets.molecule import InvalidSmilesError, smiles_to_data
 from plstm_graph.datasets.ogb_files import check_gzip
@@ -92,7 +92,7 @@ class PeptidesDataset(LRGBDataset):
         if raw.is_dir():
             missing = ", ".join(Path(path).name for path in self.raw_paths if not Path(path).is_file())
             raise FileNotFoundError(f"{raw} lacks {missing}; remove the folder to get the set anew")
-        with new_folder(raw) as folder:
+        with new_folder(raw) as folder, write_errors(raw):
             if self._source is not None:
                 _convert(self._source, folder)
             else:
@@ -104,7 +104,8 @@ class PeptidesDataset(LRGBDataset):
         for path in self.raw_paths:
             # PyG would fall back to running whatever code a file holds.
             torch.load(path, weights_only=True)
-        with new_folder(self.processed_dir) as self._unfinished:
+        folder = self.processed_dir
+        with new_folder(folder) as self._unfinished, write_errors(folder):
             self.process()
         self._unfinished = None
 

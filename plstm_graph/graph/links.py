@@ -113,16 +113,23 @@ class Links:
         """
         if (heads, reverse) in self.layouts:
             return self.layouts[heads, reverse]
+        both = self._lay_out(heads)
+        if not torch.compiler.is_compiling():
+            self.layouts.update({(heads, is_reversed): layout for is_reversed, layout in enumerate(both)})
+        return both[reverse]
+
+    def _lay_out(self, heads: int) -> tuple[LinkLayout, LinkLayout]:
+        """Both directions, which share their rows."""
         rows = self.by_reader.for_heads(heads, self.reader)
         back = self.by_read.for_heads(heads, self.read)
-        if reverse:
-            rows, back = back, rows
-        item = torch.empty_like(rows.where)
-        item[rows.where] = torch.arange(item.numel(), device=item.device)
-        layout = LinkLayout(*rows, back.ptr, back.column, item[back.where], self.entry_link, self.own_link)
-        if not torch.compiler.is_compiling():
-            self.layouts[heads, reverse] = layout
-        return layout
+        item = torch.arange(rows.where.numel(), device=rows.where.device)
+        place = torch.empty_like(item).scatter_(0, rows.where, item).index_select(0, back.where)
+        back_place = torch.empty_like(item).scatter_(0, place, item)
+        links = (self.entry_link, self.own_link)
+        return (
+            LinkLayout(*rows, back.ptr, back.column, place, *links),
+            LinkLayout(*back, rows.ptr, rows.column, back_place, *links),
+        )
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Links":
         """Copy to a device."""

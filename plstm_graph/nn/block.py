@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn.gates import Mode
+from plstm_graph.nn.local import LocalConv
 from plstm_graph.nn.norm import NormKind, make_norm
 from plstm_graph.nn.plstm_conv import PLSTMConv
 
@@ -36,6 +37,8 @@ class PLSTMLayer(nn.Module):
         ffn_ratio (float): Width of the feed-forward network over ``channels``. (default: ``2``)
         dropout (float): Dropout after both parts. (default: ``0``)
         norm (str): ``"rms"`` or ``"batch"``, see :func:`~plstm_graph.nn.norm.make_norm`. (default: ``"rms"``)
+        local (bool): Add :class:`~plstm_graph.nn.local.LocalConv` to the mixer; edge features must then be of size
+            ``channels``. (default: ``False``)
         **kwargs: Of :class:`~plstm_graph.nn.PLSTMConv`.
 
     Shapes:
@@ -54,6 +57,7 @@ class PLSTMLayer(nn.Module):
         ffn_ratio: float = 2.0,
         dropout: float = 0.0,
         norm: NormKind = "rms",
+        local: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__()
@@ -67,6 +71,7 @@ class PLSTMLayer(nn.Module):
             for conv in self.convs[1:]:
                 for name, part in self.convs[0].named_children():
                     setattr(conv, name, part)
+        self.local = LocalConv(channels, edge_dim is not None, norm) if local else None
         width = int(ffn_ratio * channels)
         self.ffn = nn.Sequential(
             make_norm(norm, channels),
@@ -79,7 +84,7 @@ class PLSTMLayer(nn.Module):
 
     def reset_parameters(self) -> None:
         """Draw all weights anew."""
-        for module in (self.norm, *self.convs, *self.ffn):
+        for module in (self.norm, *self.convs, self.local, *self.ffn):
             if hasattr(module, "reset_parameters"):
                 module.reset_parameters()
 
@@ -87,6 +92,8 @@ class PLSTMLayer(nn.Module):
         """Run the layer."""
         normed = self.norm(x)
         mixed = sum(conv(normed, line_graph.edge_index, edge_attr, line_graph) for conv in self.convs)
+        if self.local is not None:
+            mixed = mixed + self.local(normed, line_graph.edge_index, edge_attr)
         x = x + self.dropout(mixed)
         return x + self.dropout(self.ffn(x))
 

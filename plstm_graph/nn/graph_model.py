@@ -90,7 +90,7 @@ class GraphModel(nn.Module):
     def read_out(self, nodes: Tensor, batch: Tensor | None, batch_size: int | None) -> Tensor:
         """Predictions ``[B, T]`` from node embeddings ``[N, C]``."""
         if batch is None:
-            batch, batch_size = nodes.new_zeros(nodes.size(0), dtype=torch.long), 1
+            batch, batch_size = torch.zeros(nodes.size(0), dtype=torch.long, device=nodes.device), 1
         return self.head(self.pool(nodes, batch, dim_size=batch_size, dim=0))
 
     def reset_parameters(self) -> None:

@@ -10,6 +10,7 @@ from plstm_graph.nn.block import Direction, PLSTMBlock
 from plstm_graph.nn.encoders import FeatureSpec
 from plstm_graph.nn.graph_model import GraphModel
 from plstm_graph.nn.norm import NormKind, make_norm
+from plstm_graph.nn.virtual_node import VirtualNode
 
 
 class PLSTM(GraphModel):
@@ -38,6 +39,10 @@ class PLSTM(GraphModel):
             the undirected graph. For graphs whose directions were chosen rather than given, such as molecules.
             (default: ``False``)
         norm (str): ``"rms"`` or ``"batch"``, see :func:`~plstm_graph.nn.norm.make_norm`. (default: ``"rms"``)
+        local (bool): Aggregate the neighbours of each node in every layer too, beside what runs along the DAG.
+            (default: ``False``)
+        virtual_node (bool): Join all nodes of a graph through a virtual node after each block but the last.
+            (default: ``False``)
         **kwargs: Of :class:`~plstm_graph.nn.PLSTMConv`.
 
     Shapes:
@@ -62,6 +67,8 @@ class PLSTM(GraphModel):
         degree: bool = True,
         tied: bool = False,
         norm: NormKind = "rms",
+        local: bool = False,
+        virtual_node: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(out_channels, in_channels, edge_dim, hidden_channels, degree, directed=not tied)
@@ -76,9 +83,13 @@ class PLSTM(GraphModel):
                 ffn_ratio=ffn_ratio,
                 dropout=dropout,
                 norm=norm,
+                local=local,
                 **kwargs,
             )
             for _ in range(num_layers)
+        )
+        self.virtual_nodes = nn.ModuleList(
+            VirtualNode(hidden_channels, dropout, norm) for _ in range(num_layers - 1 if virtual_node else 0)
         )
         self.norm = make_norm(norm, hidden_channels)
         self.add_head(pool, dropout)
@@ -102,15 +113,31 @@ class PLSTM(GraphModel):
             line_graph: The line graph of ``edge_index``, e.g. ``LineGraph.from_data(data)``.
             batch_size: Number of graphs ``B``; given, it spares a device synchronisation.
         """
-        nodes = self.encode(x, edge_index, edge_attr, line_graph)
+        if batch is None:
+            batch, batch_size = edge_index.new_zeros(x.size(0)), 1
+        nodes = self.encode(x, edge_index, edge_attr, line_graph, batch, batch_size)
         return self.read_out(nodes, batch, batch_size)
 
     def encode(
-        self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None = None, line_graph: LineGraph | None = None
+        self,
+        x: Tensor,
+        edge_index: Tensor,
+        edge_attr: Tensor | None = None,
+        line_graph: LineGraph | None = None,
+        batch: Tensor | None = None,
+        batch_size: int | None = None,
     ) -> Tensor:
         """Node embeddings before pooling, ``[N, hidden_channels]``. Arguments as in :meth:`forward`."""
         graph = LineGraph.from_edge_index(edge_index, x.size(0)) if line_graph is None else line_graph
         nodes, edges = self.embed(x, edge_index, edge_attr, both_directions=False)
-        for block in self.blocks:
+        if self.virtual_nodes:
+            if batch is None:
+                batch, batch_size = edge_index.new_zeros(x.size(0)), 1
+            elif batch_size is None:
+                batch_size = int(batch.max()) + 1 if batch.numel() else 0
+            state = nodes.new_zeros(batch_size, self.hidden_channels)
+        for number, block in enumerate(self.blocks):
             nodes = block(nodes, graph, edges)
+            if number < len(self.virtual_nodes):
+                nodes, state = self.virtual_nodes[number](nodes, state, batch)
         return self.norm(nodes)

@@ -17,6 +17,7 @@ from torch_geometric.data import Batch, Data
 from torch_geometric.transforms import BaseTransform
 
 from plstm_graph.datasets.benchmark import Benchmark, load_benchmark
+from plstm_graph.datasets.cache import write_errors
 from plstm_graph.datasets.files import replace_file
 from plstm_graph.train.forward import attach_line_graph, model_arguments
 from plstm_graph.train.inference import pick_device
@@ -138,26 +139,27 @@ def run_seed(config: dict[str, Any], seed: int, folder: Path, report: Callable[[
         replace_file(folder / "epochs.jsonl", lambda path: Path(path).write_text(lines, encoding="utf-8"))
         report(row)
 
-    best = train_epochs(
-        module.model,
-        optimizer,
-        scheduler,
-        train_batches,
-        lambda output, target: _loss(output, target, module, benchmark),
-        training.epochs,
-        validate,
-        {f"valid/{benchmark.metric}": benchmark.mode},
-        seed=seed,
-        clip=training.clip,
-        patience=training.patience,
-        on_epoch=on_epoch,
-        checkpoint=folder / "state.pt",
-    )
-    module.model.load_state_dict(best.state_dict)
+    with write_errors(folder):
+        best = train_epochs(
+            module.model,
+            optimizer,
+            scheduler,
+            train_batches,
+            lambda output, target: _loss(output, target, module, benchmark),
+            training.epochs,
+            validate,
+            {f"valid/{benchmark.metric}": benchmark.mode},
+            seed=seed,
+            clip=training.clip,
+            patience=training.patience,
+            on_epoch=on_epoch,
+            checkpoint=folder / "state.pt",
+        )
+        module.model.load_state_dict(best.state_dict)
+        replace_file(folder / "best.pt", lambda path: torch.save(module.state_dict(), path))
     test_batches = _batches(parts["test"], _EVALUATION_BATCH, arguments, module.device)
     result = _result(seed, module, best, rows, _score(module.eval(), test_batches, benchmark), benchmark)
     result["revision"] = config.get("revision")
-    replace_file(folder / "best.pt", lambda path: torch.save(module.state_dict(), path))
     text = json.dumps(result, indent=2) + "\n"
     replace_file(folder / "result.json", lambda path: Path(path).write_text(text, encoding="utf-8"))
     (folder / "state.pt").unlink(missing_ok=True)
