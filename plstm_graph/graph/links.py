@@ -115,7 +115,7 @@ class Links:
             return self.layouts[heads, reverse]
         both = self._lay_out(heads)
         if not torch.compiler.is_compiling():
-            self.layouts.update({(heads, is_reversed): layout for is_reversed, layout in enumerate(both)})
+            self.layouts[heads, False], self.layouts[heads, True] = both
         return both[reverse]
 
     def _lay_out(self, heads: int) -> tuple[LinkLayout, LinkLayout]:

@@ -67,8 +67,8 @@ def plstm(
     if form == "auto":
         form = choose_form(line_graph, query.size(2), value.size(2))
     if form == "parallel":
-        wide = _widened(query, key, value, source, transition, mark, direct)
-        return node_outputs_parallel(*wide, line_graph).to(value.dtype)
+        q, k, v, s, t, m, d = _widened(query, key, value, source, transition, mark, direct)
+        return node_outputs_parallel(q, k, v, s, t, m, d, line_graph).to(value.dtype)
     messages = edge_messages(query, key, value, source, transition, line_graph, form)
     marked = mark.to(messages.dtype).unsqueeze(-1) * messages
     read = sum_rows(marked, line_graph.edge_index[1], line_graph.num_nodes)
