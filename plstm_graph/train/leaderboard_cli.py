@@ -84,6 +84,7 @@ def parse(arguments: list[str]) -> Options:
     config = parser.parse_args(arguments)
     values: dict[str, Any] = json.loads(parser.dump(config, format="json", skip_unset=False))
     entry = Entry(**values["entry"])
+    Training(**values["training"])  # checks its values before anything starts
     name = config.name or f"{config.data.name}-{entry.method}".lower()
     name = name if config.name else re.sub(r"[^a-z0-9]+", "-", name).strip("-")
     check_name(name)
