@@ -89,7 +89,7 @@ class PLSTM(GraphModel):
             for _ in range(num_layers)
         )
         self.virtual_nodes = nn.ModuleList(
-            VirtualNode(hidden_channels, dropout, norm) for _ in range(num_layers - 1 if virtual_node else 0)
+            VirtualNode(hidden_channels, dropout) for _ in range(num_layers - 1 if virtual_node else 0)
         )
         self.norm = make_norm(norm, hidden_channels)
         self.add_head(pool, dropout)

@@ -1,0 +1,75 @@
+"""Variants of pLSTM: batch norm, local aggregation, virtual node."""
+
+import pytest
+import torch
+from torch_geometric.data import Batch
+
+from plstm_graph import PLSTM, LineGraph
+from plstm_graph.nn.local import LocalConv
+from plstm_graph.nn.virtual_node import VirtualNode
+from plstm_graph.testing import assert_batch_consistency, assert_edge_order_invariance
+from tests.nn.test_plstm import random_graph, run
+
+VARIANTS = [{"norm": "batch"}, {"local": True}, {"local": True, "norm": "batch"}, {"virtual_node": True}]
+
+
+def make(edge_dim=(4,), **options):
+    return PLSTM(2, 5, edge_dim and list(edge_dim), hidden_channels=16, num_layers=2, modes="P", **options)
+
+
+@pytest.mark.parametrize("options", VARIANTS)
+@pytest.mark.parametrize("edge_dim", [(4,), None])
+def test_a_batch_gives_what_its_graphs_give(options, edge_dim):
+    model = make(edge_dim, **options).eval()
+    graphs = [random_graph(nodes, edges, seed) for seed, (nodes, edges) in enumerate([(7, 12), (1, 0), (12, 11)])]
+    for graph in graphs if edge_dim is None else []:
+        graph.edge_attr = None
+    assert_batch_consistency(lambda data: run(model, data), graphs)
+
+
+@pytest.mark.parametrize("options", VARIANTS)
+def test_every_weight_learns_and_can_be_drawn_anew(options):
+    model = make(**options)
+    data = Batch.from_data_list([random_graph(9, 14, 0), random_graph(8, 12, 1)])
+    run(model, data).square().sum().backward()
+    unused = [name for name, parameter in model.named_parameters() if parameter.grad is None]
+    assert not unused
+    before = [parameter.detach().clone() for parameter in model.parameters() if parameter.dim() == 2]
+    model.reset_parameters()
+    after = [parameter for parameter in model.parameters() if parameter.dim() == 2]
+    heads = [old.shape for old, new in zip(before, after, strict=True) if torch.equal(old, new)]
+    assert all(shape == (4, 4) for shape in heads)  # the scales of the heads' norms, ones in both
+
+
+def test_an_unknown_norm():
+    with pytest.raises(ValueError, match="norm must be 'rms' or 'batch', got 'layer'"):
+        make(norm="layer")
+
+
+@pytest.mark.parametrize("edge_dim", [None, 8])
+def test_local_aggregation_knows_no_directions(edge_dim):
+    conv = LocalConv(8, edge_dim is not None).eval()
+    data = random_graph(9, 14, 0)
+    x, edges = torch.randn(9, 8), None if edge_dim is None else torch.randn(14, 8)
+    flipped = conv(x, data.edge_index.flip(0), edges)
+    torch.testing.assert_close(conv(x, data.edge_index, edges), flipped)
+    if edges is not None:
+        assert_edge_order_invariance(conv, x, data.edge_index, edges)
+
+
+def test_a_virtual_node_joins_the_nodes_of_its_graph_alone():
+    node = VirtualNode(8)
+    x = torch.randn(5, 8, requires_grad=True)
+    out, state = node(x, torch.zeros(2, 8), torch.tensor([0, 0, 0, 1, 1]))
+    assert state.shape == (2, 8)
+    out[0].sum().backward()
+    assert (x.grad.abs().sum(dim=1) > 0).tolist() == [True, True, True, False, False]
+
+
+def test_embeddings_of_a_single_graph_need_no_batch():
+    model = make(virtual_node=True).eval()
+    data = random_graph(9, 14, 0)
+    graph = LineGraph.from_data(data)
+    alone = model.encode(data.x, data.edge_index, data.edge_attr, graph)
+    batch = torch.zeros(9, dtype=torch.long)
+    torch.testing.assert_close(alone, model.encode(data.x, data.edge_index, data.edge_attr, graph, batch))
