@@ -1,0 +1,123 @@
+"""The compact training loop: selection, resuming, failures."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+from torch_geometric.data import Batch, Data
+
+from plstm_graph.train.loop import train_epochs
+from plstm_graph.train.optimizer import make_adamw, warmup_cosine
+
+nan = float("nan")
+
+
+class Model(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lin = torch.nn.Linear(3, 1)
+        self.dropout = torch.nn.Dropout(0.5)
+
+    def forward(self, x, batch, batch_size):
+        return self.lin(self.dropout(x)).new_zeros(batch_size, 1).index_add(0, batch, self.lin(self.dropout(x)))
+
+
+def batches(epoch):
+    generator = torch.Generator().manual_seed(epoch)
+    for _ in range(3):
+        graphs = [
+            Data(x=torch.randn(4, 3, generator=generator), edge_index=torch.zeros(2, 0, dtype=torch.long))
+            for _ in range(5)
+        ]
+        batch = Batch.from_data_list(graphs)
+        batch.y = batch.x.view(5, 12).sum(dim=1, keepdim=True)
+        yield batch
+
+
+def train(epochs=6, values=None, model=None, **options):
+    torch.manual_seed(0)
+    model = Model() if model is None else model
+    optimizer = make_adamw(model, 0.1, 0.01)
+    scored = iter(values or range(100))
+    best = train_epochs(
+        model,
+        optimizer,
+        warmup_cosine(optimizer, 18, 0.1, 0.0),
+        batches,
+        F.mse_loss,
+        epochs,
+        lambda model: {"score": float(next(scored)), "loss": float(model.lin.weight.square().sum())},
+        **({"monitor": {"score": "max"}} | options),
+    )
+    return best, model
+
+
+@pytest.mark.parametrize(
+    ("values", "mode", "epoch"),
+    [
+        ([1, 3, 2, 3, 0, 1], "max", 1),
+        ([3, 1, 2, 1, 4, 3], "min", 1),
+        ([nan, nan, 1, nan, 0, nan], "max", 2),
+        ([nan] * 6, "min", 0),
+    ],
+)
+def test_the_best_epoch_is_kept(values, mode, epoch):
+    rows = []
+    best, model = train(values=values, monitor={"score": mode}, on_epoch=rows.append)
+    assert best.epoch == epoch
+    assert best.row == rows[epoch] or best.row["score"] != best.row["score"]
+    weight = best.state_dict["lin.weight"].square().sum()
+    assert float(weight) == pytest.approx(rows[epoch]["loss"])
+    assert not torch.equal(best.state_dict["lin.weight"], model.lin.weight)
+
+
+def test_a_second_metric_breaks_ties():
+    rows = []
+    best, _ = train(values=[1] * 6, monitor={"score": "max", "loss": "min"}, on_epoch=rows.append)
+    assert best.epoch == min(range(6), key=lambda epoch: rows[epoch]["loss"])
+    assert best.epoch > 0
+
+
+def test_patience_ends_a_training():
+    rows = []
+    best, _ = train(values=[1, 2, 0, 0, 0, 5], patience=3, on_epoch=rows.append)
+    assert (best.epoch, len(rows)) == (1, 5)
+
+
+def test_training_metrics_come_from_the_training_pass():
+    rows = []
+    train(epochs=2, train_metrics=lambda output, target: {"rows": float(len(output))}, on_epoch=rows.append)
+    assert [row["train/rows"] for row in rows] == [15, 15]
+    assert rows[0]["train/loss"] > 0
+
+
+def test_a_resumed_training_ends_as_an_uninterrupted_one(tmp_path):
+    straight, model = train()
+    path = tmp_path / "state.pt"
+
+    def stop_in_epoch_4(row):
+        if row["epoch"] == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(checkpoint=path, on_epoch=stop_in_epoch_4)
+    rows = []
+    resumed, resumed_model = train(values=range(4, 100), checkpoint=path, on_epoch=rows.append)
+    assert [row["epoch"] for row in rows] == list(range(6))
+    assert resumed.epoch == straight.epoch == 5
+    assert torch.equal(model.lin.weight, resumed_model.lin.weight)
+    assert torch.equal(straight.state_dict["lin.weight"], resumed.state_dict["lin.weight"])
+    assert [file.name for file in tmp_path.iterdir()] == ["state.pt"]
+
+
+def test_a_loss_that_is_not_finite():
+    model = Model()
+    model.lin.bias.data.fill_(nan)
+    before = model.lin.weight.detach().clone()
+    with pytest.raises(FloatingPointError, match="the loss is nan in epoch 1"):
+        train(model=model)
+    assert torch.equal(model.lin.weight, before)
+
+
+def test_no_epochs():
+    with pytest.raises(ValueError, match="epochs must be at least 1, got 0"):
+        train(epochs=0)
