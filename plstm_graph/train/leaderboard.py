@@ -43,7 +43,8 @@ def leaderboard(arguments: list[str], machine: dict[str, Any]) -> int:
     _claim(folder, options.plain)
     sizes = ", ".join(f"{len(graphs)} {part}" for part, graphs in benchmark.parts.items())
     parameters = sum(parameter.numel() for parameter in module.model.parameters())
-    console.print(f"{benchmark.name} ({sizes}), {type(module.model).__name__} of {parameters:,} parameters: {folder}")
+    name = type(module.model).__name__
+    console.print(f"{benchmark.name} ({sizes}), {name} of {parameters:,} parameters: {folder}", soft_wrap=True)
     try:
         with SeedProgress(options.seeds, options.plain["training"]["epochs"], benchmark) as progress:
             config = options.plain | {"revision": machine["revision"]}

@@ -2,6 +2,7 @@
 
 import functools
 import multiprocessing
+import os
 import queue
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -83,8 +84,13 @@ def _in_processes(
                 seed: pool.submit(_run_in_process, config, seed, seed_folder(folder, seed), rows) for seed in seeds
             }
             _report_until_done(list(futures.values()), rows, report)
-        finally:
-            pool.shutdown(cancel_futures=True)
+        except BaseException:
+            # Whatever it is, seeds that still run would only keep the user waiting; they go on from their last epoch.
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
+        pool.shutdown()
     for seed, future in futures.items():
         try:
             results.append(future.result())
@@ -96,7 +102,14 @@ def _in_processes(
 
 
 def _run_in_process(config: dict[str, Any], seed: int, folder: Path, rows: Any) -> dict[str, Any]:
-    return run_seed(config, seed, folder, lambda row: rows.put((seed, row)))
+    parent = multiprocessing.parent_process()
+
+    def report(row: Row) -> None:
+        if parent is not None and not parent.is_alive():
+            os._exit(1)  # nobody is left to take the result
+        rows.put((seed, row))
+
+    return run_seed(config, seed, folder, report)
 
 
 def _report_until_done(futures: list[Future[dict[str, Any]]], rows: Any, report: Report) -> None:

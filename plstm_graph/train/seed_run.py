@@ -118,13 +118,15 @@ def run_seed(config: dict[str, Any], seed: int, folder: Path, report: Callable[[
     parts = {name: list(part) for name, part in benchmark.parts.items()}
     sampler = EpochBatchSampler(len(parts["train"]), training.batch_size, shuffle=True, seed=seed)
     optimizer = make_adamw(module.model, training.lr, training.weight_decay, fused=True)
-    scheduler = warmup_cosine(optimizer, training.epochs * len(sampler), training.warmup, training.final_lr)
+    scheduler = warmup_cosine(
+        optimizer, training.epochs * len(_epoch_batches(sampler)), training.warmup, training.final_lr
+    )
     # Structure included, validation batches are the same in every epoch.
     valid_batches = list(_batches(parts["valid"], _EVALUATION_BATCH, arguments, module.device))
 
     def train_batches(epoch: int) -> Iterator[Batch]:
         sampler.set_epoch(epoch)
-        for rows in sampler:
+        for rows in _epoch_batches(sampler):
             batch = attach_line_graph(_collate([parts["train"][row] for row in rows]), arguments)
             yield batch.to(module.device)
 
@@ -208,6 +210,14 @@ def _score(module: GraphModule, batches: Iterator[Batch] | Sequence[Batch], benc
 def _batches(graphs: Sequence[Data], size: int, arguments: list[str], device: torch.device) -> Iterator[Batch]:
     for start in range(0, len(graphs), size):
         yield attach_line_graph(_collate(graphs[start : start + size]), arguments).to(device)
+
+
+def _epoch_batches(sampler: EpochBatchSampler) -> list[list[int]]:
+    """Rows of each batch; a single graph at the end, which batch norm over graphs cannot take, joins those before."""
+    batches = list(sampler)
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [batches[-2] + batches[-1]]
+    return batches
 
 
 def _collate(graphs: Sequence[Data]) -> Batch:

@@ -1,0 +1,198 @@
+"""Writes docs/results.md from the results of `plstm-graph crossval` and `plstm-graph leaderboard`.
+
+    python benchmarks/results.py runs/crossval/* runs/leaderboard/*
+
+What each folder says is kept as a small JSON file in docs/results/, and the page is made from all of these: without
+arguments the page alone is made anew. What the numbers mean is written by hand in docs/results_reading.md.
+"""
+
+import json
+import re
+import sys
+from collections import defaultdict
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from published import OFFICIAL, PAPER, TU
+
+from plstm_graph.viz.curves import new_figure
+
+DOCS = Path(__file__).parents[1] / "docs"
+KEPT = DOCS / "results"
+_LABELS = {"PLSTM": "pLSTM", "LSTMGNN": "LSTM-GNN"}
+_VARIANTS = {"local": "local", "virtual_node": "virtual node"}
+_COLORS = {"pLSTM": "C3"}
+
+HEAD = """# Results
+
+Real runs of `plstm-graph crossval` and `plstm-graph leaderboard`, collected by `python benchmarks/results.py`. What
+decides a run (options, command, revision, versions) and its metrics in every epoch are in `docs/results/*.json`.
+"""
+
+
+def collect(folder: Path) -> None:
+    """Keep what matters of a finished run."""
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    report["command"] = re.sub(r"(?<=[ =])/\S+", "PATH", report["command"])
+    for option in ("root", "source"):
+        report["config"]["data"].pop(option, None)
+    report["config"].pop("output", None)
+    curves = {path.stem if path.stem != "epochs" else path.parent.name: _curve(path) for path in _epoch_files(folder)}
+    report["curves"] = curves
+    KEPT.mkdir(parents=True, exist_ok=True)
+    name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{_set(report)} {_label(report)} {_seed(report)}").strip("-").lower()
+    (KEPT / f"{name}.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    print(f"{folder} -> docs/results/{name}.json")
+
+
+def page(reports: list[dict[str, Any]]) -> str:
+    """The page, as Markdown."""
+    reading = DOCS / "results_reading.md"
+    parts = [HEAD]
+    if reading.is_file():
+        parts.append(reading.read_text(encoding="utf-8"))
+    folds = [report for report in reports if "set" in report]
+    official = [report for report in reports if "dataset" in report]
+    if folds:
+        parts.append(_tu_table(folds))
+    for dataset in sorted({report["dataset"] for report in official}):
+        parts.append(_official_table(dataset, [report for report in official if report["dataset"] == dataset]))
+    if reports:
+        parts.append(
+            "## Learning curves\n\nValidation, mean over folds or seeds; the band is one standard deviation.\n"
+        )
+        names = sorted({_set(report) for report in reports})
+        parts += [_draw(name, [report for report in reports if _set(report) == name]) for name in names]
+    return "\n".join(parts)
+
+
+def _tu_table(reports: list[dict[str, Any]]) -> str:
+    sets = sorted({report["set"] for report in reports}, key=lambda name: (name not in TU["GCN"], name))
+    runs: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+    for report in reports:
+        runs[_label(report)][report["set"]].append(report)
+    lines = [
+        "## TU sets: ten-fold cross-validation\n",
+        "Test accuracy ± unbiased standard deviation over folds; with several seeds, mean of the seeds' means and in",
+        "brackets their standard deviation. `average` is over the paper's four sets.\n",
+        f"| model | {' | '.join(sets)} | average | parameters | minutes |",
+        f"| --- |{' ---: |' * (len(sets) + 3)}",
+    ]
+    for label, by_set in sorted(runs.items()):
+        cells = [_folds_cell(by_set[name]) if name in by_set else "" for name in sets]
+        average = _average({name: mean(_accuracies(by_set[name])) for name in by_set})
+        every = [report for some in by_set.values() for report in some]
+        sizes = sorted({report["parameters"] for report in every})
+        size = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
+        minutes = sum(report["seconds"] for report in every) / 60
+        lines.append(f"| {label} | {' | '.join(cells)} | {average} | {size} | {minutes:.0f} |")
+    for label, values in TU.items():
+        cells = [f"{values[name]:.4f}" if name in values else "" for name in sets]
+        lines.append(f"| *{label}, {PAPER}* | {' | '.join(cells)} | {_average(values)} | | |")
+    return "\n".join(lines) + "\n"
+
+
+def _official_table(dataset: str, reports: list[dict[str, Any]]) -> str:
+    metric = reports[0]["metric"]
+    lines = [
+        f"## {dataset}: {metric}\n",
+        "| method | test | validation | seeds | parameters | minutes |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    sign = 1 if metric in ("rmse", "mae") else -1
+    for report in sorted(reports, key=lambda report: sign * report["validation"]["mean"]):
+        test, valid = _spread(report["test"]), _spread(report["validation"])
+        lines.append(
+            f"| {_label(report)} | {test} | {valid} | {len(report['seeds'])} | {report['parameters']:,} | "
+            f"{report['seconds'] / 60:.0f} |"
+        )
+    lines += [f"| *{method}, {source}* | {value} | | | | |" for method, value, source in OFFICIAL.get(dataset, [])]
+    return "\n".join(lines) + "\n"
+
+
+def _draw(name: str, reports: list[dict[str, Any]]) -> str:
+    """Draw the validation curves of a set; returns the Markdown that shows the picture."""
+    figure, (axes,) = new_figure(1)
+    by_label: dict[str, list[list[float]]] = defaultdict(list)
+    metric = ""
+    for report in reports:
+        for curve in report["curves"].values():
+            metric = curve["metric"]
+            by_label[_label(report)].append(curve["values"])
+    for label, curves in sorted(by_label.items()):
+        epochs = range(1, max(len(curve) for curve in curves) + 1)
+        columns = [[curve[epoch - 1] for curve in curves if len(curve) >= epoch] for epoch in epochs]
+        middle = [mean(column) for column in columns]
+        spread = [stdev(column) if len(column) > 1 else 0.0 for column in columns]
+        (line,) = axes.plot(epochs, middle, label=label, linewidth=1.5, color=_COLORS.get(label))
+        low, high = ([m + s * d for m, d in zip(middle, spread, strict=True)] for s in (-1, 1))
+        axes.fill_between(epochs, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
+    axes.set(xlabel="epoch", ylabel=metric.replace("valid/", "validation "), title=name)
+    axes.legend(frameon=False)
+    path = KEPT / f"{name.lower()}.png"
+    figure.savefig(path, dpi=120)
+    return f"![Validation by epoch on {name}]({path.relative_to(DOCS).as_posix()})\n"
+
+
+def _epoch_files(folder: Path) -> list[Path]:
+    return sorted([*folder.glob("folds/fold-*.jsonl"), *folder.glob("seed_*/epochs.jsonl")])
+
+
+def _curve(path: Path) -> dict[str, Any]:
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    metric = next(name for name in rows[0] if name.startswith("valid/") and name != "valid/loss")
+    return {"metric": metric, "values": [round(row[metric], 5) for row in rows]}
+
+
+def _set(report: dict[str, Any]) -> str:
+    return report["set"] if "set" in report else report["dataset"]
+
+
+def _label(report: dict[str, Any]) -> str:
+    """What a model is called in tables; variants of pLSTM are told apart from the pure one."""
+    name = report.get("method") or _LABELS.get(report["model"], report["model"])
+    arguments = report["config"]["model"].get("init_args", {})
+    variants = [text for option, text in _VARIANTS.items() if arguments.get(option) and text not in name]
+    return " + ".join([name, *variants])
+
+
+def _seed(report: dict[str, Any]) -> str:
+    return f"seed {report['config']['training']['seed']}" if "set" in report else ""
+
+
+def _accuracies(reports: list[dict[str, Any]]) -> list[float]:
+    return [report["test_accuracy"] for report in reports]
+
+
+def _folds_cell(reports: list[dict[str, Any]]) -> str:
+    values = _accuracies(reports)
+    deviations = [report["test_std"] for report in reports if report["test_std"] is not None]
+    text = f"{mean(values):.4f}" + (f" ± {mean(deviations):.2f}" if deviations else "")
+    folds = min(len(report["folds"]) for report in reports)
+    text += f" ({stdev(values):.4f})" if len(values) > 1 else ""
+    return text if folds == 10 else f"{text}, {folds} folds"
+
+
+def _average(values: dict[str, float]) -> str:
+    four = [values[name] for name in TU["GCN"] if name in values]
+    return f"{mean(four):.4f}" if len(four) == len(TU["GCN"]) else ""
+
+
+def _spread(summary: dict[str, Any]) -> str:
+    return f"{summary['mean']:.4f}" + (f" ± {summary['std']:.4f}" if summary["std"] is not None else "")
+
+
+def main(folders: list[Path]) -> None:
+    for folder in folders:
+        if (folder / "report.json").is_file():
+            collect(folder)
+        else:
+            print(f"{folder} has no report.json: the run is not finished", file=sys.stderr)
+    reports = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(KEPT.glob("*.json"))]
+    (DOCS / "results.md").write_text(page(reports), encoding="utf-8")
+    print(f"docs/results.md: {len(reports)} runs")
+
+
+if __name__ == "__main__":
+    main([Path(argument) for argument in sys.argv[1:]])

@@ -1,0 +1,150 @@
+"""Graphs per second of training, for pLSTM and the baselines, on NCI1 and ogbg-molhiv. Writes JSON and Markdown.
+
+    python benchmarks/throughput.py --source DIR --output docs/throughput
+
+Every model has the same width and batch size and as many layers as it is made with by default. A case is a number of
+training steps from collating graphs to the optimiser's update, structure of the batch included. Cases are timed in
+turns (one repetition of each model, then the next of each), so that a busy moment of the machine meets all alike.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch_geometric.data import Batch, Data
+from torch_geometric.transforms import Compose
+
+from plstm_graph.bench.machine import describe_machine
+from plstm_graph.bench.timing import Timer, time_in_turns
+from plstm_graph.datasets.ogb import OGBMolDataset
+from plstm_graph.datasets.tu import TUGraphs
+from plstm_graph.nn import PLSTM, baselines
+from plstm_graph.nn.ogb_gnn import OGBGNN
+from plstm_graph.train.forward import attach_line_graph, call_model, model_arguments
+from plstm_graph.train.inference import pick_device
+from plstm_graph.train.optimizer import make_adamw
+from plstm_graph.transforms import ToDAG
+
+
+def models(width: int, out_channels: int, **features: Any) -> dict[str, nn.Module]:
+    """All models of one width."""
+    features |= {"out_channels": out_channels, "hidden_channels": width}
+    made: dict[str, nn.Module] = {
+        "pLSTM (P)": PLSTM(modes="P", num_layers=4, **features),
+        "pLSTM (PD)": PLSTM(modes="PD", num_layers=2, **features),
+    }
+    for name in ("GCN", "GAT", "GIN", "MPNN", "LSTMGNN"):
+        made[name] = getattr(baselines, name)(num_layers=4, **features)
+    if features.get("edge_dim", "bond") is not None:
+        made["GIN + virtual node (OGB)"] = OGBGNN(num_layers=4, virtual_node=True, **features)
+    return made
+
+
+def make_step(model: nn.Module, graphs: list[Data], batch_size: int, device: torch.device) -> Callable[[], None]:
+    """Training steps over all the graphs."""
+    model = model.to(device).train()
+    arguments, optimizer = model_arguments(model), make_adamw(model, 1e-3, 1e-2, fused=True)
+
+    def run() -> None:
+        for start in range(0, len(graphs), batch_size):
+            batch = attach_line_graph(Batch.from_data_list(graphs[start : start + batch_size]), arguments).to(device)
+            output = call_model(model, batch, arguments)
+            if batch.y.dim() == 2:
+                loss = F.binary_cross_entropy_with_logits(output, batch.y.float())
+            else:
+                loss = F.cross_entropy(output, batch.y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        loss.item()  # waits for the device
+
+    return run
+
+
+def load(name: str, root: str, source: str | None, transform: Any, count: int) -> tuple[list[Data], dict[str, Any]]:
+    """Graphs from all over a set, and the features its models need."""
+    if name.startswith("ogbg-"):
+        data: Any = OGBMolDataset(name, root, source, pre_transform=transform)
+        features = {"out_channels": data.num_tasks}
+    else:
+        data = TUGraphs(root, name, transform, source)
+        edge_dim = data.num_edge_features or None
+        features = {"out_channels": data.num_classes, "in_channels": data.num_features, "edge_dim": edge_dim}
+    rows = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:count]
+    return [data[int(row)] for row in rows], features
+
+
+def measure(name: str, options: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+    """Graphs per second of each model on one set."""
+    dags, features = load(name, options.root, options.source, ToDAG(), options.graphs)
+    undirected, _ = load(name, options.root, options.source, Compose([]), options.graphs)
+    made = models(options.width, **features)
+    timers = {}
+    for label, model in made.items():
+        graphs = dags if "line_graph" in model_arguments(model) else undirected
+        timers[label] = Timer(make_step(model, graphs, options.batch_size, device), options.repeat, options.budget)
+    time_in_turns(list(timers.values()))
+    results = {}
+    for label, timer in timers.items():
+        summary = timer.summary()
+        results[label] = summary | {
+            "graphs_per_second": len(dags) / summary["median"],
+            "parameters": sum(parameter.numel() for parameter in made[label].parameters()),
+        }
+    return results
+
+
+def to_markdown(results: dict[str, Any]) -> str:
+    """A table per set, fastest first."""
+    options, machine = results["options"], results["machine"]
+    lines = [
+        "# Graphs per second of training",
+        "",
+        f"Width {options['width']}, batches of {options['batch_size']}, threads: {options['threads']}, "
+        f"{machine['processor']}, torch {machine['packages']['torch']}, revision {machine['revision']}. Medians with "
+        "quartiles, timed in turns; a step goes from collating graphs to the update of the weights, structure of the "
+        "batch included. Four layers each; GCN, GAT and GIN as PyG has them.",
+    ]
+    for name, rows in results["sets"].items():
+        lines += ["", f"## {name}", "", "| model | graphs/s | quartiles | parameters |", "| --- | ---: | ---: | ---: |"]
+        for label, row in sorted(rows.items(), key=lambda item: -item[1]["graphs_per_second"]):
+            low, high = (options["graphs"] / row[quartile] for quartile in ("q3", "q1"))
+            rate = row["graphs_per_second"]
+            lines.append(f"| {label} | {rate:,.0f} | {low:,.0f} to {high:,.0f} | {row['parameters']:,} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sets", nargs="+", default=["NCI1", "ogbg-molhiv"])
+    parser.add_argument("--root", default="datasets")
+    parser.add_argument("--source", help="folder with offline copies (default: PLSTM_DATA)")
+    parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--batch_size", type=int, default=64)
+    parser.add_argument("--graphs", type=int, default=512, help="graphs of one repetition")
+    parser.add_argument("--repeat", type=int, default=15)
+    parser.add_argument("--budget", type=float, default=30.0, help="seconds for each model on each set")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--output", default="docs/throughput", help="without suffix")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    device = pick_device(options.device)
+    torch.manual_seed(0)
+    sets = {name: measure(name, options, device) for name in options.sets}
+    kept = {key: value for key, value in vars(options).items() if key not in ("root", "source", "output")}
+    results = {"machine": describe_machine(), "options": kept, "sets": sets}
+    path = Path(options.output)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    path.with_suffix(".md").write_text(to_markdown(results), encoding="utf-8")
+    print(to_markdown(results))
+
+
+if __name__ == "__main__":
+    main()
