@@ -32,7 +32,7 @@ _DATA_OUTSIDE = ("source", "root")
 
 def make_parser() -> ArgumentParser:
     """The parser of all options."""
-    parser = ArgumentParser(prog="plstm-graph crossval", description=_DESCRIPTION)
+    parser = ArgumentParser(prog="plstm-graph crossval", description=_DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--config", action="config", help="YAML file; several are merged in order.")
     parser.add_argument("--folds", type=str, default=f"0-{NUM_FOLDS - 1}", help="Folds, such as 0-9 or 0,3.")
     parser.add_argument("--jobs", type=PositiveInt, default=2, help="Folds that run at the same time, a thread each.")
@@ -85,7 +85,7 @@ def parse_folds(text: str) -> list[int]:
 
 def plain_config(parser: ArgumentParser, config: Any) -> dict[str, Any]:
     """All options as plain values."""
-    return yaml.safe_load(parser.dump(config, skip_none=False))
+    return yaml.safe_load(parser.dump(config, skip_unset=False))
 
 
 def open_folder(output: str | None, plain: dict[str, Any]) -> Path:
