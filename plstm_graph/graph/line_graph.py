@@ -13,8 +13,9 @@ from plstm_graph.graph.checks import check_edge_index, check_level, check_pairs
 from plstm_graph.graph.levels import longest_path_levels
 from plstm_graph.graph.links import Links
 from plstm_graph.graph.multitree import multitree_mask
-from plstm_graph.graph.pairs import line_graph_pairs
+from plstm_graph.graph.pairs import MAX_PAIRS, count_pairs, line_graph_pairs
 from plstm_graph.graph.schedule import Schedule
+from plstm_graph.graph.through import through_nodes
 
 
 class _HasStructure(Protocol):
@@ -35,7 +36,7 @@ class LineGraph:
         edge_index (Tensor): Start and end node of each edge, ``[2, E]``, int64, in any order.
         num_nodes (int, optional): Number of nodes ``N``. (default: one more than the largest index)
         pairs (Tensor, optional): In-edge and out-edge of each pair as columns of ``edge_index``, ``[2, P]``, int64,
-            in any order; a subset is legal. (default: all pairs of the DAG)
+            in any order; a subset is legal. (default: all pairs of the DAG, listed when first needed)
         level (Tensor, optional): Longest-path level of each node, ``[N]``, int64, if it is known already.
         kept_pairs (Tensor, optional): Which of the pairs survive the cut to a multitree, ``[P]``, bool, if known
             already, as :class:`~plstm_graph.transforms.ToDAG` attaches it.
@@ -43,7 +44,6 @@ class LineGraph:
     Attributes:
         edge_index (Tensor): ``[2, E]``
         num_nodes (int): ``N``
-        pairs (Tensor): ``[2, P]``
 
     Raises:
         CycleError: If the graph has a directed cycle; names one.
@@ -66,13 +66,9 @@ class LineGraph:
             level = longest_path_levels(edge_index, self.num_nodes)
         else:
             check_level(level, edge_index, self.num_nodes)
-        if pairs is None:
-            pairs = line_graph_pairs(edge_index, self.num_nodes)
-        else:
+        if pairs is not None:
             check_pairs(pairs, edge_index)
-        if kept_pairs is not None and kept_pairs.shape != pairs.shape[1:]:
-            raise ValueError(f"kept_pairs must be [P] = [{pairs.size(1)}], got {list(kept_pairs.shape)}")
-        self.pairs = pairs
+        self._pairs = pairs
         self._level: Tensor | None = level
         self._kept_pairs = kept_pairs
         self._schedule: Schedule | None = None
@@ -82,7 +78,10 @@ class LineGraph:
         self._blocks: dict[int | tuple[int, int, int], Blocks] = {}
         self._multitree: LineGraph | None = None
         self._is_multitree = False
+        self._through: LineGraph | None = None
         self._forward: LineGraph | None = None
+        if kept_pairs is not None and kept_pairs.shape != self.pairs.shape[1:]:
+            raise ValueError(f"kept_pairs must be [P] = [{self.num_pairs}], got {list(kept_pairs.shape)}")
 
     @classmethod
     def from_edge_index(cls, edge_index: Tensor, num_nodes: int | None = None) -> "LineGraph":
@@ -130,9 +129,25 @@ class LineGraph:
         return self.edge_index.size(1)
 
     @property
+    def pairs(self) -> Tensor:
+        """In-edge and out-edge of each pair as columns of ``edge_index``, ``[2, P]``, listed at the first call.
+
+        Raises:
+            ValueError: If there are more than :data:`~plstm_graph.graph.pairs.MAX_PAIRS`; names the largest hub.
+        """
+        if self._pairs is None:
+            if self._forward is not None:
+                self._pairs = self._forward.pairs.flip(0)
+            else:
+                self._pairs = line_graph_pairs(self.edge_index, self.num_nodes)
+        return self._pairs
+
+    @property
     def num_pairs(self) -> int:
-        """Number of pairs ``P``."""
-        return self.pairs.size(1)
+        """Number of pairs ``P``, counted without listing them."""
+        if self._pairs is not None:
+            return self._pairs.size(1)
+        return count_pairs(self.edge_index, self.num_nodes) if self._forward is None else self._forward.num_pairs
 
     @property
     def is_reversed(self) -> bool:
@@ -207,6 +222,29 @@ class LineGraph:
             links[name] = Links.of_edges(self.schedule, self.ancestry, self.num_nodes, self.is_reversed)
         return links[name]
 
+    @property
+    def through(self) -> "LineGraph":
+        """Every node split in two, with an edge through it, for transitions that factorise at the node; built once.
+
+        See :func:`~plstm_graph.graph.through.through_nodes`: the edges of this graph come first, in their order, and
+        there are at most ``2 E`` pairs, however large a hub is. Shared by both directions.
+
+        Raises:
+            ValueError: If this graph does not have all pairs of its DAG: such a choice does not factorise.
+        """
+        if self._forward is not None:
+            return self._forward.through.reverse()
+        if self._through is None:
+            every = count_pairs(self.edge_index, self.num_nodes)
+            if self.num_pairs != every:
+                raise ValueError(
+                    f"a transition that factorises at the node needs all pairs of the DAG, {every}, but this line "
+                    f"graph has {self.num_pairs}"
+                )
+            edge_index, level = through_nodes(self.edge_index, self.level)
+            self._through = LineGraph(edge_index, 2 * self.num_nodes, level=level)
+        return self._through
+
     def blocks(self, heads: int, key_width: int, value_width: int, levels: int | None = None) -> Blocks:
         """The levels cut into blocks, built at the first call; shared by both directions.
 
@@ -233,14 +271,19 @@ class LineGraph:
                 self._blocks[wanted] = Blocks.build(self.schedule, equal_blocks(self.schedule, levels))
         return self._blocks[wanted]
 
-    def prepare(self) -> "LineGraph":
+    def prepare(self, through: bool = False) -> "LineGraph":
         """Build everything that is otherwise built at first use, multitree included. Returns the graph itself.
 
         Call it before the graph enters compiled code, or moves to another device. Ancestors are listed up to 64 per
-        edge on average; beyond that the ``"auto"`` form does not use them for heads of usual widths.
+        edge on average; beyond that the ``"auto"`` form does not use them for heads of usual widths. Pairs
+        of which there are more than :data:`~plstm_graph.graph.pairs.MAX_PAIRS` are left out.
+
+        Args:
+            through: Whether to build :attr:`through` as well.
         """
         forward = self._forward or self
-        for graph in (forward, forward.to_multitree()):
+        graphs = [] if forward.num_pairs > MAX_PAIRS else [forward, forward.to_multitree()]
+        for graph in [*graphs, forward.through] if through else graphs:
             _ = graph.schedule
             if graph.has_ancestry(64 * graph.num_edges):
                 _ = graph.links
@@ -251,7 +294,7 @@ class LineGraph:
         if self._forward is not None:
             return self._forward
         return self._replace(
-            edge_index=self.edge_index.flip(0), pairs=self.pairs.flip(0), _level=None, _multitree=None, _forward=self
+            edge_index=self.edge_index.flip(0), _pairs=None, _level=None, _multitree=None, _through=None, _forward=self
         )
 
     def to_multitree(self) -> "LineGraph":
@@ -269,7 +312,7 @@ class LineGraph:
                 self._kept_pairs = multitree_mask(self.edge_index, self.num_nodes, self.pairs, self.level)
             pairs = self.pairs[:, self._kept_pairs]
             self._multitree = self._replace(
-                pairs=pairs,
+                _pairs=pairs,
                 _kept_pairs=None,
                 _schedule=None,
                 _ancestry=None,
@@ -277,6 +320,7 @@ class LineGraph:
                 _links={},
                 _blocks={},
                 _is_multitree=True,
+                _through=None,
             )
         return self._multitree
 
@@ -284,7 +328,7 @@ class LineGraph:
         """Copy to a device, with everything that was built so far."""
         if self._forward is not None:
             return self._forward.to(device, non_blocking).reverse()
-        names = ("edge_index", "pairs", "_level", "_kept_pairs", "_schedule", "_ancestry", "_multitree")
+        names = ("edge_index", "_pairs", "_level", "_kept_pairs", "_schedule", "_ancestry", "_multitree", "_through")
         built = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         moved = {name: value.to(device, non_blocking=non_blocking) for name, value in built.items()}
         blocks = {wanted: value.to(device, non_blocking) for wanted, value in self._blocks.items()}

@@ -9,6 +9,16 @@ from plstm_graph.graph.levels import expand_ranges
 MAX_PAIRS = 2**26
 
 
+def count_pairs(edge_index: Tensor, num_nodes: int) -> int:
+    """How many pairs a DAG has, from its degrees alone.
+
+    Args:
+        edge_index: Start and end node of each edge, ``[2, E]``, int64.
+        num_nodes: Number of nodes.
+    """
+    return int(torch.bincount(edge_index[0], minlength=num_nodes)[edge_index[1]].sum())
+
+
 def line_graph_pairs(edge_index: Tensor, num_nodes: int) -> Tensor:
     """All pairs (e, f) of edges with ``end(e) == start(f)``, the arcs of the line graph (eq. 5 of the paper).
 
@@ -36,7 +46,8 @@ def line_graph_pairs(edge_index: Tensor, num_nodes: int) -> Tensor:
         raise ValueError(
             f"the line graph would have {int(count.sum())} pairs, more than {MAX_PAIRS}; node {hub} alone, with "
             f"{int(in_degree[hub])} in-edges and {int(out_degree[hub])} out-edges, has "
-            f"{int(in_degree[hub] * out_degree[hub])}. Give LineGraph the pairs to keep, or split the hub"
+            f"{int(in_degree[hub] * out_degree[hub])}. Use a transition that factorises at the node "
+            "(PLSTMConv(transition='node'), plstm_factorized), give LineGraph the pairs to keep, or split the hub"
         )
     in_edge = torch.repeat_interleave(torch.arange(end.numel(), device=end.device), count)
     return torch.stack([in_edge, by_start[expand_ranges(first[end], count)]])

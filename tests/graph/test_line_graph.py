@@ -140,9 +140,12 @@ def test_too_many_pairs_name_the_hub():
     leaves = torch.arange(1, 10_001)
     hub = torch.zeros_like(leaves)
     edge_index = torch.cat([torch.stack([leaves, hub]), torch.stack([hub, leaves + 10_000])], dim=1)
+    graph = LineGraph(edge_index, 20_001)
+    assert graph.num_pairs == graph.reverse().num_pairs == 10**8
     message = r"100000000 pairs.*node 0 alone, with 10000 in-edges and 10000 out-edges"
-    with pytest.raises(ValueError, match=message):
-        LineGraph(edge_index, 20_001)
+    for direction in (graph, graph.prepare().reverse()):
+        with pytest.raises(ValueError, match=message):
+            _ = direction.schedule
 
 
 def test_stars_have_no_pairs():
