@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import shlex
 import sys
+import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -90,7 +91,7 @@ def _run_all(
     context = multiprocessing.get_context("spawn")
     with (
         FoldProgress(console, paths, epochs) as progress,
-        ProcessPoolExecutor(jobs, context, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+        ProcessPoolExecutor(jobs, context, initializer=_start_worker) as pool,
     ):
         running: dict[Future, int] = {pool.submit(_work, config, fold, str(paths[fold])): fold for fold in todo}
         try:
@@ -122,16 +123,26 @@ def _result(future: Future, fold: int) -> dict[str, Any]:
         raise FoldError(f"fold {fold}: {error}. Finished folds are kept") from error
 
 
+def _start_worker() -> None:
+    """One thread for torch, and an end with the parent's: nobody would be left to take the results."""
+    torch.set_num_threads(1)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _work(config: str, fold: int, path: str) -> dict[str, Any]:
     """Train one fold in this process."""
     parser = make_parser()
     options = parser.instantiate(parser.parse_string(config))
-    parent = multiprocessing.parent_process()
     with open(path, "w", encoding="utf-8") as file:
 
         def on_epoch(row: Row) -> None:
-            if parent is not None and not parent.is_alive():
-                os._exit(1)  # nobody is left to take the result
             file.write(json.dumps(row) + "\n")
             file.flush()
 

@@ -56,7 +56,7 @@ def _lines(path):
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_without_its_finished_folds(folder):
-    long = (*_RUN, "--folds", "0-1", "--jobs", "1", "--training.epochs", "40")
+    long = (*_RUN, "--folds", "0-1", "--jobs", "1", "--training.epochs", "12")
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     run = subprocess.Popen([sys.executable, "-m", "plstm_graph.cli", *long], env=environment, stderr=subprocess.DEVNULL)
     results = folder / "out" / "results.jsonl"
@@ -77,14 +77,14 @@ def test_a_killed_run_goes_on_without_its_finished_folds(folder):
     assert after[0] == before[0]
     assert [row["fold"] for row in after] == [0, 1]
     epochs = _lines(folder / "out" / "folds" / "fold-1.jsonl")
-    assert [row["epoch"] for row in epochs] == list(range(40))
+    assert [row["epoch"] for row in epochs] == list(range(12))
     report = (folder / "out" / "report.md").read_text()
     assert report == done.stdout
     assert "# PLSTM on MUTAG: 0." in report
     assert "the paper's: pLSTM 0.8512" in report
     summary = json.loads((folder / "out" / "report.json").read_text())
     assert summary["test_accuracy"] == pytest.approx(sum(row["test_accuracy"] for row in after) / 2)
-    assert summary["config"]["training"]["epochs"] == 40
+    assert summary["config"]["training"]["epochs"] == 12
 
 
 def test_a_full_disk_keeps_the_finished_folds(tmp_path):
