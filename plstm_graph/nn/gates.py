@@ -27,13 +27,14 @@ Mode = Literal["P", "D"]
 Normalization = Literal["column", "row"]
 
 # The paper's long-range parametrisation is tanh(5 * logit): a unit step of the logit moves a gate from 0 to critical.
-_LONG_RANGE_FACTOR = 5.0
+LONG_RANGE_FACTOR = 5.0
 
 
-class _GateLinear(Linear):
+class GateLinear(Linear):
     """A linear map with the small normal initialisation of gates, whose input size may be lazy (-1)."""
 
     def reset_parameters(self) -> None:
+        """Draw small normal weights, no bias."""
         super().reset_parameters()
         if self.in_channels > 0:
             nn.init.normal_(self.weight, std=math.sqrt(2 / (5 * self.in_channels)))
@@ -51,8 +52,8 @@ class _EdgeGate(nn.Module):
 
     def __init__(self, in_channels: int, heads: int, edge_dim: int | None = None) -> None:
         super().__init__()
-        self.node_lin = _GateLinear(in_channels, heads)
-        self.edge_lin = None if edge_dim is None else _GateLinear(edge_dim, heads, bias=False)
+        self.node_lin = GateLinear(in_channels, heads)
+        self.edge_lin = None if edge_dim is None else GateLinear(edge_dim, heads, bias=False)
 
     def reset_parameters(self) -> None:
         """Start half open, with small weights."""
@@ -127,7 +128,7 @@ class DirectGate(nn.Module):
 
     def __init__(self, in_channels: int, heads: int) -> None:
         super().__init__()
-        self.lin = _GateLinear(in_channels, heads)
+        self.lin = GateLinear(in_channels, heads)
 
     def reset_parameters(self) -> None:
         """Start half open, with small weights."""
@@ -182,10 +183,10 @@ class TransitionGate(nn.Module):
         self.mode = mode
         self.normalization = normalization
         # Of each node: as start of the in-edge, as the node between, as end of the out-edge.
-        self.node_lin = _GateLinear(in_channels, 3 * heads, bias=False)
+        self.node_lin = GateLinear(in_channels, 3 * heads, bias=False)
         # Of each edge: as in-edge, as out-edge.
-        self.edge_lin = None if edge_dim is None else _GateLinear(edge_dim, 2 * heads, bias=False)
-        self.decay_lin = _GateLinear(in_channels, heads) if decay else None
+        self.edge_lin = None if edge_dim is None else GateLinear(edge_dim, 2 * heads, bias=False)
+        self.decay_lin = GateLinear(in_channels, heads) if decay else None
         self.bias = nn.Parameter(torch.empty(heads))
         self.reset_parameters()
 
@@ -196,7 +197,7 @@ class TransitionGate(nn.Module):
                 lin.reset_parameters()
         with torch.no_grad():
             if self.decay_lin is not None:
-                self.decay_lin.bias.fill_(_LONG_RANGE_FACTOR)
+                self.decay_lin.bias.fill_(LONG_RANGE_FACTOR)
             if self.mode == "P":
                 self.bias.zero_()
             else:
@@ -231,9 +232,11 @@ class TransitionGate(nn.Module):
         logits = of_in.index_select(0, in_edge) + of_out.index_select(0, out_edge)
 
         if self.mode == "D":
-            gate = torch.tanh(_LONG_RANGE_FACTOR * logits)
+            gate = torch.tanh(LONG_RANGE_FACTOR * logits)
         else:
-            gate = _normalize(logits, in_edge if self.normalization == "column" else out_edge, line_graph.num_edges)
+            gate = normalized_shares(
+                logits, in_edge if self.normalization == "column" else out_edge, line_graph.num_edges
+            )
         if self.decay_lin is not None:
             gate = gate * at_nodes[1].sigmoid().index_select(0, start.index_select(0, in_edge))
         return gate
@@ -245,7 +248,7 @@ class TransitionGate(nn.Module):
         )
 
 
-def _normalize(logits: Tensor, group: Tensor, num_groups: int) -> Tensor:
+def normalized_shares(logits: Tensor, group: Tensor, num_groups: int) -> Tensor:
     """Positive weights that sum to one in each group, ``[P, H]``, in float32 or wider."""
     weight = F.softplus(logits.to(torch.promote_types(logits.dtype, torch.float32)))
     # softplus underflows to 0 for very negative logits; a group of nothing else then shares evenly.

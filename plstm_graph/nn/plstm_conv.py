@@ -1,6 +1,6 @@
 """pLSTM as a message-passing layer."""
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -11,8 +11,12 @@ from torch_geometric.nn.dense import Linear
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn.gates import DirectGate, MarkGate, Mode, Normalization, SourceGate, TransitionGate
 from plstm_graph.nn.joined import joined_linear, take_channels
+from plstm_graph.nn.node_transition import NodeTransitionGate
 from plstm_graph.nn.norm import MultiHeadRMSNorm
 from plstm_graph.ops import Form, direct_term, edge_messages, gating_matrix, plstm
+from plstm_graph.ops.factorized import edge_messages_factorized, plstm_factorized
+
+Transition = Literal["pair", "node"]
 
 
 class PLSTMConv(MessagePassing):
@@ -38,6 +42,10 @@ class PLSTMConv(MessagePassing):
         decay (bool): As in :class:`~plstm_graph.nn.TransitionGate`. (default: ``False``)
         bias (bool): Whether the output map has a bias. (default: ``True``)
         form (str): How to evaluate the operator, see :func:`~plstm_graph.plstm`. (default: ``"auto"``)
+        transition (str): ``"pair"`` gives every pair of an in-edge and an out-edge a transition of its own
+            (:class:`~plstm_graph.nn.TransitionGate`); ``"node"`` shares out at each node the sum of all that arrives
+            (:class:`~plstm_graph.nn.NodeTransitionGate`), so that a hub costs its edges, not its pairs. The latter
+            needs mode ``"P"`` and normalization ``"column"``. (default: ``"pair"``)
         **kwargs: Of :class:`torch_geometric.nn.conv.MessagePassing`; ``flow="target_to_source"`` runs against the
             edges, from sinks to sources.
 
@@ -63,9 +71,17 @@ class PLSTMConv(MessagePassing):
         decay: bool = False,
         bias: bool = True,
         form: Form = "auto",
+        transition: Transition = "pair",
         **kwargs: Any,
     ) -> None:
         super().__init__(aggr="sum", node_dim=0, **kwargs)
+        if transition not in ("pair", "node"):
+            raise ValueError(f"transition must be 'pair' or 'node', got {transition!r}")
+        if transition == "node" and (mode, normalization) != ("P", "column"):
+            raise ValueError(
+                "transition='node' needs mode='P' and normalization='column', "
+                f"got mode={mode!r} and normalization={normalization!r}"
+            )
         if head_channels is None:
             if out_channels % heads:
                 raise ValueError(f"out_channels ({out_channels}) must be divisible by heads ({heads})")
@@ -77,10 +93,15 @@ class PLSTMConv(MessagePassing):
         self.edge_dim = edge_dim
         self.head_channels = head_channels
         self.form = form
+        self.transition = transition
 
         self.lin = Linear(in_channels, 3 * heads * head_channels, bias=False, weight_initializer="glorot")
         self.source_gate = SourceGate(in_channels, heads, edge_dim)
-        self.transition_gate = TransitionGate(in_channels, heads, edge_dim, mode, normalization, decay)
+        self.transition_gate = (
+            TransitionGate(in_channels, heads, edge_dim, mode, normalization, decay)
+            if transition == "pair"
+            else NodeTransitionGate(in_channels, heads, edge_dim, decay)
+        )
         self.mark_gate = MarkGate(in_channels, heads, edge_dim)
         self.direct_gate = DirectGate(in_channels, heads)
         self.norm = MultiHeadRMSNorm(heads, head_channels)
@@ -104,7 +125,8 @@ class PLSTMConv(MessagePassing):
             edge_index: Start and end node of each edge of a DAG, ``[2, E]``.
             edge_attr: Edge features, ``[E, edge_dim]``, in the order of ``edge_index``.
             line_graph: The DAG's line graph, built once and shared by layers; not reversed and not cut, the layer
-                does that itself as its ``flow`` and ``mode`` need.
+                does that itself as its ``flow`` and ``mode`` need. Before it enters compiled code, call its
+                ``prepare()``, or ``prepare(through=True)`` for ``transition="node"``.
         """
         graph, edge_attr = self._check(x, edge_index, edge_attr, line_graph)
         source, transition, mark, direct = self._gates(x, graph, edge_attr)
@@ -117,12 +139,18 @@ class PLSTMConv(MessagePassing):
         # Scores enter with Source or Direct, which are smaller to scale.
         source, direct = (gate * self.head_channels**-0.5 for gate in (source, direct))
         if self._shows_messages():
-            carried = edge_messages(query, key, value, source, transition, graph, form=self.form)
+            carried = (
+                edge_messages(query, key, value, source, transition, graph, self.form)
+                if isinstance(transition, Tensor)
+                else edge_messages_factorized(query, key, value, source, *transition, graph, self.form)
+            )
             # propagate_type: (carried: Tensor, mark: Tensor)
             out = self.propagate(edge_index, carried=carried, mark=mark, size=(x.size(0), x.size(0)))
             out = out + direct_term(query, key, value, direct)
+        elif isinstance(transition, Tensor):
+            out = plstm(query, key, value, source, transition, mark, direct, graph, self.form)
         else:
-            out = plstm(query, key, value, source, transition, mark, direct, graph, form=self.form)
+            out = plstm_factorized(query, key, value, source, *transition, mark, direct, graph, self.form)
         return self.lin_out(self.norm(out).flatten(1).to(self.lin_out.weight.dtype))
 
     def gating_matrix(
@@ -140,7 +168,11 @@ class PLSTMConv(MessagePassing):
             ``[H, N, N]``, see :func:`~plstm_graph.ops.gating_matrix`.
         """
         graph, edge_attr = self._check(x, edge_index, edge_attr, line_graph)
-        return gating_matrix(*self._gates(x, graph, edge_attr), graph)
+        source, transition, mark, direct = self._gates(x, graph, edge_attr)
+        if not isinstance(transition, Tensor):
+            leave, enter = transition
+            transition = leave[graph.pairs[0]] * enter[graph.pairs[1]]
+        return gating_matrix(source, transition, mark, direct, graph)
 
     def message(self, carried: Tensor, mark: Tensor) -> Tensor:
         """What the end node of each edge reads of it, ``[E, H, V]``."""
@@ -160,8 +192,13 @@ class PLSTMConv(MessagePassing):
         replaced = (getattr(type(self), name) is not getattr(PLSTMConv, name) for name in methods)
         return bool(self.explain) or any(hooks) or any(replaced)
 
-    def _gates(self, x: Tensor, graph: LineGraph, edge_attr: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Source ``[E, H]``, Transition ``[P, H]``, Mark ``[E, H]`` and Direct ``[N, H]``."""
+    def _gates(
+        self, x: Tensor, graph: LineGraph, edge_attr: Tensor | None
+    ) -> tuple[Tensor, Tensor | tuple[Tensor, Tensor], Tensor, Tensor]:
+        """Source ``[E, H]``, Transition, Mark ``[E, H]`` and Direct ``[N, H]``.
+
+        Transition is one tensor ``[P, H]``, or two, ``[E, H]`` each, if it factorises at the node.
+        """
         gates = (self.source_gate, self.mark_gate, self.transition_gate)
         maps = [gate.node_lin for gate in gates[:2]]
         direct, *at_nodes = joined_linear(x, [self.direct_gate.lin, *maps, *self.transition_gate.node_maps])
@@ -174,7 +211,10 @@ class PLSTMConv(MessagePassing):
             # An edge that is masked out brings nothing along either: neither its own source nor what passes through.
             mask = self._edge_mask.sigmoid() if self._apply_sigmoid else self._edge_mask
             source = source * mask.unsqueeze(-1)
-            transition = transition * mask[graph.pairs[1]].unsqueeze(-1)
+            if isinstance(transition, Tensor):
+                transition = transition * mask[graph.pairs[1]].unsqueeze(-1)
+            else:
+                transition = (transition[0], transition[1] * mask.unsqueeze(-1))
         return source, transition, mark, direct.sigmoid()
 
     def _check(

@@ -55,7 +55,9 @@ def plstm_factorized(
     # In-edges end in the first halves of the nodes; those of the reversed graph in the second.
     first = nodes if graph.is_reversed else 0
     out = plstm(
-        *(torch.cat([tensor, tensor]) for tensor in (query, key, value)),
+        _for_halves(query),
+        _for_halves(key),
+        _for_halves(value),
         _closed_through(source, graph),
         _through_transition(leave, enter, graph),
         _closed_through(mark, graph),
@@ -94,7 +96,9 @@ def edge_messages_factorized(
     _check(query, key, value, source, leave, enter, line_graph)
     graph = line_graph.through
     messages = edge_messages(
-        *(torch.cat([tensor, tensor]) for tensor in (query, key, value)),
+        _for_halves(query),
+        _for_halves(key),
+        _for_halves(value),
         _closed_through(source, graph),
         _through_transition(leave, enter, graph),
         graph,
@@ -112,6 +116,11 @@ def _check(
     for name, gate in (("source", source), ("leave", leave), ("enter", enter)):
         _check_shape(name, gate, E=line_graph.num_edges, H=heads)
     return nodes, heads
+
+
+def _for_halves(tensor: Tensor) -> Tensor:
+    """What a node has, for both halves of it, ``[2 N, ...]``."""
+    return torch.cat([tensor, tensor])
 
 
 def _closed_through(gate: Tensor, graph: LineGraph) -> Tensor:

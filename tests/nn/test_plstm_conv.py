@@ -27,6 +27,14 @@ def mode(request):
 
 
 @pytest.fixture
+def fan():
+    """A DAG with hubs, edge features, and node features."""
+    generator = torch.Generator().manual_seed(1)
+    x, edge_attr = (torch.randn(size, 8, generator=generator).double() for size in (15, 50))
+    return x, random_dag(15, 50, generator), edge_attr
+
+
+@pytest.fixture
 def tree():
     """A DAG whose line graph is a multitree as it stands, so that no cut depends on the numbering."""
     return torch.tensor([[0, 1, 1, 2, 3, 3], [1, 2, 3, 4, 5, 6]])
@@ -167,6 +175,79 @@ def test_hooks_see_the_message_step():
     assert seen == ["propagate", (3, 4, 2)]
 
 
+@pytest.mark.parametrize("decay", [False, True])
+def test_transition_of_nodes_is_a_column_of_shares_for_each_node(fan, flow, decay):
+    x, edge_index, edge_attr = fan
+    conv = PLSTMConv(8, 8, edge_dim=8, flow=flow, decay=decay, transition="node").double()
+    graph = LineGraph(edge_index, 15)
+    graph = graph.reverse() if flow == "target_to_source" else graph
+    leave, enter = conv.transition_gate(x, graph, edge_attr)
+    gate = leave[graph.pairs[0]] * enter[graph.pairs[1]]
+    total = torch.zeros(50, 4).double().index_add(0, graph.pairs[0], gate)
+    passes_on = total > 0
+    assert passes_on.any() and (gate > 0).all()
+    assert_close(total[passes_on], leave[passes_on], 1e-12, "sum over the out-edges of an in-edge")
+    assert (leave < 1).all() if decay else (leave == 1).all()
+
+
+def test_transition_of_nodes_equals_the_same_transition_on_pairs(fan, flow):
+    x, edge_index, edge_attr = fan
+    conv = PLSTMConv(8, 8, edge_dim=8, flow=flow, decay=True, transition="node").double()
+    out = conv(x, edge_index, edge_attr)
+    graph = LineGraph(edge_index, 15)
+    graph = graph.reverse() if flow == "target_to_source" else graph
+    query, key, value = conv.lin(x).view(15, 3, 4, 2).unbind(1)
+    score = torch.einsum("nhk,mhk->hnm", query, key) / 2**0.5
+    y = torch.einsum("hnm,mhv->nhv", conv.gating_matrix(x, edge_index, edge_attr) * score, value)
+    assert_close(out, conv.lin_out(conv.norm(y).flatten(1)), 1e-10, "layer")
+
+    conv.register_message_forward_hook(lambda module, inputs, output: None)
+    assert_close(conv(x, edge_index, edge_attr), out, 1e-10, "layer with a hook")
+
+
+def test_masked_edge_is_cut_from_a_transition_of_nodes_as_well(tree):
+    from torch_geometric.explain.algorithm.utils import set_masks
+
+    conv, x = PLSTMConv(4, 8, transition="node"), torch.randn(7, 4)
+    whole = conv(x, tree)
+    mask = torch.ones(6)
+    mask[1] = 0.0
+    set_masks(conv, mask, tree, apply_sigmoid=False)
+    out = conv(x, tree)
+    for node in (2, 4):
+        assert not torch.allclose(out[node], whole[node], atol=1e-4), node
+    alone = conv.lin_out(conv.norm(torch.zeros(1, 4, 2)).flatten(1))[0]
+    conv.direct_gate.lin.bias.data.fill_(-1e4)
+    # Behind the cut, node 2 reads nothing at all once it does not read itself.
+    assert torch.allclose(conv(x, tree)[2], alone, atol=1e-6)
+    for node in (0, 1, 3, 5, 6):
+        assert torch.allclose(out[node], whole[node], atol=1e-6), node
+
+
+def test_a_hub_runs_through_a_transition_of_nodes(flow):
+    leaves = torch.arange(1, 3_001)
+    hub = torch.zeros_like(leaves)
+    edge_index = torch.cat([torch.stack([leaves, hub]), torch.stack([hub, leaves + 3_000])], dim=1)
+    conv, x = PLSTMConv(8, 8, flow=flow, transition="node"), torch.randn(6_001, 8, requires_grad=True)
+    graph = LineGraph(edge_index, 6_001)
+    conv(x, edge_index, line_graph=graph).square().sum().backward()
+    assert torch.isfinite(x.grad).all()
+    assert graph._pairs is None, "9 million pairs were listed"
+
+
+def test_transition_of_nodes_compiles_into_one_graph():
+    def calls():
+        for seed, (nodes, edges) in enumerate([(40, 60), (61, 130)]):
+            generator = torch.Generator().manual_seed(seed)
+            edge_index = random_dag(nodes, edges, generator)
+            graph = LineGraph(edge_index, nodes).prepare(through=True)
+            x = torch.randn(nodes, 24, generator=generator, requires_grad=True)
+            yield (x, edge_index), {"line_graph": graph}
+
+    conv = PLSTMConv(24, 64, flow="target_to_source", transition="node")
+    assert_compiles_once(conv, calls(), backend="aot_eager")
+
+
 class TwoLayers(nn.Module):
     def __init__(self):
         super().__init__()
@@ -257,6 +338,11 @@ def test_bad_sizes_are_named():
         PLSTMConv(8, 10)
     with pytest.raises(ValueError, match="mode must be 'P' or 'D', got 'X'"):
         PLSTMConv(8, 8, mode="X")
+    with pytest.raises(ValueError, match="transition must be 'pair' or 'node', got 'edge'"):
+        PLSTMConv(8, 8, transition="edge")
+    for options in ({"mode": "D"}, {"normalization": "row"}):
+        with pytest.raises(ValueError, match="transition='node' needs mode='P' and normalization='column', got"):
+            PLSTMConv(8, 8, transition="node", **options)
 
 
 @pytest.mark.slow
