@@ -11,8 +11,17 @@ import time
 import pytest
 
 from plstm_graph.cli import main
-from plstm_graph.train.crossval_cli import expand, open_folder, parse_folds, read_results, write_results
+from plstm_graph.train.crossval_cli import (
+    MODELS,
+    expand,
+    make_parser,
+    open_folder,
+    parse_folds,
+    read_results,
+    write_results,
+)
 from plstm_graph.train.crossval_report import markdown, summarise
+from plstm_graph.train.fold import count_parameters
 from tests.cli.conftest import ROOT, command
 
 _CONFIG = """
@@ -186,3 +195,13 @@ def test_the_spread_is_unbiased():
     assert text.startswith("# GIN on OTHER: 0.8000 ± 0.1000 test accuracy")
     assert "the paper's" not in text
     assert summarise(results[:1], plain, "")["test_std"] is None
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs" / "tu").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("model", [None, *MODELS])
+def test_shipped_configurations(path, model):
+    parser = make_parser()
+    extra = [] if model is None else ["--model", model]
+    options = parser.instantiate(parser.parse_args(expand(["--config", str(path), *extra])))
+    assert options.data.name.lower() == path.stem
+    assert count_parameters(options.model(2, 18, 4)) < options.training.max_parameters
