@@ -1,11 +1,11 @@
 """Several seeds of a benchmark run, one after the other or at the same time in processes of their own."""
 
 import functools
+import json
 import multiprocessing
 import os
-import queue
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
@@ -76,21 +76,17 @@ def _in_processes(
     context = multiprocessing.get_context("spawn")
     results: list[dict[str, Any]] = []
     failed: dict[int, Exception] = {}
-    with context.Manager() as manager:
-        rows = manager.Queue()
-        pool = ProcessPoolExecutor(min(jobs, len(seeds)), context, torch.set_num_threads, (threads,))
-        try:
-            futures = {
-                seed: pool.submit(_run_in_process, config, seed, seed_folder(folder, seed), rows) for seed in seeds
-            }
-            _report_until_done(list(futures.values()), rows, report)
-        except BaseException:
-            # Whatever it is, seeds that still run would only keep the user waiting; they go on from their last epoch.
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
-                process.terminate()
-            raise
-        pool.shutdown()
+    pool = ProcessPoolExecutor(min(jobs, len(seeds)), context, torch.set_num_threads, (threads,))
+    try:
+        futures = {seed: pool.submit(_run_in_process, config, seed, seed_folder(folder, seed)) for seed in seeds}
+        _report_until_done(futures, folder, report)
+    except BaseException:
+        # Whatever it is, seeds that still run would only keep the user waiting; they go on from their last epoch.
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in multiprocessing.active_children():
+            process.terminate()
+        raise
+    pool.shutdown()
     for seed, future in futures.items():
         try:
             results.append(future.result())
@@ -101,23 +97,26 @@ def _in_processes(
     return results, failed
 
 
-def _run_in_process(config: dict[str, Any], seed: int, folder: Path, rows: Any) -> dict[str, Any]:
+def _run_in_process(config: dict[str, Any], seed: int, folder: Path) -> dict[str, Any]:
     parent = multiprocessing.parent_process()
 
     def report(row: Row) -> None:
         if parent is not None and not parent.is_alive():
             os._exit(1)  # nobody is left to take the result
-        rows.put((seed, row))
 
     return run_seed(config, seed, folder, report)
 
 
-def _report_until_done(futures: list[Future[dict[str, Any]]], rows: Any, report: Report) -> None:
-    done = False
-    while not done:
-        done = all(future.done() for future in futures)  # before the queue is emptied for the last time
-        try:
-            while True:
-                report(*rows.get(timeout=0 if done else 0.5))
-        except queue.Empty:
-            continue
+def _report_until_done(futures: dict[int, Future[dict[str, Any]]], folder: Path, report: Report) -> None:
+    """Pass on the epochs that the processes write down, those of earlier commands included."""
+    reported = dict.fromkeys(futures, 0)
+    running: set[Future[dict[str, Any]]] = set(futures.values())
+    while running:
+        _, running = wait(running, timeout=0.5)
+        for seed, count in reported.items():
+            path = seed_folder(folder, seed) / "epochs.jsonl"
+            if path.is_file():
+                lines = path.read_text(encoding="utf-8").splitlines()
+                reported[seed] = len(lines)
+                for line in lines[count:]:
+                    report(seed, json.loads(line))
