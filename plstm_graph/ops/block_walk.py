@@ -23,8 +23,14 @@ from plstm_graph.ops.sparse import Pattern, sampled_product, sparse_times_dense
 
 
 def walk(
-    query: Tensor, key: Tensor, value: Tensor, transition: Tensor, layout: BlockLayout, reverse: bool
-) -> tuple[Tensor, Tensor]:
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    transition: Tensor,
+    layout: BlockLayout,
+    reverse: bool,
+    states: Tensor,
+) -> Tensor:
     """Messages of all edges, block by block.
 
     Args:
@@ -34,14 +40,14 @@ def walk(
         transition: In the caller's order, ``[P, H]``.
         layout: The blocks, laid out for ``H`` heads and this direction.
         reverse: Whether the last block comes first.
+        states: Is filled with the states of exits, ``[X * H, K * V]``.
 
     Returns:
-        Messages ``[E, H, V]`` and the states of exits ``[X * H, K * V]``.
+        Messages ``[E, H, V]``.
     """
     heads = query.size(1)
     resolvent = _fill(transition, layout)
     weight, gate = _values(resolvent, layout.wide_value), _values(transition, layout.arriving_value)
-    states = value.new_empty(layout.exit.numel() * heads, key.size(2) * value.size(2))
     messages = torch.empty_like(value)
     for block in _blocks(layout.bounds, heads, reverse):
         here = slice(*block.edges)
@@ -53,7 +59,7 @@ def walk(
         score = sampled_product(pattern, query.flatten(0, 1), key.flatten(0, 1))
         score *= _values(resolvent, layout.thin_value)
         messages += sparse_times_dense(pattern, score, value.flatten(0, 1)).view_as(messages)
-    return messages, states
+    return messages
 
 
 def walk_back(

@@ -4,7 +4,8 @@ See :mod:`plstm_graph.ops.block_walk` for the recurrence. Memory is bounded furt
 of the values know of each other, so they can be computed one after the other.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -15,8 +16,12 @@ from plstm_graph.graph.block_layout import BlockLayout
 from plstm_graph.ops.block_walk import walk, walk_back
 from plstm_graph.ops.precision import without_autocast
 
-#: States kept at once, in bytes, those of the backward pass included; more than twice that are computed in slices.
-STATE_BYTES = 2**29
+#: States and adjoint states at the borders of blocks that are computed at once, in bytes; more than twice that are
+#: computed in slices.
+STATE_BYTES = 2**31
+
+#: States kept for the backward pass, in bytes, over all slices; more than that are computed once more there.
+KEPT_BYTES = 2**32
 
 #: Fewer numbers of states per block than this take less time than starting the operations on them.
 SLICE_NUMBERS = 2**15
@@ -52,6 +57,8 @@ def edge_messages_chunkwise(
     kept = (blocks.entries.numel() + blocks.exits.numel()) * numbers * value.element_size()
     per_block = line_graph.num_edges * numbers // max(blocks.num_blocks, 1)
     head_step, column_step = slice_sizes(kept, per_block, heads, value_width)
+    if block is None and head_step < heads:
+        blocks = line_graph.blocks(head_step, key_width, value_width)
     schedule = line_graph.schedule
     start, end = (schedule.end, schedule.start) if line_graph.is_reversed else (schedule.start, schedule.end)
     messages, _ = _chunkwise(
@@ -98,7 +105,7 @@ def _slices(value: Tensor, head_step: int, column_step: int) -> list[tuple[slice
     """Every combination of a range of heads and a range of columns."""
     heads, columns = value.shape[1:]
     return [
-        (slice(head, head + head_step), slice(column, column + column_step))
+        (slice(head, head + head_step), slice(column, min(column + column_step, columns)))
         for head in range(0, heads, head_step)
         for column in range(0, columns, column_step)
     ]
@@ -117,26 +124,25 @@ def _chunkwise(
     head_step: int,
     column_step: int,
 ) -> tuple[Tensor, Tensor]:
-    """Messages in the caller's edge order ``[E, H, V]``; states of exits ``[X * H, K * V]``, none if there are slices.
+    """Messages in the caller's edge order ``[E, H, V]``; states of exits, slice after slice, or none if too many.
 
     ``structure`` is the start and end of each stored edge, the caller's edge, then a :class:`BlockLayout`.
     """
     start, end, edge_order, *rest = structure
     layout = BlockLayout(*rest)
     messages = value.new_empty(edge_order.numel(), *value.shape[1:])
-    states = _no_states(query, value, layout, head_step, column_step)
-    for heads, columns in _slices(value, head_step, column_step):
-        read, kept = walk(
+    states = _storage(query, value, layout)
+    slices = _slices(value, head_step, column_step)
+    for (heads, columns), place in zip(slices, _places(states, query, slices, layout), strict=True):
+        messages[edge_order, heads, columns] = walk(
             query[end, heads],
             key[start, heads] * source[edge_order, heads].unsqueeze(-1),
             value[start, heads, columns],
             transition[:, heads].contiguous(),
             layout,
             reverse,
+            place,
         )
-        messages[edge_order, heads, columns] = read
-        if states.numel() > 0:
-            states = kept
     return messages, states
 
 
@@ -160,7 +166,8 @@ def _chunkwise_backward(
     layout = BlockLayout(*rest)
     grads = tuple(torch.zeros_like(tensor) for tensor in (query, key, value, source, transition))
     grad_query, grad_key, grad_value, grad_source, grad_transition = grads
-    for heads, columns in _slices(value, head_step, column_step):
+    slices = _slices(value, head_step, column_step)
+    for (heads, columns), place in zip(slices, _places(states, query, slices, layout), strict=True):
         gate = source[edge_order, heads].unsqueeze(-1)
         operands = (
             query[end, heads],
@@ -170,29 +177,48 @@ def _chunkwise_backward(
             layout,
             reverse,
         )
-        kept = states if states.numel() > 0 else walk(*operands)[1]
+        if states.numel() == 0:
+            walk(*operands, place)
         of_query, of_key, of_value, of_transition = walk_back(
-            grad_messages[edge_order, heads, columns], kept, *operands
+            grad_messages[edge_order, heads, columns], place, *operands
         )
-        grad_query[:, heads].index_add_(0, end, of_query)
-        grad_value[:, heads, columns].index_add_(0, start, of_value)
-        grad_source[:, heads].index_add_(0, edge_order, (of_key * key[start, heads]).sum(dim=-1))
-        grad_key[:, heads].index_add_(0, start, of_key.mul_(gate))
+        grad_query[:, heads] += _at_nodes(of_query, end, query)
+        grad_value[:, heads, columns] = _at_nodes(of_value, start, value)
+        grad_source[edge_order, heads] += (of_key * key[start, heads]).sum(dim=-1)
+        grad_key[:, heads] += _at_nodes(of_key.mul_(gate), start, key)
         grad_transition[:, heads] += of_transition
     return grad_query, grad_key, grad_value, grad_source, grad_transition
 
 
-def _no_states(query: Tensor, value: Tensor, layout: BlockLayout, head_step: int, column_step: int) -> Tensor:
-    """Storage for the states that the backward pass is given; empty if it computes them anew, slice by slice."""
-    heads, columns = value.shape[1:]
-    sliced = head_step < heads or column_step < columns
-    return value.new_empty(0 if sliced else layout.exit.size(0) * heads, query.size(2) * columns)
+def _at_nodes(of_edges: Tensor, node: Tensor, like: Tensor) -> Tensor:
+    """Sums over the edges of each node. Into a tensor of its own: adding to a view with gaps is a hundred times slower.
+    """
+    return like.new_zeros(like.size(0), *of_edges.shape[1:]).index_add_(0, node, of_edges)
+
+
+def _storage(query: Tensor, value: Tensor, layout: BlockLayout) -> Tensor:
+    """Room for the states that the backward pass is given; none if it computes them anew, slice by slice."""
+    numbers = layout.exit.size(0) * value.size(1) * query.size(2) * value.size(2)
+    return value.new_empty(numbers if numbers * value.element_size() <= KEPT_BYTES else 0)
+
+
+def _places(
+    states: Tensor, query: Tensor, slices: list[tuple[slice, slice]], layout: BlockLayout
+) -> Iterator[Tensor]:
+    """Where the states of each slice belong, ``[X * H', K * V']``: in the storage, or in memory of their own."""
+    begin = 0
+    for heads, columns in slices:
+        shape = (layout.exit.size(0) * (heads.stop - heads.start), query.size(2) * (columns.stop - columns.start))
+        if states.numel() == 0:
+            yield states.new_empty(shape)
+        else:
+            yield states[begin : begin + math.prod(shape)].view(shape)
+        begin += math.prod(shape)
 
 
 @_chunkwise.register_fake
 def _(query, key, value, source, transition, structure, reverse, head_step, column_step):
-    states = _no_states(query, value, BlockLayout(*structure[3:]), head_step, column_step)
-    return value.new_empty(source.size(0), *value.shape[1:]), states
+    return value.new_empty(source.size(0), *value.shape[1:]), _storage(query, value, BlockLayout(*structure[3:]))
 
 
 @_chunkwise_backward.register_fake
