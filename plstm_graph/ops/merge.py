@@ -18,6 +18,9 @@ from plstm_graph.graph.node_blocks import NodeBlocks
 #: Matrices of all blocks together may have this many numbers; a gigabyte in float32.
 MAX_NUMBERS = 2**28
 
+# So few blocks are large: to merge them one by one costs less than to bring them to one size.
+_FEW = 8
+
 
 @dataclass(frozen=True, eq=False)
 class Block:
@@ -82,13 +85,17 @@ def gating_matrix_merged(
     blocks = NodeBlocks.build(line_graph.edge_index, line_graph.level, MAX_NUMBERS / max(heads, 1))
     maps = single_blocks(source, transition, mark, direct, line_graph, blocks)
     ptr, cut_width = blocks.ptr, blocks.cut_width
-    while ptr.numel() > 2:
+    while ptr.numel() > _FEW + 1:
         maps = _merge_neighbours(maps, ptr)
-        last = ptr.numel() - 1
-        kept = [*range(0, last, 2), last]
-        ptr, cut_width = ptr[kept], cut_width[kept]
-        maps = _cropped(maps, int(cut_width.max()), int(ptr.diff().max()))
-    gating = maps.gating[0].to(direct.dtype)
+        ptr, cut_width = _every_second(ptr), _every_second(cut_width)
+        maps = _cropped(maps, int(cut_width.max()), int(cut_width.max()), int(ptr.diff().max()))
+    forest = _separate(maps, ptr.diff().tolist(), cut_width.tolist())
+    while len(forest) > 1:
+        pairs = zip(forest[0::2], forest[1::2], strict=False)
+        forest = [merge(first, second) for first, second in pairs] + forest[len(forest) // 2 * 2 :]
+    gating = forest[0].gating.to(direct.dtype)
+    if bool((blocks.position.diff() == 1).all()):
+        return gating
     return gating.index_select(1, blocks.position).index_select(2, blocks.position)
 
 
@@ -166,14 +173,28 @@ def _gather(matrix: Tensor, place: Tensor, dim: int) -> Tensor:
     return matrix.gather(dim, place.expand(size))
 
 
-def _cropped(maps: Block, width: int, size: int) -> Block:
-    """Without slots and places that no block uses any more."""
+def _separate(maps: Block, sizes: list[int], cut_width: list[int]) -> list[Block]:
+    """Single blocks ``[H, ...]`` without unused rows and columns."""
+    return [
+        _cropped(Block(*matrices), after, before, size)
+        for *matrices, before, after, size in zip(*_matrices(maps), cut_width[:-1], cut_width[1:], sizes, strict=True)
+    ]
+
+
+def _cropped(maps: Block, after: int, before: int, size: int) -> Block:
+    """Without the slots and places beyond the given numbers."""
     return Block(
-        transition=maps.transition[..., :width, :width],
-        source=maps.source[..., :width, :size],
-        mark=maps.mark[..., :size, :width],
+        transition=maps.transition[..., :after, :before],
+        source=maps.source[..., :after, :size],
+        mark=maps.mark[..., :size, :before],
         gating=maps.gating[..., :size, :size],
     )
+
+
+def _every_second(ptr: Tensor) -> Tensor:
+    """What remains of the boundaries of blocks once neighbours are merged; the last one always does."""
+    last = ptr.numel() - 1
+    return ptr[[*range(0, last, 2), last]]
 
 
 def _matrices(maps: Block) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from plstm_graph.graph import LineGraph
 from plstm_graph.graph.node_blocks import NodeBlocks
 from plstm_graph.ops import gating_matrix
+from plstm_graph.ops import merge as module
 from plstm_graph.ops.merge import Block, gating_matrix_merged, merge, single_blocks
 from plstm_graph.testing import assert_close, random_dag, random_operands
 from tests.strategies import problems
@@ -98,17 +99,18 @@ def test_merging_is_associative(problem, seed):
         assert_close(getattr(trees[0], name), getattr(trees[1], name), 1e-12, name)
 
 
-def test_number_of_rounds_is_the_logarithm_of_depth(monkeypatch):
-    from plstm_graph.ops import merge as module
-
+def test_number_of_steps_grows_with_the_logarithm_of_depth(monkeypatch):
     calls = []
     monkeypatch.setattr(module, "merge", lambda first, second: calls.append(1) or merge(first, second))
-    for length, rounds in ((2, 1), (64, 6), (65, 7), (500, 9)):
+    counts = []
+    for length in (16, 128, 1024):
         calls.clear()
         graph = LineGraph(torch.stack([torch.arange(length - 1), torch.arange(1, length)]))
         operands = random_operands(graph, heads=1)
         gating_matrix_merged(*(operands[name] for name in GATES), graph)
-        assert len(calls) == rounds
+        counts.append(len(calls))
+    # Eight times the depth: three rounds more, each of one batched merge.
+    assert counts == [8, 11, 14]
 
 
 def test_half_precision_is_summed_in_float32():
