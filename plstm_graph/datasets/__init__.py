@@ -1,5 +1,6 @@
-"""Loaders for real graphs. Each checks what it reads and says where something is wrong."""
+"""Loaders for real graphs and images. Each checks what it reads and says where something is wrong."""
 
+from plstm_graph.datasets.arrow_pointing import ArrowPointing
 from plstm_graph.datasets.chembl import ChEMBL2321810
 from plstm_graph.datasets.molecule import InvalidSmilesError, smiles_to_data
 from plstm_graph.datasets.smiles import BadRowsWarning, SmilesDataset
@@ -7,6 +8,7 @@ from plstm_graph.datasets.splits import column_split, random_split, scaffold_spl
 from plstm_graph.datasets.table import BadRow, Table, TableError, read_table
 
 __all__ = [
+    "ArrowPointing",
     "BadRow",
     "BadRowsWarning",
     "ChEMBL2321810",
