@@ -1,0 +1,56 @@
+"""Checks of the arguments of chains and grids, and their common dtype."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+
+def check_same(what: str, expected: tuple[int, ...], tensors: Mapping[str, Tensor]) -> None:
+    """Check that tensors have one shape.
+
+    Args:
+        what: The shape in letters, such as ``"[..., L, H]"``.
+        expected: The shape in numbers.
+        tensors: The tensors by name.
+
+    Raises:
+        ValueError: Naming the first tensor of another shape.
+    """
+    for name, tensor in tensors.items():
+        if tuple(tensor.shape) != expected:
+            raise ValueError(f"{name} must be {what} = {list(expected)}, got {list(tensor.shape)}")
+
+
+def check_features(query: Tensor, key: Tensor, value: Tensor, axes: str, num_axes: int) -> tuple[int, ...]:
+    """Check query, key and value of a chain or a grid.
+
+    Args:
+        query: ``[..., *axes, H, K]``
+        key: ``[..., *axes, H, K]``
+        value: ``[..., *axes, H, V]``
+        axes: The axes in letters, such as ``"L"`` or ``"X, Y"``.
+        num_axes: How many they are.
+
+    Returns:
+        The shape that gates must have, ``[..., *axes, H]``.
+
+    Raises:
+        ValueError: Naming the tensor of the wrong shape.
+    """
+    if query.dim() < num_axes + 2:
+        raise ValueError(f"query must be [..., {axes}, H, K], got {list(query.shape)}")
+    check_same(f"[..., {axes}, H, K]", tuple(query.shape), {"key": key})
+    if value.shape[:-1] != query.shape[:-1]:
+        raise ValueError(
+            f"value must be [..., {axes}, H, V] = {[*query.shape[:-1], 'V']} like query, got {list(value.shape)}"
+        )
+    return tuple(query.shape[:-1])
+
+
+def widened(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """All tensors in their widest dtype, float32 at least: states sum up along long paths."""
+    dtype = torch.float32
+    for tensor in tensors:
+        dtype = torch.promote_types(dtype, tensor.dtype)
+    return tuple(tensor.to(dtype) for tensor in tensors)
