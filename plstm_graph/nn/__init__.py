@@ -12,4 +12,7 @@ from plstm_graph.nn.gates import SourceGate as SourceGate
 from plstm_graph.nn.gates import TransitionGate as TransitionGate
 from plstm_graph.nn.norm import MultiHeadRMSNorm as MultiHeadRMSNorm
 from plstm_graph.nn.plstm import PLSTM as PLSTM
+from plstm_graph.nn.plstm_1d import PLSTM1d as PLSTM1d
+from plstm_graph.nn.plstm_2d import PLSTM2d as PLSTM2d
 from plstm_graph.nn.plstm_conv import PLSTMConv as PLSTMConv
+from plstm_graph.nn.plstm_vision import PLSTMVision as PLSTMVision

@@ -1,0 +1,120 @@
+"""Image models to compare with :class:`~plstm_graph.nn.PLSTMVision`: a Vision Transformer and a small CNN."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from plstm_graph.nn.drop_path import DropPath
+from plstm_graph.nn.patches import PatchEmbedding, PositionEmbedding, check_images
+from plstm_graph.nn.plstm_vision import init_small, patch_grid
+
+
+class _ViTBlock(nn.Module):
+    """Pre-norm self-attention and feed-forward network."""
+
+    def __init__(self, channels: int, heads: int, ffn_ratio: float, drop_path: float) -> None:
+        super().__init__()
+        width = int(ffn_ratio * channels)
+        self.norm = nn.LayerNorm(channels)
+        self.attention = nn.MultiheadAttention(channels, heads, batch_first=True)
+        self.ffn = nn.Sequential(
+            nn.LayerNorm(channels), nn.Linear(channels, width), nn.GELU(), nn.Linear(width, channels)
+        )
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        normed = self.norm(x)
+        x = x + self.drop_path(self.attention(normed, normed, normed, need_weights=False)[0])
+        return x + self.drop_path(self.ffn(x))
+
+
+class ViT(nn.Module):
+    """Vision Transformer, `"An Image is Worth 16x16 Words" <https://arxiv.org/abs/2010.11929>`_, with a class token.
+
+    Args:
+        out_channels (int): Number of outputs ``T``.
+        image_size (int or tuple[int, int]): As in :class:`~plstm_graph.nn.PLSTMVision`, and so are the others.
+        in_channels (int): (default: ``3``)
+        patch_size (int): (default: ``16``)
+        hidden_channels (int): (default: ``192``)
+        num_layers (int): (default: ``12``)
+        heads (int): (default: ``3``)
+        ffn_ratio (float): (default: ``4``)
+        drop_path (float): (default: ``0``)
+        positions (bool): (default: ``True``)
+
+    Shapes:
+        - **input:** images ``[B, in_channels, height, width]``, float in [0, 1], or uint8, which is divided by 255
+        - **output:** ``[B, T]``
+    """
+
+    def __init__(
+        self,
+        out_channels: int,
+        image_size: int | tuple[int, int] = 192,
+        in_channels: int = 3,
+        patch_size: int = 16,
+        hidden_channels: int = 192,
+        num_layers: int = 12,
+        heads: int = 3,
+        ffn_ratio: float = 4.0,
+        drop_path: float = 0.0,
+        positions: bool = True,
+    ) -> None:
+        super().__init__()
+        self.patches = PatchEmbedding(in_channels, hidden_channels, patch_size)
+        self.positions = PositionEmbedding(hidden_channels, patch_grid(image_size, patch_size)) if positions else None
+        self.token = nn.Parameter(torch.zeros(hidden_channels))
+        self.layers = nn.Sequential(
+            *(_ViTBlock(hidden_channels, heads, ffn_ratio, drop_path) for _ in range(num_layers))
+        )
+        self.norm = nn.LayerNorm(hidden_channels)
+        self.head = nn.Linear(hidden_channels, out_channels)
+        self.apply(init_small)
+        nn.init.trunc_normal_(self.token, std=0.02)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Classify images."""
+        x = self.patches(x)
+        if self.positions is not None:
+            x = self.positions(x)
+        x = torch.cat([self.token.to(x.dtype).expand(len(x), 1, -1), x.flatten(1, 2)], dim=1)
+        return self.head(self.norm(self.layers(x)[:, 0]))
+
+
+class SmallCNN(nn.Module):
+    """Strided convolutions with batch norm, then the mean over all places.
+
+    Args:
+        out_channels (int): Number of outputs ``T``.
+        in_channels (int): Channels of the images. (default: ``3``)
+        channels (list[int]): Channels after each stage; a stage halves height and width. (default:
+            ``(16, 32, 64, 128, 128)``)
+
+    Shapes:
+        - **input:** images ``[B, in_channels, height, width]``, float in [0, 1], or uint8, which is divided by 255
+        - **output:** ``[B, T]``
+    """
+
+    def __init__(
+        self, out_channels: int, in_channels: int = 3, channels: Sequence[int] = (16, 32, 64, 128, 128)
+    ) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+        self.smallest = 2 ** len(channels)
+        stages: list[nn.Module] = []
+        for before, after in zip([in_channels, *channels], channels, strict=False):
+            stages += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+            stages += [nn.Conv2d(after, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+        self.stages = nn.Sequential(*stages)
+        self.head = nn.Linear(channels[-1], out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Classify images."""
+        check_images(x, self.in_channels, 1)
+        if min(x.shape[2:]) < self.smallest:
+            raise ValueError(f"images must be at least {self.smallest} pixels wide and high, got {list(x.shape[2:])}")
+        if not x.is_floating_point():
+            x = x.to(self.head.weight.dtype) / 255
+        return self.head(self.stages(x).mean(dim=(2, 3)))

@@ -1,0 +1,106 @@
+"""Images as grids of patches: embedding, positions, and checks of what comes in."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def check_images(images: Tensor, channels: int, patch_size: int) -> None:
+    """Check a batch of images.
+
+    Args:
+        images: ``[B, C, height, width]``
+        channels: Expected ``C``.
+        patch_size: Must divide height and width.
+
+    Raises:
+        ValueError: If shape, size or a pixel is not usable; it names the image.
+    """
+    if images.dim() != 4 or images.size(1) != channels:
+        raise ValueError(f"images must be [B, {channels}, height, width], got {list(images.shape)}")
+    height, width = images.shape[2:]
+    if height < patch_size or width < patch_size or height % patch_size or width % patch_size:
+        raise ValueError(
+            f"height and width of images must be multiples of the patch size, {patch_size}, got {height} x {width}"
+        )
+    # Compiled code cannot ask for values.
+    if images.is_floating_point() and not torch.compiler.is_compiling() and not images.isfinite().all():
+        number = int((~images.isfinite()).flatten(1).any(dim=1).nonzero()[0])
+        raise ValueError(f"image {number} of the batch has pixels that are not finite")
+
+
+class PatchEmbedding(nn.Module):
+    """Cuts images into square patches and maps each to a vector.
+
+    Args:
+        in_channels (int): Channels of the images.
+        channels (int): Size ``C`` of the vectors.
+        patch_size (int): Side of a patch in pixels.
+
+    Shapes:
+        - **input:** images ``[B, in_channels, height, width]``, float in [0, 1], or uint8, which is divided by 255
+        - **output:** ``[B, X, Y, C]`` with ``X = height / patch_size`` and ``Y = width / patch_size``
+
+    Raises:
+        ValueError: If an image does not fit, see :func:`check_images`.
+    """
+
+    def __init__(self, in_channels: int, channels: int, patch_size: int) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+        self.patch_size = patch_size
+        self.lin = nn.Linear(in_channels * patch_size**2, channels)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Embed all patches."""
+        check_images(images, self.in_channels, self.patch_size)
+        if not images.is_floating_point():
+            images = images.to(self.lin.weight.dtype) / 255
+        size = self.patch_size
+        patches = images.unflatten(3, (-1, size)).unflatten(2, (-1, size))  # [B, C, X, p, Y, p]
+        return self.lin(patches.permute(0, 2, 4, 1, 3, 5).flatten(3))
+
+
+class PositionEmbedding(nn.Module):
+    """A learned vector for each place of a grid, resized (bicubic) where the grid has another size.
+
+    Args:
+        channels (int): Size ``C`` of the vectors.
+        grid (tuple[int, int]): Numbers of places ``(X, Y)`` for which vectors are learned.
+
+    Shapes:
+        - **input:** ``[B, X', Y', C]``
+        - **output:** the same, with positions added
+    """
+
+    def __init__(self, channels: int, grid: tuple[int, int]) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(channels, *grid))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw small normal vectors."""
+        nn.init.trunc_normal_(self.weight, std=0.02)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Add the vectors."""
+        weight: Tensor = self.weight
+        size = x.shape[1:3]
+        if weight.shape[1:] != size:
+            weight = F.interpolate(weight[None], size, mode="bicubic", antialias=True)[0]
+        return x + weight.permute(1, 2, 0).to(x.dtype)
+
+    def _load_from_state_dict(self, state_dict, prefix, *args):
+        stored = state_dict.get(f"{prefix}weight")
+        if stored is not None and stored.shape != self.weight.shape:
+            raise ValueError(
+                f"{prefix}weight: the stored position embedding is {list(stored.shape)}, that of this model "
+                f"{list(self.weight.shape)} (channels, rows and columns of patches). Make the model with the image "
+                "size that it was trained with; it takes larger and smaller images all the same"
+            )
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def extra_repr(self) -> str:
+        """Shown by ``print(module)``."""
+        channels, *grid = self.weight.shape
+        return f"{channels}, grid={tuple(grid)}"

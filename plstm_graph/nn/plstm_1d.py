@@ -1,0 +1,118 @@
+"""pLSTM on sequences as a layer."""
+
+from typing import Literal, overload
+
+import torch
+from torch import Tensor, nn
+
+from plstm_graph.nn.gates import LONG_RANGE_FACTOR, GateLinear
+from plstm_graph.nn.norm import MultiHeadRMSNorm
+from plstm_graph.ops.chain import ChainForm, plstm_chain
+
+
+class PLSTM1d(nn.Module):
+    r"""The pLSTM layer on a sequence: a gated linear recurrence, in one direction or in both.
+
+    .. math::
+        C_l = T_l\, C_{l-1} + S_l\, k_l v_l^{\top}, \qquad
+        y_l = M_l\, (q_l^{\top} C_{l-1}) + D_l\, (q_l \cdot k_l)\, v_l
+
+    with :math:`S, M, D` sigmoids and :math:`T = \tanh(5\,logit)`, then a root-mean-square norm of each head and a
+    linear map. Heads start with reaches spread up to tanh(5) = 0.9999.
+
+    Args:
+        in_channels (int): Size of each input sample.
+        out_channels (int): Size of each output sample, divisible by ``heads``.
+        heads (int): Number of heads ``H``. (default: ``4``)
+        bidirectional (bool): Whether to read from the end as well, with gates of its own; queries, keys and values
+            are shared, and outputs summed. (default: ``False``)
+        form (str): How to evaluate the operator, see :func:`~plstm_graph.ops.plstm_chain`. (default: ``"auto"``)
+
+    Shapes:
+        - **input:** ``[B, L, in_channels]``, state ``[B, H, K, V]`` *(optional)*
+        - **output:** ``[B, L, out_channels]``, and with ``return_state`` the state behind the last step
+
+    Raises:
+        ValueError: If an argument or the shape of the input does not fit, or a state is used in both directions.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        heads: int = 4,
+        bidirectional: bool = False,
+        form: ChainForm = "auto",
+    ) -> None:
+        super().__init__()
+        if out_channels % heads:
+            raise ValueError(f"out_channels ({out_channels}) must be divisible by heads ({heads})")
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.heads = heads
+        self.bidirectional = bidirectional
+        self.form = form
+        # Direct, then Source, Mark and Transition of each direction.
+        self.gate = GateLinear(in_channels, (7 if bidirectional else 4) * heads)
+        self.lin = nn.Linear(in_channels, 3 * out_channels, bias=False)
+        self.norm = MultiHeadRMSNorm(heads, out_channels // heads)
+        self.lin_out = nn.Linear(out_channels, out_channels, bias=False)
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw all weights anew."""
+        for lin in (self.lin, self.lin_out):
+            nn.init.xavier_uniform_(lin.weight)
+        self.gate.reset_parameters()
+        self.norm.reset_parameters()
+        reach = torch.arange(1, self.heads + 1) / self.heads
+        for transition in self.gate.bias.chunk(7 if self.bidirectional else 4)[3::3]:
+            transition.copy_(reach)
+
+    @overload
+    def forward(self, x: Tensor, state: Tensor | None = None, return_state: Literal[False] = False) -> Tensor: ...
+
+    @overload
+    def forward(
+        self, x: Tensor, state: Tensor | None = None, *, return_state: Literal[True]
+    ) -> tuple[Tensor, Tensor]: ...
+
+    def forward(
+        self, x: Tensor, state: Tensor | None = None, return_state: bool = False
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Run the layer.
+
+        Args:
+            x: ``[B, L, in_channels]``
+            state: What an earlier call on the steps before these returned, ``[B, H, K, V]``.
+            return_state: Whether to return the state behind the last step too.
+        """
+        if x.dim() < 2 or x.size(-1) != self.in_channels:
+            raise ValueError(f"x must be [B, L, {self.in_channels}], got {list(x.shape)}")
+        if self.bidirectional and (state is not None or return_state):
+            raise ValueError(
+                "a bidirectional layer needs the whole sequence at once: it cannot be streamed by its state"
+            )
+        query, key, value = (
+            nn.functional.linear(x, weight).unflatten(-1, (self.heads, -1)) for weight in self.lin.weight.chunk(3)
+        )
+        key = key * query.size(-1) ** -0.5
+        direct, source, mark, transition, *backward = self.gate(x).chunk(7 if self.bidirectional else 4, dim=-1)
+        last = direct.sigmoid()
+        forward = source.sigmoid(), torch.tanh(LONG_RANGE_FACTOR * transition), mark.sigmoid()
+        out, final = plstm_chain(
+            query, key, value, *forward, last, self.form, initial_state=state, return_final_state=True
+        )
+        if self.bidirectional:
+            source, mark, transition = backward
+            gates = source.sigmoid(), torch.tanh(LONG_RANGE_FACTOR * transition), mark.sigmoid()
+            q, k, v = (each.flip(-3) for each in (query, key, value))
+            s, t, m = (each.flip(-2) for each in gates)
+            out = out + plstm_chain(q, k, v, s, t, m, torch.zeros_like(last), self.form).flip(-3)
+        out = self.lin_out(self.norm(out).flatten(-2).to(self.lin_out.weight.dtype))
+        return (out, final) if return_state else out
+
+    def __repr__(self) -> str:
+        sizes = f"{self.in_channels}, {self.out_channels}, heads={self.heads}"
+        return f"{type(self).__name__}({sizes}, bidirectional={self.bidirectional})"

@@ -1,0 +1,181 @@
+"""pLSTM for images."""
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from plstm_graph.nn.drop_path import DropPath
+from plstm_graph.nn.gates import Mode
+from plstm_graph.nn.grid_gates import Chirality
+from plstm_graph.nn.patches import PatchEmbedding, PositionEmbedding
+from plstm_graph.nn.plstm_2d import PLSTM2d
+
+Size = Literal["T", "S", "B"]
+
+#: Width, heads and drop path of the paper's models.
+SIZES: dict[str, dict[str, Any]] = {
+    "T": {"hidden_channels": 192, "heads": 3, "drop_path": 0.0},
+    "S": {"hidden_channels": 384, "heads": 6, "drop_path": 0.05},
+    "B": {"hidden_channels": 768, "heads": 12, "drop_path": 0.1},
+}
+
+
+class PLSTM2dBlock(nn.Module):
+    r"""A pre-norm residual layer of :class:`PLSTM2d` and a feed-forward network.
+
+    Args:
+        channels (int): Size of node features.
+        heads (int): Number of heads.
+        mode (str): ``"P"`` or ``"D"``.
+        ffn_ratio (float): Width of the feed-forward network over ``channels``. (default: ``4``)
+        drop_path (float): Rate of :class:`~plstm_graph.nn.drop_path.DropPath`. (default: ``0``)
+        chirality (str): As in :class:`PLSTM2d`. (default: ``"L"``)
+        gate_weights (bool): As in :class:`PLSTM2d`. (default: ``True``)
+
+    Shapes:
+        - **input:** ``[B, X, Y, channels]``
+        - **output:** ``[B, X, Y, channels]``
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        heads: int,
+        mode: Mode,
+        ffn_ratio: float = 4.0,
+        drop_path: float = 0.0,
+        chirality: Chirality = "L",
+        gate_weights: bool = True,
+    ) -> None:
+        super().__init__()
+        width = int(ffn_ratio * channels)
+        self.norm = nn.RMSNorm(channels)
+        self.mixer = PLSTM2d(channels, channels, heads, mode, chirality=chirality, gate_weights=gate_weights)
+        self.ffn = nn.Sequential(
+            nn.RMSNorm(channels),
+            nn.Linear(channels, width, bias=False),
+            nn.GELU(),
+            nn.Linear(width, channels, bias=False),
+        )
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run the layer."""
+        x = x + self.drop_path(self.mixer(self.norm(x)))
+        return x + self.drop_path(self.ffn(x))
+
+
+class PLSTMVision(nn.Module):
+    r"""A stack of P- and D-mode layers over the patches of an image (pLSTM-Vis of the `paper
+    <https://arxiv.org/abs/2506.11997>`_).
+
+    Patches are embedded, positions added, and after the last layer the four corners of the grid are read: in each
+    orientation one of them has the whole image before it. Images may be of any size that patches divide; the position
+    embedding is resized.
+
+    Args:
+        out_channels (int): Number of outputs ``T``, such as logits of classes.
+        image_size (int or tuple[int, int]): Height and width for which positions are learned. (default: ``192``)
+        in_channels (int): Channels of the images. (default: ``3``)
+        patch_size (int): Side of a patch in pixels. (default: ``16``)
+        hidden_channels (int): Size of patch embeddings. (default: ``192``)
+        num_layers (int): Number of layers. (default: ``12``)
+        heads (int): Number of heads. (default: ``3``)
+        modes (str): Modes of the layers in turn, ``"P"`` and ``"D"``. D-mode layers turn around alternate corners.
+            (default: ``"PD"``)
+        ffn_ratio (float): Width of the feed-forward networks over ``hidden_channels``. (default: ``4``)
+        drop_path (float): Rate of stochastic depth. (default: ``0``)
+        gate_weights (bool): As in :class:`~plstm_graph.nn.PLSTM2d`. (default: ``True``)
+        positions (bool): Whether to add a position embedding. (default: ``True``)
+
+    Shapes:
+        - **input:** images ``[B, in_channels, height, width]``, float in [0, 1], or uint8, which is divided by 255
+        - **output:** ``[B, T]``
+
+    Raises:
+        ValueError: If an argument, or an image, does not fit.
+    """
+
+    def __init__(
+        self,
+        out_channels: int,
+        image_size: int | tuple[int, int] = 192,
+        in_channels: int = 3,
+        patch_size: int = 16,
+        hidden_channels: int = 192,
+        num_layers: int = 12,
+        heads: int = 3,
+        modes: str = "PD",
+        ffn_ratio: float = 4.0,
+        drop_path: float = 0.0,
+        gate_weights: bool = True,
+        positions: bool = True,
+    ) -> None:
+        super().__init__()
+        if not modes or set(modes) - {"P", "D"}:
+            raise ValueError(f"modes must be a word of the letters P and D, such as 'PD', got {modes!r}")
+        self.patches = PatchEmbedding(in_channels, hidden_channels, patch_size)
+        self.positions = PositionEmbedding(hidden_channels, patch_grid(image_size, patch_size)) if positions else None
+        layer_modes = [modes[layer % len(modes)] for layer in range(num_layers)]
+        self.layers = nn.Sequential(
+            *(
+                PLSTM2dBlock(
+                    hidden_channels,
+                    heads,
+                    "P" if mode == "P" else "D",
+                    ffn_ratio,
+                    drop_path,
+                    "L" if layer_modes[:layer].count("D") % 2 == 0 else "R",
+                    gate_weights,
+                )
+                for layer, mode in enumerate(layer_modes)
+            )
+        )
+        self.norm = nn.RMSNorm(4 * hidden_channels)
+        self.head = nn.Linear(4 * hidden_channels, out_channels)
+        self.apply(init_small)
+
+    @classmethod
+    def of_size(cls, size: Size, out_channels: int = 1000, **kwargs: Any) -> "PLSTMVision":
+        """One of the paper's models: T (6 million parameters), S (23 million) or B (89 million).
+
+        Args:
+            size: ``"T"``, ``"S"`` or ``"B"``.
+            out_channels: Number of outputs.
+            **kwargs: Other arguments of the class; they override those of the size.
+        """
+        if size not in SIZES:
+            raise ValueError(f"size must be one of {', '.join(map(repr, SIZES))}, got {size!r}")
+        return cls(out_channels, **(SIZES[size] | kwargs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Classify images."""
+        x = self.patches(x)
+        if self.positions is not None:
+            x = self.positions(x)
+        x = self.layers(x)
+        corners = torch.cat([x[:, 0, 0], x[:, -1, 0], x[:, 0, -1], x[:, -1, -1]], dim=-1)
+        return self.head(self.norm(corners))
+
+
+def patch_grid(image_size: int | tuple[int, int], patch_size: int) -> tuple[int, int]:
+    """Numbers of patches of an image along its height and its width.
+
+    Raises:
+        ValueError: If patches do not divide the image.
+    """
+    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    if min(height, width) < patch_size or height % patch_size or width % patch_size:
+        raise ValueError(
+            f"image_size must be a multiple of the patch size, {patch_size}, along both sides, got {height} x {width}"
+        )
+    return height // patch_size, width // patch_size
+
+
+def init_small(module: nn.Module) -> None:
+    """Draw the weights of a linear map from a narrow normal distribution, as vision models do."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
