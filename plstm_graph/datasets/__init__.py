@@ -2,16 +2,21 @@
 
 from plstm_graph.datasets.arrow_pointing import ArrowPointing
 from plstm_graph.datasets.chembl import ChEMBL2321810
+from plstm_graph.datasets.image_folder import ImageFolder
+from plstm_graph.datasets.image_sets import CIFAR10, FashionMNIST
 from plstm_graph.datasets.molecule import InvalidSmilesError, smiles_to_data
 from plstm_graph.datasets.smiles import BadRowsWarning, SmilesDataset
 from plstm_graph.datasets.splits import column_split, random_split, scaffold_split
 from plstm_graph.datasets.table import BadRow, Table, TableError, read_table
 
 __all__ = [
+    "CIFAR10",
     "ArrowPointing",
     "BadRow",
     "BadRowsWarning",
     "ChEMBL2321810",
+    "FashionMNIST",
+    "ImageFolder",
     "InvalidSmilesError",
     "SmilesDataset",
     "Table",

@@ -25,11 +25,12 @@ class _ArrayUnpickler(pickle.Unpickler):
             raise pickle.UnpicklingError(f"it names {module}.{name}, which could run code") from None
 
 
-def load_arrays(path: str | os.PathLike[str]) -> Any:
+def load_arrays(path: str | os.PathLike[str], encoding: str = "ASCII") -> Any:
     """Read a pickle of numpy arrays, lists, dicts, numbers and strings.
 
     Args:
         path: The file.
+        encoding: Of strings in files that Python 2 wrote; ``"bytes"`` leaves them as they are.
 
     Raises:
         OSError: If it cannot be opened.
@@ -37,6 +38,6 @@ def load_arrays(path: str | os.PathLike[str]) -> Any:
     """
     with Path(path).open("rb") as file:
         try:
-            return _ArrayUnpickler(file).load()
+            return _ArrayUnpickler(file, encoding=encoding).load()
         except (pickle.UnpicklingError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is no whole pickle of arrays: {error}") from error
