@@ -98,7 +98,8 @@ class Grid2dGate(nn.Module):
         self._sizes = [directions] * per_edge + [orientations] * per_turn
         outputs = sum(self._sizes)
         self.weight = nn.Parameter(torch.empty(heads, channels // heads, outputs)) if weights else None
-        self.bias = nn.Parameter(torch.empty(outputs, heads))
+        # A vector, which optimisers know not to decay.
+        self.bias = nn.Parameter(torch.empty(outputs * heads))
         self.orientations = ORIENTATIONS[:orientations]
         self._along_x = [int("left" in name) for name in self.orientations]
         self._along_y = [directions // 2 + int("up" in name) for name in self.orientations]
@@ -110,7 +111,7 @@ class Grid2dGate(nn.Module):
         if self.weight is not None:
             nn.init.normal_(self.weight, std=math.sqrt(2 / (5 * self.weight.size(1))))
         self.bias.zero_()
-        third, fourth = self.bias.split(self._sizes)[2:]
+        third, fourth = self.bias.view(-1, self.heads).split(self._sizes)[2:]
         if self.mode == "P":
             third.copy_(torch.linspace(-2, 2, self.heads))
             fourth.fill_(LONG_RANGE_FACTOR)
@@ -121,11 +122,12 @@ class Grid2dGate(nn.Module):
 
     def forward(self, x: Tensor) -> Grid2dGates:
         """Evaluate all gates."""
+        bias = self.bias.view(-1, self.heads)
         if self.weight is None:
-            logits = self.bias.expand(*x.shape[:-1], -1, -1)
+            logits = bias.expand(*x.shape[:-1], -1, -1)
         else:
             own = x.unflatten(-1, (self.heads, -1))
-            logits = torch.einsum("...hc,hcg->...gh", own, self.weight) + self.bias
+            logits = torch.einsum("...hc,hcg->...gh", own, self.weight) + bias
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         first, second, third, fourth = logits.split(self._sizes, dim=-2)
         mark, source = first.sigmoid(), second.sigmoid()
