@@ -32,6 +32,9 @@ def main(args: Sequence[str] | None = None) -> int:
         stderr. With the environment variable ``PLSTM_GRAPH_TRACEBACK=1`` the exception itself is raised.
     """
     arguments = list(sys.argv[1:] if args is None else args)
+    # Large tensors on huge pages (Linux, read by torch at its first allocation): states of a million edges are walked
+    # at random, where address translation otherwise takes as long as the arithmetic.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     options = _parser().parse_args(arguments[:1] if arguments and arguments[0] in _OWN_PARSERS else arguments)
     options.arguments = arguments[1:]
     sys.path.append(os.getcwd())  # where a user's own model lies; last, so that it hides nothing

@@ -1,6 +1,5 @@
-"""Which form ``auto`` chooses on each workload, and the sizes that it decides by."""
+"""Which form ``auto`` chooses on each workload, and the costs that it compares."""
 
-import inspect
 import time
 
 from rich.console import Console
@@ -11,10 +10,18 @@ from plstm_graph.bench.registry import NotMeasured, Width, make_workload
 from plstm_graph.bench.suites import Group
 from plstm_graph.graph import LineGraph
 from plstm_graph.graph.ancestry import MAX_ENTRIES
-from plstm_graph.ops.dispatch import choose_form
+from plstm_graph.ops import choose_form, estimate_seconds
 
 # As LineGraph.prepare() lists them; more would take longer than an explanation should.
 _LISTED_PER_EDGE = 64
+# Columns of the table; in a narrower terminal its lines wrap.
+_WIDTH = 130
+
+_RULE = """
+`auto` takes the form with the least estimated time of a forward and backward pass on one CPU thread, in milliseconds
+above. A form without an estimate was ruled out before its structure was built: listing the ancestors could not have
+paid, or the others are so fast that cutting blocks could not. The estimate adds up levels, states of edges and pairs,
+ancestors or items of blocks, each times a fitted constant: see plstm_graph/ops/cost.py and benchmarks/fit_costs.py."""
 
 
 def explain(groups: tuple[Group, ...], console: Console) -> None:
@@ -24,10 +31,12 @@ def explain(groups: tuple[Group, ...], console: Console) -> None:
         groups: Of a suite.
         console: Where to print.
     """
-    table = Table("workload", "HxKxV", "edges", "pairs", "depth", "ancestors/edge", "auto", "chosen in", box=None)
+    estimated = ("recurrent", "parallel", "chunkwise")
+    sizes = ("edges", "pairs", "depth", "ancestors/edge")
+    table = Table("workload", "HxKxV", *sizes, *(f"{form} [ms]" for form in estimated), "auto", "chosen in", box=None)
     for column in table.columns:
         column.no_wrap = True
-    for column in (*table.columns[2:6], table.columns[7]):
+    for column in (*table.columns[2:9], table.columns[10]):
         column.justify = "right"
     left_out = []
     for name, width in dict.fromkeys((name, Width(*group.width)) for group in groups for name in group.workloads):
@@ -37,16 +46,18 @@ def explain(groups: tuple[Group, ...], console: Console) -> None:
             left_out.append(f"{name}: {reason}")
             continue
         begin = time.perf_counter()
-        form = choose_form(graph, width.key, width.value)
+        form = choose_form(graph, *width)
         seconds = time.perf_counter() - begin
-        sizes = (graph.num_edges, graph.num_pairs, graph.schedule.num_levels)
-        row = ("x".join(map(str, width)), *(f"{size:,}" for size in sizes), _ancestors_per_edge(graph), form)
-        table.add_row(name, *row, f"{1e3 * seconds:,.0f} ms")
+        costs = estimate_seconds(graph, *width)
+        counts = (f"{size:,}" for size in (graph.num_edges, graph.num_pairs, graph.schedule.num_levels))
+        row = ("x".join(map(str, width)), *counts, _ancestors_per_edge(graph))
+        shown = (f"{1e3 * costs[each]:,.1f}" if each in costs else "" for each in estimated)
+        table.add_row(name, *row, *shown, form, f"{1e3 * seconds:,.0f} ms")
+    console.width = max(console.width, _WIDTH)
     console.print(table, highlight=False)
     for line in left_out:
         console.print(f"left out: {line}", highlight=False, markup=False, soft_wrap=True)
-    documentation = inspect.getdoc(choose_form) or ""
-    console.print(f"\n{documentation.partition('Args:')[0].strip()}", highlight=False, markup=False, soft_wrap=True)
+    console.print(_RULE, highlight=False, markup=False, soft_wrap=True)
 
 
 def _ancestors_per_edge(graph: LineGraph) -> str:

@@ -13,7 +13,7 @@ _PACKAGES = ("plstm_graph", "torch", "torch_geometric", "numpy", "rdkit")
 
 
 def describe_machine() -> dict[str, Any]:
-    """Processor, cores, memory, system, versions, and revision of the checkout if there is one."""
+    """Processor, cores, memory, system, versions, whether torch may use huge pages, and revision of the checkout."""
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -21,6 +21,7 @@ def describe_machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "huge_pages": os.environ.get("THP_MEM_ALLOC_ENABLE") == "1",
         "revision": _revision(),
     }
 

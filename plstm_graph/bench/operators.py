@@ -14,8 +14,7 @@ from plstm_graph.bench.registry import Case, NotMeasured, Width, Workload, diffe
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn import PLSTM, PLSTMConv
 from plstm_graph.nn.gates import Mode
-from plstm_graph.ops import Form, plstm
-from plstm_graph.ops.dispatch import choose_form
+from plstm_graph.ops import Form, choose_form, plstm
 from plstm_graph.testing import OPERANDS
 
 #: The naive form takes about 30 microseconds a pair and pass, so it is left out beyond this many.
@@ -187,11 +186,8 @@ def structure(workload: Workload, width: Width) -> Case:
 @operator("structure from edges")
 def structure_from_edges(workload: Workload, width: Width) -> Case:
     """Levels, pairs, schedule, and ancestors where the ``auto`` form would ask for them; no multitree."""
-    key, value = width.key, width.value
 
     def build() -> None:
-        graph = LineGraph(workload.edge_index, workload.num_nodes)
-        _ = graph.schedule
-        choose_form(graph, key, value)
+        choose_form(LineGraph(workload.edge_index, workload.num_nodes), *width)
 
     return {"build": build}

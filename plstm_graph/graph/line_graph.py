@@ -210,6 +210,11 @@ class LineGraph:
         return self._links["nodes"]
 
     @property
+    def has_links(self) -> bool:
+        """Whether :attr:`links` were built already."""
+        return "nodes" in (self._forward or self)._links
+
+    @property
     def edge_links(self) -> Links:
         """Which edges, in storage order, hold the inputs of which nodes in this direction, built at the first call.
 
@@ -271,7 +276,11 @@ class LineGraph:
                 self._blocks[wanted] = Blocks.build(self.schedule, equal_blocks(self.schedule, levels))
         return self._blocks[wanted]
 
-    def prepare(self, through: bool = False) -> "LineGraph":
+    def has_blocks(self, heads: int, key_width: int, value_width: int) -> bool:
+        """Whether :meth:`blocks` were built for these widths already."""
+        return (heads, key_width, value_width) in (self._forward or self)._blocks
+
+    def prepare(self, through: bool = False, widths: tuple[int, int, int] | None = None) -> "LineGraph":
         """Build everything that is otherwise built at first use, multitree included. Returns the graph itself.
 
         Call it before the graph enters compiled code, or moves to another device. Ancestors are listed up to 64 per
@@ -280,6 +289,7 @@ class LineGraph:
 
         Args:
             through: Whether to build :attr:`through` as well.
+            widths: ``(H, K, V)`` of the layers, to cut :meth:`blocks` for them where ancestors are too many to list.
         """
         forward = self._forward or self
         graphs = [] if forward.num_pairs > MAX_PAIRS else [forward, forward.to_multitree()]
@@ -287,6 +297,8 @@ class LineGraph:
             _ = graph.schedule
             if graph.has_ancestry(64 * graph.num_edges):
                 _ = graph.links
+            elif widths is not None:
+                _ = graph.blocks(*widths)
         return self
 
     def reverse(self) -> "LineGraph":

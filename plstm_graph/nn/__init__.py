@@ -10,6 +10,7 @@ from plstm_graph.nn.gates import DirectGate as DirectGate
 from plstm_graph.nn.gates import MarkGate as MarkGate
 from plstm_graph.nn.gates import SourceGate as SourceGate
 from plstm_graph.nn.gates import TransitionGate as TransitionGate
+from plstm_graph.nn.node_transition import NodeTransitionGate as NodeTransitionGate
 from plstm_graph.nn.norm import MultiHeadRMSNorm as MultiHeadRMSNorm
 from plstm_graph.nn.plstm import PLSTM as PLSTM
 from plstm_graph.nn.plstm_1d import PLSTM1d as PLSTM1d

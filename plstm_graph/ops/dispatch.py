@@ -1,21 +1,17 @@
 """The public operator: checks its arguments, chooses a form, and applies Mark and Direct."""
 
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops.chunkwise import edge_messages_chunkwise
+from plstm_graph.ops.cost import Form, choose_form
 from plstm_graph.ops.naive import edge_states_naive
 from plstm_graph.ops.parallel import edge_messages_parallel, node_outputs_parallel
 from plstm_graph.ops.recurrent import edge_messages_recurrent
 from plstm_graph.ops.scatter import sum_rows
-
-Form = Literal["auto", "naive", "recurrent", "parallel", "chunkwise"]
-
-# Numbers in the states of one head below which cutting the levels into blocks costs more than it saves.
-_WORTH_BLOCKS = 2**18
 
 
 def plstm(
@@ -65,7 +61,7 @@ def plstm(
     _check_shape("mark", mark, E=line_graph.num_edges, H=heads)
     _check_shape("direct", direct, N=line_graph.num_nodes, H=heads)
     if form == "auto":
-        form = choose_form(line_graph, query.size(2), value.size(2))
+        form = choose_form(line_graph, query.size(1), query.size(2), value.size(2))
     if form == "parallel":
         q, k, v, s, t, m, d = _widened(query, key, value, source, transition, mark, direct)
         return node_outputs_parallel(q, k, v, s, t, m, d, line_graph).to(value.dtype)
@@ -121,7 +117,7 @@ def edge_messages(
     query, key, value, source, transition = _widened(query, key, value, source, transition)
 
     if form == "auto":
-        form = choose_form(line_graph, query.size(2), value.size(2))
+        form = choose_form(line_graph, query.size(1), query.size(2), value.size(2))
     if form == "parallel":
         return edge_messages_parallel(query, key, value, source, transition, line_graph)
     if form == "recurrent":
@@ -132,31 +128,6 @@ def edge_messages(
     if form == "chunkwise":
         return edge_messages_chunkwise(query, key, value, source, transition, line_graph)
     raise ValueError(f"unknown form {form!r}; choose one of {', '.join(map(repr, get_args(Form)))}")
-
-
-def choose_form(line_graph: LineGraph, key_width: int, value_width: int) -> Form:
-    """The cheapest exact form: ``"parallel"`` while edges have few ancestors, then ``"chunkwise"``.
-
-    Per edge, the forms with states move a state of ``K * V`` numbers several times; the parallel form touches
-    ``K + V`` numbers per ancestor, in fused sums. Measured on molecules they break even near
-    ``4 * K * V / (K + V)`` ancestors per edge.
-
-    Of the other two, the chunkwise form is the faster, the deeper the graph the more, and keeps fewer states. Graphs
-    with fewer than ``2**18`` numbers of states per head take the ``"recurrent"`` form, which needs no blocks to be
-    found first; so does compiled code, which cannot find them.
-
-    Args:
-        line_graph: The structure.
-        key_width: ``K``
-        value_width: ``V``
-    """
-    ancestors = 4 * key_width * value_width / max(key_width + value_width, 1)
-    limit = int(ancestors * line_graph.num_edges)
-    if line_graph.has_ancestry(limit):
-        return "parallel"
-    if torch.compiler.is_compiling() or line_graph.num_edges * key_width * value_width < _WORTH_BLOCKS:
-        return "recurrent"
-    return "chunkwise"
 
 
 def _widened(*tensors: Tensor) -> tuple[Tensor, ...]:

@@ -207,7 +207,7 @@ def _to_caller(stored: Tensor, edge_order: Tensor) -> Tensor:
 
 def _flat(tensor: Tensor) -> Tensor:
     """``[N, H, D]`` as ``[N * H, D]``."""
-    return tensor.reshape(-1, tensor.size(-1))
+    return tensor.flatten(0, 1)
 
 
 @_parallel.register_fake

@@ -38,7 +38,7 @@ def test_a_wrong_form_is_named(monkeypatch, fault, message):
 
 @pytest.mark.parametrize("fault", [wrong_value, refused])
 def test_nothing_is_measured_if_a_form_is_wrong(monkeypatch, capsys, tmp_path, fault):
-    monkeypatch.setattr(dispatch, "edge_messages_parallel", fault(dispatch.edge_messages_parallel))
+    monkeypatch.setattr(dispatch, "node_outputs_parallel", fault(dispatch.node_outputs_parallel))
     assert bench("smoke", threads=1, repeat=1, budget=1.0, output=str(tmp_path), explain=False) == 1
     shown = capsys.readouterr()
     assert "Nothing was measured: a form of the operator is wrong." in shown.err

@@ -6,7 +6,7 @@ from hypothesis import given
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops import parallel, plstm
-from plstm_graph.ops.dispatch import choose_form
+from plstm_graph.ops.cost import NANOSECONDS, choose_form, estimate_seconds
 from plstm_graph.ops.parallel import _parallel
 from plstm_graph.ops.recurrent import _recurrent
 from plstm_graph.testing import OPERANDS, assert_close, assert_forms_agree, random_dag, random_operands
@@ -110,12 +110,22 @@ def test_parallel_operator_is_registered_soundly(reverse, num_edges, monkeypatch
 
 def test_auto_takes_the_parallel_form_for_few_ancestors_only():
     shallow = LineGraph.grid(4, 4)
-    short = LineGraph(torch.stack([torch.arange(500), torch.arange(1, 501)]))
-    chain = LineGraph(torch.stack([torch.arange(2000), torch.arange(1, 2001)]))
-    assert choose_form(shallow, 16, 16) == choose_form(shallow.reverse(), 16, 16) == "parallel"
-    assert choose_form(short, 16, 16) == "recurrent"
-    assert choose_form(chain, 16, 16) == choose_form(chain.reverse(), 16, 16) == "chunkwise"
-    assert choose_form(LineGraph(torch.empty(2, 0, dtype=torch.long), 3), 16, 16) == "parallel"
+    chain = LineGraph(torch.stack([torch.arange(20_000), torch.arange(1, 20_001)]))
+    wide = LineGraph(random_dag(2000, 10_000, torch.Generator().manual_seed(0)), 2000)
+    assert choose_form(shallow, 4, 16, 16) == choose_form(shallow.reverse(), 4, 16, 16) == "parallel"
+    assert choose_form(wide, 1, 2, 2) == choose_form(wide.reverse(), 1, 2, 2) == "recurrent"
+    assert choose_form(chain, 4, 16, 16) == choose_form(chain.reverse(), 4, 16, 16) == "chunkwise"
+    assert choose_form(LineGraph(torch.empty(2, 0, dtype=torch.long), 3), 4, 16, 16) in NANOSECONDS
+    assert choose_form(shallow, 0, 16, 16) in NANOSECONDS
+
+
+def test_auto_takes_the_cheapest_estimate_and_lists_no_ancestors_that_cannot_pay():
+    chain = LineGraph(torch.stack([torch.arange(5000), torch.arange(1, 5001)]))
+    seconds = estimate_seconds(chain, 4, 16, 16)
+    assert set(seconds) == {"recurrent", "chunkwise"}
+    assert not chain.has_links
+    assert seconds[choose_form(chain, 4, 16, 16)] == min(seconds.values())
+    assert chain.has_blocks(4, 16, 16)
 
 
 def test_operator_is_equivariant_under_renumbering():

@@ -1,0 +1,127 @@
+r"""What each form of the operator would cost, and the choice that ``form="auto"`` makes from it.
+
+The cost of a forward and backward pass is modelled as a sum of counts, each times the nanoseconds that one of them
+takes (:data:`NANOSECONDS`, fitted by ``benchmarks/fit_costs.py`` to one thread of a CPU):
+
+* ``recurrent``: levels; numbers in the states of edges, and of pairs, :math:`H K V E` and :math:`H K V P`.
+* ``parallel``: levels; scalars of the entries of an :class:`~plstm_graph.graph.ancestry.Ancestry`, :math:`H A`; numbers
+  in the keys and values of nodes, :math:`H (K + V) N`.
+* ``chunkwise``: blocks, and levels of the deepest of them; numbers in the states of edges, and in those carried over
+  crossing pairs and wide items; scalars of all items and of the steps that fill them in.
+
+Steps and links of the ``parallel`` form, and thin items of the ``chunkwise`` form, were tried as counts of their own; the
+fit gave them nothing.
+
+Other devices and thread counts have other constants; what matters for the choice, how the counts grow, stays.
+"""
+
+from typing import Literal
+
+import torch
+
+from plstm_graph.graph import LineGraph
+from plstm_graph.graph.ancestry import MAX_ENTRIES
+
+Form = Literal["auto", "naive", "recurrent", "parallel", "chunkwise"]
+
+#: Nanoseconds of one unit of each count, for each form.
+NANOSECONDS: dict[str, dict[str, float]] = {
+    "recurrent": {"call": 730_000, "levels": 41_700, "edge states": 5.1, "pair states": 4.5},
+    "parallel": {"call": 820_000, "levels": 14_000, "entries": 52, "node vectors": 1.9},
+    "chunkwise": {
+        "call": 1_500_000,
+        "blocks": 435_000,
+        "levels": 20_000,
+        "edge states": 7.4,
+        "border states": 0.42,
+        "items": 31,
+    },
+}
+
+#: Seconds of a pass below which cutting the levels into blocks, for an estimate, is not worth its while.
+_WORTH_BLOCKS = 0.02
+
+
+def choose_form(line_graph: LineGraph, heads: int, key_width: int, value_width: int) -> Form:
+    """The form with the lowest estimated cost, see :func:`estimate_seconds`.
+
+    Structure is built only where it can pay: ancestors are listed no further than the point where the ``"parallel"``
+    form would cost more than the ``"recurrent"`` form, which needs none, and the levels are cut into blocks only if
+    the others take more than a few hundredths of a second. Compiled code cannot build any: it takes the first of
+    ``"parallel"``, ``"chunkwise"`` and ``"recurrent"`` whose structure is there already, see
+    :meth:`~plstm_graph.graph.LineGraph.prepare`.
+
+    Args:
+        line_graph: The structure.
+        heads: ``H``
+        key_width: ``K``
+        value_width: ``V``
+    """
+    if torch.compiler.is_compiling():
+        if line_graph.has_links:
+            return "parallel"
+        return "chunkwise" if line_graph.has_blocks(heads, key_width, value_width) else "recurrent"
+    seconds = estimate_seconds(line_graph, heads, key_width, value_width)
+    return min(seconds, key=lambda form: seconds[form])
+
+
+def estimate_seconds(line_graph: LineGraph, heads: int, key_width: int, value_width: int) -> dict[Form, float]:
+    """Estimated seconds of a forward and backward pass on one CPU thread, for each form that comes into question.
+
+    Args:
+        line_graph: The structure.
+        heads: ``H``
+        key_width: ``K``
+        value_width: ``V``
+
+    Returns:
+        Seconds by form; without ``"parallel"`` or ``"chunkwise"`` where they are ruled out, see :func:`choose_form`.
+    """
+    widths = heads, key_width, value_width
+    seconds: dict[Form, float] = {"recurrent": _seconds("recurrent", recurrent_counts(line_graph, *widths))}
+    per_entry = 1e-9 * heads * NANOSECONDS["parallel"]["entries"]
+    if line_graph.has_ancestry(int(seconds["recurrent"] / per_entry) if heads else MAX_ENTRIES):
+        seconds["parallel"] = _seconds("parallel", parallel_counts(line_graph, *widths))
+    if min(seconds.values()) > _WORTH_BLOCKS or line_graph.has_blocks(*widths):
+        seconds["chunkwise"] = _seconds("chunkwise", chunkwise_counts(line_graph, *widths))
+    return seconds
+
+
+def recurrent_counts(line_graph: LineGraph, heads: int, key_width: int, value_width: int) -> dict[str, float]:
+    """Counts of the recurrent form. Arguments as for :func:`estimate_seconds`."""
+    numbers = heads * key_width * value_width
+    return {
+        "call": 1,
+        "levels": line_graph.schedule.num_levels,
+        "edge states": line_graph.num_edges * numbers,
+        "pair states": line_graph.num_pairs * numbers,
+    }
+
+
+def parallel_counts(line_graph: LineGraph, heads: int, key_width: int, value_width: int) -> dict[str, float]:
+    """Counts of the parallel form; lists the ancestors. Arguments as for :func:`estimate_seconds`."""
+    return {
+        "call": 1,
+        "levels": line_graph.schedule.num_levels,
+        "entries": line_graph.ancestry.num_entries * heads,
+        "node vectors": line_graph.num_nodes * heads * (key_width + value_width),
+    }
+
+
+def chunkwise_counts(line_graph: LineGraph, heads: int, key_width: int, value_width: int) -> dict[str, float]:
+    """Counts of the chunkwise form; cuts the blocks. Arguments as for :func:`estimate_seconds`."""
+    blocks = line_graph.blocks(heads, key_width, value_width)
+    numbers = heads * key_width * value_width
+    wide, thin = blocks.wide.column.numel(), blocks.thin.column.numel()
+    return {
+        "call": 1,
+        "blocks": blocks.num_blocks,
+        "levels": blocks.step_ptr.numel() - 1,
+        "edge states": line_graph.num_edges * numbers,
+        "border states": (blocks.crossing_in.column.numel() + wide) * numbers,
+        "items": (wide + thin + blocks.step_from.numel()) * heads,
+    }
+
+
+def _seconds(form: str, counts: dict[str, float]) -> float:
+    return 1e-9 * sum(NANOSECONDS[form][name] * count for name, count in counts.items())
