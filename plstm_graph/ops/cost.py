@@ -9,8 +9,8 @@ takes (:data:`NANOSECONDS`, fitted by ``benchmarks/fit_costs.py`` to one thread 
 * ``chunkwise``: blocks, and levels of the deepest of them; numbers in the states of edges, and in those carried over
   crossing pairs and wide items; scalars of all items and of the steps that fill them in.
 
-Steps and links of the ``parallel`` form, and thin items of the ``chunkwise`` form, were tried as counts of their own; the
-fit gave them nothing.
+Steps and links of the ``parallel`` form, and thin items of the ``chunkwise`` form, were tried as counts of their own;
+the fit gave them nothing.
 
 Other devices and thread counts have other constants; what matters for the choice, how the counts grow, stays.
 """
