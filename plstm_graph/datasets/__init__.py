@@ -2,6 +2,9 @@
 
 from plstm_graph.datasets.arrow_pointing import ArrowPointing
 from plstm_graph.datasets.chembl import ChEMBL2321810
+from plstm_graph.datasets.dag_folder.dataset import DAGFolder, OnDiskDAGFolder
+from plstm_graph.datasets.dag_folder.problems import DAGFolderError
+from plstm_graph.datasets.dag_folder.write import from_networkx, write_dag_folder
 from plstm_graph.datasets.image_folder import ImageFolder
 from plstm_graph.datasets.image_sets import CIFAR10, FashionMNIST
 from plstm_graph.datasets.molecule import InvalidSmilesError, smiles_to_data
@@ -15,15 +18,20 @@ __all__ = [
     "BadRow",
     "BadRowsWarning",
     "ChEMBL2321810",
+    "DAGFolder",
+    "DAGFolderError",
     "FashionMNIST",
     "ImageFolder",
     "InvalidSmilesError",
+    "OnDiskDAGFolder",
     "SmilesDataset",
     "Table",
     "TableError",
     "column_split",
+    "from_networkx",
     "random_split",
     "read_table",
     "scaffold_split",
     "smiles_to_data",
+    "write_dag_folder",
 ]

@@ -1,0 +1,96 @@
+"""``plstm-graph check DIR``: is a folder of DAGs sound, and what is in it."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from plstm_graph.datasets.dag_folder.describe import Description, describe_folder
+from plstm_graph.datasets.dag_folder.folder import read_folder
+from plstm_graph.datasets.dag_folder.problems import DAGFolderError
+from plstm_graph.datasets.dag_folder.spec import read_spec
+from plstm_graph.datasets.files import replace_file
+
+_PARTS = 12  # values of a distribution that are shown
+
+
+def check_folder(folder: str | Path) -> Description:
+    """Validate a folder of DAGs and describe it.
+
+    Args:
+        folder: The folder, with its ``dag.yaml``.
+
+    Raises:
+        FileNotFoundError: If there is no folder or no ``dag.yaml``.
+        DAGFolderError: If anything is wrong; it lists everything that was found.
+        ImportError: If a table is a Parquet file and pyarrow is not installed.
+    """
+    folder = Path(folder).expanduser()
+    try:
+        content = read_folder(folder, read_spec(folder))
+    except DAGFolderError as error:
+        raise DAGFolderError(error.problems, folder) from error
+    if content.problems:
+        raise DAGFolderError(content.problems, folder)
+    return describe_folder(content)
+
+
+def check(folder: str, output: str | None = None, console: Console | None = None) -> int:
+    """Run the command.
+
+    Args:
+        folder: The folder.
+        output: JSON file to write the description to.
+        console: Where to print.
+
+    Returns:
+        Exit status: 0, or 1 if something is wrong with the folder; what it is has been printed.
+    """
+    console = Console() if console is None else console
+    try:
+        description = check_folder(folder)
+    except DAGFolderError as error:
+        for problem in error.problems:
+            console.print(str(problem), soft_wrap=True, markup=False, highlight=False)
+        count = len(error.problems)
+        console.print(f"{folder}: {count} problem{'s' if count > 1 else ''}", soft_wrap=True, highlight=False)
+        return 1
+    _print(console, folder, description)
+    if output is not None:
+        text = json.dumps(asdict(description), indent=2) + "\n"
+        replace_file(output, lambda path: Path(path).write_text(text, encoding="utf-8"))
+    return 0
+
+
+def _print(console: Console, folder: str, found: Description) -> None:
+    def line(name: str, text: str) -> None:
+        console.print(f"{name:<17}{text}", soft_wrap=True, markup=False, highlight=False)
+
+    line("folder", f"{folder}: no problems")
+    line("counts", ", ".join(f"{count:,} {name}" for name, count in found.counts.items()))
+    for name, (least, median, most) in found.per_graph.items():
+        line(f"{name} per graph", f"{least:,.0f} to {most:,.0f}, median {median:,.0f}")
+    path = found.longest_path
+    nodes = path["nodes"] if len(path["nodes"]) <= 9 else [*path["nodes"][:4], "...", *path["nodes"][-4:]]
+    line("longest path", f"{path['length']:,} edges, graph {path['graph']}: {' -> '.join(nodes)}")
+    if found.duplicate:
+        line("duplicate", f"{found.duplicate} (parallel edges are legal)")
+    line("split", ", ".join(f"{size:,} {name}" for name, size in found.split.items()))
+    for text in found.features or ["none: every node enters alike"]:
+        line("feature", text)
+    for name, reason in found.left_out.items():
+        line("left out", f"{name}: {reason}")
+    for name, count in found.missing.items():
+        line("missing", f"{name}: {count:,} cells")
+    degrees = Table("degree", *found.degree_bins)
+    for name, counts in found.degrees.items():
+        degrees.add_row(name, *(f"{count:,}" for count in counts))
+    console.print(degrees)
+    for name, parts in found.targets.items():
+        keys = list(next(iter(parts.values())))
+        table = Table(name, *keys[:_PARTS], *(["..."] if len(keys) > _PARTS else []))
+        for part, values in parts.items():
+            table.add_row(part, *(f"{values.get(key, 0):,.6g}" for key in keys[:_PARTS]))
+        console.print(table)

@@ -1,0 +1,168 @@
+"""Feature columns as numbers: standardised values, codes of categories, and what is missing."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from plstm_graph.datasets.dag_folder.assemble import Dags
+from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem
+from plstm_graph.datasets.dag_folder.spec import NAME, Kind
+from plstm_graph.datasets.dag_folder.targets import to_numbers
+
+_MAX_GUESSED = 1000  # more different words than this are taken for text, if the kind of the column is not given
+
+
+@dataclass
+class Column:
+    """A feature column and how it is encoded.
+
+    Attributes:
+        table (str): Table it stands in.
+        name (str): Its name.
+        kind (str): ``"number"`` or ``"category"``.
+        mean (float): Of the training part.
+        std (float): Of the training part.
+        missing (bool): Whether a number gets a second column that says that there is none.
+        words (list[str]): Categories of the training part; code 0 is for missing and other ones.
+    """
+
+    table: str
+    name: str
+    kind: Kind
+    mean: float = 0.0
+    std: float = 1.0
+    missing: bool = False
+    words: list[str] | None = None
+
+    @property
+    def sizes(self) -> list[int]:
+        """Columns that this one becomes: 0 for a number, the number of codes for a category."""
+        return [len(self.words or []) + 1] if self.kind == "category" else [0] * (1 + self.missing)
+
+    def encode(self, cells: pd.Series) -> np.ndarray:
+        """Encode cells, ``[n]`` -> ``[n, len(sizes)]``: missing numbers become 0, which stands for the mean."""
+        if self.kind == "category":
+            return (pd.Index(self.words or [], dtype=object).get_indexer(cells.astype(object)) + 1)[:, None]
+        values = (to_numbers(cells) - self.mean) / self.std
+        absent = np.isnan(values)
+        values = np.where(absent, 0.0, values)
+        return np.stack([values, absent], axis=1) if self.missing else values[:, None]
+
+
+class ColumnFit:
+    """Learns from the training part, piece by piece, how a column is encoded.
+
+    Args:
+        table: Table of the column.
+        name: Its name.
+        kind: Its kind; None to find out: numbers if all values are finite numbers.
+    """
+
+    def __init__(self, table: str, name: str, kind: Kind | None) -> None:
+        self.table, self.name, self.kind = table, name, kind
+        self.numeric = True
+        self.count = self.absent = self.present = self.seen = 0
+        self.mean = self.squares = 0.0
+        self.words: dict[str, None] = {}
+
+    def update(self, cells: pd.Series, train: np.ndarray) -> np.ndarray:
+        """Take in cells.
+
+        Args:
+            cells: ``[n]``
+            train: Which of them train, ``[n]`` bool.
+
+        Returns:
+            Cells that are no finite numbers in a column of numbers, ``[m]``.
+        """
+        present = cells.notna().to_numpy()
+        values = to_numbers(cells)
+        wrong = np.flatnonzero(present & ~np.isfinite(values))
+        self.numeric = self.numeric and not len(wrong)
+        self.seen += int(present.sum())
+        self.absent += int((~present & train).sum())
+        self.present += int((present & train).sum())
+        if self.kind != "number":
+            self.words |= dict.fromkeys(cells[present & train].unique())
+        values = values[train & np.isfinite(values)]
+        if len(values):
+            # Chan's update, so that pieces give what the whole gives.
+            mean, total = values.mean(), self.count + len(values)
+            delta = mean - self.mean
+            self.squares += float(np.square(values - mean).sum()) + delta**2 * self.count * len(values) / total
+            self.mean += float(delta) * len(values) / total
+            self.count = total
+        return wrong if self.kind == "number" else wrong[:0]
+
+    def finish(self) -> Column | str:
+        """How the column is encoded, or why it cannot be a feature."""
+        if self.seen == 0:
+            return "it has no value at all"
+        if self.kind == "number" or (self.kind is None and self.numeric):
+            std = math.sqrt(self.squares / self.count) if self.count else 0.0
+            return Column(self.table, self.name, "number", self.mean, std if std > 0 else 1.0, self.absent > 0)
+        if self.kind is None and len(self.words) > _MAX_GUESSED:
+            return (
+                f"it has more than {_MAX_GUESSED:,} different words; if they are categories, name it as such in {NAME}"
+            )
+        words = sorted(map(str, self.words))
+        if self.kind is None and self.present > 20 and len(words) > 0.9 * self.present:
+            return "nearly every row has a word of its own, as identifiers have"
+        return Column(self.table, self.name, "category", words=words)
+
+
+def feature_columns(dags: Dags, name: str) -> dict[str, Kind | None]:
+    """Columns of a table that enter the model, with their kinds, None where the values decide.
+
+    Raises:
+        DAGFolderError: If a named column is not there, or is a target or the split.
+    """
+    table, spec = dags.spec.table(name), dags.spec
+    if name not in dags.frames:
+        if table.features:
+            raise DAGFolderError([Problem(NAME, None, None, f"{name}.features needs a table of {name}")])
+        return {}
+    taken = {table.graph}
+    taken |= {"nodes": {table.id}, "edges": {table.source, table.target}}.get(name, set())
+    if name == spec.target_table:
+        taken |= set(spec.targets)
+    if spec.split.column is not None:
+        taken.add(spec.split.column)
+    if table.features is None:
+        # Columns of graphs are often results, so they are features only where the folder says so.
+        if name == "graphs":
+            return {}
+        return {str(column): None for column in dags.frames[name].values.columns if column not in taken}
+    for column in table.features:
+        dags.frames[name].column(column, "a feature")
+        if column in taken:
+            message = f"{name}.features has {column!r}, which is a target, the split or an identifier"
+            raise DAGFolderError([Problem(NAME, None, None, message)])
+    return table.features
+
+
+def encode(columns: Sequence[Column], cells: dict[str, pd.Series], rows: int) -> tuple[np.ndarray, list[int]]:
+    """Encode columns side by side, numbers before categories.
+
+    Args:
+        columns: How.
+        cells: Cells of each, by name.
+        rows: Number of rows ``n``.
+
+    Returns:
+        ``[n, F]``, int64 if all are categories, else float32; and the size of each of the ``F`` columns, 0 for numbers.
+    """
+    ordered = sorted(columns, key=lambda column: column.kind == "category")
+    sizes = [size for column in ordered for size in column.sizes]
+    dtype = np.int64 if sizes and 0 not in sizes else np.float32
+    parts = [column.encode(cells[f"{column.table}.{column.name}"]).astype(dtype) for column in ordered]
+    return np.concatenate(parts, axis=1) if parts else np.zeros((rows, 0), dtype=dtype), sizes
+
+
+def plain(columns: Sequence[Column]) -> list[dict[str, Any]]:
+    """Columns as plain values, for a file."""
+    return [asdict(column) for column in columns]

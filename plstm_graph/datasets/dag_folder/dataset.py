@@ -1,0 +1,243 @@
+"""PyG data sets of a folder of DAGs: in memory, and on disk for sets larger than that."""
+
+import contextlib
+import functools
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch_geometric.data import Data, InMemoryDataset, OnDiskDataset
+
+from plstm_graph.datasets.cache import cache_key, new_folder, write_errors
+from plstm_graph.datasets.dag_folder.assemble import Dags
+from plstm_graph.datasets.dag_folder.encoding import MASKS, Encoding, make_encoding, to_data
+from plstm_graph.datasets.dag_folder.folder import FeatureFit, read_folder
+from plstm_graph.datasets.dag_folder.pieces import read_pieces
+from plstm_graph.datasets.dag_folder.problems import DAGFolderError
+from plstm_graph.datasets.dag_folder.spec import Spec, read_spec
+from plstm_graph.datasets.dag_folder.targets import (
+    PARTS,
+    random_parts,
+    read_split,
+    read_targets,
+    sort_words,
+    split_table,
+)
+
+# Part of the cache key; raise it when what is stored changes.
+_FORMAT = 1
+Transform = Callable[[Data], Data]
+
+
+class _Files:
+    """Where a folder's processed graphs lie, and what was stored beside them. Mixed into PyG's data sets."""
+
+    folder: Path
+    spec: Spec
+    _unfinished: Path | None
+
+    def _open_folder(self, root: str | Path, pre_transform: Transform | None) -> None:
+        self.folder = Path(root).expanduser()
+        self.spec = read_spec(self.folder)
+        stamps = sorted(
+            (path.name, path.stat().st_size, path.stat().st_mtime_ns)
+            for path in self.folder.iterdir()
+            if path.is_file()
+        )
+        self._key = cache_key(_FORMAT, type(self).__name__, stamps, pre_transform)
+        self._unfinished = None
+
+    @property
+    def processed_dir(self) -> str:
+        """Folder of the graphs as these files and this pre-transform make them."""
+        return str(self._unfinished or self.folder / "processed" / self._key)
+
+    @functools.cached_property
+    def encoding(self) -> Encoding:
+        """Names of targets and classes, and how features are encoded."""
+        return Encoding.load(Path(self.processed_dir) / "encoding.json")
+
+    @functools.cached_property
+    def split(self) -> dict[str, Tensor]:
+        """Numbers of the graphs in ``"train"``, ``"valid"`` and ``"test"``; all of them in each where the targets of a
+        graph are split, as ``train_mask``, ``val_mask`` and ``test_mask`` say."""
+        part = torch.load(Path(self.processed_dir) / "split.pt", weights_only=True)
+        if part.numel() == 0:
+            return dict.fromkeys(PARTS, torch.arange(len(self)))  # type: ignore[arg-type]
+        return {name: (part == number).nonzero().view(-1) for number, name in enumerate(PARTS)}
+
+    def _save_meta(self, encoding: Encoding, part: np.ndarray) -> None:
+        encoding.save(Path(self.processed_dir) / "encoding.json")
+        torch.save(torch.from_numpy(part), Path(self.processed_dir) / "split.pt")
+
+    def _process(self) -> None:
+        if Path(self.processed_dir).is_dir():
+            return
+        folder = self.processed_dir
+        try:
+            with new_folder(folder) as self._unfinished, write_errors(folder):
+                self.process()  # type: ignore[attr-defined]
+        except DAGFolderError as error:
+            raise DAGFolderError(error.problems, self.folder) from error
+        finally:
+            self._unfinished = None
+
+
+class DAGFolder(_Files, InMemoryDataset):
+    r"""The DAGs of a folder: an edge table, a node table, a graph table and a ``dag.yaml``, or JSON lines.
+
+    ``docs/custom_dags.md`` describes the files. Each graph has ``x`` ``[N, F]``, ``edge_index`` ``[2, E]``,
+    ``edge_attr`` ``[E, D]`` if edges have features, ``level`` ``[N]``, ``graph_id``, ``node_id`` and ``y``: ``[1, T]``
+    for targets of graphs, ``[N, T]`` of nodes, ``[E, T]`` of edges, float32 with NaN where unknown; the number of the
+    class for a classification. Numbers are standardised by the training part, missing ones become its mean and get a
+    column of their own; categories are codes, 0 for missing ones and those that the training part does not have.
+
+    The graphs are stored under ``processed`` in the folder and made anew when one of its files changes.
+
+    Args:
+        root (str): The folder.
+        transform (callable, optional): Applied to each graph at every access.
+        pre_transform (callable, optional): Applied to each graph once, before it is stored, for example
+            :class:`~plstm_graph.transforms.ToDAG`.
+
+    Raises:
+        FileNotFoundError: If there is no folder or no ``dag.yaml``.
+        DAGFolderError: If anything is wrong; it lists everything that was found, as ``plstm-graph check`` does.
+    """
+
+    def __init__(
+        self, root: str | Path, transform: Transform | None = None, pre_transform: Transform | None = None
+    ) -> None:
+        self._open_folder(root, pre_transform)
+        super().__init__(str(root), transform, pre_transform)
+        self.load(self.processed_paths[0])
+
+    @property
+    def processed_file_names(self) -> list[str]:
+        """The graphs."""
+        return ["data.pt"]
+
+    def process(self) -> None:
+        """Read and store the graphs. PyG calls this if they are not stored yet."""
+        content = read_folder(self.folder, self.spec)
+        if content.problems:
+            raise DAGFolderError(content.problems)
+        encoding = make_encoding(self.spec, content.targets.classes, content.columns, content.left_out)
+        by_graph = split_table(content.dags) == "graphs"
+        self._save_meta(encoding, content.part if by_graph else np.zeros(0, dtype=np.int64))
+        graphs = list(_transformed(to_data(content.dags, content.targets, content.part, encoding), self.pre_transform))
+        self.save(graphs, self.processed_paths[0])
+
+    def part(self, name: str) -> "DAGFolder | list[Data]":
+        """Graphs of ``"train"``, ``"valid"`` or ``"test"``; targets of other parts are NaN.
+
+        Args:
+            name: Of the part.
+        """
+        if MASKS[0] not in self._data:
+            return self[self.split[name]]
+        return [_mask(data, MASKS[PARTS.index(name)]) for data in self]
+
+
+class OnDiskDAGFolder(_Files, OnDiskDataset):
+    """As :class:`DAGFolder`, for sets larger than memory: some graphs are read at a time, and stored in a database.
+
+    The rows of a graph must stand together, and graphs in the same order in all tables; JSON lines are so by nature.
+
+    Args:
+        root (str): The folder.
+        transform (callable, optional): Applied to each graph at every access.
+        pre_transform (callable, optional): Applied to each graph once, before it is stored.
+        graphs_at_once (int): Number of graphs that are read at a time.
+
+    Raises:
+        DAGFolderError: If anything is wrong with the graphs that are read at a time; it names all of it.
+        ValueError: If the targets of a graph are in different parts: such a set has few graphs, for
+            :class:`DAGFolder`.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        transform: Transform | None = None,
+        pre_transform: Transform | None = None,
+        graphs_at_once: int = 1000,
+    ) -> None:
+        self._open_folder(root, pre_transform)
+        self._pre_transform, self._graphs_at_once = pre_transform, graphs_at_once
+        schema: Any = {"dtype": torch.uint8, "size": (-1,)}
+        super().__init__(str(root), transform, schema=schema, log=False)
+
+    def process(self) -> None:
+        """Read the folder three times: for its size and classes, for its features, and for its graphs."""
+        # Files are closed whatever happens.
+        with contextlib.ExitStack() as stack:
+            self._process_pieces(
+                lambda: stack.enter_context(
+                    contextlib.closing(read_pieces(self.folder, self.spec, self._graphs_at_once))
+                )
+            )
+
+    def _process_pieces(self, pieces: Callable[[], Iterator[Dags]]) -> None:
+        words: dict[str, None] = {}
+        parts, total = [], 0
+        for dags in pieces():
+            if split_table(dags) != "graphs" and self.spec.split.column is not None:
+                raise ValueError(f"{self.folder} splits the targets of each graph; use DAGFolder for such a set")
+            words |= dict.fromkeys(read_targets(dags).classes)
+            if self.spec.split.column is not None:
+                parts.append(read_split(dags))
+            total += dags.num_graphs
+            self._check(dags)
+        part = random_parts(total, self.spec.split) if self.spec.split.column is None else np.concatenate(parts)
+        fit = FeatureFit(self.spec)
+        for dags, begin in _with_begin(pieces()):
+            fit.update(dags, part[begin : begin + dags.num_graphs])
+            self._check(dags)
+        classes = sort_words(list(words))
+        encoding = make_encoding(self.spec, classes, *fit.finish())
+        self._save_meta(encoding, part)
+        for dags in pieces():
+            targets = read_targets(dags, classes)
+            self.extend(list(_transformed(to_data(dags, targets, None, encoding), self._pre_transform)))
+        self.close()
+        self._db = None
+
+    def _check(self, dags: Dags) -> None:
+        if dags.problems:
+            raise DAGFolderError(dags.problems)
+
+    def part(self, name: str) -> "OnDiskDAGFolder":
+        """Graphs of ``"train"``, ``"valid"`` or ``"test"``."""
+        return self[self.split[name]]
+
+    def serialize(self, data: Data) -> Tensor:
+        """A graph as bytes."""
+        buffer = io.BytesIO()
+        torch.save(data.to_dict(), buffer)
+        return torch.frombuffer(bytearray(buffer.getvalue()), dtype=torch.uint8)
+
+    def deserialize(self, data: Tensor) -> Data:
+        """A graph of bytes."""
+        return Data.from_dict(torch.load(io.BytesIO(data.numpy().tobytes()), weights_only=True))
+
+
+def _transformed(graphs: Iterator[Data], transform: Transform | None) -> Iterator[Data]:
+    return graphs if transform is None else map(transform, graphs)
+
+
+def _mask(data: Data, name: str) -> Data:
+    data = data.clone()
+    data.y[~data[name]] = float("nan")
+    return data
+
+
+def _with_begin(pieces: Iterator[Dags]) -> Iterator[tuple[Dags, int]]:
+    begin = 0
+    for dags in pieces:
+        yield dags, begin
+        begin += dags.num_graphs

@@ -1,0 +1,134 @@
+"""From a folder's tables to PyG graphs."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch_geometric.data import Data
+
+from plstm_graph.datasets.dag_folder.assemble import Dags
+from plstm_graph.datasets.dag_folder.columns import Column, encode
+from plstm_graph.datasets.dag_folder.spec import Spec
+from plstm_graph.datasets.dag_folder.targets import Targets, split_table
+
+MASKS = ("train_mask", "val_mask", "test_mask")
+
+
+@dataclass
+class Encoding:
+    """How the tables of a folder become numbers: learnt from its training part, stored with the graphs.
+
+    Attributes:
+        task (str): ``"regression"``, ``"classification"`` or ``"multilabel"``.
+        level (str): ``"graph"``, ``"node"`` or ``"edge"``.
+        target_names (list[str]): Names of the targets.
+        classes (list[str]): Names of the classes of a classification.
+        columns (list[Column]): Features.
+        left_out (dict[str, str]): Columns that are no features, and why.
+    """
+
+    task: str
+    level: str
+    target_names: list[str]
+    classes: list[str]
+    columns: list[Column]
+    left_out: dict[str, str]
+
+    def of(self, *tables: str) -> list[Column]:
+        """Columns of some tables."""
+        return [column for column in self.columns if column.table in tables]
+
+    @property
+    def node_sizes(self) -> list[int]:
+        """Size of each column of ``x``, 0 for numbers; a column of ones if there are no features."""
+        return _sizes(self.of("nodes", "graphs")) or [0]
+
+    @property
+    def edge_sizes(self) -> list[int]:
+        """Size of each column of ``edge_attr``, 0 for numbers; empty without features."""
+        return _sizes(self.of("edges"))
+
+    @property
+    def num_outputs(self) -> int:
+        """Columns that a model has to give: one for each class or target."""
+        return len(self.classes) if self.task == "classification" else len(self.target_names)
+
+    def save(self, path: str | Path) -> None:
+        """Write as JSON."""
+        Path(path).write_text(json.dumps(asdict(self)), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Encoding":
+        """Read what :meth:`save` wrote."""
+        return cls.of_plain(json.loads(Path(path).read_text(encoding="utf-8")))
+
+    @classmethod
+    def of_plain(cls, values: dict[str, Any]) -> "Encoding":
+        """From plain values, as :func:`dataclasses.asdict` makes them."""
+        return cls(**values | {"columns": [Column(**column) for column in values["columns"]]})
+
+
+def make_encoding(spec: Spec, classes: list[str], columns: list[Column], left_out: dict[str, str]) -> Encoding:
+    """The encoding of a folder that was read."""
+    return Encoding(spec.task, spec.level, list(spec.targets), classes, columns, left_out)
+
+
+def to_data(dags: Dags, targets: Targets | None, part: np.ndarray | None, encoding: Encoding) -> Iterator[Data]:
+    """PyG graphs of a folder, in its order.
+
+    Args:
+        dags: The graphs.
+        targets: Their targets, if there are any.
+        part: Part of each row, see :func:`~.targets.read_split`, if there is a split.
+        encoding: Of the features.
+
+    Yields:
+        ``x`` ``[N, F]``, ``edge_index`` ``[2, E]``, ``edge_attr`` ``[E, D]`` if edges have features, ``level`` ``[N]``,
+        ``graph_id``, ``node_id``, ``y`` ``[1, T]`` (``[N, T]``, ``[E, T]`` for targets of nodes or edges), and masks
+        where the targets of one graph are in different parts.
+    """
+    nodes, edges = len(dags.node_ids), dags.edge_index.shape[1]
+    cells = {}
+    for column in encoding.columns:
+        values = dags.column(column.table, column.name, "a feature")
+        if column.table == "graphs":
+            values = values.iloc[dags.node_graph].reset_index(drop=True)
+        cells[f"{column.table}.{column.name}"] = values
+    x, _ = encode(encoding.of("nodes", "graphs"), cells, nodes)
+    if not encoding.of("nodes", "graphs"):
+        x = np.ones((nodes, 1), dtype=np.float32)
+    edge_attr, _ = encode(encoding.of("edges"), cells, edges)
+    node_ptr, edge_ptr = _pointer(dags.node_graph, dags.num_graphs), _pointer(dags.edge_graph, dags.num_graphs)
+    pointers = {"graph": np.arange(dags.num_graphs + 1), "node": node_ptr, "edge": edge_ptr}
+    has_masks = part is not None and split_table(dags) != "graphs"
+    for graph in range(dags.num_graphs):
+        n, e = slice(node_ptr[graph], node_ptr[graph + 1]), slice(edge_ptr[graph], edge_ptr[graph + 1])
+        rows = slice(*pointers[encoding.level][graph : graph + 2])
+        data = Data(
+            x=torch.from_numpy(x[n].copy()),
+            edge_index=torch.from_numpy(dags.edge_index[:, e] - node_ptr[graph]),
+            level=torch.from_numpy(dags.level[n].copy()),
+            graph_id=str(dags.graph_ids[graph]),
+            node_id=[str(word) for word in dags.node_ids[n]],
+        )
+        if encoding.of("edges"):
+            data.edge_attr = torch.from_numpy(edge_attr[e].copy())
+        if targets is not None:
+            data.y = torch.from_numpy(targets.values[rows].astype(np.float32))
+        if has_masks and part is not None:
+            for number, mask in enumerate(MASKS):
+                data[mask] = torch.from_numpy(part[rows] == number)
+        yield data
+
+
+def _sizes(columns: list[Column]) -> list[int]:
+    ordered = sorted(columns, key=lambda column: column.kind == "category")
+    return [size for column in ordered for size in column.sizes]
+
+
+def _pointer(group: np.ndarray, groups: int) -> np.ndarray:
+    return np.concatenate([[0], np.bincount(group, minlength=groups).cumsum()])

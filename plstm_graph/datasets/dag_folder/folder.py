@@ -1,0 +1,169 @@
+"""Reading a whole folder of DAGs, and everything that is wrong with it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from plstm_graph.datasets.dag_folder.assemble import Dags, assemble
+from plstm_graph.datasets.dag_folder.columns import Column, ColumnFit, feature_columns
+from plstm_graph.datasets.dag_folder.json_lines import NAMES, read_json_lines
+from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem
+from plstm_graph.datasets.dag_folder.spec import Spec
+from plstm_graph.datasets.dag_folder.tables import Frame, read_frame
+from plstm_graph.datasets.dag_folder.targets import Targets, read_split, read_targets, split_table
+
+
+@dataclass
+class Folder:
+    """A folder that has been read.
+
+    Attributes:
+        dags (Dags): Its graphs.
+        targets (Targets): What is to be predicted.
+        part (np.ndarray): Part of each row that is split, see :func:`~.targets.read_split`.
+        columns (list[Column]): Features and how they are encoded.
+        left_out (dict[str, str]): Columns ``table.name`` that are no features, and why.
+        problems (list[Problem]): Everything that is wrong. The other attributes are only good without any.
+    """
+
+    dags: Dags
+    targets: Targets
+    part: np.ndarray
+    columns: list[Column] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Everything that is wrong."""
+        return self.dags.problems
+
+
+def json_file(folder: Path, spec: Spec) -> Path | None:
+    """The file of JSON lines, if the folder has its graphs in one.
+
+    Raises:
+        DAGFolderError: If there are neither tables nor JSON lines.
+    """
+    if spec.json is not None:
+        if not (folder / spec.json).is_file():
+            raise DAGFolderError([Problem("dag.yaml", None, None, f"json is {spec.json!r}, but there is no such file")])
+        return folder / spec.json
+    if spec.find(folder, "edges") is not None:
+        return None
+    for name in NAMES:
+        if (folder / name).is_file():
+            return folder / name
+    there = ", ".join(sorted(path.name for path in folder.iterdir()))
+    message = f"neither edges.csv (or .csv.gz, .parquet) nor {NAMES[0]} is there; the folder has {there}"
+    raise DAGFolderError([Problem("dag.yaml", None, None, message)])
+
+
+def read_folder(folder: Path, spec: Spec) -> Folder:
+    """Read tables, graphs, targets, split and kinds of features.
+
+    Args:
+        folder: The folder.
+        spec: Its ``dag.yaml``.
+
+    Returns:
+        The folder with its problems, as many as could be found.
+
+    Raises:
+        DAGFolderError: If tables, columns or files are missing or unreadable, so that nothing more can be said.
+        ImportError: If a table is a Parquet file and pyarrow is not installed.
+    """
+    dags = assemble(_read_frames(folder, spec), spec)
+    check_graphs(dags)
+    problems: list[Problem] = []
+    result = Folder(dags, Targets(np.zeros((0, 0)), []), np.zeros(0, dtype=np.int64))
+    try:
+        result.targets = read_targets(dags)
+    except DAGFolderError as error:
+        problems += error.problems
+    try:
+        result.part = read_split(dags)
+        fit = FeatureFit(spec)
+        fit.update(dags, result.part)
+        result.columns, result.left_out = fit.finish()
+    except DAGFolderError as error:
+        problems += error.problems
+    dags.problems += problems
+    return result
+
+
+def check_graphs(dags: Dags) -> None:
+    """Note graphs without nodes, and folders without graphs."""
+    if dags.num_graphs == 0:
+        dags.problems.append(Problem(next(iter(dags.frames.values())).file, None, None, "there is no graph"))
+    empty = np.flatnonzero(np.bincount(dags.node_graph, minlength=dags.num_graphs) == 0)
+    if len(empty) and "graphs" in dags.frames:
+        dags.report("graphs", empty, lambda graph: "the graph has no nodes")
+
+
+def train_rows(dags: Dags, part: np.ndarray, name: str) -> np.ndarray:
+    """Which rows of a table belong to the training part, ``[n]`` bool; all of them where it is not split."""
+    split = split_table(dags)
+    if split == "graphs":
+        return part[dags.graph_of(name)] == 0
+    return part == 0 if name == split else np.ones(len(dags.graph_of(name)), dtype=bool)
+
+
+class FeatureFit:
+    """Learns how features are encoded, from one piece of a folder after the other.
+
+    Args:
+        spec: Of the folder.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self._fits: dict[str, dict[str, ColumnFit]] = {}
+
+    def update(self, dags: Dags, part: np.ndarray) -> None:
+        """Take in some graphs; cells that are no numbers where numbers must be are noted in ``dags.problems``."""
+        for table in ("graphs", "nodes", "edges"):
+            kinds = feature_columns(dags, table)
+            fits = self._fits.setdefault(table, {})
+            train = train_rows(dags, part, table) if kinds else None
+            for name, kind in kinds.items():
+                if name not in fits:
+                    fits[name] = ColumnFit(table, name, kind)
+                cells = dags.column(table, name, "a feature")
+                assert train is not None
+                wrong = fits[name].update(cells, train)
+                self._report(dags, table, name, wrong)
+
+    def finish(self) -> tuple[list[Column], dict[str, str]]:
+        """The columns that are features; and the others, with the reason."""
+        columns, left_out = [], {}
+        for table, fits in self._fits.items():
+            for name, fit in fits.items():
+                result = fit.finish()
+                if isinstance(result, Column):
+                    columns.append(result)
+                else:
+                    left_out[f"{table}.{name}"] = result
+        return columns, left_out
+
+    def _report(self, dags: Dags, table: str, name: str, wrong: np.ndarray) -> None:
+        cells = dags.frames[table].values[name].iloc[dags.rows[table]]
+        dags.report(table, wrong, lambda item: f"feature {name!r} is {cells.iloc[item]!r}, expected a finite number")
+
+
+def _read_frames(folder: Path, spec: Spec) -> dict[str, Frame]:
+    path = json_file(folder, spec)
+    if path is not None:
+        return next(iter(read_json_lines(path, spec)))
+    frames, problems = {}, []
+    for name in ("graphs", "nodes", "edges"):
+        file = spec.find(folder, name)
+        if file is None:
+            continue
+        try:
+            frames[name] = read_frame(file, spec.missing)
+        except DAGFolderError as error:
+            problems += error.problems
+    if problems:
+        raise DAGFolderError(problems)
+    return frames

@@ -1,0 +1,233 @@
+"""``dag.yaml``: what a folder of DAGs says about its tables."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import yaml
+
+from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem
+
+Task = Literal["regression", "classification", "multilabel"]
+Level = Literal["graph", "node", "edge"]
+Kind = Literal["number", "category"]
+
+NAME = "dag.yaml"
+_SUFFIXES = (".csv", ".csv.gz", ".parquet")
+
+
+@dataclass
+class TableSpec:
+    """Where a table lies and what its columns are.
+
+    Attributes:
+        file: Its name in the folder. (default: the table's name with ``.csv``, ``.csv.gz`` or ``.parquet``)
+        graph: Column with the identifier of the graph.
+        id: Column with the identifier of the node; in the table of nodes only.
+        source: Column with the node that an edge leaves; in the table of edges only.
+        target: Column with the node that an edge enters; in the table of edges only.
+        features: Columns that enter the model, with their kinds. A list leaves the kinds to the values. (default:
+            every column that has no other part)
+    """
+
+    file: str | None = None
+    graph: str = "graph"
+    id: str = "node"
+    source: str = "source"
+    target: str = "target"
+    features: dict[str, Kind | None] | None = None
+
+
+_TABLE_KEYS = {
+    "edges": ("file", "graph", "source", "target", "features"),
+    "nodes": ("file", "graph", "id", "features"),
+    "graphs": ("file", "graph", "features"),
+}
+
+
+@dataclass
+class SplitSpec:
+    """Which rows train, validate and test.
+
+    Attributes:
+        column: Column of the table of graphs (or of the targets) with ``train``, ``valid`` or ``test``; None for a
+            random split.
+        fractions: Parts of a random split.
+        seed: Of a random split.
+    """
+
+    column: str | None = None
+    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    seed: int = 0
+
+
+@dataclass
+class Spec:
+    """A whole ``dag.yaml``.
+
+    Attributes:
+        targets: Columns to predict.
+        task: ``"regression"``; ``"classification"`` of one column with any number of classes; ``"multilabel"``,
+            columns of 0 and 1.
+        level: Table that the targets stand in: ``"graph"``, ``"node"`` or ``"edge"``.
+        split: Training, validation and test part.
+        missing: Words in a cell that say that there is no value, beside the empty cell.
+        json: File of JSON lines that holds everything, instead of tables.
+    """
+
+    targets: list[str] = field(default_factory=list)
+    task: Task = "regression"
+    level: Level = "graph"
+    split: SplitSpec = field(default_factory=SplitSpec)
+    missing: list[str] = field(default_factory=lambda: ["NA", "NaN", "nan", "null"])
+    json: str | None = None
+    edges: TableSpec = field(default_factory=TableSpec)
+    nodes: TableSpec = field(default_factory=TableSpec)
+    graphs: TableSpec = field(default_factory=TableSpec)
+
+    def table(self, name: str) -> TableSpec:
+        """Of ``"edges"``, ``"nodes"`` or ``"graphs"``."""
+        return getattr(self, name)
+
+    @property
+    def target_table(self) -> str:
+        """Name of the table with the targets."""
+        return f"{self.level}s"
+
+    def find(self, folder: Path, name: str) -> Path | None:
+        """The file of a table; None if there is none and the folder can do without.
+
+        Raises:
+            DAGFolderError: If a named file is not there, or two could be meant.
+        """
+        given = self.table(name).file
+        if given is not None:
+            if not (folder / given).is_file():
+                there = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
+                raise _error(f"{name}.file is {given!r}, but the folder has {there}")
+            return folder / given
+        found = [folder / f"{name}{suffix}" for suffix in _SUFFIXES if (folder / f"{name}{suffix}").is_file()]
+        if len(found) > 1:
+            raise _error(
+                f"the folder has {' and '.join(path.name for path in found)}: say which one by {name}: {{file: ...}}"
+            )
+        return found[0] if found else None
+
+
+def read_spec(folder: Path) -> Spec:
+    """Read ``dag.yaml``.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        FileNotFoundError: If there is no folder, or no ``dag.yaml`` in it.
+        DAGFolderError: If it is no YAML, a key is unknown, or a value is of the wrong kind.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder {folder}")
+    path = folder / NAME
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{folder} has no {NAME}; the shortest one is a line `targets: [COLUMN]` (docs/custom_dags.md)"
+        )
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        reason = getattr(error, "problem", None) or "it cannot be read"
+        raise DAGFolderError(
+            [Problem(NAME, None if mark is None else mark.line + 1, None, f"no YAML: {reason}")]
+        ) from error
+    except UnicodeDecodeError as error:
+        raise _error(f"not UTF-8 text: {error.reason}") from error
+    return spec_of({} if content is None else content)
+
+
+def spec_of(content: Any) -> Spec:
+    """The specification of plain values, as ``dag.yaml`` has them.
+
+    Raises:
+        DAGFolderError: If a key is unknown, or a value is of the wrong kind.
+    """
+    values = _mapping(content, "the file", [each.name for each in fields(Spec)])
+    for name, keys in _TABLE_KEYS.items():
+        if name in values:
+            table = _mapping(values[name], name, keys)
+            if "features" in table:
+                table["features"] = _features(table["features"], f"{name}.features")
+            for key in set(table) - {"features"}:
+                _check(isinstance(table[key], str), f"{name}.{key} must be a name, got {table[key]!r}")
+            values[name] = TableSpec(**table)
+    if "split" in values:
+        values["split"] = _split(values["split"])
+    if isinstance(values.get("targets"), str):
+        values["targets"] = [values["targets"]]
+    for name in ("targets", "missing"):
+        if name in values:
+            _check(_is_names(values[name]), f"{name} must be a list of names, got {values[name]!r}")
+            repeated = [each for each in values[name] if values[name].count(each) > 1]
+            _check(not repeated, f"{name} has {repeated[0] if repeated else None!r} more than once")
+    _choice(values, "task", get_args(Task))
+    _choice(values, "level", get_args(Level))
+    _check(isinstance(values.get("json", ""), str), f"json must be the name of a file, got {values.get('json')!r}")
+    spec = Spec(**values)
+    _check(
+        spec.task != "classification" or len(spec.targets) <= 1,
+        f"classification has one target, got {', '.join(spec.targets)}; for columns of 0 and 1 say task: multilabel",
+    )
+    return spec
+
+
+def _split(value: Any) -> SplitSpec:
+    if isinstance(value, str):
+        return SplitSpec() if value == "random" else SplitSpec(column=value)
+    split = _mapping(value, "split", [each.name for each in fields(SplitSpec)])
+    fractions = split.get("fractions", (0.8, 0.1, 0.1))
+    numbers = isinstance(fractions, list | tuple) and all(isinstance(each, int | float) for each in fractions)
+    _check(
+        numbers and len(fractions) == 3 and min(fractions) > 0 and abs(sum(fractions) - 1) < 1e-6,
+        f"split.fractions must be three positive numbers of sum 1, got {fractions!r}",
+    )
+    _check(isinstance(split.get("seed", 0), int), f"split.seed must be a whole number, got {split.get('seed')!r}")
+    return SplitSpec(**split | {"fractions": tuple(fractions)})
+
+
+def _features(value: Any, where: str) -> dict[str, Kind | None]:
+    if isinstance(value, list):
+        _check(_is_names(value), f"{where} must be a list of names, got {value!r}")
+        return dict.fromkeys(value)
+    _check(isinstance(value, Mapping), f"{where} must be a list of columns, or columns with their kinds, got {value!r}")
+    for name, kind in value.items():
+        _check(kind in get_args(Kind), f"{where}.{name} must be number or category, got {kind!r}")
+    return {str(name): kind for name, kind in value.items()}
+
+
+def _mapping(value: Any, where: str, allowed: Any) -> dict[str, Any]:
+    _check(isinstance(value, Mapping), f"{where} must be keys with values, got {value!r}")
+    for key in value:
+        if key not in allowed:
+            close = difflib.get_close_matches(str(key), allowed, n=1)
+            hint = f", did you mean {close[0]!r}?" if close else f"; it may have {', '.join(allowed)}"
+            raise _error(f"{where} has an unknown key {key!r}{hint}")
+    return dict(value)
+
+
+def _choice(values: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> None:
+    if name in values:
+        _check(values[name] in allowed, f"{name} must be one of {', '.join(allowed)}, got {values[name]!r}")
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+def _check(holds: bool, message: str) -> None:
+    if not holds:
+        raise _error(message)
+
+
+def _error(message: str) -> DAGFolderError:
+    return DAGFolderError([Problem(NAME, None, None, message)])
