@@ -14,11 +14,12 @@ _EPILOG = """examples:
   plstm-graph test --ckpt_path runs/chembl/checkpoints/best.ckpt
   plstm-graph predict --ckpt_path runs/chembl/checkpoints/best.ckpt "CCO" more.csv --output predictions.csv
   plstm-graph crossval --config configs/tu/nci1.yaml --jobs 2            # ten folds, the paper's protocol
+  plstm-graph images --config configs/arrows/cpu.yaml                    # arrow pointing, 192 to 384 pixels
   plstm-graph bench --suite molecules       # time pLSTM beside other layers on this machine
 """
 _TRACEBACK = "PLSTM_GRAPH_TRACEBACK"
 # Options of these come from classes that are slow to import, so they are left to parsers of their own.
-_OWN_PARSERS = ("fit", "leaderboard", "crossval")
+_OWN_PARSERS = ("fit", "leaderboard", "crossval", "images")
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -66,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
         "leaderboard", help="benchmarks with an official split (ogbg-mol..., peptides) over seeds", add_help=False
     )
     leaderboard.set_defaults(run=_leaderboard)
+    images = commands.add_parser("images", help="arrow pointing and other images over seeds", add_help=False)
+    images.set_defaults(run=_images)
 
     checkpoint = argparse.ArgumentParser(add_help=False)
     checkpoint.add_argument("--ckpt_path", required=True, help="checkpoint written by `plstm-graph fit`")
@@ -128,6 +131,13 @@ def _leaderboard(options: argparse.Namespace) -> int:
     from plstm_graph.train.leaderboard import leaderboard
 
     return leaderboard(options.arguments, describe_machine())
+
+
+def _images(options: argparse.Namespace) -> int:
+    from plstm_graph.bench.machine import describe_machine
+    from plstm_graph.train.images import images
+
+    return images(options.arguments, describe_machine())
 
 
 def _crossval(options: argparse.Namespace) -> int:

@@ -58,7 +58,8 @@ class PatchEmbedding(nn.Module):
             images = images.to(self.lin.weight.dtype) / 255
         size = self.patch_size
         patches = images.unflatten(3, (-1, size)).unflatten(2, (-1, size))  # [B, C, X, p, Y, p]
-        return self.lin(patches.permute(0, 2, 4, 1, 3, 5).flatten(3))
+        # Whatever autocast does to the product: layers add to this, and sums lose less in the dtype of the weights.
+        return self.lin(patches.permute(0, 2, 4, 1, 3, 5).flatten(3)).to(self.lin.weight.dtype)
 
 
 class PositionEmbedding(nn.Module):

@@ -1,0 +1,131 @@
+"""The options of ``plstm-graph images`` and the folder of its results."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentParser
+from jsonargparse.typing import PositiveFloat, PositiveInt
+from torch import nn
+
+from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.image_task import load_image_task
+from plstm_graph.train.image_run import ImageTraining
+from plstm_graph.train.leaderboard_cli import parse_seeds
+from plstm_graph.train.run_folder import check_name
+
+_DESCRIPTION = """Train an image classifier (arrow pointing, Fashion-MNIST, CIFAR-10, ImageNet-1k) with several seeds,
+and test it. Of several learning rates, the first seed picks the one with the best validation accuracy, for all seeds.
+The same command goes on after an interruption; finished trainings are not run again. Everything can stand in YAML
+files (--config, merged in order)."""
+
+
+@dataclass
+class ImageOptions:
+    """A parsed command.
+
+    Attributes:
+        plain (dict): What decides the numbers: plain sections ``data``, ``model``, ``training`` and ``lr``.
+        training (ImageTraining): The section ``training``.
+        seeds (list[int]): Seeds in the order in which they run.
+        device (str): Where.
+        threads (int): CPU threads.
+        folder (Path): Folder of the run.
+    """
+
+    plain: dict[str, Any]
+    training: ImageTraining
+    seeds: list[int]
+    device: str
+    threads: int
+    folder: Path
+
+    @property
+    def learning_rates(self) -> list[float]:
+        """Candidates, of which validation picks one."""
+        return self.plain["lr"]
+
+
+def parse(arguments: list[str]) -> ImageOptions:
+    """Parse the arguments of ``plstm-graph images``.
+
+    Args:
+        arguments: Without the name of the command.
+
+    Raises:
+        SystemExit: If they are not understood, after a message on stderr.
+        ValueError: If values do not go together.
+    """
+    parser = _make_parser()
+    config = parser.parse_args(arguments)
+    values: dict[str, Any] = json.loads(parser.dump(config, format="json", skip_unset=False))
+    training = parser.instantiate(config).training
+    rates = values["lr"] if isinstance(values["lr"], list) else [values["lr"]]
+    if not rates or len(set(rates)) != len(rates):
+        raise ValueError(f"lr must be a learning rate or a list of different ones, got {values['lr']}")
+    name = config.name or f"{config.data.name}-{config.model.class_path.rpartition('.')[2]}".lower()
+    check_name(name)
+    return ImageOptions(
+        plain={"data": values["data"], "model": values["model"], "training": values["training"], "lr": rates},
+        training=training,
+        seeds=parse_seeds(str(config.seeds)),
+        device=config.device,
+        threads=config.threads,
+        folder=Path(config.output or f"runs/images/{name}"),
+    )
+
+
+def claim(options: ImageOptions) -> None:
+    """Write the configuration into the folder of the run, unless it holds a run of another one.
+
+    Learning rates may be added; the number of loading processes and the place of the data do not matter.
+
+    Raises:
+        ValueError: If data, model or training differ; it names the first differences.
+    """
+    path = options.folder / "config.yaml"
+    if path.is_file():
+        earlier = _flat(yaml.safe_load(path.read_text(encoding="utf-8")))
+        now = _flat(options.plain)
+        names = [name for name in {**earlier, **now} if earlier.get(name) != now.get(name)]
+        if names:
+            first = "; ".join(f"{name} is {now.get(name)}, was {earlier.get(name)}" for name in names[:5])
+            raise ValueError(f"{options.folder} holds a run of another configuration ({first}): give another --name")
+    text = yaml.safe_dump(options.plain, sort_keys=False)
+    replace_file(path, lambda unfinished: Path(unfinished).write_text(text, encoding="utf-8"))
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Options that decide the results of a training, by their full names."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{name}.")
+        elif name not in ("lr", "data.root", "training.workers"):
+            flat[name] = value
+    return flat
+
+
+def _make_parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="plstm-graph images", description=_DESCRIPTION, allow_abbrev=False)
+    parser.add_argument("--config", action="config", help="YAML file; several are merged in order.")
+    parser.add_argument(
+        "--name", type=str | None, default=None, help="Name of the run (default: that of the data and the model)."
+    )
+    parser.add_argument("--seeds", type=str | int, default="42-44", help="Such as 42-46 or 42,44.")
+    parser.add_argument(
+        "--lr",
+        type=PositiveFloat | list[PositiveFloat],
+        default=1e-3,
+        help="Peak learning rate, or several, of which validation picks one.",
+    )
+    parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1, ...")
+    parser.add_argument("--threads", type=PositiveInt, default=2, help="CPU threads.")
+    parser.add_argument("--output", type=str | None, default=None, help="Folder (default: runs/images/NAME).")
+    parser.add_function_arguments(load_image_task, "data")
+    parser.add_argument("--model", type=nn.Module, required=True, help="Class and arguments of the model.")
+    parser.add_class_arguments(ImageTraining, "training")
+    return parser

@@ -1,0 +1,114 @@
+"""The report of ``plstm-graph images`` as JSON, Markdown and a table on the terminal."""
+
+import json
+import shlex
+import statistics
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from plstm_graph.datasets.files import replace_file
+from plstm_graph.train.image_options import ImageOptions
+
+
+def make_report(
+    options: ImageOptions, tried: Sequence[dict[str, Any]], results: Sequence[dict[str, Any]], machine: dict[str, Any]
+) -> dict[str, Any]:
+    """Put a report together.
+
+    Args:
+        options: The command.
+        tried: What the first seed gave with each learning rate.
+        results: Of each seed with the chosen one, with ``tests``.
+        machine: By :func:`plstm_graph.bench.machine.describe_machine`.
+
+    Returns:
+        Plain values. Standard deviations are unbiased, and null with a single seed.
+    """
+    return {
+        "task": options.plain["data"]["name"],
+        "model": options.plain["model"],
+        "parameters": results[0]["parameters"],
+        "lr": results[0]["lr"],
+        "tried": [{name: row[name] for name in row if name == "lr" or name.endswith("/accuracy")} for row in tried],
+        "validation": {
+            name.removesuffix("/accuracy"): _summary([row[name] for row in results])
+            for name in results[0]
+            if name.endswith("/accuracy")
+        },
+        "test": {name: _summary([row["tests"][name] for row in results]) for name in results[0]["tests"]},
+        "seconds": _summary([row["seconds"] for row in results]),
+        "seeds": list(results),
+        "threads": options.threads,
+        "device": options.device,
+        "command": shlex.join(["plstm-graph", *sys.argv[1:]]),
+        "machine": machine,
+        "config": options.plain,
+    }
+
+
+def write_report(folder: Path, report: dict[str, Any]) -> None:
+    """Write ``report.json`` and ``report.md`` into a folder."""
+    _write(folder / "report.json", json.dumps(report, indent=2) + "\n")
+    _write(folder / "report.md", _markdown(report))
+
+
+def _write(path: Path, text: str) -> None:
+    replace_file(path, lambda unfinished: Path(unfinished).write_text(text, encoding="utf-8"))
+
+
+def print_report(console: Console, report: dict[str, Any]) -> None:
+    """Print accuracies of all seeds."""
+    table = Table()
+    header, *rows = _rows(report)
+    for name in header:
+        table.add_column(name, justify="right")
+    for row in rows[:-1]:
+        table.add_row(*row)
+    table.add_section()
+    table.add_row(*rows[-1])
+    console.print(table)
+
+
+def _markdown(report: dict[str, Any]) -> str:
+    header, *rows = _rows(report)
+    lines = [header, ["---:"] * len(header), *rows]
+    tried = ", ".join(f"{row['lr']:g} ({row['valid/accuracy']:.4f})" for row in report["tried"])
+    text = [
+        f"# {report['task']}: {report['model']['class_path'].rpartition('.')[2]}",
+        "",
+        f"{report['parameters']:,} parameters, learning rate {report['lr']:g}. Tried by the first seed, with its "
+        f"validation accuracy: {tried}.",
+        "",
+        *("| " + " | ".join(line) + " |" for line in lines),
+        "",
+        f"Command: `{report['command']}`",
+        "",
+    ]
+    return "\n".join(text)
+
+
+def _rows(report: dict[str, Any]) -> list[list[str]]:
+    """Header, a row per seed, and their means."""
+    valid, tests = list(report["validation"]), list(report["test"])
+    rows = [["seed", *valid, *tests, "epoch", "seconds"]]
+    for row in report["seeds"]:
+        values = [row[f"{name}/accuracy"] for name in valid] + [row["tests"][name] for name in tests]
+        rows.append(
+            [str(row["seed"]), *(f"{value:.4f}" for value in values), str(row["epoch"]), f"{row['seconds']:.0f}"]
+        )
+    means = [report["validation"][name] for name in valid] + [report["test"][name] for name in tests]
+    rows.append(["mean", *(_text(summary) for summary in means), "", f"{report['seconds']['mean']:.0f}"])
+    return rows
+
+
+def _text(summary: dict[str, Any]) -> str:
+    return f"{summary['mean']:.4f}" + ("" if summary["std"] is None else f" ± {summary['std']:.4f}")
+
+
+def _summary(values: Sequence[float]) -> dict[str, Any]:
+    return {"mean": statistics.fmean(values), "std": statistics.stdev(values) if len(values) > 1 else None}

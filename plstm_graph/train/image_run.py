@@ -1,0 +1,244 @@
+"""One training of an image model, resumed per epoch, and its tests."""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from jsonargparse import ArgumentError, ArgumentParser
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch_geometric import seed_everything
+from torch_geometric.data import Batch
+
+from plstm_graph.datasets.cache import write_errors
+from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.image_task import Images, ImageTask
+from plstm_graph.train.augment import Augment, Augmentation
+from plstm_graph.train.image_batches import ImageBatch, epoch_rows, image_batches
+from plstm_graph.train.loop import Row, train_epochs
+from plstm_graph.train.optimizer import make_adamw, warmup_cosine
+
+Precision = Literal["float32", "bfloat16"]
+
+
+@dataclass
+class ImageTraining:
+    """How an image model is trained.
+
+    Args:
+        epochs: Number of epochs.
+        epoch_images: Images of an epoch. (default: all training images)
+        batch_size: Images per batch.
+        weight_decay: Decay of weight matrices, by AdamW.
+        warmup: Part of all steps over which the learning rate rises; then it falls along a cosine.
+        final_lr: Learning rate at the end, as a part of the peak.
+        clip: Largest norm of the gradient.
+        keep: Weights that are tested: of the ``"best"`` epoch on validation images, or of the ``"last"``.
+        precision: Of matrix products in training and testing; ``"bfloat16"`` by autocast.
+        workers: Processes that load images.
+        augmentation: Random changes of training images.
+    """
+
+    epochs: int = 50
+    epoch_images: int | None = None
+    batch_size: int = 128
+    weight_decay: float = 0.05
+    warmup: float = 0.02
+    final_lr: float = 1e-3
+    clip: float = 1.0
+    keep: Literal["best", "last"] = "best"
+    precision: Precision = "float32"
+    workers: int = 0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1 or self.clip <= 0 or (self.epoch_images or 1) < 1:
+            raise ValueError(
+                "epochs, epoch_images and batch_size must be at least 1, clip positive, got "
+                f"epochs={self.epochs}, epoch_images={self.epoch_images}, batch_size={self.batch_size}, "
+                f"clip={self.clip}"
+            )
+
+
+class _MixedPrecision(nn.Module):
+    """A model whose matrix products run in bfloat16, and whose output is float32."""
+
+    def __init__(self, model: nn.Module, precision: Precision) -> None:
+        super().__init__()
+        self.model = model
+        self.enabled = precision == "bfloat16"
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.enabled):
+            return self.model(x).float()
+
+
+def make_model(model: dict[str, Any], task: ImageTask) -> nn.Module:
+    """A new model, tried on two training images.
+
+    Args:
+        model: Plain section ``model`` of a configuration: ``class_path`` and ``init_args``.
+        task: What it is for.
+
+    Raises:
+        ValueError: If the model cannot be made, or does not give a column for each class.
+    """
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--model", type=nn.Module)
+    try:
+        module = parser.instantiate(parser.parse_object({"model": model})).model
+    except ArgumentError as error:
+        raise ValueError(f"the model cannot be made: {error}") from error
+    with torch.no_grad():
+        shape = list(module.eval()(torch.zeros(2, task.channels, task.image_size, task.image_size)).shape)
+    if shape != [2, len(task.classes)]:
+        raise ValueError(f"the model gives {shape} for two images of {task.name}, not [2, {len(task.classes)}]")
+    return module
+
+
+def train_run(
+    task: ImageTask,
+    model: dict[str, Any],
+    training: ImageTraining,
+    lr: float,
+    seed: int,
+    folder: Path,
+    device: torch.device,
+    report: Callable[[Row], None],
+) -> dict[str, Any]:
+    """Train with one learning rate and one seed, or go on with a training that was interrupted.
+
+    Args:
+        task: Images.
+        model: As in :func:`make_model`.
+        training: How.
+        lr: Peak learning rate.
+        seed: Of weights, order, augmentation, and of the arrows themselves.
+        folder: Folder of this training: ``epochs.jsonl``, ``state.pt`` (until finished), ``weights.pt`` and
+            ``training.json`` (once finished).
+        device: Where.
+        report: Called with the metrics of each epoch, from the first.
+
+    Returns:
+        What ``training.json`` says. A finished training is not run again.
+
+    Raises:
+        FloatingPointError: If the loss is not finite.
+    """
+    if (folder / "training.json").is_file():
+        return json.loads((folder / "training.json").read_text(encoding="utf-8"))
+    seed_everything(seed)
+    wrapped = _MixedPrecision(make_model(model, task), training.precision).to(device)
+    images = task.train(seed)
+    count = len(cast(Any, images))
+    per_epoch = training.epoch_images or count
+    optimizer = make_adamw(wrapped, lr, training.weight_decay, fused=True)
+    steps = training.epochs * max(-(-per_epoch // training.batch_size), 1)
+    scheduler = warmup_cosine(optimizer, steps, training.warmup, training.final_lr)
+    augment = Augment(training.augmentation, len(task.classes), task.image_size)
+
+    def train_batches(epoch: int) -> Iterator[ImageBatch]:
+        rows = epoch_rows(count, per_epoch, epoch, seed)
+        for batch in image_batches(images, rows, training.batch_size, training.workers, device):
+            yield ImageBatch(*augment(batch.x, batch.y))
+
+    def validate(module: nn.Module) -> Row:
+        return {
+            f"{name}/accuracy": accuracy(module, part, training.batch_size, training.workers, device)
+            for name, part in task.valid.items()
+        }
+
+    rows: list[Row] = []
+
+    def on_epoch(row: Row) -> None:
+        rows.append(row)
+        lines = "".join(json.dumps(each) + "\n" for each in rows)
+        replace_file(folder / "epochs.jsonl", lambda path: Path(path).write_text(lines, encoding="utf-8"))
+        report(row)
+
+    with write_errors(folder):
+        best = train_epochs(
+            wrapped,
+            optimizer,
+            scheduler,
+            cast(Callable[[int], Iterable[Batch]], train_batches),
+            F.cross_entropy,
+            training.epochs,
+            validate,
+            {"valid/accuracy": "max"},
+            seed=seed,
+            clip=training.clip,
+            on_epoch=on_epoch,
+            checkpoint=folder / "state.pt",
+        )
+        if training.keep == "best":
+            wrapped.load_state_dict(best.state_dict)
+        replace_file(folder / "weights.pt", lambda path: torch.save(wrapped.model.state_dict(), path))
+    kept = best.row if training.keep == "best" else rows[-1]
+    result = {
+        "lr": lr,
+        "seed": seed,
+        "epoch": int(kept["epoch"]) + 1,
+        "parameters": sum(parameter.numel() for parameter in wrapped.parameters()),
+        "seconds": sum(row["seconds"] for row in rows),
+        **{name: value for name, value in kept.items() if name.endswith("/accuracy")},
+    }
+    _write_json(folder / "training.json", result)
+    (folder / "state.pt").unlink(missing_ok=True)
+    return result
+
+
+def evaluate_run(
+    task: ImageTask, model: dict[str, Any], training: ImageTraining, folder: Path, device: torch.device
+) -> dict[str, Any]:
+    """Test a finished training once.
+
+    Args:
+        task: Images.
+        model: As in :func:`make_model`.
+        training: How it was trained.
+        folder: As in :func:`train_run`; gets ``test.json``.
+        device: Where.
+
+    Returns:
+        Accuracy on each of the task's test sets, and seconds.
+    """
+    path = folder / "test.json"
+    if path.is_file():
+        return json.loads(path.read_text(encoding="utf-8"))
+    wrapped = _MixedPrecision(make_model(model, task), training.precision).to(device)
+    wrapped.model.load_state_dict(torch.load(folder / "weights.pt", map_location=device, weights_only=True))
+    started = time.perf_counter()
+    result: dict[str, Any] = {
+        name: accuracy(wrapped, part, training.batch_size, training.workers, device) for name, part in task.test.items()
+    }
+    result["seconds"] = time.perf_counter() - started
+    _write_json(path, result)
+    return result
+
+
+@torch.no_grad()
+def accuracy(model: nn.Module, images: Images, batch_size: int, workers: int, device: torch.device) -> float:
+    """Part of the images whose largest output is that of their label.
+
+    Args:
+        model: On the device; it is put into evaluation mode.
+        images: The data set.
+        batch_size: Images per batch.
+        workers: Processes that load images.
+        device: Where.
+    """
+    model.eval()
+    right, count = torch.zeros((), device=device), len(cast(Any, images))
+    for batch in image_batches(images, range(count), batch_size, workers, device):
+        right += (model(batch.x).argmax(dim=-1) == batch.y).sum()
+    return float(right) / count
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    text = json.dumps(value, indent=2) + "\n"
+    replace_file(path, lambda unfinished: Path(unfinished).write_text(text, encoding="utf-8"))
