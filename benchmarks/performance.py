@@ -34,7 +34,8 @@ What pLSTM costs beside ordinary message-passing layers, and how its forms compa
   structure of its batch and the optimiser's step. `GATv2 model` has four layers and as many parameters.
 * Layers of PyG run along the edges of the DAG, as pLSTM does; "both directions" means the undirected graph.
 * Peak memory is that of forward and backward over graph, structure and operands, in a fresh process for each case.
-* `plstm-graph bench --explain` prints which form `auto` chooses on each workload, and by what sizes.
+* `plstm-graph bench --explain` prints which form `auto` chooses on each workload, and the estimates it compares.
+* The command lets torch use huge pages on Linux (`THP_MEM_ALLOC_ENABLE=1`), for all that is timed alike.
 
 This page is written by `python benchmarks/performance.py`, whose first lines say how.
 """
