@@ -33,7 +33,9 @@ def plstm(
         y_n = \sum_{e \to n} M_e\, (q_n^{\top} C_e) + D_n\, (q_n \cdot k_n)\, v_n
 
     It is linear in the states and in each argument. Edges and pairs are in the caller's order. States and sums are
-    at least float32; the result has the dtype of ``value``.
+    at least float32; the result has the dtype of ``value``. With bounded gates, outputs and gradients in float32 differ
+    from those in float64 by at most 1e-5 of the largest entry, on deep graphs as on shallow ones (a test); forms differ
+    in the order of their sums, and so in the last digits.
 
     Args:
         query: ``[N, H, K]``

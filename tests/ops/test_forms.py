@@ -47,16 +47,32 @@ def test_forms_agree_on_named_graphs(named_graph, gate):
         assert_forms_agree(graph, operands, FORMS)
 
 
+def _shallow() -> LineGraph:
+    return LineGraph(random_dag(100, 220, torch.Generator().manual_seed(3)), 100)
+
+
+def _deep() -> LineGraph:
+    return LineGraph(torch.stack([torch.arange(2000), torch.arange(1, 2001)]))
+
+
 @pytest.mark.parametrize("form", FORMS)
-def test_float32_is_close_to_float64(form):
-    graph = LineGraph(random_dag(100, 220, torch.Generator().manual_seed(3)), 100)
-    operands = random_operands(graph, heads=4, key_width=8, value_width=8)
+@pytest.mark.parametrize("make", [_shallow, _deep])
+def test_float32_is_close_to_float64(form, make):
+    graph = make()
+    operands = random_operands(graph, heads=2, key_width=8, value_width=8)
     with torch.no_grad():
-        operands["transition"].tanh_().mul_(0.5)
-    expected = plstm(**operands, line_graph=graph, form="naive")
-    actual = plstm(**{name: t.float() for name, t in operands.items()}, line_graph=graph, form=form)
-    assert actual.dtype == torch.float32
-    assert_close(actual.double(), expected, 1e-5, "float32")
+        operands["transition"].tanh_().mul_(0.5 if make is _shallow else 1.0)
+
+    def run(tensors, form):
+        leaves = {name: t.detach().requires_grad_() for name, t in tensors.items()}
+        out = plstm(**leaves, line_graph=graph, form=form)
+        return [out, *torch.autograd.grad(out.square().mean(), list(leaves.values()))]
+
+    expected = run(operands, "recurrent")
+    actual = run({name: t.float() for name, t in operands.items()}, form)
+    for got, wanted, name in zip(actual, expected, ("output", *operands), strict=True):
+        assert got.dtype == torch.float32
+        assert_close(got.double(), wanted, 1e-5, name)
 
 
 @pytest.mark.parametrize("form", ["naive", *FORMS])
