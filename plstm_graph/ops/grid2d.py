@@ -6,7 +6,9 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from plstm_graph.ops.regular_naive import grid2d_naive
+from plstm_graph.ops.grid2d_blocks import grid2d_chunkwise
+from plstm_graph.ops.grid2d_parallel import grid2d_parallel
+from plstm_graph.ops.regular_naive import direct_only, grid2d_oriented_naive
 from plstm_graph.ops.shapes import check_features, check_same, widened
 
 GridForm = Literal["auto", "naive", "recurrent", "parallel", "chunkwise"]
@@ -14,6 +16,16 @@ Orientation = Literal["right-down", "left-down", "right-up", "left-up"]
 
 #: Every orientation, in the order of :func:`plstm_grid2d_oriented`.
 ORIENTATIONS: tuple[Orientation, ...] = get_args(Orientation)
+
+# Nodes up to which the parallel form is the cheaper one, and nodes along a side of a block beyond.
+_WORTH_BLOCKS = 400
+_BLOCK_SIDE = 4
+
+#: Names of the gates that every orientation has of its own, in order.
+GATES = (
+    *("source_right", "source_down", "right_from_left", "down_from_up"),
+    *("down_from_left", "right_from_up", "mark_left", "mark_up"),
+)
 
 
 def plstm_grid2d(
@@ -70,27 +82,11 @@ def plstm_grid2d(
     Raises:
         ValueError: If a shape does not fit, naming the argument, or if there is no such form.
     """
-    gates = (
-        source_right,
-        source_down,
-        right_from_left,
-        down_from_up,
-        down_from_left,
-        right_from_up,
-        mark_left,
-        mark_up,
-    )
+    gates = [source_right, source_down, right_from_left, down_from_up, down_from_left, right_from_up]
+    gates += [mark_left, mark_up]
     shape = check_features(query, key, value, "X, Y", 2)
     check_same("[..., X, Y, H]", shape, dict(zip(GATES, gates, strict=True)))
-    oriented = (gate.unsqueeze(-2) for gate in gates)
-    return plstm_grid2d_oriented(query, key, value, *oriented, direct, form=form, orientations=("right-down",))
-
-
-#: Names of the gates that every orientation has of its own, in order.
-GATES = (
-    *("source_right", "source_down", "right_from_left", "down_from_up"),
-    *("down_from_left", "right_from_up", "mark_left", "mark_up"),
-)
+    return _evaluate(query, key, value, [gate.unsqueeze(-2) for gate in gates], direct, [(False, False)], form)
 
 
 def plstm_grid2d_oriented(
@@ -137,16 +133,8 @@ def plstm_grid2d_oriented(
     Raises:
         ValueError: If a shape does not fit, naming the argument, or if there is no such form or orientation.
     """
-    gates = (
-        source_right,
-        source_down,
-        right_from_left,
-        down_from_up,
-        down_from_left,
-        right_from_up,
-        mark_left,
-        mark_up,
-    )
+    gates = [source_right, source_down, right_from_left, down_from_up, down_from_left, right_from_up]
+    gates += [mark_left, mark_up]
     shape = check_features(query, key, value, "X, Y", 2)
     check_same("[..., X, Y, H]", shape, {"direct": direct})
     expected = (*shape[:-1], len(orientations), shape[-1])
@@ -154,26 +142,38 @@ def plstm_grid2d_oriented(
     for name in orientations:
         if name not in ORIENTATIONS:
             raise ValueError(f"unknown orientation {name!r}; choose from {', '.join(map(repr, ORIENTATIONS))}")
-    if form not in get_args(GridForm):
-        raise ValueError(f"unknown form {form!r}; choose one of {', '.join(map(repr, get_args(GridForm)))}")
-    q, k, v, d, *wide = widened(query, key, value, direct, *gates)
-    with torch.autocast(q.device.type, enabled=False):
-        return _sum_of_flipped(q, k, v, wide, d, orientations).to(value.dtype)
+    flips = [("left" in name, "up" in name) for name in orientations]
+    return _evaluate(query, key, value, gates, direct, flips, form)
 
 
-def _sum_of_flipped(
+def _evaluate(
     query: Tensor,
     key: Tensor,
     value: Tensor,
     gates: Sequence[Tensor],
     direct: Tensor,
-    orientations: Sequence[Orientation],
+    flips: Sequence[tuple[bool, bool]],
+    form: GridForm,
 ) -> Tensor:
-    """One orientation after the other, by definition."""
-    out = direct.unsqueeze(-1) * (query * key).sum(dim=-1, keepdim=True) * value
-    for index, name in enumerate(orientations):
-        axes = [axis for axis, word in ((-4, "left"), (-3, "up")) if word in name]
-        q, k, v = (tensor.flip(axes) for tensor in (query, key, value))
-        own = [gate.select(-2, index).flip([axis + 1 for axis in axes]) for gate in gates]
-        out = out + grid2d_naive(q, k, v, *own, torch.zeros_like(own[0])).flip(axes)
-    return out
+    """Orientations by whether they run against the axes, in the form that was asked for."""
+    if form not in get_args(GridForm):
+        raise ValueError(f"unknown form {form!r}; choose one of {', '.join(map(repr, get_args(GridForm)))}")
+    q, k, v, d, *wide = widened(query, key, value, direct, *gates)
+    width, height = query.shape[-4:-2]
+    if form == "auto":
+        form = "parallel" if width * height <= _WORTH_BLOCKS else "chunkwise"
+    with torch.autocast(q.device.type, enabled=False):
+        if value.numel() == 0 or not flips:
+            out = direct_only(q, k, v, d)
+        elif form == "naive":
+            out = grid2d_oriented_naive(q, k, v, wide, d, flips)
+        else:
+            leading = query.dim() - 4
+            q, k, v, d = (tensor.reshape(-1, *tensor.shape[leading:]) for tensor in (q, k, v, d))
+            wide = [gate.reshape(-1, *gate.shape[leading:]) for gate in wide]
+            if form == "parallel":
+                out = grid2d_parallel(q, k, v, wide, d, flips)
+            else:
+                out = grid2d_chunkwise(q, k, v, wide, d, flips, 1 if form == "recurrent" else _BLOCK_SIDE)
+            out = out.reshape(value.shape)
+    return out.to(value.dtype)
