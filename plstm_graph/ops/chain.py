@@ -5,6 +5,7 @@ from typing import Literal, get_args, overload
 import torch
 from torch import Tensor
 
+from plstm_graph.ops.chain_chunks import chain_chunkwise, chain_scan
 from plstm_graph.ops.regular_naive import chain_naive
 from plstm_graph.ops.shapes import check_features, check_same, widened
 
@@ -100,5 +101,22 @@ def plstm_chain(
         raise ValueError(f"unknown form {form!r}; choose one of {', '.join(map(repr, get_args(ChainForm)))}")
     q, k, v, s, t, m, d, start = widened(query, key, value, source, transition, mark, direct, initial_state)
     with torch.autocast(q.device.type, enabled=False):
-        out, state = chain_naive(q, k, v, s, t, m, d, start)
+        if form in ("naive", "recurrent") or value.numel() == 0:
+            out, state = chain_naive(q, k, v, s, t, m, d, start)
+        else:
+            q, k, v = (tensor.transpose(-3, -2).flatten(0, -3) for tensor in (q, k, v))
+            s, t, m, d = (gate.transpose(-2, -1).flatten(0, -2) for gate in (s, t, m, d))
+            start = start.flatten(0, -3)
+            if form == "scan":
+                out, state = chain_scan(q, k, v, s, t, m, d, start)
+            else:
+                size = query.size(-3) if form == "parallel" else _chunk_size(q.device)
+                out, state = chain_chunkwise(q, k, v, s, t, m, d, start, size)
+            out = out.view(*shape[:-2], shape[-1], shape[-2], value.size(-1)).transpose(-3, -2)
+            state = state.view(state_shape)
     return (out.to(value.dtype), state) if return_final_state else out.to(value.dtype)
+
+
+def _chunk_size(device: torch.device) -> int:
+    """Places in a chunk: small chunks save work, which counts on a CPU; large ones keep a GPU busy."""
+    return 16 if device.type == "cpu" else 64
