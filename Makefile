@@ -15,7 +15,7 @@ train: $(VENV)/.train  ## Make the environment and train on the embedded molecul
 	$(BIN)/plstm-graph fit --config configs/chembl.yaml
 
 test: $(VENV)/.test  ## Make the environment with test extras and run the whole suite
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/.dev  ## Check style and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
