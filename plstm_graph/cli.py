@@ -13,6 +13,8 @@ _EPILOG = """examples:
   plstm-graph leaderboard --config configs/ogb/molhiv.yaml --seeds 0-9    # OGB's molecules, as its rules ask
   plstm-graph test --ckpt_path runs/chembl/checkpoints/best.ckpt
   plstm-graph predict --ckpt_path runs/chembl/checkpoints/best.ckpt "CCO" more.csv --output predictions.csv
+  plstm-graph check my_dags                                             # a folder of DAGs: is it sound, what is in it?
+  plstm-graph fit --config configs/dag.yaml --data.root my_dags
   plstm-graph crossval --config configs/tu/nci1.yaml --jobs 2            # ten folds, the paper's protocol
   plstm-graph images --config configs/arrows/cpu.yaml                    # arrow pointing, 192 to 384 pixels
   plstm-graph bench --suite molecules       # time pLSTM beside other layers on this machine
@@ -29,8 +31,9 @@ def main(args: Sequence[str] | None = None) -> int:
         args: Arguments. (default: those of the process)
 
     Returns:
-        Exit status: 0, 1 if ``bench`` finds a form of the operator wrong, or 2 for bad input, whose message goes to
-        stderr. With the environment variable ``PLSTM_GRAPH_TRACEBACK=1`` the exception itself is raised.
+        Exit status: 0, 1 if ``bench`` finds a form of the operator wrong or ``check`` a folder of DAGs, or 2 for bad
+        input, whose message goes to stderr. With the environment variable ``PLSTM_GRAPH_TRACEBACK=1`` the exception
+        itself is raised.
     """
     arguments = list(sys.argv[1:] if args is None else args)
     # Large tensors on huge pages (Linux, read by torch at its first allocation): states of a million edges are walked
@@ -69,6 +72,12 @@ def _parser() -> argparse.ArgumentParser:
     leaderboard.set_defaults(run=_leaderboard)
     images = commands.add_parser("images", help="arrow pointing and other images over seeds", add_help=False)
     images.set_defaults(run=_images)
+
+    check = commands.add_parser("check", help="validate and describe a folder of DAGs")
+    check.set_defaults(run=_check)
+    check.description = "Says what is wrong with a folder of DAGs, by file, line and graph, or what is in it."
+    check.add_argument("folder", metavar="DIR", help="a folder with dag.yaml and tables or JSON lines")
+    check.add_argument("--output", metavar="JSON", help="file to write the description to")
 
     checkpoint = argparse.ArgumentParser(add_help=False)
     checkpoint.add_argument("--ckpt_path", required=True, help="checkpoint written by `plstm-graph fit`")
@@ -118,6 +127,12 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
     )
     bench.add_argument("--output", metavar="DIR", help="folder to write (default: runs/bench/SUITE)")
     bench.add_argument("--explain", action="store_true", help="only print which form `auto` chooses, and by what sizes")
+
+
+def _check(options: argparse.Namespace) -> int:
+    from plstm_graph.datasets.dag_folder.check import check
+
+    return check(options.folder, options.output)
 
 
 def _fit(options: argparse.Namespace) -> None:

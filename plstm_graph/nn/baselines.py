@@ -13,7 +13,7 @@ from torch_geometric.nn.conv import MessagePassing
 from torch_geometric.typing import OptTensor
 
 from plstm_graph.nn.encoders import FeatureSpec
-from plstm_graph.nn.graph_model import GraphModel
+from plstm_graph.nn.graph_model import GraphModel, Predict
 from plstm_graph.nn.norm import NormKind, make_norm
 
 
@@ -52,6 +52,7 @@ class Baseline(GraphModel):
         degree: bool = True,
         norm: NormKind | Literal["none"] = "batch",
         jk: str | None = "cat",
+        predict: Predict = "graph",
     ) -> None:
         super().__init__(out_channels, in_channels, edge_dim, hidden_channels, degree)
         self.num_layers = num_layers
@@ -59,7 +60,7 @@ class Baseline(GraphModel):
         self.norm = norm
         self.jk = jk
         self.layers = self.make_layers()
-        self.add_head(pool, dropout)
+        self.add_head(pool, dropout, predict)
 
     def make_layers(self) -> nn.Module:
         """Layers called as ``layers(nodes, edge_index, edge_attr=edges)``, with ``[N, C]`` in and out."""
@@ -83,7 +84,7 @@ class Baseline(GraphModel):
             batch_size: Number of graphs ``B``.
         """
         nodes, edges = self.embed(x, edge_index, edge_attr, both_directions=True)
-        return self.read_out(self.layers(nodes, edge_index, edge_attr=edges), batch, batch_size)
+        return self.read_out(self.layers(nodes, edge_index, edge_attr=edges), batch, batch_size, edge_index)
 
 
 class _FromPyG(Baseline):

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-#: A number of float features, the sizes of category columns, or OGB's scheme for atoms or bonds.
+#: A number of float features, the sizes of columns (0 for numbers), or OGB's scheme for atoms or bonds.
 FeatureSpec = int | Sequence[int] | Literal["atom", "bond"]
 
 #: Sizes of OGB's category columns. Written down because importing ogb looks for a newer version online.
@@ -19,7 +19,8 @@ def feature_encoder(features: FeatureSpec, channels: int) -> nn.Module:
 
     Args:
         features: An int for that many float features (a linear map); a list of ints for integer category columns of
-            those sizes; ``"atom"`` or ``"bond"`` for the columns of OGB's molecule data sets.
+            those sizes, where 0 stands for a column of numbers (:class:`ColumnEncoder`); ``"atom"`` or ``"bond"`` for
+            the columns of OGB's molecule data sets.
         channels: Size of the encoding.
 
     Raises:
@@ -31,6 +32,8 @@ def feature_encoder(features: FeatureSpec, channels: int) -> nn.Module:
         features = OGB_DIMS[features]
     if isinstance(features, int):
         return nn.Linear(features, channels)
+    if 0 in features:
+        return ColumnEncoder(features, channels)
     return CategoryEncoder(features, channels)
 
 
@@ -67,6 +70,49 @@ class CategoryEncoder(nn.Module):
                 f"expected {len(self.sizes)} integer category columns, got shape {list(x.shape)} of {x.dtype}"
             )
         return self.embedding(x + self.offset).sum(dim=-2)
+
+
+class ColumnEncoder(nn.Module):
+    """Numbers and categories side by side: a linear map of the numbers, plus one embedding per category column.
+
+    Args:
+        sizes (list[int]): 0 for each column of numbers, the number of categories for each of the others.
+        channels (int): Size of the encoding.
+
+    Shapes:
+        - **input:** ``[*, len(sizes)]``, floating point; a category is its number, exact up to ``2**24`` in float32
+        - **output:** ``[*, channels]``
+    """
+
+    numbers: Tensor
+    categories: Tensor
+
+    def __init__(self, sizes: Sequence[int], channels: int) -> None:
+        super().__init__()
+        self.sizes = list(sizes)
+        numbers = [column for column, size in enumerate(sizes) if size == 0]
+        categories = [column for column, size in enumerate(sizes) if size > 0]
+        self.register_buffer("numbers", torch.tensor(numbers, dtype=torch.long), persistent=False)
+        self.register_buffer("categories", torch.tensor(categories, dtype=torch.long), persistent=False)
+        self.lin = nn.Linear(len(numbers), channels)
+        self.embedding = CategoryEncoder([sizes[column] for column in categories], channels) if categories else None
+
+    def reset_parameters(self) -> None:
+        """Draw linear map and embeddings anew."""
+        self.lin.reset_parameters()
+        if self.embedding is not None:
+            self.embedding.reset_parameters()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode each row."""
+        if x.size(-1) != len(self.sizes) or not x.is_floating_point():
+            raise ValueError(
+                f"expected {len(self.sizes)} floating-point columns, got shape {list(x.shape)} of {x.dtype}"
+            )
+        encoded = self.lin(x.index_select(-1, self.numbers))
+        if self.embedding is not None:
+            encoded = encoded + self.embedding(x.index_select(-1, self.categories).long())
+        return encoded
 
 
 class DegreeEncoder(nn.Module):

@@ -1,7 +1,7 @@
 """What every graph-level model here shares: how graphs enter, and how nodes become one prediction."""
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +9,9 @@ from torch_geometric.nn.aggr import MultiAggregation
 
 from plstm_graph.nn.encoders import DegreeEncoder, FeatureSpec, feature_encoder
 from plstm_graph.ops.scatter import sum_rows
+
+#: What a model predicts something of.
+Predict = Literal["graph", "node", "edge"]
 
 
 class GraphModel(nn.Module):
@@ -41,17 +44,22 @@ class GraphModel(nn.Module):
         self.edge_encoder = None if edge_dim is None else feature_encoder(edge_dim, hidden_channels)
         self.degree_encoder = DegreeEncoder(hidden_channels, directed) if degree else None
 
-    def add_head(self, pool: str | Sequence[str], dropout: float) -> None:
+    def add_head(self, pool: str | Sequence[str], dropout: float, predict: Predict = "graph") -> None:
         """Add pooling and head, after the layers of the subclass.
 
         Args:
             pool: Names of :mod:`torch_geometric.nn.aggr`; several are concatenated.
             dropout: Dropout in the head.
+            predict: ``"graph"``, ``"node"`` or ``"edge"``; the latter two need no pooling.
         """
+        if predict not in get_args(Predict):
+            raise ValueError(f"predict must be 'graph', 'node' or 'edge', got {predict!r}")
+        self.predict: Predict = predict
         pools = [pool] if isinstance(pool, str) else list(pool)
-        self.pool = MultiAggregation(pools)
+        self.pool = MultiAggregation(pools) if predict == "graph" else None
+        inputs = {"graph": len(pools), "node": 1, "edge": 2}[predict]
         self.head = nn.Sequential(
-            nn.Linear(len(pools) * self.hidden_channels, self.hidden_channels),
+            nn.Linear(inputs * self.hidden_channels, self.hidden_channels),
             nn.GELU(),
             nn.Dropout(dropout),
             nn.Linear(self.hidden_channels, self.out_channels),
@@ -87,8 +95,19 @@ class GraphModel(nn.Module):
                 nodes = nodes + sum_rows(edges, index, x.size(0))
         return nodes, edges
 
-    def read_out(self, nodes: Tensor, batch: Tensor | None, batch_size: int | None) -> Tensor:
-        """Predictions ``[B, T]`` from node embeddings ``[N, C]``."""
+    def read_out(
+        self, nodes: Tensor, batch: Tensor | None, batch_size: int | None, edge_index: Tensor | None = None
+    ) -> Tensor:
+        """Predictions ``[B, T]``, ``[N, T]`` or ``[E, T]`` from node embeddings ``[N, C]``.
+
+        An edge is predicted from the embeddings of its start and its end; only then ``edge_index`` is needed.
+        """
+        if self.pool is None:
+            if self.predict == "node":
+                return self.head(nodes)
+            if edge_index is None:
+                raise ValueError("edges are predicted from edge_index, which was not given")
+            return self.head(torch.cat([nodes[edge_index[0]], nodes[edge_index[1]]], dim=-1))
         if batch is None:
             batch, batch_size = torch.zeros(nodes.size(0), dtype=torch.long, device=nodes.device), 1
         return self.head(self.pool(nodes, batch, dim_size=batch_size, dim=0))

@@ -8,13 +8,13 @@ from torch import Tensor, nn
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn.block import Direction, PLSTMBlock
 from plstm_graph.nn.encoders import FeatureSpec
-from plstm_graph.nn.graph_model import GraphModel
+from plstm_graph.nn.graph_model import GraphModel, Predict
 from plstm_graph.nn.norm import NormKind, make_norm
 from plstm_graph.nn.virtual_node import VirtualNode
 
 
 class PLSTM(GraphModel):
-    """pLSTM for graph-level targets: encoders, residual blocks, pooling and a head.
+    """pLSTM for targets of graphs, nodes or edges: encoders, residual blocks, pooling and a head.
 
     Nodes enter as the sum of their features, their degrees and the edges around them; edge features also enter every
     gate. A graph is a DAG; molecules become one by :class:`~plstm_graph.transforms.ToDAG`.
@@ -22,7 +22,8 @@ class PLSTM(GraphModel):
     Args:
         out_channels (int): Number of targets.
         in_channels (int, list[int] or str): Node features: an int for that many floats, a list of ints for category
-            columns of those sizes, or ``"atom"`` for OGB's atom features. (default: ``"atom"``)
+            columns of those sizes (0 for a column of numbers among them), or ``"atom"`` for OGB's atom features.
+            (default: ``"atom"``)
         edge_dim (int, list[int], str or None): Edge features in the same way, ``"bond"`` for OGB's bond features,
             None for no edge features. (default: ``"bond"``)
         hidden_channels (int): Size of node embeddings. (default: ``64``)
@@ -43,12 +44,13 @@ class PLSTM(GraphModel):
             (default: ``False``)
         virtual_node (bool): Join all nodes of a graph through a virtual node after each block but the last.
             (default: ``False``)
+        predict (str): ``"graph"``, ``"node"`` or ``"edge"``: what has the targets. (default: ``"graph"``)
         **kwargs: Of :class:`~plstm_graph.nn.PLSTMConv`.
 
     Shapes:
         - **input:** node features ``[N, F]``, edge indices ``[2, E]``, edge features ``[E, D]`` *(optional)*, graph of
           each node ``[N]`` *(optional)*, line graph *(optional, saves rebuilding it)*
-        - **output:** ``[B, out_channels]``
+        - **output:** ``[B, out_channels]``, or ``[N, out_channels]`` or ``[E, out_channels]`` for nodes or edges
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class PLSTM(GraphModel):
         norm: NormKind = "rms",
         local: bool = False,
         virtual_node: bool = False,
+        predict: Predict = "graph",
         **kwargs: Any,
     ) -> None:
         super().__init__(out_channels, in_channels, edge_dim, hidden_channels, degree, directed=not tied)
@@ -92,7 +95,7 @@ class PLSTM(GraphModel):
             VirtualNode(hidden_channels, dropout) for _ in range(num_layers - 1 if virtual_node else 0)
         )
         self.norm = make_norm(norm, hidden_channels)
-        self.add_head(pool, dropout)
+        self.add_head(pool, dropout, predict)
 
     def forward(
         self,
@@ -103,7 +106,7 @@ class PLSTM(GraphModel):
         line_graph: LineGraph | None = None,
         batch_size: int | None = None,
     ) -> Tensor:
-        """Predict the targets of each graph.
+        """Predict the targets of each graph, node or edge.
 
         Args:
             x: Node features, ``[N, F]``.
@@ -116,7 +119,7 @@ class PLSTM(GraphModel):
         if batch is None:
             batch, batch_size = edge_index.new_zeros(x.size(0)), 1
         nodes = self.encode(x, edge_index, edge_attr, line_graph, batch, batch_size)
-        return self.read_out(nodes, batch, batch_size)
+        return self.read_out(nodes, batch, batch_size, edge_index)
 
     def encode(
         self,

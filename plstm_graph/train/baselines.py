@@ -1,4 +1,4 @@
-"""What a model has to beat: the training mean, and ridge regression and a random forest on Morgan fingerprints."""
+"""What a model has to beat: the training mean, and ridge regression and a random forest on fixed features."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -36,7 +36,7 @@ def morgan_fingerprints(smiles: Sequence[str]) -> np.ndarray:
 
 
 def baseline_predictions(
-    smiles: Mapping[str, Sequence[str]], targets: dict[str, Tensor], task: Task, seed: int = 0
+    features: Mapping[str, np.ndarray], targets: dict[str, Tensor], task: Task, seed: int = 0, name: str = "features"
 ) -> dict[str, Tensor]:
     """Fit each baseline on the training split and predict the test split.
 
@@ -44,66 +44,77 @@ def baseline_predictions(
     chosen on the validation split, for each target alone.
 
     Args:
-        smiles: Molecules of ``"train"``, ``"valid"`` and ``"test"``.
+        features: Of each row of ``"train"``, ``"valid"`` and ``"test"``, ``[n, F]``.
         targets: Their targets, ``[n, T]``; NaN where none was measured.
-        task: ``"regression"`` or ``"classification"``.
+        task: ``"regression"``, ``"classification"`` or ``"multiclass"``.
         seed: Seed of the forest.
+        name: What the features are called.
 
     Returns:
-        Predictions for the test split, ``[n, T]``, by name of the baseline.
+        Predictions for the test split, ``[n, T]`` (one column per class for ``"multiclass"``), by name of the baseline.
     """
-    features = {split: morgan_fingerprints(texts) for split, texts in smiles.items()}
     predictions = {}
-    for name, candidates in _candidates(task, seed).items():
+    for model, candidates in _candidates(task, seed, name).items():
         columns = [
             _predict_column(candidates, features, {split: y[:, column] for split, y in targets.items()}, task)
             for column in range(targets["train"].size(1))
         ]
-        predictions[name] = torch.stack(columns, dim=1)
+        predictions[model] = columns[0] if task == "multiclass" else torch.stack(columns, dim=1)
     return predictions
 
 
-def _candidates(task: Task, seed: int) -> dict[str, list[Any]]:
+def _candidates(task: Task, seed: int, name: str) -> dict[str, list[Any]]:
     """Estimators, not yet fitted, by name of the baseline."""
     forest: dict[str, Any] = {"n_estimators": _TREES, "n_jobs": -1, "random_state": seed}
-    if task == "classification":
+    if task != "regression":
         return {
             "mean predictor": [DummyClassifier(strategy="prior")],
-            "Morgan + logistic regression": [LogisticRegression(C=1 / alpha, max_iter=1000) for alpha in _ALPHAS],
-            "Morgan + random forest": [
+            f"{name} + logistic regression": [LogisticRegression(C=1 / alpha, max_iter=1000) for alpha in _ALPHAS],
+            f"{name} + random forest": [
                 RandomForestClassifier(max_features=part, **forest) for part in _FEATURES_PER_SPLIT
             ],
         }
     return {
         "mean predictor": [DummyRegressor()],
-        "Morgan + ridge": [Ridge(alpha=alpha) for alpha in _ALPHAS],
-        "Morgan + random forest": [RandomForestRegressor(max_features=part, **forest) for part in _FEATURES_PER_SPLIT],
+        f"{name} + ridge": [Ridge(alpha=alpha) for alpha in _ALPHAS],
+        f"{name} + random forest": [RandomForestRegressor(max_features=part, **forest) for part in _FEATURES_PER_SPLIT],
     }
 
 
 def _predict_column(
-    candidates: list[Any], features: dict[str, np.ndarray], targets: dict[str, Tensor], task: Task
+    candidates: list[Any], features: Mapping[str, np.ndarray], targets: dict[str, Tensor], task: Task
 ) -> Tensor:
-    """Test predictions for one target, ``[n]``, of the candidate that is best on the validation split."""
+    """Test predictions for one target, of the candidate that is best on the validation split.
+
+    ``[n]``, or ``[n, C]`` for classes.
+    """
     known = targets["train"].isfinite().numpy()
     inputs, values = features["train"][known], targets["train"].numpy()[known]
     if task == "classification" and np.unique(values).size == 1:
         return torch.full_like(targets["test"], float(values[0]))
     metric, mode = MONITOR[task]
+    classes = 1 + max(int(y[y.isfinite()].max()) for y in targets.values() if y.isfinite().any())
     best, best_score = None, -np.inf
     for candidate in candidates:
         model = clone(candidate).fit(inputs, values)
         if len(candidates) > 1:
-            predicted = _predict(model, features["valid"], task)
-            score = evaluate(predicted.unsqueeze(1), targets["valid"].unsqueeze(1), task)[metric]
+            predicted = _predict(model, features["valid"], task, classes)
+            predicted = predicted if predicted.dim() == 2 else predicted.unsqueeze(1)
+            score = evaluate(predicted, targets["valid"].unsqueeze(1), task)[metric]
             score = -score if mode == "min" else score
         else:
             score = 0.0
         if best is None or score > best_score:
             best, best_score = model, score
-    return _predict(best, features["test"], task)
+    return _predict(best, features["test"], task, classes)
 
 
-def _predict(model: Any, inputs: np.ndarray, task: Task) -> Tensor:
-    values = model.predict_proba(inputs)[:, 1] if task == "classification" else model.predict(inputs)
-    return torch.as_tensor(values, dtype=torch.float)
+def _predict(model: Any, inputs: np.ndarray, task: Task, classes: int) -> Tensor:
+    """Values ``[n]``, probabilities of label 1 ``[n]``, or of each class ``[n, C]``."""
+    if task == "regression":
+        return torch.as_tensor(model.predict(inputs), dtype=torch.float)
+    probability = torch.zeros(len(inputs), classes)
+    probability[:, torch.as_tensor(model.classes_, dtype=torch.long)] = torch.as_tensor(
+        model.predict_proba(inputs), dtype=torch.float
+    )
+    return probability if task == "multiclass" else probability[:, 1]

@@ -6,11 +6,8 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch_geometric.data import Data
-from torch_geometric.loader import DataLoader
 from torch_geometric.transforms import BaseTransform
 
 from plstm_graph.datasets import (
@@ -22,11 +19,14 @@ from plstm_graph.datasets import (
     random_split,
     scaffold_split,
 )
-from plstm_graph.train.sampler import EpochBatchSampler
+from plstm_graph.train.baselines import baseline_predictions, morgan_fingerprints
+from plstm_graph.train.graph_data import Baselines, GraphDataModule
+from plstm_graph.train.metrics import Task
+from plstm_graph.train.problem import Problem
 from plstm_graph.transforms import ToDAG
 
 
-class MoleculeDataModule(LightningDataModule):
+class MoleculeDataModule(GraphDataModule):
     """Molecules of a CSV table, or of the set that comes with RDKit, in a training, validation and test split.
 
     Under several processes each molecule is seen once per epoch by one process, in training and in evaluation.
@@ -49,6 +49,8 @@ class MoleculeDataModule(LightningDataModule):
         root (str): Folder for processed molecules.
     """
 
+    unit = "molecules"
+
     def __init__(
         self,
         path: str | None = None,
@@ -63,17 +65,12 @@ class MoleculeDataModule(LightningDataModule):
         allow_missing: bool = False,
         root: str = "datasets",
     ) -> None:
-        super().__init__()
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        super().__init__(batch_size, num_workers, seed)
         self.path = path
         self.smiles_column = smiles_column
         self.target_columns = target_columns
         self.split = split
         self.fractions = fractions
-        self.seed = seed
-        self.batch_size = batch_size
-        self.num_workers = num_workers
         self.pre_transform = ToDAG() if pre_transform is None else pre_transform
         self.allow_missing = allow_missing
         self.root = root
@@ -82,6 +79,11 @@ class MoleculeDataModule(LightningDataModule):
     def title(self) -> str:
         """What the molecules are called."""
         return "ChEMBL2321810 (from RDKit)" if self.path is None else self.path
+
+    @property
+    def problem(self) -> Problem | None:
+        """None: the configuration names task and number of targets, and models take OGB's features by default."""
+        return None
 
     @functools.cached_property
     def dataset(self) -> SmilesDataset:
@@ -116,6 +118,28 @@ class MoleculeDataModule(LightningDataModule):
         """Names of the targets."""
         return self.dataset.target_columns
 
+    @property
+    def output_names(self) -> list[str]:
+        """Names of the targets."""
+        return self.target_names
+
+    @property
+    def split_name(self) -> str:
+        """``"scaffold"``, ``"random"``, or the column."""
+        return self.split
+
+    @property
+    def summary(self) -> str:
+        """The table in a line."""
+        bad = len(self.bad_rows)
+        rows = {0: "no bad rows", 1: "1 bad row left out"}.get(bad, f"{bad} bad rows left out")
+        return f"{self.title}, {len(self.dataset)} molecules, {rows}"
+
+    @property
+    def notes(self) -> list[str]:
+        """Line and reason of each row that was left out."""
+        return [f"left out, line {row.line}: {row.reason}" for row in self.bad_rows]
+
     @functools.cached_property
     def splits(self) -> dict[str, Tensor]:
         """Numbers of the molecules in ``"train"``, ``"valid"`` and ``"test"``."""
@@ -131,41 +155,16 @@ class MoleculeDataModule(LightningDataModule):
         """The molecules of ``"train"``, ``"valid"`` or ``"test"``."""
         return self.dataset[self.splits[split]]
 
-    @property
-    def train_targets(self) -> Tensor:
-        """Targets of the training split, ``[n, T]``; NaN where none was measured."""
-        return torch.cat([data.y for data in self.subset("train")])
+    def row_names(self, split: str) -> dict[str, list[str]]:
+        """The SMILES of a split."""
+        return {"smiles": [data.smiles for data in self.subset(split)]}
 
-    def prepare_data(self) -> None:
-        """Process the table, in one process only."""
-        _ = self.dataset
-
-    def setup(self, stage: str) -> None:
-        """Load the molecules and check the splits, before anything is trained."""
-        _ = self.splits
-
-    def train_dataloader(self) -> DataLoader:
-        """Batches of the training split in a new order each epoch."""
-        return self._loader("train", shuffle=True)
-
-    def val_dataloader(self) -> DataLoader:
-        """Batches of the validation split."""
-        return self._loader("valid")
-
-    def test_dataloader(self) -> DataLoader:
-        """Batches of the test split."""
-        return self._loader("test")
-
-    def _loader(self, split: str, shuffle: bool = False) -> DataLoader:
-        rank, world_size, epoch = 0, 1, 0
-        if self.trainer is not None:
-            rank, world_size = self.trainer.global_rank, self.trainer.world_size
-            # Lightning sets the epoch after it has started the workers, too late for the first epoch of a resumed run.
-            epoch = self.trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
-        subset = self.subset(split)
-        sampler = EpochBatchSampler(len(subset), self.batch_size, shuffle, self.seed, rank, world_size, epoch)
-        return DataLoader(
-            subset, batch_sampler=sampler, num_workers=self.num_workers, persistent_workers=self.num_workers > 0
+    def baselines(self, task: Task) -> Baselines:
+        """Test predictions of models on Morgan fingerprints."""
+        smiles = {split: self.row_names(split)["smiles"] for split in self.splits}
+        features = {split: morgan_fingerprints(texts) for split, texts in smiles.items()}
+        return baseline_predictions(
+            features, {split: self.targets(split) for split in smiles}, task, self.seed, "Morgan"
         )
 
 

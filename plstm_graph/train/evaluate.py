@@ -9,8 +9,8 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 
 from plstm_graph.datasets.files import replace_file
-from plstm_graph.train.data import MoleculeDataModule
-from plstm_graph.train.inference import load_module, pick_device, predict
+from plstm_graph.train.graph_data import GraphDataModule
+from plstm_graph.train.inference import MOLECULES, load_module, pick_device, predict
 from plstm_graph.train.metrics import evaluate
 from plstm_graph.train.report import plain_json, print_metrics
 
@@ -31,19 +31,23 @@ def test_checkpoint(ckpt_path: str, split: str, data: str | None, output: str | 
     module = load_module(ckpt_path).to(pick_device(device))
     recipe = module.recipe
     arguments: dict[str, Any] = dict(recipe["data"])
+    data_class = recipe.get("data_class", MOLECULES)
     if data is not None:
+        if data_class != MOLECULES:
+            raise ValueError(f"--data takes a table of molecules, but {ckpt_path} was trained by {data_class}")
         arguments |= {"path": data, "target_columns": recipe["target_names"]}
         split = "all"
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(MoleculeDataModule, "data")
-    datamodule = parser.instantiate(parser.parse_object({"data": arguments})).data
+    parser.add_subclass_arguments(GraphDataModule, "data")
+    parsed = parser.parse_object({"data": {"class_path": data_class, "init_args": arguments}})
+    datamodule = parser.instantiate(parsed).data
     graphs = datamodule.dataset if split == "all" else datamodule.subset(split)
     metrics = evaluate(predict(module, graphs), torch.cat([graph.y for graph in graphs]), module.task)
-    title = f"{datamodule.title}: {len(graphs)} molecules ({split})"
+    title = f"{datamodule.title}: {len(graphs)} {datamodule.unit} ({split})"
     print_metrics(Console(), {type(module.model).__name__: metrics}, module.task, title)
-    for row in datamodule.bad_rows:
-        Console(stderr=True).print(f"left out, line {row.line}: {row.reason}", soft_wrap=True, markup=False)
+    for note in datamodule.notes:
+        Console(stderr=True).print(note, soft_wrap=True, markup=False)
     if output is not None:
-        result = {"data": datamodule.title, "split": split, "molecules": len(graphs), **metrics}
+        result = {"data": datamodule.title, "split": split, datamodule.unit: len(graphs), **metrics}
         text = json.dumps(plain_json(result), indent=2) + "\n"
         replace_file(output, lambda unfinished: Path(unfinished).write_text(text, encoding="utf-8"))

@@ -3,10 +3,8 @@
 import logging
 import warnings
 
-import torch
 from rich.console import Console
 
-from plstm_graph.train.baselines import baseline_predictions
 from plstm_graph.train.fit_cli import FitCLI
 from plstm_graph.train.inference import load_module, predict
 from plstm_graph.train.metrics import evaluate
@@ -51,17 +49,15 @@ def _report(cli: FitCLI) -> None:
     if not folder.best.is_file():
         raise ValueError("no epoch was trained, so there is nothing to report")
     module = load_module(folder.best).to(cli.trainer.strategy.root_device)
-    task, names = module.task, data.target_names
-    subsets = {split: data.subset(split) for split in ("train", "valid", "test")}
-    targets = {split: torch.cat([graph.y for graph in subset]) for split, subset in subsets.items()}
-    smiles = {split: [graph.smiles for graph in subset] for split, subset in subsets.items()}
-    predictions = {type(module.model).__name__: predict(module, subsets["test"])}
+    task = module.task
+    target, names = data.targets("test"), data.row_names("test")
+    predictions = {type(module.model).__name__: predict(module, data.subset("test"))}
     if cli.config.baselines:
-        predictions |= baseline_predictions(smiles, targets, task, data.seed)
-    rows = {name: evaluate(predicted, targets["test"], task) for name, predicted in predictions.items()}
+        predictions |= data.baselines(task)
+    rows = {name: evaluate(predicted, target, task) for name, predicted in predictions.items()}
     predicted = next(iter(predictions.values()))
     best_epoch = _best_epoch(cli)
-    title = f"{data.title}: {len(subsets['test'])} test molecules"
+    title = f"{data.title}: {len(data.subset('test'))} test {data.unit}"
     results = {
         "test": rows,
         "valid": cli.history.rows[best_epoch - 1],
@@ -69,12 +65,14 @@ def _report(cli: FitCLI) -> None:
         "epochs": len(cli.history.rows),
         "seconds": sum(row["seconds"] for row in cli.history.rows),
         "parameters": sum(parameter.numel() for parameter in module.parameters()),
-        "targets": names,
+        "targets": data.target_names,
         "config": "config.yaml",
     }
-    write_test_predictions(folder.path / "test_predictions.csv", smiles["test"], predicted, targets["test"], names)
+    write_test_predictions(
+        folder.path / "test_predictions.csv", names, predicted, target, data.target_names, data.output_names
+    )
     write_results(folder.path, results, task, title)
-    draw_run(folder.path / "curves.png", cli.history.rows, best_epoch, predicted, targets["test"], names, task)
+    draw_run(folder.path / "curves.png", cli.history.rows, best_epoch, predicted, target, data.output_names, task)
     print_metrics(console, rows, task, title)
     console.print(f"Results: {folder.path}/results.md, {folder.path}/curves.png", soft_wrap=True, highlight=False)
 

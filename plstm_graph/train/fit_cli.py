@@ -1,6 +1,7 @@
 """The command line of ``plstm-graph fit``: its options, its checks, its run folder."""
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,13 @@ from torch_geometric.data import Batch
 from plstm_graph.datasets.files import replace_file
 from plstm_graph.train.callbacks import History, ReseedEachEpoch, ResumableEarlyStopping
 from plstm_graph.train.checkpoint import SafeCheckpointIO, read_checkpoint
-from plstm_graph.train.data import MoleculeDataModule
-from plstm_graph.train.inference import check_fits, make_recipe
+from plstm_graph.train.graph_data import GraphDataModule
+from plstm_graph.train.inference import MOLECULES, check_fits, make_recipe
 from plstm_graph.train.module import GraphModule
 from plstm_graph.train.progress import TrainingProgress
 from plstm_graph.train.run_folder import RunFolder, check_name
 
-_DESCRIPTION = """Train a graph model on molecules, then report test metrics beside baselines.
+_DESCRIPTION = """Train a graph model on molecules or on a folder of DAGs, then report test metrics beside baselines.
 Everything can stand in a YAML file (--config); options given after it override it. Results lie in RUNS_DIR/NAME."""
 
 _TRAINER_DEFAULTS: dict[str, Any] = {
@@ -34,7 +35,7 @@ _TRAINER_DEFAULTS: dict[str, Any] = {
     "log_every_n_steps": 10,
     "num_sanity_val_steps": 0,
     "enable_model_summary": False,
-    # EpochBatchSampler splits the molecules over processes itself.
+    # EpochBatchSampler splits the graphs over processes itself.
     "use_distributed_sampler": False,
 }
 
@@ -64,12 +65,13 @@ class FitCLI(LightningCLI):
     def __init__(self, args: list[str]) -> None:
         super().__init__(
             GraphModule,
-            MoleculeDataModule,
+            GraphDataModule,
             save_config_callback=None,
             parser_kwargs={"prog": "plstm-graph fit", "usage": _USAGE, "description": _DESCRIPTION},
             parser_class=_FitParser,
             args=args,
             run=False,
+            subclass_mode_data=True,
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
         )
@@ -97,8 +99,11 @@ class FitCLI(LightningCLI):
 
     def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add data, model and trainer; Lightning's own order has the longest first."""
-        parser.add_lightning_class_args(MoleculeDataModule, "data")
+        parser.add_lightning_class_args(GraphDataModule, "data", subclass_mode=True, required=False)
+        # A configuration without class_path is one of molecules.
+        parser.set_defaults({"data": {"class_path": MOLECULES}})
         parser.add_lightning_class_args(GraphModule, "model")
+        parser.link_arguments("data.problem", "model.problem", apply_on="instantiate")
         parser.add_lightning_class_args(pl.Trainer, "trainer")
         parser.set_defaults({f"trainer.{name}": value for name, value in _TRAINER_DEFAULTS.items()})
 
@@ -117,7 +122,10 @@ class FitCLI(LightningCLI):
         check_name(config.name)
         plain = yaml.safe_load(self.parser.dump(config, skip_unset=False))
         self.model.dry_run(Batch.from_data_list([self.datamodule.subset("train")[0]]))
-        self.model.recipe = make_recipe(plain["model"], plain["data"], self.datamodule.target_names)
+        problem = self.datamodule.problem
+        model = plain["model"] | ({} if problem is None else {"problem": asdict(problem)})
+        data = plain["data"]
+        self.model.recipe = make_recipe(model, data["init_args"], self.datamodule.target_names, data["class_path"])
         self.resume_from = _find_checkpoint(config)
         if self.resume_from is not None:
             check_fits(self.model, read_checkpoint(self.resume_from), self.resume_from)

@@ -16,15 +16,27 @@ from plstm_graph.train.module import GraphModule
 _FORMAT = 1
 
 
-def make_recipe(model: dict[str, Any], data: dict[str, Any], target_names: list[str]) -> dict[str, Any]:
+MOLECULES = "plstm_graph.train.MoleculeDataModule"
+
+
+def make_recipe(
+    model: dict[str, Any], data: dict[str, Any], target_names: list[str], data_class: str = MOLECULES
+) -> dict[str, Any]:
     """What a checkpoint needs so that it can be used without its configuration file.
 
     Args:
         model: Arguments of :class:`GraphModule`, as plain values.
-        data: Arguments of :class:`~plstm_graph.train.MoleculeDataModule`, as plain values.
+        data: Arguments of the data module, as plain values.
         target_names: Names of the targets.
+        data_class: Class of the data module.
     """
-    return {"format": _FORMAT, "model": model, "data": data, "target_names": target_names}
+    return {
+        "format": _FORMAT,
+        "model": model,
+        "data": data,
+        "data_class": data_class,
+        "target_names": target_names,
+    }
 
 
 def load_module(path: str | os.PathLike[str]) -> GraphModule:

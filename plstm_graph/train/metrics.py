@@ -7,15 +7,21 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.functional import mean_absolute_error, mean_squared_error, r2_score
-from torchmetrics.functional.classification import binary_auroc, binary_average_precision
+from torchmetrics.functional.classification import (
+    binary_auroc,
+    binary_average_precision,
+    multiclass_accuracy,
+    multiclass_f1_score,
+)
 from torchmetrics.utilities.data import dim_zero_cat
 
-Task = Literal["regression", "classification"]
+Task = Literal["regression", "classification", "multiclass"]
 
 # Name of the metric that selects the best model, and whether less or more of it is better.
 MONITOR: dict[str, tuple[str, Literal["min", "max"]]] = {
     "regression": ("rmse", "min"),
     "classification": ("auroc", "max"),
+    "multiclass": ("accuracy", "max"),
 }
 
 
@@ -37,17 +43,22 @@ def evaluate(prediction: Tensor, target: Tensor, task: Task) -> dict[str, float]
     """Metrics of each target over its measured rows, averaged over targets.
 
     Regression gives ``rmse``, ``mae`` and ``r2``, in units of the target; classification ``auroc`` and ``ap``
-    (average precision). A target whose measured rows cannot define the metrics (fewer than two rows, or only one
+    (average precision); multiclass ``accuracy`` and ``f1``, the latter averaged over the classes that are measured or
+    predicted. A target whose measured rows cannot define the metrics (fewer than two rows, or only one
     class) is left out of the average, as OGB's evaluator does.
 
     Args:
-        prediction: Predicted values, or probabilities for classification, ``[B, T]``.
-        target: Measured values or 0/1 labels, ``[B, T]``; NaN where none was measured.
-        task: ``"regression"`` or ``"classification"``.
+        prediction: Predicted values, or probabilities for classification, ``[B, T]``; one column per class for
+            ``"multiclass"``.
+        target: Measured values or 0/1 labels, ``[B, T]``; NaN where none was measured. For ``"multiclass"`` the number
+            of the class, ``[B, 1]``.
+        task: ``"regression"``, ``"classification"`` or ``"multiclass"``.
 
     Returns:
         Value of each metric; NaN if no target defines it.
     """
+    if task == "multiclass":
+        return _multiclass(prediction, target[:, 0])
     values: dict[str, list[float]] = {name: [] for name in _METRICS[task]}
     for column in range(target.size(1)):
         measured = target[:, column].isfinite()
@@ -59,11 +70,22 @@ def evaluate(prediction: Tensor, target: Tensor, task: Task) -> dict[str, float]
     return {name: sum(each) / len(each) if each else float("nan") for name, each in values.items()}
 
 
+def _multiclass(prediction: Tensor, target: Tensor) -> dict[str, float]:
+    measured = target.isfinite()
+    predicted, true = prediction[measured].argmax(dim=1), target[measured].long()
+    if true.numel() == 0:
+        return {"accuracy": float("nan"), "f1": float("nan")}
+    classes = prediction.size(1)
+    accuracy = multiclass_accuracy(predicted, true, classes, average="micro", validate_args=False)
+    f1 = multiclass_f1_score(predicted, true, classes, average="macro", validate_args=False)
+    return {"accuracy": float(accuracy), "f1": float(f1)}
+
+
 class GraphMetrics(Metric):
     """Collects predictions and targets over an epoch, over all processes, and gives :func:`evaluate` of them.
 
     Args:
-        task: ``"regression"`` or ``"classification"``.
+        task: ``"regression"``, ``"classification"`` or ``"multiclass"``.
     """
 
     full_state_update = False
@@ -77,7 +99,7 @@ class GraphMetrics(Metric):
         self.add_state("target", default=[], dist_reduce_fx="cat")
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
-        """Add a batch, ``[B, T]`` each."""
+        """Add a batch, as :func:`evaluate` takes it."""
         self.prediction.append(prediction)
         self.target.append(target)
 

@@ -1,4 +1,4 @@
-"""Training of any graph-level PyG model by Lightning."""
+"""Training of any PyG model of graphs, nodes or edges by Lightning."""
 
 import math
 from typing import Any, get_args
@@ -13,30 +13,35 @@ from plstm_graph.train.checkpoint import KEY, check_state
 from plstm_graph.train.forward import attach_line_graph, call_model, model_arguments
 from plstm_graph.train.metrics import MONITOR, GraphMetrics, Task
 from plstm_graph.train.optimizer import make_adamw, warmup_cosine
+from plstm_graph.train.problem import ModelFactory, Problem
 
 
 class GraphModule(LightningModule):
-    r"""Trains a model that gives one row per graph, on targets some of which may be missing.
+    r"""Trains a model that gives one row per graph, node or edge, on targets some of which may be missing.
 
     The model is called with those of ``x, edge_index, edge_attr, batch, line_graph, batch_size`` that its ``forward``
     names, so an ordinary PyG model fits as well as :class:`plstm_graph.nn.PLSTM`. It must return ``[B, T]`` for ``B``
-    graphs and ``T`` targets.
+    graphs and ``T`` targets (``[N, T]`` for nodes, ``[E, T]`` for edges, by the rows of ``batch.y``).
 
     Regression minimises the squared error of standardised targets, each with mean and standard deviation of the
     training split, which are kept in the checkpoint; predictions are in the unit of the data. Classification
-    minimises the binary cross-entropy of each label; predictions are probabilities. Missing targets (NaN) count for
-    nothing. Under several processes the gradient is that of the mean over all measured targets of the global batch.
+    minimises the binary cross-entropy of each label, ``"multiclass"`` the cross-entropy of one label with as many
+    columns as classes; predictions are probabilities. Missing targets (NaN) count for nothing. Under several processes
+    the gradient is that of the mean over all measured targets of the global batch.
 
     The optimiser is AdamW without decay on biases, norms and other vectors, with a linear warm-up and a cosine decay
     over the whole training, step by step.
 
     Args:
-        model (torch.nn.Module): The graph model.
-        task (str): ``"regression"``, or ``"classification"`` with labels 0 and 1.
+        model (torch.nn.Module or callable): The graph model; or its class, with the arguments that ``problem`` does not
+            decide.
+        task (str, optional): ``"regression"``, ``"classification"`` with labels 0 and 1, or ``"multiclass"`` with the
+            number of the class in ``y``. (default: that of ``problem``, else ``"regression"``)
         lr (float): Peak learning rate.
         weight_decay (float): Decay of weight matrices.
         warmup (float): Part of all steps over which the learning rate rises.
         final_lr (float): Learning rate at the end, as a part of the peak.
+        problem (Problem, optional): What the data ask of the model; ``plstm-graph fit`` takes it from them.
     """
 
     target_mean: Tensor
@@ -44,16 +49,23 @@ class GraphModule(LightningModule):
 
     def __init__(
         self,
-        model: torch.nn.Module,
-        task: Task = "regression",
+        model: torch.nn.Module | ModelFactory,
+        task: Task | None = None,
         lr: float = 1e-3,
         weight_decay: float = 1e-2,
         warmup: float = 0.05,
         final_lr: float = 0.01,
+        problem: Problem | None = None,
     ) -> None:
         super().__init__()
+        if task is None:
+            task = "regression" if problem is None else problem.task
         if task not in get_args(Task):
-            raise ValueError(f"task must be 'regression' or 'classification', got {task!r}")
+            raise ValueError(f"task must be one of {', '.join(get_args(Task))}, got {task!r}")
+        if not isinstance(model, torch.nn.Module):
+            if problem is None:
+                raise ValueError("model is no torch.nn.Module, and there is no problem that says its sizes")
+            model = problem.make(model)
         if lr <= 0 or weight_decay < 0 or not 0 <= warmup < 1 or not 0 <= final_lr <= 1:
             raise ValueError(
                 "lr must be positive, weight_decay at least 0, warmup in [0, 1) and final_lr in [0, 1], "
@@ -107,6 +119,8 @@ class GraphModule(LightningModule):
     def _to_prediction(self, output: Tensor) -> Tensor:
         if self.task == "classification":
             return output.sigmoid()
+        if self.task == "multiclass":
+            return output.softmax(dim=-1)
         return output * self.target_std + self.target_mean
 
     def standardise(self, targets: Tensor) -> None:
@@ -192,6 +206,8 @@ class GraphModule(LightningModule):
 
     def _loss(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Sum of the loss over measured targets, and their number."""
+        if self.task == "multiclass":
+            return self._multiclass_loss(output, target)
         if output.shape[1:] == target.shape:
             # One prediction per member of an ensemble, [M, B, T]: each has a loss of its own.
             target = target.expand(output.shape)
@@ -208,6 +224,19 @@ class GraphModule(LightningModule):
             standardised = (target - self.target_mean) / self.target_std
             loss = (output - torch.where(measured, standardised, torch.zeros_like(target))).square()
         return torch.where(measured, loss, torch.zeros_like(loss)).sum(), measured.sum().to(loss.dtype)
+
+    def _multiclass_loss(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Cross-entropy of ``[n, C]``, or ``[M, n, C]`` of an ensemble, with the numbers of classes ``[n, 1]``."""
+        if output.shape[-2:-1] != target.shape[:1] or target.shape[1:] != (1,):
+            raise ValueError(
+                f"the model gives {list(output.shape)} where the targets are {list(target.shape)}: "
+                "one row per target and one column per class are needed"
+            )
+        target = target[:, 0].expand(output.shape[:-1]).reshape(-1)
+        measured = target.isfinite()
+        known = torch.where(measured, target, torch.full_like(target, -1)).long()
+        loss = F.cross_entropy(output.reshape(-1, output.size(-1)), known, ignore_index=-1, reduction="sum")
+        return loss, measured.sum().to(loss.dtype)
 
     def _check_finite(self, loss: Tensor) -> None:
         if not torch.isfinite(loss):

@@ -13,7 +13,7 @@ from torch_geometric.data import Data
 
 from plstm_graph.datasets import InvalidSmilesError, read_table, smiles_to_data
 from plstm_graph.datasets.files import replace_file
-from plstm_graph.train.inference import load_module, load_transform, pick_device, predict
+from plstm_graph.train.inference import MOLECULES, load_module, load_transform, pick_device, predict
 from plstm_graph.transforms import ToDAG
 
 
@@ -52,6 +52,8 @@ def predict_smiles(
         ValueError: If a table or the checkpoint cannot be used.
     """
     module = load_module(ckpt_path).to(pick_device(device))
+    if module.recipe.get("data_class", MOLECULES) != MOLECULES:
+        raise ValueError(f"{ckpt_path} was not trained on molecules but by {module.recipe['data_class']}")
     transform = load_transform(module.recipe) or ToDAG()
     rows = _read(inputs, smiles_column or module.recipe["data"]["smiles_column"])
     for row in rows:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -54,23 +55,31 @@ def write_results(folder: Path, results: dict[str, Any], task: Task, title: str)
 
 
 def write_test_predictions(
-    path: Path, smiles: list[str], predicted: Tensor, measured: Tensor, target_names: list[str]
+    path: Path,
+    names: dict[str, list[str]],
+    predicted: Tensor,
+    measured: Tensor,
+    target_names: list[str],
+    output_names: list[str],
 ) -> None:
-    """Write SMILES, measured and predicted values of the test split as CSV.
+    """Write names, measured and predicted values of the test split as CSV.
 
     Args:
         path: The file.
-        smiles: The molecules.
-        predicted: ``[n, T]``.
-        measured: ``[n, T]``; NaN becomes an empty cell.
-        target_names: Names of the targets.
+        names: Columns that name each row, such as its SMILES.
+        predicted: ``[n, O]``.
+        measured: ``[n, T]``; NaN becomes an empty cell, and rows without any measured target are left out.
+        target_names: Names of the ``T`` targets.
+        output_names: Names of the ``O`` columns of predictions.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["smiles", *target_names, *(f"predicted_{name}" for name in target_names)])
-    for molecule, true, guess in zip(smiles, measured.tolist(), predicted.tolist(), strict=True):
+    writer.writerow([*names, *target_names, *(f"predicted_{name}" for name in output_names)])
+    for row, true, guess in zip(zip(*names.values(), strict=True), measured.tolist(), predicted.tolist(), strict=True):
+        if all(math.isnan(value) for value in true):
+            continue
         cells = ["" if math.isnan(value) else f"{value:.6g}" for value in [*true, *guess]]
-        writer.writerow([molecule, *cells])
+        writer.writerow([*row, *cells])
     _write(path, text.getvalue())
 
 
@@ -89,9 +98,9 @@ def draw_run(
         path: The file.
         history: Metrics of each epoch.
         best_epoch: Number of the epoch that was kept, from 1.
-        predicted: Test predictions, ``[n, T]``.
+        predicted: Test predictions, ``[n, T]``; ``[n, C]`` for classes.
         measured: Test targets, ``[n, T]``.
-        target_names: Names of the targets.
+        target_names: Names of the columns of predictions.
         task: Decides how predictions are drawn.
     """
     figure, (left, right) = new_figure(2)
@@ -100,7 +109,11 @@ def draw_run(
         name: [row.get(f"{name}/loss", nan) for row in history] for name in ("train", "valid")
     }
     draw_learning_curve(left, [row["epoch"] + 1 for row in history], curves, best_epoch)
-    if task == "classification":
+    if task == "multiclass":
+        classes = torch.arange(predicted.size(1), device=measured.device)
+        known = measured.isfinite().all(dim=1)
+        draw_label_scores(right, predicted[known], (measured[known] == classes).float(), "test split, all classes")
+    elif task == "classification":
         draw_label_scores(right, predicted, measured, "test split")
     else:
         draw_predictions(right, predicted, measured, target_names, "test split")

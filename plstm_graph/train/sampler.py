@@ -38,7 +38,7 @@ class EpochBatchSampler(Sampler[list[int]]):
         epoch: int = 0,
     ) -> None:
         if num_rows < world_size:
-            raise ValueError(f"{num_rows} molecules cannot be split over {world_size} processes")
+            raise ValueError(f"{num_rows} graphs cannot be split over {world_size} processes")
         self.num_rows = num_rows
         self.shuffle = shuffle
         self.seed = seed

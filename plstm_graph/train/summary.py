@@ -23,8 +23,8 @@ def print_summary(console: Console, cli: "FitCLI") -> None:
     sizes = {split: len(rows) for split, rows in data.splits.items()}
     rows = {
         "run": f"{cli.folder.path}" + (f", resumed from {cli.resume_from}" if cli.resume_from else ""),
-        "data": f"{data.title}, {len(data.dataset)} molecules, {_bad_rows(len(data.bad_rows))}",
-        "split": f"{data.split}: {', '.join(f'{size} {split}' for split, size in sizes.items())}",
+        "data": data.summary,
+        "split": f"{data.split_name}: {', '.join(f'{size} {split}' for split, size in sizes.items())}",
         "targets": f"{module.task}: {_targets(data.target_names)}",
         "model": f"{type(module.model).__name__}, {sum(p.numel() for p in module.parameters()):,} parameters",
         "training": (
@@ -39,14 +39,10 @@ def print_summary(console: Console, cli: "FitCLI") -> None:
     }
     for name, text in rows.items():
         console.print(f"[bold]{name:<9}[/bold] {escape(text)}", soft_wrap=True, highlight=False)
-    for row in data.bad_rows[:_SHOWN]:
-        console.print(f"  left out, line {row.line}: {row.reason}", soft_wrap=True, highlight=False, markup=False)
-    if len(data.bad_rows) > _SHOWN:
-        console.print(f"  and {len(data.bad_rows) - _SHOWN} more")
-
-
-def _bad_rows(number: int) -> str:
-    return {0: "no bad rows", 1: "1 bad row left out"}.get(number, f"{number} bad rows left out")
+    for note in data.notes[:_SHOWN]:
+        console.print(f"  {note}", soft_wrap=True, highlight=False, markup=False)
+    if len(data.notes) > _SHOWN:
+        console.print(f"  and {len(data.notes) - _SHOWN} more")
 
 
 def _targets(names: list[str]) -> str:

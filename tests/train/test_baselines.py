@@ -10,6 +10,10 @@ def _split(values):
     return {"train": values[:32], "valid": values[32:40], "test": values[40:]}
 
 
+def _prints():
+    return _split(morgan_fingerprints(_SMILES))
+
+
 def test_fingerprints_tell_molecules_apart():
     prints = morgan_fingerprints(["CCO", "OCC", "c1ccccc1"])
     assert prints.shape == (3, 2048)
@@ -22,7 +26,7 @@ def test_regression_baselines(monkeypatch):
     target = torch.tensor([[float("O" in s), 3.0 * ("N" in s)] for s in _SMILES])
     targets = _split(target)
     targets["train"][0, 0] = torch.nan
-    predictions = baseline_predictions(_split(_SMILES), targets, "regression")
+    predictions = baseline_predictions(_prints(), targets, "regression", name="Morgan")
     assert list(predictions) == ["mean predictor", "Morgan + ridge", "Morgan + random forest"]
     expected = targets["train"].nanmean(dim=0).expand(8, 2)
     torch.testing.assert_close(predictions["mean predictor"], expected)
@@ -34,9 +38,21 @@ def test_regression_baselines(monkeypatch):
 def test_classification_baselines(monkeypatch):
     monkeypatch.setattr("plstm_graph.train.baselines._TREES", 20)
     target = torch.tensor([[float("O" in s), 1.0] for s in _SMILES])
-    predictions = baseline_predictions(_split(_SMILES), _split(target), "classification")
+    predictions = baseline_predictions(_prints(), _split(target), "classification", name="Morgan")
     assert len(predictions) == 3
     for predicted in predictions.values():
         assert predicted.shape == (8, 2)
         assert (predicted[:, 1] == 1).all()
     assert evaluate(predictions["Morgan + random forest"], _split(target)["test"], "classification")["auroc"] == 1
+
+
+def test_multiclass_baselines(monkeypatch):
+    monkeypatch.setattr("plstm_graph.train.baselines._TREES", 20)
+    target = torch.tensor([[float("ONS".find(s[-1]) + 1)] for s in _SMILES])
+    targets = _split(target)
+    targets["train"][0] = torch.nan
+    predictions = baseline_predictions(_prints(), targets, "multiclass", name="Morgan")
+    for predicted in predictions.values():
+        torch.testing.assert_close(predicted.sum(dim=1), torch.ones(8))
+    assert evaluate(predictions["mean predictor"], targets["test"], "multiclass")["accuracy"] == 0.25
+    assert evaluate(predictions["Morgan + random forest"], targets["test"], "multiclass")["accuracy"] == 1

@@ -8,7 +8,7 @@ from plstm_graph.train import EpochBatchSampler
 @given(st.integers(1, 60), st.integers(1, 9), st.integers(1, 4), st.booleans(), st.integers(0, 3))
 def test_every_row_once_and_the_same_number_of_steps(rows, batch_size, world_size, shuffle, epoch):
     if rows < world_size:
-        with pytest.raises(ValueError, match=f"{rows} molecules cannot be split over {world_size} processes"):
+        with pytest.raises(ValueError, match=f"{rows} graphs cannot be split over {world_size} processes"):
             EpochBatchSampler(rows, batch_size, shuffle, world_size=world_size)
         return
     samplers = [

@@ -215,6 +215,10 @@ class OnDiskDAGFolder(_Files, OnDiskDataset):
         """Graphs of ``"train"``, ``"valid"`` or ``"test"``."""
         return self[self.split[name]]
 
+    def __getitems__(self, indices: list[int]) -> list[Data]:
+        """Graphs of a part of the data set; PyG's own numbers them in the whole."""
+        return self.multi_get([self.indices()[index] for index in indices])
+
     def serialize(self, data: Data) -> Tensor:
         """A graph as bytes."""
         buffer = io.BytesIO()

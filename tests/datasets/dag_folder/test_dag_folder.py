@@ -139,7 +139,7 @@ def test_piece_by_piece_gives_the_same_graphs(kind, split, tmp_path, monkeypatch
     for name in ("train", "valid", "test"):
         assert whole.split[name].tolist() == pieces.split[name].tolist()
     batch = next(iter(DataLoader(pieces.part("train"), batch_size=4)))
-    assert batch.num_graphs == 4
+    assert batch.graph_id == [whole[int(number)].graph_id for number in whole.split["train"][:4]]
 
 
 def test_rows_out_of_order_are_found_piece_by_piece(tmp_path):

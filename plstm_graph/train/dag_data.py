@@ -1,0 +1,170 @@
+"""Folders of DAGs, split and batched for training."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch_geometric.data import Data
+from torch_geometric.transforms import BaseTransform
+
+from plstm_graph.datasets.dag_folder.dataset import DAGFolder, OnDiskDAGFolder
+from plstm_graph.datasets.dag_folder.encoding import Encoding
+from plstm_graph.nn.encoders import FeatureSpec
+from plstm_graph.train.baselines import baseline_predictions
+from plstm_graph.train.graph_data import Baselines, GraphDataModule
+from plstm_graph.train.metrics import Task
+from plstm_graph.train.problem import Problem
+from plstm_graph.transforms import ToDAG
+
+_TASKS: dict[str, Task] = {"regression": "regression", "classification": "multiclass", "multilabel": "classification"}
+_MAX_BASELINE_ROWS = 100_000
+
+
+class DAGDataModule(GraphDataModule):
+    """The DAGs of a folder with its ``dag.yaml``, which says what is predicted and how the graphs are split.
+
+    Args:
+        root (str): The folder; ``plstm-graph check`` describes it.
+        batch_size (int): Graphs per batch and process.
+        num_workers (int): Processes that load batches; 0 is fastest for graphs in memory on a CPU.
+        pre_transform (BaseTransform, optional): Applied to each graph once, before it is stored. (default:
+            :class:`~plstm_graph.transforms.ToDAG`, which keeps the directions)
+        on_disk (bool): Keep the graphs in a database instead of in memory, for sets larger than that.
+        seed (int): Seed of the order of training.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        batch_size: int = 32,
+        num_workers: int = 0,
+        pre_transform: BaseTransform | None = None,
+        on_disk: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(batch_size, num_workers, seed)
+        self.root = root
+        self.pre_transform = ToDAG("keep") if pre_transform is None else pre_transform
+        self.on_disk = on_disk
+        self._parts: dict[str, Any] = {}
+
+    @functools.cached_property
+    def dataset(self) -> DAGFolder | OnDiskDAGFolder:
+        """All graphs of the folder."""
+        kind = OnDiskDAGFolder if self.on_disk else DAGFolder
+        return kind(self.root, pre_transform=self.pre_transform)
+
+    @property
+    def encoding(self) -> Encoding:
+        """Names, classes and features."""
+        return self.dataset.encoding
+
+    @property
+    def problem(self) -> Problem:
+        """Task, sizes, and whether graphs, nodes or edges have the targets, by ``dag.yaml`` and the tables."""
+        encoding = self.encoding
+        return Problem(
+            task=_TASKS[encoding.task],
+            predict=encoding.level,  # type: ignore[arg-type]
+            out_channels=encoding.num_outputs,
+            in_channels=_feature_spec(encoding.node_sizes),
+            edge_dim=_feature_spec(encoding.edge_sizes) if encoding.edge_sizes else None,
+        )
+
+    @property
+    def title(self) -> str:
+        """The folder."""
+        return self.root
+
+    @property
+    def target_names(self) -> list[str]:
+        """Names of the targets."""
+        return self.encoding.target_names
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of the targets, or ``target: class`` for each class."""
+        name = self.target_names[0]
+        return [f"{name}: {word}" for word in self.encoding.classes] or self.target_names
+
+    @property
+    def split_name(self) -> str:
+        """The column of the split, or ``"random"``."""
+        return self.dataset.spec.split.column or "random"
+
+    @property
+    def splits(self) -> dict[str, Tensor]:
+        """Numbers of the graphs in each part; all of them in each where the targets of a graph are split."""
+        return self.dataset.split
+
+    @property
+    def notes(self) -> list[str]:
+        """Columns that are no features, and why."""
+        return [f"no feature, {name}: {reason}" for name, reason in self.encoding.left_out.items()]
+
+    def subset(self, split: str) -> Sequence[Data]:
+        """Graphs of a part, with NaN for the targets of other parts."""
+        if split not in self._parts:
+            self._parts[split] = self.dataset.part(split)
+        return self._parts[split]
+
+    def row_names(self, split: str) -> dict[str, list[str]]:
+        """Identifiers of graphs, and of nodes or of both ends of edges if those have the targets."""
+        level = self.encoding.level
+        names: dict[str, list[str]] = {"graph": []}
+        for data in self.subset(split):
+            columns = {}
+            if level == "node":
+                columns = {"node": data.node_id}
+            elif level == "edge":
+                start, end = data.edge_index.tolist()
+                columns = {"source": [data.node_id[n] for n in start], "target": [data.node_id[n] for n in end]}
+            names["graph"] += [data.graph_id] * data.y.size(0)
+            for name, words in columns.items():
+                names.setdefault(name, []).extend(words)
+        return names
+
+    def baselines(self, task: Task) -> Baselines:
+        """Test predictions of models on a bag of nodes, or on the features of a node or edge alone.
+
+        None for more than 100,000 training targets, where they would take longer than the model.
+        """
+        targets = {split: self.targets(split) for split in ("train", "valid", "test")}
+        if len(targets["train"]) > _MAX_BASELINE_ROWS:
+            return {}
+        features = {split: np.concatenate([self._features(data) for data in self.subset(split)]) for split in targets}
+        name = "bag of nodes" if self.encoding.level == "graph" else f"{self.encoding.level} alone"
+        return baseline_predictions(features, targets, task, self.seed, name)
+
+    def _features(self, data: Data) -> np.ndarray:
+        """Features of each target of a graph, without what lies around it, ``[n, F]``."""
+        assert data.edge_index is not None and data.num_nodes is not None
+        assert data.x is not None
+        nodes = _one_hot(data.x, self.encoding.node_sizes)
+        degree = [torch.bincount(index, minlength=data.num_nodes) for index in data.edge_index]
+        nodes = torch.cat([nodes, torch.stack([data.level, *degree], dim=1)], dim=1)
+        if self.encoding.level == "node":
+            return nodes.numpy()
+        if self.encoding.level == "edge":
+            start, end = data.edge_index
+            edges = nodes[start, :0] if data.edge_attr is None else _one_hot(data.edge_attr, self.encoding.edge_sizes)
+            return torch.cat([nodes[start], nodes[end], edges], dim=1).numpy()
+        size = torch.tensor([data.num_nodes, data.num_edges, int(data.level.max()) + 1]).log1p()
+        return torch.cat([nodes.mean(dim=0), nodes.sum(dim=0), size]).unsqueeze(0).numpy()
+
+
+def _feature_spec(sizes: list[int]) -> FeatureSpec:
+    return sizes if any(sizes) else len(sizes)
+
+
+def _one_hot(values: Tensor, sizes: list[int]) -> Tensor:
+    """Numbers as they are, categories one-hot."""
+    columns = [
+        F.one_hot(values[:, column].long(), size).float() if size else values[:, column : column + 1].float()
+        for column, size in enumerate(sizes)
+    ]
+    return torch.cat(columns, dim=1)
