@@ -20,6 +20,13 @@ Images = Dataset[tuple[Tensor, int]]
 _SPLIT_SEED = 42
 _NUM_VALID = {"fashion_mnist": 5_000, "cifar10": 5_000, "imagenet": 10_000}
 _IMAGE_SIZE = {"fashion_mnist": 28, "cifar10": 32, "imagenet": 224}
+# Mean and standard deviation of all pixels of the training images, from 0 to 1.
+_STATISTICS = {
+    "arrows": (0.951, 0.215),
+    "fashion_mnist": (0.286, 0.353),
+    "cifar10": (0.473, 0.252),
+    "imagenet": (0.449, 0.226),
+}
 _FOLDER = {"fashion_mnist": "vision/fashion_mnist", "cifar10": "vision", "imagenet": "imagenet"}
 
 
@@ -35,6 +42,8 @@ class ImageTask:
         test (dict[str, Dataset]): Images that are tested once.
         channels (int): Channels of the images.
         image_size (int): Side of the training images.
+        mean (float): Mean of the pixels of training images, from 0 to 1.
+        std (float): Their standard deviation.
     """
 
     name: str
@@ -44,6 +53,8 @@ class ImageTask:
     test: dict[str, Images]
     channels: int
     image_size: int
+    mean: float = 0.0
+    std: float = 1.0
 
 
 def load_image_task(
@@ -102,6 +113,8 @@ def load_image_task(
         {"test": test if num_test is None else Subset(test, range(min(num_test, len(test))))},
         channels=1 if name == "fashion_mnist" else 3,
         image_size=size,
+        mean=_STATISTICS[name][0],
+        std=_STATISTICS[name][1],
     )
 
 
@@ -122,6 +135,8 @@ def _arrows(
         {"test": split("test", num_test), "test_ext": split("test_ext", num_test), **further},
         channels=3,
         image_size=size,
+        mean=_STATISTICS["arrows"][0],
+        std=_STATISTICS["arrows"][1],
     )
 
 

@@ -101,8 +101,6 @@ class Grid2dGate(nn.Module):
         # A vector, which optimisers know not to decay.
         self.bias = nn.Parameter(torch.empty(outputs * heads))
         self.orientations = ORIENTATIONS[:orientations]
-        self._along_x = [int("left" in name) for name in self.orientations]
-        self._along_y = [directions // 2 + int("up" in name) for name in self.orientations]
         self.reset_parameters()
 
     @torch.no_grad()
@@ -145,7 +143,12 @@ class Grid2dGate(nn.Module):
 
     def _per_orientation(self, gate: Tensor) -> tuple[Tensor, Tensor]:
         """Gates of directions as those along x and along y of each orientation, ``[..., O, H]``."""
-        return gate[..., self._along_x, :], gate[..., self._along_y, :]
+        along_x, along_y = gate.chunk(2, dim=-2)
+        if len(self.orientations) == 1:
+            return along_x, along_y
+        # Orientations alternate along x faster than along y.
+        shape = (*gate.shape[:-2], 2, 2, self.heads)
+        return along_x.unsqueeze(-3).expand(shape).flatten(-3, -2), along_y.unsqueeze(-2).expand(shape).flatten(-3, -2)
 
     def extra_repr(self) -> str:
         """Shown by ``print(module)``."""

@@ -38,6 +38,7 @@ class ImageTraining:
         final_lr: Learning rate at the end, as a part of the peak.
         clip: Largest norm of the gradient.
         keep: Weights that are tested: of the ``"best"`` epoch on validation images, or of the ``"last"``.
+        standardise: Subtract from pixels the mean of the training images, and divide by their standard deviation.
         precision: Of matrix products in training and testing; ``"bfloat16"`` by autocast.
         workers: Processes that load images.
         augmentation: Random changes of training images.
@@ -51,6 +52,7 @@ class ImageTraining:
     final_lr: float = 1e-3
     clip: float = 1.0
     keep: Literal["best", "last"] = "best"
+    standardise: bool = True
     precision: Precision = "float32"
     workers: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -64,17 +66,29 @@ class ImageTraining:
             )
 
 
-class _MixedPrecision(nn.Module):
-    """A model whose matrix products run in bfloat16, and whose output is float32."""
+class PreparedModel(nn.Module):
+    """A model behind what every image passes first; its output is float32.
 
-    def __init__(self, model: nn.Module, precision: Precision) -> None:
+    Args:
+        model (torch.nn.Module): The model.
+        task (ImageTask): For mean and standard deviation of the pixels.
+        training (ImageTraining): Whether to standardise by them, and the precision of matrix products.
+
+    Shapes:
+        - **input:** ``[B, C, height, width]``, float in [0, 1]
+        - **output:** ``[B, T]``
+    """
+
+    def __init__(self, model: nn.Module, task: ImageTask, training: ImageTraining) -> None:
         super().__init__()
         self.model = model
-        self.enabled = precision == "bfloat16"
+        self.mean, self.std = (task.mean, task.std) if training.standardise else (0.0, 1.0)
+        self.narrow = training.precision == "bfloat16"
 
     def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.enabled):
-            return self.model(x).float()
+        """Classify images."""
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.narrow):
+            return self.model((x - self.mean) / self.std).float()
 
 
 def make_model(model: dict[str, Any], task: ImageTask) -> nn.Module:
@@ -132,7 +146,7 @@ def train_run(
     if (folder / "training.json").is_file():
         return json.loads((folder / "training.json").read_text(encoding="utf-8"))
     seed_everything(seed)
-    wrapped = _MixedPrecision(make_model(model, task), training.precision).to(device)
+    wrapped = PreparedModel(make_model(model, task), task, training).to(device)
     images = task.train(seed)
     count = len(cast(Any, images))
     per_epoch = training.epoch_images or count
@@ -210,8 +224,7 @@ def evaluate_run(
     path = folder / "test.json"
     if path.is_file():
         return json.loads(path.read_text(encoding="utf-8"))
-    wrapped = _MixedPrecision(make_model(model, task), training.precision).to(device)
-    wrapped.model.load_state_dict(torch.load(folder / "weights.pt", map_location=device, weights_only=True))
+    wrapped = load_run(task, model, training, folder, device)
     started = time.perf_counter()
     result: dict[str, Any] = {
         name: accuracy(wrapped, part, training.batch_size, training.workers, device) for name, part in task.test.items()
@@ -219,6 +232,15 @@ def evaluate_run(
     result["seconds"] = time.perf_counter() - started
     _write_json(path, result)
     return result
+
+
+def load_run(
+    task: ImageTask, model: dict[str, Any], training: ImageTraining, folder: Path, device: torch.device
+) -> PreparedModel:
+    """The model of a finished training. Arguments as in :func:`evaluate_run`."""
+    prepared = PreparedModel(make_model(model, task), task, training).to(device)
+    prepared.model.load_state_dict(torch.load(folder / "weights.pt", map_location=device, weights_only=True))
+    return prepared.eval()
 
 
 @torch.no_grad()

@@ -87,8 +87,9 @@ def test_drop_path_leaves_out_samples_and_keeps_the_mean():
         DropPath(1)
 
 
-def test_compiles_without_graph_breaks():
-    model = MODELS["vit"]().eval()
+@pytest.mark.parametrize("name", ["plstm", "vit"])
+def test_compiles_without_graph_breaks(name):
+    model = MODELS[name]().eval()
     images = torch.rand(2, 3, 32, 32)
     compiled = torch.compile(model, fullgraph=True, backend="eager")
     torch.testing.assert_close(compiled(images), model(images))
