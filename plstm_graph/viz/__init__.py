@@ -1,5 +1,8 @@
 """Pictures: what a model reads, how a training went."""
 
+from plstm_graph.viz.accuracy_by_size import draw_accuracy_by_size as draw_accuracy_by_size
 from plstm_graph.viz.contact_sheet import contact_sheet as contact_sheet
 from plstm_graph.viz.influence import draw_influence as draw_influence
 from plstm_graph.viz.influence import influence as influence
+from plstm_graph.viz.saliency import draw_saliency as draw_saliency
+from plstm_graph.viz.saliency import saliency as saliency
