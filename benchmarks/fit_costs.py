@@ -1,72 +1,51 @@
-"""Fit the constants of the cost model behind ``form="auto"`` to measured times.
+"""Fit the constants of the cost model behind ``form="auto"`` to the times of benchmark runs.
 
-    OMP_NUM_THREADS=1 python benchmarks/fit_costs.py --output runs/fit_costs.json
+    for suite in forms depth molecules; do plstm-graph bench --suite $suite --output runs/bench/$suite; done
+    python benchmarks/fit_costs.py runs/bench/*/results.json
 
-Times every form on a sweep of graphs and widths (CPU seconds of one thread, the least of several passes), writes each
-as it comes, fits non-negative constants that minimise relative errors, prints them in the form of
-``plstm_graph/ops/cost.py``, and says how far ``auto`` would be from the best form at worst. Measured cases in the file
-are not measured again.
+Takes forward+backward of every form on every workload of the files, counts what the model counts, fits non-negative
+constants that minimise relative errors, prints them as they stand in ``plstm_graph/ops/cost.py``, and says how far from
+the best form the choice by these constants would be, at worst.
 """
 
 import argparse
 import json
-import time
 from pathlib import Path
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.progress import track
 from scipy.optimize import nnls
 
-from plstm_graph.bench import operators, workloads  # noqa: F401, they fill the registries
-from plstm_graph.bench.registry import NotMeasured, Width, make_case, make_workload
+from plstm_graph.bench import workloads  # noqa: F401, it fills the registry
+from plstm_graph.bench.registry import make_workload
 from plstm_graph.ops.cost import chunkwise_counts, parallel_counts, recurrent_counts
 
 COUNTS = {"recurrent": recurrent_counts, "parallel": parallel_counts, "chunkwise": chunkwise_counts}
-WORKLOADS = (
-    *("nci-8", "nci-32", "nci-128", "nci-512"),
-    *("random-100", "random-1000", "random-10000", "random-30000", "random-100000"),
-    *("chain-10", "chain-100", "chain-300", "chain-1000", "chain-10000", "chain-30000"),
-    *("grid-4", "grid-10", "grid-32", "grid-60", "grid-100"),
-    *("layered-2", "layered-10", "layered-30", "layered-100", "layered-300", "layered-1000"),
-    *("instar-10000", "outstar-10000", "hub-100", "hub-300"),
-)
-WIDTHS = (Width(4, 16, 16), Width(4, 24, 24), Width(2, 8, 8), Width(8, 32, 32))
-#: A form that takes longer than this is not timed at larger widths, and no graph takes part that is slower still.
-MOST_SECONDS = 6.0
+Case = dict[str, dict[str, object]]
 
 
-def measure(seconds_each: float, name: str, width: Width) -> dict[str, dict[str, object]]:
-    """Least CPU seconds and counts of every form that can run.
+def read_cases(paths: list[Path]) -> dict[str, Case]:
+    """Seconds and counts of each form, by workload and width.
 
     Args:
-        seconds_each: Time to spend on each form.
-        name: Of the workload.
-        width: Of the operator.
+        paths: Of ``results.json`` files.
     """
-    workload = make_workload(name)
-    found: dict[str, dict[str, object]] = {}
-    for form, counts in COUNTS.items():
-        graph = workload.line_graph
-        if form == "parallel" and not graph.has_ancestry(2**21):
-            continue
-        if graph.num_pairs * width.heads * width.key * width.value > 2**29:
-            continue
-        try:
-            run = make_case(f"plstm {form}", workload, width)["forward+backward"]
-        except NotMeasured:
-            continue
-        times: list[float] = []
-        begin = time.perf_counter()
-        while len(times) < 3 or (time.perf_counter() - begin < seconds_each and len(times) < 30):
-            before = time.process_time()
-            run()
-            times.append(time.process_time() - before)
-            if times[0] > MOST_SECONDS:
-                break
-        found[form] = {"seconds": min(times), "counts": counts(graph, *width)}
-    return found
+    seconds: dict[tuple[str, tuple[int, int, int]], dict[str, float]] = {}
+    for path in paths:
+        for group in json.loads(path.read_text(encoding="utf-8"))["groups"]:
+            for entry in group["measurements"]:
+                form = entry["operator"].removeprefix("plstm ")
+                if form in COUNTS and entry["pass"] == "forward+backward":
+                    of_case = seconds.setdefault((entry["workload"], tuple(group["width"].values())), {})
+                    of_case[form] = entry["seconds"]["median"]
+    cases = {}
+    for (name, width), measured in track(seconds.items(), "counting"):
+        graph = make_workload(name).line_graph
+        cases[f"{name} {'x'.join(map(str, width))}"] = {
+            form: {"seconds": value, "counts": COUNTS[form](graph, *width)} for form, value in measured.items()
+        }
+    return cases
 
 
 def fit(cases: list[dict[str, object]]) -> dict[str, float]:
@@ -87,25 +66,14 @@ def fit(cases: list[dict[str, object]]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure what is missing, fit, and report."""
+    """Fit and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=Path("runs/fit_costs.json"))
-    parser.add_argument("--seconds", type=float, default=0.5, help="for each form, graph and width")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    measured = json.loads(options.output.read_text()) if options.output.exists() else {}
+    parser.add_argument("results", type=Path, nargs="+")
+    cases = read_cases(parser.parse_args().results)
     console = Console()
-    for name in track(WORKLOADS, "measuring", console=console):
-        for width in WIDTHS:
-            key = f"{name} {'x'.join(map(str, width))}"
-            if key not in measured:
-                measured[key] = measure(options.seconds, name, width)
-                options.output.write_text(json.dumps(measured))
-
     constants = {}
     for form in COUNTS:
-        constants[form] = fit([found[form] for found in measured.values() if form in found])
+        constants[form] = fit([case[form] for case in cases.values() if form in case])
         rounded = {name: float(f"{value:.3g}") for name, value in constants[form].items()}
         console.print(f'    "{form}": {rounded},', highlight=False, soft_wrap=True)
 
@@ -113,10 +81,11 @@ def main() -> None:
         return 1e-9 * sum(constants[form][name] * count for name, count in counts.items())
 
     losses = []
-    for key, found in ((key, found) for key, found in measured.items() if found):
-        chosen = min(found, key=lambda form: estimate(form, found[form]["counts"]))
-        best = min(found, key=lambda form: found[form]["seconds"])
-        losses.append((found[chosen]["seconds"] / found[best]["seconds"], key, chosen, best))
+    for key, case in cases.items():
+        chosen = min(case, key=lambda form: estimate(form, case[form]["counts"]))
+        best = min(case, key=lambda form: case[form]["seconds"])
+        losses.append((case[chosen]["seconds"] / case[best]["seconds"], key, chosen, best))
+    console.print("time of the chosen form over that of the best:", highlight=False)
     for loss, key, chosen, best in sorted(losses, reverse=True)[:12]:
         console.print(f"{loss:.2f} {key}: {chosen} chosen, {best} best", highlight=False)
 

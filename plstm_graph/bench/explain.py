@@ -18,7 +18,7 @@ _LISTED_PER_EDGE = 64
 _WIDTH = 130
 
 _RULE = """
-`auto` takes the form with the least estimated time of a forward and backward pass on one CPU thread, in milliseconds
+`auto` takes the form with the least estimated time of a forward and backward pass on two CPU threads, in milliseconds
 above. A form without an estimate was ruled out before its structure was built: listing the ancestors could not have
 paid, or the others are so fast that cutting blocks could not. The estimate adds up levels, states of edges and pairs,
 ancestors or items of blocks, each times a fitted constant: see plstm_graph/ops/cost.py and benchmarks/fit_costs.py."""

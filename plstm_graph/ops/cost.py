@@ -1,7 +1,8 @@
 r"""What each form of the operator would cost, and the choice that ``form="auto"`` makes from it.
 
 The cost of a forward and backward pass is modelled as a sum of counts, each times the nanoseconds that one of them
-takes (:data:`NANOSECONDS`, fitted by ``benchmarks/fit_costs.py`` to one thread of a CPU):
+takes (:data:`NANOSECONDS`, fitted by ``benchmarks/fit_costs.py`` to the runs in docs/performance.md, on two CPU
+threads):
 
 * ``recurrent``: levels; numbers in the states of edges, and of pairs, :math:`H K V E` and :math:`H K V P`.
 * ``parallel``: levels; scalars of the entries of an :class:`~plstm_graph.graph.ancestry.Ancestry`, :math:`H A`; numbers
@@ -26,15 +27,15 @@ Form = Literal["auto", "naive", "recurrent", "parallel", "chunkwise"]
 
 #: Nanoseconds of one unit of each count, for each form.
 NANOSECONDS: dict[str, dict[str, float]] = {
-    "recurrent": {"call": 730_000, "levels": 41_700, "edge states": 5.1, "pair states": 4.5},
-    "parallel": {"call": 820_000, "levels": 14_000, "entries": 52, "node vectors": 1.9},
+    "recurrent": {"call": 1_300_000, "levels": 84_000, "edge states": 3.6, "pair states": 4.1},
+    "parallel": {"call": 1_560_000, "levels": 30_000, "entries": 53, "node vectors": 1.4},
     "chunkwise": {
-        "call": 1_500_000,
-        "blocks": 435_000,
-        "levels": 20_000,
-        "edge states": 7.4,
-        "border states": 0.42,
-        "items": 31,
+        "call": 1_780_000,
+        "blocks": 820_000,
+        "levels": 88_000,
+        "edge states": 5.1,
+        "border states": 0.38,
+        "items": 21,
     },
 }
 
@@ -66,7 +67,7 @@ def choose_form(line_graph: LineGraph, heads: int, key_width: int, value_width: 
 
 
 def estimate_seconds(line_graph: LineGraph, heads: int, key_width: int, value_width: int) -> dict[Form, float]:
-    """Estimated seconds of a forward and backward pass on one CPU thread, for each form that comes into question.
+    """Estimated seconds of a forward and backward pass on two CPU threads, for each form that comes into question.
 
     Args:
         line_graph: The structure.
