@@ -1,19 +1,40 @@
-"""The parallel form of grids: lines in closed form, then groups of lines merged in logarithmic depth."""
+"""The parallel form of grids: lines in closed form, then groups of lines merged in logarithmic depth.
+
+Grids are evaluated a few at a time, from their gates to their outputs, and once more in the backward pass, so that all
+matrices in between stay in the cache and none is kept.
+"""
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plstm_graph.ops.grid2d_lines import line_gates
-from plstm_graph.ops.grid2d_merge import merged_lines
+from plstm_graph.ops.grid2d_lines import line_matrices, line_matrices_gradient
+from plstm_graph.ops.grid2d_merge import Gates, Group, gradients_across, merge_all, read_across
+from plstm_graph.ops.precision import without_autocast
 
 # Positions of the gates, see GATES of grid2d, when the two axes exchange their roles.
 _SWAPPED = (1, 0, 3, 2, 5, 4, 7, 6)
 
 # Most lines that are merged one after the other before groups are merged in pairs.
 _MOST_IN_GROUP = 12
+
+# Numbers in the matrices of lines of the grids that are evaluated together on a CPU.
+_SLICE = 2**18
+
+
+class _Lines(NamedTuple):
+    """A few grids by their lines.
+
+    Attributes:
+        groups: Features and gates of the lines.
+        gating: What nodes read of their own line, ``[n, P, Z, W, W]``.
+    """
+
+    groups: list[Group]
+    gating: Tensor
 
 
 def grid2d_parallel(
@@ -45,24 +66,14 @@ def grid2d_parallel(
         return grid2d_parallel(q, k, v, swapped, d, [(second, first) for first, second in flips]).transpose(1, 2)
     lines, groups = _plan(height)
     padding = lines * groups - height
-
     q, k, v = (_by_line(tensor, lines, groups, padding) for tensor in (query, key, value))
-    gating = _by_line(direct.unsqueeze(-1), lines, groups, padding).squeeze(-1).diag_embed()
-    transitions, sources, marks, backwards = [], [], [], []
-    for against, chosen in _directions(flips):
-        own = torch.stack([gate[:, :, :, chosen] for gate in gates], dim=-1).flatten(3, 4)
-        own = _by_line(own, lines, groups, padding).movedim(-1, 0)
-        own = own.unflatten(3, (batch, len(chosen), heads)).transpose(4, 5).flatten(3, 4)
-        transition, source, mark, within = line_gates(own.contiguous(), [flips[o][0] for o in chosen])
-        gating = gating + within.sum(dim=-3)
-        transitions.append(transition.mT if against else transition)
-        sources.append(mark.mT if against else source)
-        marks.append(source if against else mark.mT)
-        backwards.append(against)
-    weight = torch.matmul(q, k.mT) * gating
-    out = torch.matmul(weight, v)
-    if lines * groups > 1:
-        out = out + merged_lines(q, k, v, _stacked(transitions), _stacked(sources), _stacked(marks), backwards)
+    d = _by_line(direct.unsqueeze(-1), lines, groups, padding).squeeze(-1)
+    # Orientations along the order of lines come first.
+    chosen = sorted(range(len(flips)), key=lambda o: flips[o][1])
+    own = torch.stack([gate[:, :, :, chosen] for gate in gates], dim=-1).flatten(3, 4)
+    own = _by_line(own, lines, groups, padding).unflatten(2, (batch, len(flips), heads))
+    own = own.permute(6, 3, 0, 1, 2, 4, 5).flatten(4, 5)
+    out = _lines_outputs(q, k, v, own, d, [flips[o][0] for o in chosen], [flips[o][1] for o in chosen])
     return _by_node(out, batch, height)
 
 
@@ -71,18 +82,6 @@ def _plan(height: int) -> tuple[int, int]:
     plans = [(-(-height // 2**power), 2**power) for power in range(max(height, 1).bit_length())]
     fitting = [plan for plan in plans if plan[0] <= _MOST_IN_GROUP]
     return min(fitting, key=lambda plan: (plan[0] * plan[1], plan[0]))
-
-
-def _directions(flips: Sequence[tuple[bool, bool]]) -> list[tuple[bool, list[int]]]:
-    """Whether a direction runs against the order of lines, and which orientations it has."""
-    both = [(against, [o for o, flip in enumerate(flips) if flip[1] == against]) for against in (False, True)]
-    return [(against, chosen) for against, chosen in both if chosen]
-
-
-def _stacked(matrices: list[Tensor]) -> Tensor:
-    """Directions in one tensor; where they differ in the number of orientations, zeros make up for it."""
-    most = max(matrix.size(-3) for matrix in matrices)
-    return torch.stack([F.pad(matrix, (0, 0, 0, 0, 0, most - matrix.size(-3))) for matrix in matrices])
 
 
 def _pairing_order(groups: int) -> list[int]:
@@ -109,3 +108,130 @@ def _by_node(tensor: Tensor, batch: int, height: int) -> Tensor:
         order = _pairing_order(groups)
         tensor = tensor[:, :, [order.index(number) for number in range(groups)]]
     return tensor.flatten(2, 3)[:, :, :height]
+
+
+@torch.library.custom_op("plstm_graph::lines_outputs", mutates_args=())
+@without_autocast
+def _lines_outputs(
+    query: Tensor, key: Tensor, value: Tensor, gates: Tensor, direct: Tensor, flips: list[bool], backwards: list[bool]
+) -> Tensor:
+    """Outputs ``[n, P, Z, W, V]`` of lines with gates ``[8, O, n, P, Z, W]``, in order of ``backwards``."""
+    out = torch.empty_like(value)
+    for part in _slices(gates):
+        q, k, v = (tensor[:, :, part].contiguous() for tensor in (query, key, value))
+        lines = _lines((q, k, v), gates[..., part, :], direct[:, :, part], flips, backwards)
+        read = torch.matmul(torch.matmul(q, k.mT).mul_(lines.gating), v)
+        read_across(merge_all(lines.groups), sorted(set(backwards)), read.unbind())
+        out[:, :, part] = read
+    return out
+
+
+@torch.library.custom_op("plstm_graph::lines_outputs_backward", mutates_args=())
+@without_autocast
+def _lines_outputs_backward(
+    grad: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    gates: Tensor,
+    direct: Tensor,
+    flips: list[bool],
+    backwards: list[bool],
+) -> list[Tensor]:
+    """Gradients of the first five arguments."""
+    grads = [torch.empty_like(tensor) for tensor in (query, key, value, gates, direct)]
+    for part in _slices(gates):
+        q, k, v, g = (tensor[:, :, part].contiguous() for tensor in (query, key, value, grad))
+        lines = _lines((q, k, v, g), gates[..., part, :], direct[:, :, part], flips, backwards)
+        score, grad_weight = torch.matmul(q, k.mT), torch.matmul(g, v.mT)
+        grad_score = grad_weight * lines.gating
+        features = (
+            torch.matmul(grad_score, k),
+            torch.matmul(grad_score.mT, q),
+            torch.matmul((score * lines.gating).mT, g),
+        )
+        grad_gating = grad_weight.mul_(score)
+        rows = list(zip(*(tensor.unbind() for tensor in features), strict=True))
+        of_lines = gradients_across(merge_all(lines.groups), sorted(set(backwards)), rows)
+        for target, tensor in zip(grads, features, strict=False):
+            target[:, :, part] = tensor
+        grads[4][:, :, part] = grad_gating.diagonal(dim1=-2, dim2=-1)
+        for d, (against, own) in enumerate(_directions(backwards)):
+            if of_lines[0]:
+                transition, source, mark = (
+                    torch.stack(list(t)) for t in zip(*(line[d] for line in of_lines), strict=True)
+                )
+            else:
+                transition = source = mark = lines.gating.new_zeros(
+                    *q.shape[:3], own.stop - own.start, *[q.size(3)] * 2
+                )
+            transition, source, mark = (transition.mT, mark, source.mT) if against else (transition, source, mark.mT)
+            grad_own = line_matrices_gradient(
+                transition,
+                source,
+                mark,
+                grad_gating.unsqueeze(3),
+                gates[:, own, :, :, part].movedim(1, 4).contiguous(),
+                flips[own],
+            )
+            grads[3][:, own, :, :, part] = grad_own.movedim(4, 1)
+    return grads
+
+
+def _lines(
+    features: tuple[Tensor, ...], gates: Tensor, direct: Tensor, flips: list[bool], backwards: list[bool]
+) -> _Lines:
+    gating = direct.diag_embed()
+    directions = []
+    for against, own in _directions(backwards):
+        matrices = line_matrices(gates[:, own].movedim(1, 4).contiguous(), flips[own])
+        transition, source, mark, within = matrices
+        gating += within.sum(dim=-3)
+        if against:
+            directions.append(Gates(transition.mT.contiguous(), mark.mT.contiguous(), source))
+        else:
+            directions.append(Gates(transition, source, mark.mT.contiguous()))
+    groups = [
+        Group(
+            tuple(tensor[i] for tensor in features), tuple(Gates(*(gate[i] for gate in gates)) for gates in directions)
+        )
+        for i in range(gating.size(0))
+    ]
+    return _Lines(groups, gating)
+
+
+def _directions(backwards: list[bool]) -> list[tuple[bool, slice]]:
+    """Whether a direction runs against the order of lines, and its orientations."""
+    forwards = backwards.count(False)
+    both = [(False, slice(0, forwards)), (True, slice(forwards, len(backwards)))]
+    return [(against, own) for against, own in both if own.stop > own.start]
+
+
+def _slices(gates: Tensor) -> list[slice]:
+    """Grids that are evaluated together: a few on a CPU, all of them elsewhere."""
+    items = gates.size(4)
+    size = gates[0, ..., 0, :].numel() * gates.size(5)
+    step = max(1, _SLICE // max(size, 1)) if gates.device.type == "cpu" else max(items, 1)
+    return [slice(begin, begin + step) for begin in range(0, items, step)]
+
+
+@_lines_outputs.register_fake
+def _(query, key, value, *rest):
+    return torch.empty_like(value)
+
+
+@_lines_outputs_backward.register_fake
+def _(grad, query, key, value, gates, direct, *rest):
+    return [torch.empty_like(tensor) for tensor in (query, key, value, gates, direct)]
+
+
+def _setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+    ctx.save_for_backward(*inputs[:5])
+    ctx.flips, ctx.backwards = inputs[5:]
+
+
+def _backward(ctx, grad):
+    return (*_lines_outputs_backward(grad, *ctx.saved_tensors, ctx.flips, ctx.backwards), None, None)
+
+
+_lines_outputs.register_autograd(_backward, setup_context=_setup_context)

@@ -34,11 +34,23 @@ def _segment_products(gate: Tensor) -> Tensor:
     return F.pad(running[..., : max(length - 1, 0), :], (0, 0, min(length, 1), 0))
 
 
+def segment_products_gradient(grad: Tensor, products: Tensor) -> Tensor:
+    r"""A product over m is one up to m times one from m on, so this is :math:`\sum_{ij} P_{im} \bar P_{ij} P_{mj}`.
+
+    Args:
+        grad: Gradient of the products, ``[..., L, L]``.
+        products: The products.
+
+    Returns:
+        ``[..., L]``
+    """
+    return (torch.matmul(grad, products.mT) * products).sum(dim=-2)
+
+
 @torch.library.custom_op("plstm_graph::segment_products_backward", mutates_args=())
 @without_autocast
 def _segment_products_backward(grad: Tensor, products: Tensor) -> Tensor:
-    r"""A product over m is one up to m times one from m on, so this is :math:`\sum_{ij} P_{im} \bar P_{ij} P_{mj}`."""
-    return (torch.matmul(grad, products.mT) * products).sum(dim=-2)
+    return segment_products_gradient(grad, products)
 
 
 @_segment_products.register_fake
