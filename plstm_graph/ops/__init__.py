@@ -15,5 +15,10 @@ from plstm_graph.ops.grid2d import GridForm as GridForm
 from plstm_graph.ops.grid2d import Orientation as Orientation
 from plstm_graph.ops.grid2d import plstm_grid2d as plstm_grid2d
 from plstm_graph.ops.grid2d import plstm_grid2d_oriented as plstm_grid2d_oriented
+from plstm_graph.ops.matrix_gates import plstm_chain_matrix as plstm_chain_matrix
+from plstm_graph.ops.matrix_gates import plstm_grid2d_matrix as plstm_grid2d_matrix
 from plstm_graph.ops.merge import gating_matrix_merged as gating_matrix_merged
+from plstm_graph.ops.orthogonal import bounded_matrix as bounded_matrix
+from plstm_graph.ops.orthogonal import householder_product as householder_product
+from plstm_graph.ops.orthogonal import orthogonal_exponential as orthogonal_exponential
 from plstm_graph.ops.scatter import scatter_backend as scatter_backend
