@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from plstm_graph.bench.aiger import AigerError, read_aiger
+from plstm_graph.datasets.aiger import AigerError, read_aiger
 from plstm_graph.graph import longest_path_levels
 
 # x = a AND b; y = NOT a AND NOT b; sum = NOT x AND NOT y: variables 1 to 5, literals twice that.

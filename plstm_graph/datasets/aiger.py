@@ -1,5 +1,6 @@
 """Reader of combinational circuits in the binary AIGER format (`format report <https://fmv.jku.at/aiger>`_)."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,38 @@ from torch import Tensor
 
 class AigerError(ValueError):
     """A file that is not a binary AIGER circuit; the message names the file and what is wrong."""
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """An and-inverter graph: variable 0 is the constant 0, then come inputs, latches and gates.
+
+    Attributes:
+        num_sources (int): Number of inputs and latches.
+        fan_in (np.ndarray): The two variables that each gate reads, ``[A, 2]``, all lower than its own.
+        inverted (np.ndarray): Which of them are inverted, ``[A, 2]``, bool.
+    """
+
+    num_sources: int
+    fan_in: np.ndarray
+    inverted: np.ndarray
+
+    @property
+    def num_nodes(self) -> int:
+        """Number of sources and gates."""
+        return self.num_sources + len(self.fan_in)
+
+    def edges(self) -> tuple[Tensor, Tensor]:
+        """The DAG of the circuit: nodes are sources, then gates; edges lead from fan-ins to gates.
+
+        Returns:
+            ``edge_index`` ``[2, E]`` int64 in the order of the gates, without constant fan-ins, and which edges invert,
+            ``[E]``, bool.
+        """
+        gate = np.repeat(np.arange(self.num_sources + 1, self.num_nodes + 1), 2).reshape(-1, 2)
+        used = self.fan_in > 0
+        edge_index = np.stack([self.fan_in[used], gate[used]]) - 1
+        return torch.from_numpy(edge_index), torch.from_numpy(self.inverted[used])
 
 
 def read_aiger(path: str | Path) -> tuple[Tensor, int]:
@@ -24,11 +57,24 @@ def read_aiger(path: str | Path) -> tuple[Tensor, int]:
         ``edge_index`` ``[2, E]`` int64, in the order of the gates, and the number of nodes.
 
     Raises:
+        AigerError: As :func:`read_circuit`.
+    """
+    circuit = read_circuit(path)
+    return circuit.edges()[0], circuit.num_nodes
+
+
+def read_circuit(path: str | Path) -> Circuit:
+    """Read a combinational circuit.
+
+    Args:
+        path: A file ``.aig``.
+
+    Raises:
         AigerError: If the file is damaged, in the ASCII variant, or has parts of version 1.9 beyond circuits.
     """
     content = Path(path).read_bytes()
     header, _, rest = content.partition(b"\n")
-    variables, inputs, latches, outputs, gates = _read_header(header, path)
+    _, inputs, latches, outputs, gates = _read_header(header, path)
     for line in range(latches + outputs):
         _, newline, rest = rest.partition(b"\n")
         if not newline:
@@ -40,11 +86,8 @@ def read_aiger(path: str | Path) -> tuple[Tensor, int]:
     wrong = np.flatnonzero((first < 1) | (second < 0) | (low < 0))
     if wrong.size:
         raise AigerError(f"{path}: AND gate {wrong[0]} has a fan-in that is not defined before it")
-    fan_in = np.stack([high, low], axis=1) // 2  # the lowest bit says that it is inverted
-    gate = np.stack([gate_literal, gate_literal], axis=1) // 2
-    used = fan_in > 0  # variable 0 is the constant
-    edge_index = np.stack([fan_in[used], gate[used]]) - 1
-    return torch.from_numpy(edge_index), variables
+    literals = np.stack([high, low], axis=1)
+    return Circuit(inputs + latches, literals // 2, literals % 2 == 1)  # the lowest bit says that it is inverted
 
 
 def _read_header(header: bytes, path: str | Path) -> list[int]:
