@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -161,8 +160,3 @@ def encode(columns: Sequence[Column], cells: dict[str, pd.Series], rows: int) ->
     dtype = np.int64 if sizes and 0 not in sizes else np.float32
     parts = [column.encode(cells[f"{column.table}.{column.name}"]).astype(dtype) for column in ordered]
     return np.concatenate(parts, axis=1) if parts else np.zeros((rows, 0), dtype=dtype), sizes
-
-
-def plain(columns: Sequence[Column]) -> list[dict[str, Any]]:
-    """Columns as plain values, for a file."""
-    return [asdict(column) for column in columns]

@@ -1,6 +1,7 @@
 """Kinds of broken folders, each with the message it gets."""
 
 import gzip
+from pathlib import Path
 
 import pytest
 
@@ -179,6 +180,13 @@ _BROKEN = {
         "dags.jsonl, line 1: x is a list; each number or word needs a key of its own",
     ),
 }
+
+
+def test_the_set_that_comes_with_the_repository_is_good():
+    found = check_folder(Path(__file__).parents[3] / "datasets" / "nas_bench_graph_proteins")
+    assert found.counts["graphs"] == 2021
+    assert found.split == {"train graphs": 1415, "valid graphs": 202, "test graphs": 404}
+    assert found.left_out == {}
 
 
 def test_the_good_folder_is_good(tmp_path):
