@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from plstm_graph.nn.drop_path import DropPath
 from plstm_graph.nn.patches import PatchEmbedding, PositionEmbedding, check_images
-from plstm_graph.nn.plstm_vision import init_small, patch_grid
+from plstm_graph.nn.plstm_vision import init_head, init_small, patch_grid
 
 
 class _ViTBlock(nn.Module):
@@ -72,6 +72,7 @@ class ViT(nn.Module):
         self.norm = nn.LayerNorm(hidden_channels)
         self.head = nn.Linear(hidden_channels, out_channels)
         self.apply(init_small)
+        init_head(self.head)
         nn.init.trunc_normal_(self.token, std=0.02)
 
     def forward(self, x: Tensor) -> Tensor:

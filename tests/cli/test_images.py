@@ -7,6 +7,9 @@ import pytest
 import yaml
 
 from plstm_graph.cli import main
+from plstm_graph.datasets.image_task import ImageTask
+from plstm_graph.train.image_options import parse
+from plstm_graph.train.image_run import make_model
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"
 TINY = """
@@ -69,25 +72,19 @@ def test_bad_rates(config, capsys):
     assert "list of different ones" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "path", sorted((CONFIGS / "arrows").rglob("*.yaml")) + sorted((CONFIGS / "vision").rglob("*.yaml"))
-)
-def test_configurations_are_understood(path, tmp_path):
-    from plstm_graph.datasets.image_task import ImageTask
-    from plstm_graph.train.image_options import parse
-    from plstm_graph.train.image_run import make_model
-
-    kind, classes = {
-        "arrows": ("arrows", 2),
-        "fashion_mnist": ("fashion_mnist", 10),
-        "cifar10": ("cifar10", 10),
-        "imagenet": ("imagenet", 1000),
-    }[path.relative_to(CONFIGS).parts[0] if "arrows" in path.parts else path.stem.split("-")[0]]
-    first = CONFIGS / "arrows" / "cpu.yaml" if path.parent.name == "models" else path
-    arguments = ["--config", str(first), *(["--config", str(path)] if first != path else [])]
-    options = parse(arguments)
-    assert options.plain["data"]["name"] == kind
-    channels = 1 if kind == "fashion_mnist" else 3
-    size = {"arrows": 192, "fashion_mnist": 28, "cifar10": 32, "imagenet": 192}[kind]
-    task = ImageTask(kind, tuple(map(str, range(classes))), lambda seed: None, {}, {}, channels, size)
+@pytest.mark.parametrize("path", sorted([*CONFIGS.glob("arrows/**/*.yaml"), *CONFIGS.glob("vision/**/*.yaml")]))
+def test_configurations_are_understood(path):
+    """Those of models stand behind that of a task."""
+    first = {"arrows": "arrows/cpu.yaml", "vision": "vision/fashion_mnist.yaml"}[path.relative_to(CONFIGS).parts[0]]
+    arguments = ["--config", str(CONFIGS / first), "--config", str(path)] if path.parent.name == "models" else []
+    options = parse(arguments or ["--config", str(path)])
+    name = options.plain["data"]["name"]
+    size, channels, classes = {
+        "arrows": (192, 3, 2),
+        "fashion_mnist": (28, 1, 10),
+        "cifar10": (32, 3, 10),
+        "imagenet": (192, 3, 1000),
+    }[name]
+    task = ImageTask(name, tuple(map(str, range(classes))), lambda seed: [], {}, {}, channels, size)
     make_model(options.plain["model"], task)
+    assert name == path.stem or path.parent.name in ("arrows", "models")
