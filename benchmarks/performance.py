@@ -40,17 +40,19 @@ What pLSTM costs beside ordinary message-passing layers, and how its forms compa
 
 ## Where a figure is missed, or nearly
 
-* **Random DAG of 1,000,000 edges against 100,000, per edge.** States are read at random from gigabytes, and the smaller
-  graph from a tenth of that. What was tried: summing gradients into contiguous memory instead of views with gaps (these sums
-  were 44% of the time), blocks cut for the width of a slice rather than for all heads, keeping the states of all slices
-  instead of computing them twice, huge pages (a third of the time of the larger graph). Together they brought the larger
-  graph from 91 s to 23 s. What is left is memory: with one thread and one head the time per edge grows by about 1.2, and
-  two threads share one memory.
-* **`auto`.** It takes the form that is fastest, or within 1.2 of it, on all but two of the workloads below (layered DAGs
-  of 300 and 3,000 levels, where few repetitions decide between 0.2 and 0.4 s: up to 1.7).
-* **GINEConv.** The operator reads 12,000 pairs of nodes where GINEConv reads 2,257 edges; it costs 1.0 to 1.2 times as much.
-* **Structure.** Listing ancestors is a third of it, level by level. Storing the lists with each molecule instead would save
-  about 1.5 ms of 9 in each mode, and cost 0.6 ms of collation and 4 kB a molecule; it was measured, and left out.
+* **Random DAG of 1,000,000 edges against 100,000, per edge.** States are read at random from gigabytes, and the
+  smaller graph from a tenth of that. What was tried: summing gradients into contiguous memory instead of views with
+  gaps (these sums were 44% of the time), blocks cut for the width of a slice rather than for all heads, keeping the
+  states of all slices instead of computing them twice, huge pages (a third of the time of the larger graph). Together
+  they brought the larger graph from 91 s to 23 s. What is left is memory: with one thread and one head the time per
+  edge grows by about 1.2, and two threads share one memory.
+* **`auto`.** It takes the form that is fastest, or within 1.2 of it, on all but two of the workloads below (layered
+  DAGs of 300 and 3,000 levels, where few repetitions decide between 0.2 and 0.4 s: up to 1.7).
+* **GINEConv.** The operator reads 12,000 pairs of nodes where GINEConv reads 2,257 edges; it costs 1.0 to 1.2 times
+  as much.
+* **Structure.** Listing ancestors is a third of it, level by level. Storing the lists with each molecule instead
+  would save about 1.5 ms of 9 in each mode, and cost 0.6 ms of collation and 4 kB a molecule; it was measured, and
+  left out.
 
 This page is written by `python benchmarks/performance.py`, whose first lines say how.
 """

@@ -191,8 +191,7 @@ def _chunkwise_backward(
 
 
 def _at_nodes(of_edges: Tensor, node: Tensor, like: Tensor) -> Tensor:
-    """Sums over the edges of each node. Into a tensor of its own: adding to a view with gaps is a hundred times slower.
-    """
+    """Sums over the edges of each node; in memory of their own, for adding to a view with gaps is far slower."""
     return like.new_zeros(like.size(0), *of_edges.shape[1:]).index_add_(0, node, of_edges)
 
 
@@ -202,9 +201,7 @@ def _storage(query: Tensor, value: Tensor, layout: BlockLayout) -> Tensor:
     return value.new_empty(numbers if numbers * value.element_size() <= KEPT_BYTES else 0)
 
 
-def _places(
-    states: Tensor, query: Tensor, slices: list[tuple[slice, slice]], layout: BlockLayout
-) -> Iterator[Tensor]:
+def _places(states: Tensor, query: Tensor, slices: list[tuple[slice, slice]], layout: BlockLayout) -> Iterator[Tensor]:
     """Where the states of each slice belong, ``[X * H', K * V']``: in the storage, or in memory of their own."""
     begin = 0
     for heads, columns in slices:

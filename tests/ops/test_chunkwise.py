@@ -117,7 +117,9 @@ def test_saved_states_are_those_of_exits(monkeypatch):
 
     def saved(block):
         sizes = []
-        with torch.autograd.graph.saved_tensors_hooks(lambda tensor: sizes.append(tensor.numel()) or tensor, lambda t: t):
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda tensor: sizes.append(tensor.numel()) or tensor, lambda t: t
+        ):
             edge_messages_chunkwise(*operands, graph, block)
         return sizes[0]
 
