@@ -38,7 +38,7 @@ class ImageTask:
         name (str): Its name.
         classes (tuple[str, ...]): Names of labels.
         train (Callable): Training images of a seed.
-        valid (dict[str, Dataset]): Images that select epochs and learning rates; the first, ``"valid"``, does.
+        valid (dict[str, Dataset]): ``"valid"`` selects epochs and learning rates; others are looked at once.
         test (dict[str, Dataset]): Images that are tested once.
         channels (int): Channels of the images.
         image_size (int): Side of the training images.
@@ -65,6 +65,7 @@ def load_image_task(
     num_valid: int | None = None,
     num_test: int | None = None,
     test_sizes: Sequence[int] = (),
+    num_per_size: int = 1_000,
 ) -> ImageTask:
     """Load a task.
 
@@ -79,13 +80,16 @@ def load_image_task(
             random choice. (default: the paper's 5,120 arrows, 5,000, 5,000, 10,000)
         num_test: Number of test images. (default: all; the paper's 10,240 arrows)
         test_sizes: Further sizes at which arrows are tested.
+        num_per_size: Number of images at each of these.
 
     Raises:
         FileNotFoundError: If a file is missing.
         ValueError: If an argument does not fit the task, or a file is damaged.
     """
     if name == "arrows":
-        return _arrows(192 if image_size is None else image_size, num_train, num_valid, num_test, test_sizes)
+        return _arrows(
+            192 if image_size is None else image_size, num_train, num_valid, num_test, test_sizes, num_per_size
+        )
     if test_sizes:
         raise ValueError(f"test_sizes are for arrows; images of {name} have one size")
     if name != "imagenet" and image_size not in (None, _IMAGE_SIZE[name]):
@@ -119,13 +123,18 @@ def load_image_task(
 
 
 def _arrows(
-    size: int, num_train: int | None, num_valid: int | None, num_test: int | None, test_sizes: Sequence[int]
+    size: int,
+    num_train: int | None,
+    num_valid: int | None,
+    num_test: int | None,
+    test_sizes: Sequence[int],
+    num_per_size: int,
 ) -> ImageTask:
     def split(name: Literal["valid", "valid_ext", "test", "test_ext"], count: int | None) -> ArrowPointing:
         return ArrowPointing.split(name, image_size=size, num_samples=count)
 
     further = {
-        f"test_{side}": ArrowPointing.split("test", image_size=side, num_samples=num_test) for side in test_sizes
+        f"test_{side}": ArrowPointing.split("test", image_size=side, num_samples=num_per_size) for side in test_sizes
     }
     return ImageTask(
         "arrows",

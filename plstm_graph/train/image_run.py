@@ -160,10 +160,10 @@ def train_run(
         for batch in image_batches(images, rows, training.batch_size, training.workers, device):
             yield ImageBatch(*augment(batch.x, batch.y))
 
-    def validate(module: nn.Module) -> Row:
+    def validate(module: nn.Module, *names: str) -> Row:
         return {
-            f"{name}/accuracy": accuracy(module, part, training.batch_size, training.workers, device)
-            for name, part in task.valid.items()
+            f"{name}/accuracy": accuracy(module, task.valid[name], training.batch_size, training.workers, device)
+            for name in names or ("valid",)
         }
 
     rows: list[Row] = []
@@ -193,13 +193,16 @@ def train_run(
             wrapped.load_state_dict(best.state_dict)
         replace_file(folder / "weights.pt", lambda path: torch.save(wrapped.model.state_dict(), path))
     kept = best.row if training.keep == "best" else rows[-1]
+    # Those that select nothing are looked at once.
+    others = [name for name in task.valid if name != "valid"]
+    validation = {"valid/accuracy": kept["valid/accuracy"]} | (validate(wrapped, *others) if others else {})
     result = {
         "lr": lr,
         "seed": seed,
         "epoch": int(kept["epoch"]) + 1,
         "parameters": sum(parameter.numel() for parameter in wrapped.parameters()),
         "seconds": sum(row["seconds"] for row in rows),
-        **{name: value for name, value in kept.items() if name.endswith("/accuracy")},
+        **validation,
     }
     _write_json(folder / "training.json", result)
     (folder / "state.pt").unlink(missing_ok=True)

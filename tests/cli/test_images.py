@@ -13,7 +13,7 @@ from plstm_graph.train.image_run import make_model
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"
 TINY = """
-data: {name: arrows, image_size: 128, num_train: 16, num_valid: 8, num_test: 8, test_sizes: [160]}
+data: {name: arrows, image_size: 128, num_train: 16, num_valid: 8, num_test: 8, test_sizes: [160], num_per_size: 4}
 model:
   class_path: plstm_graph.nn.image_baselines.ViT
   init_args: {out_channels: 2, image_size: 128, patch_size: 32, hidden_channels: 8, num_layers: 1, heads: 1}
