@@ -99,7 +99,7 @@ def _rows(report: dict[str, Any]) -> list[list[str]]:
     for row in report["seeds"]:
         values = [row[f"{name}/accuracy"] for name in valid] + [row["tests"][name] for name in tests]
         rows.append(
-            [str(row["seed"]), *(f"{value:.4f}" for value in values), str(row["epoch"]), f"{row['seconds']:.0f}"]
+            [str(row["seed"]), *(f"{value:.3f}" for value in values), str(row["epoch"]), f"{row['seconds']:.0f}"]
         )
     means = [report["validation"][name] for name in valid] + [report["test"][name] for name in tests]
     rows.append(["mean", *(_text(summary) for summary in means), "", f"{report['seconds']['mean']:.0f}"])
@@ -107,7 +107,7 @@ def _rows(report: dict[str, Any]) -> list[list[str]]:
 
 
 def _text(summary: dict[str, Any]) -> str:
-    return f"{summary['mean']:.4f}" + ("" if summary["std"] is None else f" ± {summary['std']:.4f}")
+    return f"{summary['mean']:.3f}" + ("" if summary["std"] is None else f" ± {summary['std']:.3f}")
 
 
 def _summary(values: Sequence[float]) -> dict[str, Any]:
