@@ -1,18 +1,33 @@
-"""Grids cut into equal blocks: parallel inside a block, states on the edges between blocks, memory linear in nodes."""
+"""The chunkwise form of grids: parallel inside blocks, states on the edges between them, memory linear in nodes.
+
+Grids are evaluated a few at a time, and once more in the backward pass, so that states stay in the cache and none is
+kept; what is kept are the generalised gates of blocks, scalars.
+"""
 
 from collections.abc import Sequence
+from typing import Any
 
+import torch
 import torch.nn.functional as F
-from torch import Tensor, stack
+from torch import Tensor
 
-from plstm_graph.ops.grid2d_paths import block_paths
-from plstm_graph.ops.grid2d_states import BlockGates, block_outputs
+from plstm_graph.ops.grid2d_gates import BlockGates, block_gates, block_gates_gradient, part_of
+from plstm_graph.ops.grid2d_states import block_gradients, block_outputs
+from plstm_graph.ops.grid2d_wave import Wave, waves
+from plstm_graph.ops.precision import without_autocast
 
-Flips = Sequence[tuple[bool, bool]]
+# Numbers in the states of the grids that are evaluated together on a CPU.
+_SLICE = 2**18
 
 
 def grid2d_chunkwise(
-    query: Tensor, key: Tensor, value: Tensor, gates: Sequence[Tensor], direct: Tensor, flips: Flips, side: int
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    gates: Sequence[Tensor],
+    direct: Tensor,
+    flips: Sequence[tuple[bool, bool]],
+    side: int,
 ) -> Tensor:
     """Outputs of a grid in several orientations.
 
@@ -30,71 +45,125 @@ def grid2d_chunkwise(
     """
     batch, width, height, heads = direct.shape
     blocks = (-(-width // side), -(-height // side))
-    shape = (-(-width // blocks[0]), -(-height // blocks[1]))
-    padding = (blocks[0] * shape[0] - width, blocks[1] * shape[1] - height)
+    inner = (-(-width // blocks[0]), -(-height // blocks[1]))
+    padding = (0, blocks[1] * inner[1] - height, 0, blocks[0] * inner[0] - width)
 
-    q, k, v = (_by_block(tensor, blocks, shape, padding) for tensor in (query, key, value))
-    generalised = _generalised(gates, direct, flips, blocks, shape, padding)
-    flat = [flip for pair in flips for flip in pair]
-    out = block_outputs(q, k, v, generalised, blocks, shape[1], flat)
-    out = out.view(batch, heads, *blocks, *shape, -1).permute(0, 2, 4, 3, 5, 1, 6)
-    return out.reshape(batch, width + padding[0], height + padding[1], heads, -1)[:, :width, :height]
+    # [B, I, x, J, y, H, C] to [B * H, I * J, n, C]
+    q, k, v, d = (
+        _split(F.pad(tensor, (0, 0, 0, 0, *padding)), inner)
+        .permute(0, 5, 1, 3, 2, 4, 6)
+        .reshape(batch * heads, blocks[0] * blocks[1], inner[0] * inner[1], -1)
+        for tensor in (query, key, value, direct.unsqueeze(-1))
+    )
+    padded = F.pad(torch.stack(list(gates), dim=-1), (0, 0, 0, 0, 0, 0, *padding))
+    flipped = [
+        padded[:, :, :, o].flip([axis for axis, against in zip((1, 2), flip, strict=True) if against])
+        for o, flip in enumerate(flips)
+    ]
+    # [B, I, x, J, y, H, 8, O] to [8, x, y, O, B * H, I, J]
+    own = _split(torch.stack(flipped, dim=-1), inner).permute(6, 2, 4, 7, 0, 5, 1, 3).flatten(4, 5).contiguous()
+    out, *_ = _blocks(q, k, v, own, d.squeeze(-1), [against for flip in flips for against in flip])
+    out = out.view(batch, heads, *blocks, *inner, -1).permute(0, 2, 4, 3, 5, 1, 6)
+    return out.flatten(3, 4).flatten(1, 2)[:, :width, :height]
 
 
-def _generalised(
-    gates: Sequence[Tensor],
-    direct: Tensor,
-    flips: Flips,
-    blocks: tuple[int, int],
-    shape: tuple[int, int],
-    padding: tuple[int, int],
-) -> BlockGates:
-    """Generalised gates of all blocks. Every orientation is evaluated as right-down, on a flipped grid."""
-    batch, _, _, heads = direct.shape
-    nodes, entering = shape[0] * shape[1], shape[0] + shape[1]
-    padded = F.pad(stack(list(gates)), (0, 0, 0, 0, 0, padding[1], 0, padding[0]))
-    flipped = [padded.select(-2, o).flip(_axes(flip, 2, 3)) for o, flip in enumerate(flips)]
-    arranged = stack(flipped).unflatten(4, (blocks[1], shape[1])).unflatten(3, (blocks[0], shape[0]))
-    # [O, 8, B, I, x, J, y, H] to [8, x, y, O, B, H, I, J]
-    arranged = arranged.permute(1, 4, 6, 0, 2, 7, 3, 5)
-    reads, leaves = block_paths(arranged.flatten(3).contiguous())
+def _split(tensor: Tensor, inner: tuple[int, int]) -> Tensor:
+    """``[B, X, Y, ...]`` to ``[B, I, x, J, y, ...]``"""
+    return tensor.unflatten(2, (-1, inner[1])).unflatten(1, (-1, inner[0]))
 
-    reads = reads.view(*shape, entering + nodes, len(flips), batch, heads, *blocks)
-    leaves = leaves.view(entering, entering + nodes, len(flips), batch, heads, *blocks)
-    sources, transitions, marks = [], [], []
-    gating = F.pad(direct, (0, 0, 0, padding[1], 0, padding[0])).unsqueeze(-1)
-    gating = _by_block(gating, blocks, shape, (0, 0)).squeeze(-1).diag_embed()
-    for o, flip in enumerate(flips):
-        read = reads[:, :, :, o].flip(_axes(flip, 0, 1) + _axes(flip, 5, 6)).permute(3, 4, 5, 6, 0, 1, 2)
-        read = read.reshape(batch * heads, blocks[0] * blocks[1], nodes, entering + nodes)
-        leave = leaves[:, :, o].flip(_axes(flip, 4, 5)).permute(2, 3, 4, 5, 0, 1)
-        leave = leave.reshape(batch * heads, blocks[0] * blocks[1], entering, entering + nodes)
-        marks.append(read[..., :entering])
-        gating = gating + _origins(read[..., entering:], shape, flip)
-        sources.append(_origins(leave[..., entering:], shape, flip))
-        transitions.append(leave[..., :entering])
-    return BlockGates(
-        source=stack(sources, dim=2).flatten(2, 3),
-        transition=stack(transitions, dim=2),
-        mark=stack(marks, dim=3).flatten(3, 4),
-        gating=gating,
+
+@torch.library.custom_op("plstm_graph::grid2d_blocks", mutates_args=())
+@without_autocast
+def _blocks(
+    query: Tensor, key: Tensor, value: Tensor, gates: Tensor, direct: Tensor, flips: list[bool]
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Outputs ``[Z, I * J, n, V]``, given gates ``[8, x, y, O, Z, I, J]`` that are flipped already; block gates."""
+    out = torch.empty_like(value)
+    generalised = block_gates(gates, _pairs(flips))
+    generalised.gating.diagonal(dim1=1, dim2=2).add_(direct.flatten(0, 1))
+    for part in _slices(key, value, gates):
+        q, k, v = (tensor[part].flatten(0, 1) for tensor in (query, key, value))
+        own = part_of(generalised, part, query.size(0))
+        out[part] = block_outputs(q, k, v, own, _order(gates, flips, part), gates.size(2)).view_as(out[part])
+    return out, *generalised
+
+
+@torch.library.custom_op("plstm_graph::grid2d_blocks_backward", mutates_args=())
+@without_autocast
+def _blocks_backward(
+    grad: Tensor,
+    source: Tensor,
+    transition: Tensor,
+    mark: Tensor,
+    gating: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    gates: Tensor,
+    flips: list[bool],
+) -> list[Tensor]:
+    """Gradients of query, key, value, gates and direct. States are computed anew, so that none needs to be kept."""
+    grads = [torch.empty_like(tensor) for tensor in (query, key, value)]
+    generalised = BlockGates(source, transition, mark, gating)
+    grad_generalised = BlockGates(*(torch.empty_like(gate) for gate in generalised))
+    for part in _slices(key, value, gates):
+        q, k, v, g = (tensor[part].flatten(0, 1) for tensor in (query, key, value, grad))
+        own = part_of(generalised, part, query.size(0))
+        *features, grad_own = block_gradients(g, q, k, v, own, _order(gates, flips, part), gates.size(2))
+        for target, tensor in zip(grads, features, strict=True):
+            target[part] = tensor.view_as(target[part])
+        for target, tensor in zip(part_of(grad_generalised, part, query.size(0)), grad_own, strict=True):
+            target.copy_(tensor)
+    grad_direct = grad_generalised.gating.diagonal(dim1=1, dim2=2).reshape(query.shape[:3])
+    return [*grads, block_gates_gradient(grad_generalised, gates, _pairs(flips)), grad_direct]
+
+
+def _pairs(flips: list[bool]) -> tuple[tuple[bool, bool], ...]:
+    return tuple(zip(flips[::2], flips[1::2], strict=True))
+
+
+def _order(gates: Tensor, flips: list[bool], part: slice) -> list[Wave]:
+    return waves(gates.size(5), gates.size(6), _pairs(flips), part.stop - part.start, gates.device)
+
+
+def _slices(key: Tensor, value: Tensor, gates: Tensor) -> list[slice]:
+    """Grids that are evaluated together: a few on a CPU, all of them elsewhere."""
+    (width, height, orientations, items), blocks = gates.shape[1:5], gates.size(5) * gates.size(6)
+    size = blocks * orientations * (width + height) * key.size(3) * value.size(3)
+    step = max(1, _SLICE // max(size, 1)) if key.device.type == "cpu" else max(items, 1)
+    return [slice(begin, min(begin + step, items)) for begin in range(0, items, step)]
+
+
+@_blocks.register_fake
+def _(query, key, value, gates, direct, flips):
+    (width, height, orientations), nodes = gates.shape[1:4], query.size(2)
+    blocks, entering = query.size(0) * query.size(1), width + height
+    return (
+        torch.empty_like(value),
+        gates.new_empty(blocks, orientations * entering, nodes),
+        gates.new_empty(blocks * orientations, entering, entering),
+        gates.new_empty(blocks, nodes, orientations * entering),
+        gates.new_empty(blocks, nodes, nodes),
     )
 
 
-def _by_block(tensor: Tensor, blocks: tuple[int, int], shape: tuple[int, int], padding: tuple[int, int]) -> Tensor:
-    """``[B, X, Y, H, C]`` to ``[B * H, I * J, n, C]``, zeros for missing nodes."""
-    if any(padding):
-        tensor = F.pad(tensor, (0, 0, 0, 0, 0, padding[1], 0, padding[0]))
-    batch, heads, channels = tensor.size(0), tensor.size(3), tensor.size(4)
-    parts = tensor.unflatten(2, (blocks[1], shape[1])).unflatten(1, (blocks[0], shape[0]))
-    parts = parts.permute(0, 5, 1, 3, 2, 4, 6)
-    return parts.reshape(batch * heads, blocks[0] * blocks[1], shape[0] * shape[1], channels)
+@_blocks_backward.register_fake
+def _(grad, source, transition, mark, gating, query, key, value, gates, flips):
+    direct = query.new_empty(query.shape[:3])
+    return [*(torch.empty_like(tensor) for tensor in (query, key, value, gates)), direct]
 
 
-def _axes(flip: tuple[bool, bool], first: int, second: int) -> list[int]:
-    return [axis for axis, wanted in ((first, flip[0]), (second, flip[1])) if wanted]
+def _setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, ...]) -> None:
+    ctx.save_for_backward(*output[1:], *inputs[:4])
+    ctx.mark_non_differentiable(*output[1:])
+    ctx.set_materialize_grads(False)
+    ctx.flips = inputs[5]
 
 
-def _origins(tensor: Tensor, shape: tuple[int, int], flip: tuple[bool, bool]) -> Tensor:
-    """Put origins of a flipped grid, the last dimension, in the order of the grid."""
-    return tensor.unflatten(-1, shape).flip(_axes(flip, -2, -1)).flatten(-2)
+def _backward(ctx, grad, *_):
+    if grad is None:
+        return (None,) * 6
+    return (*_blocks_backward(grad, *ctx.saved_tensors, ctx.flips), None)
+
+
+_blocks.register_autograd(_backward, setup_context=_setup_context)

@@ -5,15 +5,14 @@ order of x) and left by as many (to the right, then down). Together with its ``n
 are the ``A + n`` *origins* of what travels inside. Nodes are visited in order; each combines the two edges that enter
 it into the two that leave it and into what it reads itself. The generalised gates of the paper's blocks are all there:
 what nodes read of entering edges (Mark) and of each other (gating matrix), what leaves of entering edges (Transition)
-and of the nodes (Source).
+and of the nodes (Source). No autograd here.
 """
-
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from plstm_graph.ops.precision import without_autocast
+# Numbers on the edges of the blocks that are evaluated together on a CPU, so that they stay in its cache.
+_CHUNK = 2**20
 
 
 def block_paths(gates: Tensor) -> tuple[Tensor, Tensor]:
@@ -23,17 +22,37 @@ def block_paths(gates: Tensor) -> tuple[Tensor, Tensor]:
         gates: In the order of :data:`~plstm_graph.ops.grid2d.GATES`, ``[8, x, y, M]`` for ``M`` independent blocks.
 
     Returns:
-        What nodes read, ``[n, A + n, M]``, and what leaves, ``[A, A + n, M]``, of each origin. A node reads nothing
-        of itself here.
+        What nodes read, ``[n, A + n, M]``, and what leaves, ``[A, A + n, M]``, of each origin; a node reads nothing of
+        itself here.
     """
-    reads, leaves, _ = _block_paths(gates)
-    return reads, leaves
+    parts = [_paths(part)[:2] for part in _chunks(gates)]
+    return torch.cat([reads for reads, _ in parts], dim=-1), torch.cat([leaves for _, leaves in parts], dim=-1)
 
 
-@torch.library.custom_op("plstm_graph::block_paths", mutates_args=())
-@without_autocast
-def _block_paths(gates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The results, and what is on the edges right of and below each node, ``[n, 2, A + n, M]``."""
+def block_paths_gradient(grad_reads: Tensor, grad_leaves: Tensor, gates: Tensor) -> Tensor:
+    """Gradient of the gates, ``[8, x, y, M]``.
+
+    Args:
+        grad_reads: Gradient of what nodes read.
+        grad_leaves: Gradient of what leaves.
+        gates: The gates.
+    """
+    parts = _chunks(gates)
+    size = parts[0].size(-1)
+    grads = zip(grad_reads.split(size, dim=-1), grad_leaves.split(size, dim=-1), parts, strict=True)
+    return torch.cat([_paths_gradient(*of_part) for of_part in grads], dim=-1)
+
+
+def _chunks(gates: Tensor) -> tuple[Tensor, ...]:
+    """A few blocks at a time on a CPU, all of them elsewhere."""
+    width, height, blocks = gates.shape[1:]
+    size = 2 * width * height * (width + height + width * height)
+    step = max(64, _CHUNK // max(size, 1)) if gates.device.type == "cpu" else max(blocks, 1)
+    return gates.split(step, dim=-1)
+
+
+def _paths(gates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Results of :func:`block_paths`, and what is on the edges right of and below each node, ``[n, 2, A + n, M]``."""
     width, height, blocks = gates.shape[1:]
     entering, nodes = width + height, width * height
     from_left, from_up, source = _combined(gates)
@@ -62,10 +81,9 @@ def _block_paths(gates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return reads, leaves, edges
 
 
-@torch.library.custom_op("plstm_graph::block_paths_backward", mutates_args=())
-@without_autocast
-def _block_paths_backward(grad_reads: Tensor, grad_leaves: Tensor, edges: Tensor, gates: Tensor) -> Tensor:
-    """Gradient of the gates. Adjoint sums travel the nodes in the opposite order."""
+def _paths_gradient(grad_reads: Tensor, grad_leaves: Tensor, gates: Tensor) -> Tensor:
+    """Adjoint sums travel the nodes in the opposite order; sums over paths are computed anew."""
+    edges = _paths(gates)[2]
     width, height, _ = gates.shape[1:]
     entering, nodes = width + height, width * height
     from_left, from_up, _ = _combined(gates)
@@ -105,31 +123,3 @@ def _combined(gates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     from_left = torch.stack([right_left, down_left, mark_left], dim=1).unsqueeze(2)
     from_up = torch.stack([right_up, down_up, mark_up], dim=1).unsqueeze(2)
     return from_left, from_up, torch.stack([s_right, s_down], dim=1)
-
-
-@_block_paths.register_fake
-def _(gates):
-    width, height, blocks = gates.shape[1:]
-    origins = width + height + width * height
-    return (
-        gates.new_empty(width * height, origins, blocks),
-        gates.new_empty(width + height, origins, blocks),
-        gates.new_empty(width * height, 2, origins, blocks),
-    )
-
-
-@_block_paths_backward.register_fake
-def _(grad_reads, grad_leaves, edges, gates):
-    return torch.empty_like(gates)
-
-
-def _setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor, Tensor]) -> None:
-    ctx.save_for_backward(output[2], inputs[0])
-    ctx.mark_non_differentiable(output[2])
-
-
-def _backward(ctx, grad_reads, grad_leaves, _):
-    return _block_paths_backward(grad_reads, grad_leaves, *ctx.saved_tensors)
-
-
-_block_paths.register_autograd(_backward, setup_context=_setup_context)

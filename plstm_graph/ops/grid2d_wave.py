@@ -1,9 +1,10 @@
 """The order in which blocks of a grid hand states on: anti-diagonal by anti-diagonal, all orientations at once."""
 
-from collections.abc import Sequence
+import functools
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 
 class Wave(NamedTuple):
@@ -15,13 +16,16 @@ class Wave(NamedTuple):
         down: Where what leaves them downwards goes, ``[W]``.
     """
 
-    rows: torch.Tensor
-    right: torch.Tensor
-    down: torch.Tensor
+    rows: Tensor
+    right: Tensor
+    down: Tensor
 
 
-def waves(width: int, height: int, flips: Sequence[tuple[bool, bool]], items: int, device: torch.device) -> list[Wave]:
-    """All anti-diagonals but the last, which hands nothing on.
+@functools.lru_cache(maxsize=64)
+def waves(
+    width: int, height: int, flips: tuple[tuple[bool, bool], ...], items: int, device: torch.device
+) -> list[Wave]:
+    """All anti-diagonals in order.
 
     Args:
         width: Number of blocks along the first axis.
@@ -31,19 +35,19 @@ def waves(width: int, height: int, flips: Sequence[tuple[bool, bool]], items: in
         device: Where the rows are needed.
     """
     orientations, blocks = len(flips), width * height
-    grid = torch.full((orientations, width + 1, height + 1), -1, dtype=torch.long)
-    for o, (flip_x, flip_y) in enumerate(flips):
-        axes = [axis for axis, flip in enumerate((flip_x, flip_y)) if flip]
+    grid = torch.full((orientations, width + 1, height + 1), -1)
+    for o, flip in enumerate(flips):
+        axes = [axis for axis, against in enumerate(flip) if against]
         grid[o, :width, :height] = torch.arange(blocks).view(width, height).flip(axes) * orientations + o
     outside = items * blocks * orientations
     item = torch.arange(items).view(-1, 1, 1) * (blocks * orientations)
 
-    def rows(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    def rows(x: Tensor, y: Tensor) -> Tensor:
         place = grid[:, x, y]
         return torch.where(place < 0, outside, place + item).reshape(-1).to(device)
 
     result = []
-    for diagonal in range(width + height - 2):
+    for diagonal in range(width + height - 1):
         x = torch.arange(max(0, diagonal - height + 1), min(width, diagonal + 1))
         y = diagonal - x
         result.append(Wave(rows(x, y), rows(x + 1, y), rows(x, y + 1)))
