@@ -11,7 +11,7 @@ import torch
 from torch_geometric.data import Data
 
 from plstm_graph.datasets.dag_set import DAGSet, typed_dag
-from plstm_graph.datasets.ogb_files import check_gzip
+from plstm_graph.datasets.download import check_gzip
 
 _BURN_IN = 1000
 _OPERATIONS = 6

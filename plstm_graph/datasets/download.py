@@ -1,10 +1,12 @@
-"""Downloading archives: whole, checked, and without a question."""
+"""Archives: downloaded whole, checked, and without a question."""
 
+import gzip
 import os
 import shutil
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from pathlib import Path
 
 _TIMEOUT = 60.0  # seconds without an answer
@@ -47,3 +49,21 @@ def download_zip(url: str, folder: str | os.PathLike[str], inner: str) -> None:
     for path in list((folder / inner).iterdir()):
         path.rename(folder / path.name)
     (folder / inner).rmdir()
+
+
+def check_gzip(path: Path, shown: Path | None = None) -> None:
+    """Check that a gzip file can be read to its end.
+
+    Args:
+        path: The file.
+        shown: What to call it in the message. (default: ``path``)
+
+    Raises:
+        OSError: If it is damaged or cut short.
+    """
+    try:
+        with gzip.open(path) as file:
+            while file.read(1 << 20):
+                pass
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise OSError(f"{shown or path} is damaged or cut short ({path.stat().st_size} bytes): {error}") from error

@@ -22,8 +22,7 @@ from torch_geometric.data.storage import GlobalStorage
 from torch_geometric.transforms import BaseTransform
 
 from plstm_graph.datasets.cache import cache_key, new_folder, write_errors
-from plstm_graph.datasets.download import download_zip
-from plstm_graph.datasets.ogb_files import check_gzip
+from plstm_graph.datasets.download import check_gzip, download_zip
 
 NAME = "ogbg-code2"
 _URL = "http://snap.stanford.edu/ogb/data/graphproppred/code2.zip"

@@ -1,10 +1,8 @@
 """The raw files of OGB's molecule sets: found, copied or downloaded whole, and never asked about."""
 
 import difflib
-import gzip
 import os
 import shutil
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ import ogb.graphproppred
 import pandas as pd
 
 from plstm_graph.datasets.cache import new_folder
-from plstm_graph.datasets.download import download_zip
+from plstm_graph.datasets.download import check_gzip, download_zip
 
 _RAW = ("edge", "node-feat", "edge-feat", "graph-label", "num-node-list", "num-edge-list")
 _PARTS = ("train", "valid", "test")
@@ -77,24 +75,6 @@ def ensure_ogb_files(name: str, root: str | os.PathLike[str], source: str | os.P
         for path in _files(unfinished, meta):
             check_gzip(path, (offline or folder) / path.relative_to(unfinished))
     return folder
-
-
-def check_gzip(path: Path, shown: Path | None = None) -> None:
-    """Check that a gzip file can be read to its end.
-
-    Args:
-        path: The file.
-        shown: What to call it in the message. (default: ``path``)
-
-    Raises:
-        OSError: If it is damaged or cut short.
-    """
-    try:
-        with gzip.open(path) as file:
-            while file.read(1 << 20):
-                pass
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise OSError(f"{shown or path} is damaged or cut short ({path.stat().st_size} bytes): {error}") from error
 
 
 def _folder(name: str, root: Path) -> Path:

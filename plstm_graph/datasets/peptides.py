@@ -14,9 +14,8 @@ from torch_geometric.datasets import LRGBDataset
 from tqdm import tqdm
 
 from plstm_graph.datasets.cache import cache_key, new_folder, write_errors
-from plstm_graph.datasets.download import download_zip
+from plstm_graph.datasets.download import check_gzip, download_zip
 from plstm_graph.datasets.molecule import InvalidSmilesError, smiles_to_data
-from plstm_graph.datasets.ogb_files import check_gzip
 from plstm_graph.datasets.restricted_pickle import load_arrays
 from plstm_graph.datasets.table import TableError
 
