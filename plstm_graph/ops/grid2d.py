@@ -18,7 +18,7 @@ Orientation = Literal["right-down", "left-down", "right-up", "left-up"]
 ORIENTATIONS: tuple[Orientation, ...] = get_args(Orientation)
 
 # Nodes up to which the parallel form is the cheaper one, and nodes along a side of a block beyond.
-_WORTH_BLOCKS = 400
+_WORTH_BLOCKS = 300
 _BLOCK_SIDE = 4
 
 #: Names of the gates that every orientation has of its own, in order.
