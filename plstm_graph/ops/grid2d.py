@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 from plstm_graph.ops.grid2d_blocks import grid2d_chunkwise
+from plstm_graph.ops.grid2d_compiled import can_compile_grids, grid2d_compiled
 from plstm_graph.ops.grid2d_parallel import grid2d_parallel
 from plstm_graph.ops.regular_naive import direct_only, grid2d_oriented_naive
 from plstm_graph.ops.shapes import check_features, check_same, widened
 
-GridForm = Literal["auto", "naive", "recurrent", "parallel", "chunkwise"]
+GridForm = Literal["auto", "naive", "recurrent", "parallel", "chunkwise", "compiled"]
 Orientation = Literal["right-down", "left-down", "right-up", "left-up"]
 
 #: Every orientation, in the order of :func:`plstm_grid2d_oriented`.
@@ -74,7 +75,8 @@ def plstm_grid2d(
         form: Which exact evaluation to use: ``"naive"`` (node by node, for reference), ``"recurrent"`` (states, one
             anti-diagonal after the other), ``"parallel"`` (gating matrix by merging blocks in logarithmic depth,
             then one masked attention), ``"chunkwise"`` (parallel inside blocks, states between them; memory is
-            linear in the number of nodes), or ``"auto"`` for the cheapest.
+            linear in the number of nodes), ``"compiled"`` (node by node in C, on a CPU where there is a C compiler,
+            see :mod:`plstm_graph.ops.compiled`), or ``"auto"`` for the cheapest.
 
     Returns:
         ``[..., X, Y, H, V]``
@@ -160,7 +162,9 @@ def _evaluate(
         raise ValueError(f"unknown form {form!r}; choose one of {', '.join(map(repr, get_args(GridForm)))}")
     q, k, v, d, *wide = widened(query, key, value, direct, *gates)
     width, height = query.shape[-4:-2]
-    if form == "auto":
+    if form == "auto" and can_compile_grids(q):
+        form = "compiled"
+    elif form == "auto":
         form = "parallel" if width * height <= _WORTH_BLOCKS else "chunkwise"
     with torch.autocast(q.device.type, enabled=False):
         if value.numel() == 0 or not flips:
@@ -171,7 +175,9 @@ def _evaluate(
             leading = query.dim() - 4
             q, k, v, d = (tensor.reshape(-1, *tensor.shape[leading:]) for tensor in (q, k, v, d))
             wide = [gate.reshape(-1, *gate.shape[leading:]) for gate in wide]
-            if form == "parallel":
+            if form == "compiled":
+                out = grid2d_compiled(q, k, v, wide, d, flips)
+            elif form == "parallel":
                 out = grid2d_parallel(q, k, v, wide, d, flips)
             else:
                 out = grid2d_chunkwise(q, k, v, wide, d, flips, 1 if form == "recurrent" else _BLOCK_SIDE)

@@ -114,7 +114,7 @@ def _blocks_backward(
             target[part] = tensor.view_as(target[part])
         for target, tensor in zip(part_of(grad_generalised, part, query.size(0)), grad_own, strict=True):
             target.copy_(tensor)
-    grad_direct = grad_generalised.gating.diagonal(dim1=1, dim2=2).reshape(query.shape[:3])
+    grad_direct = grad_generalised.gating.diagonal(dim1=1, dim2=2).contiguous().view(query.shape[:3])
     return [*grads, block_gates_gradient(grad_generalised, gates, _pairs(flips)), grad_direct]
 
 

@@ -11,7 +11,7 @@ from plstm_graph.testing import assert_close
 from tests.ops.test_chain import assert_same, results
 
 FORMS = ["naive", "recurrent", "parallel", "chunkwise", "auto"]
-FAST = ["recurrent", "parallel", "chunkwise"]
+FAST = ["recurrent", "parallel", "chunkwise", "auto"]
 SIZES = [(1, 1), (1, 5), (6, 1), (2, 3), (5, 4), (4, 9), (13, 3)]
 
 

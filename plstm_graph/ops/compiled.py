@@ -1,0 +1,72 @@
+"""C sources of this package, compiled when they are first needed, if there is a compiler; without one nothing is lost
+but speed.
+
+The result is kept in the user's cache folder, under a name that changes with the source, the flags, the compiler and
+the machine. The environment variable ``PLSTM_COMPILE=0`` switches compiling off, ``CC`` chooses the compiler.
+"""
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+import warnings
+from pathlib import Path
+
+_FLAGS = ("-std=c11", "-O3", "-fopenmp-simd", "-fno-math-errno", "-ffp-contract=fast", "-shared", "-fPIC")
+_NATIVE = "-march=native"
+
+
+@functools.cache
+def load_compiled(source: Path, real: str) -> ctypes.CDLL | None:
+    """Compile a C source, unless that was done before, and load it.
+
+    Args:
+        source: The C file.
+        real: The C type that its ``REAL`` stands for, ``"float"`` or ``"double"``.
+
+    Returns:
+        The library; None if there is no compiler or compiling is switched off. If the compiler fails, a warning tells
+        why, once.
+    """
+    compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if os.environ.get("PLSTM_COMPILE", "1") == "0" or not compiler or os.name == "nt":
+        return None
+    command = [*compiler.split(), *_FLAGS, f"-DREAL={real}"]
+    text = source.read_bytes() + repr((command, platform.node(), platform.machine())).encode()
+    target = _cache_folder() / f"{source.stem}-{real}-{hashlib.sha256(text).hexdigest()[:16]}.so"
+    try:
+        if not target.exists():
+            _compile(command, source, target)
+        return ctypes.CDLL(str(target))
+    except (OSError, subprocess.SubprocessError) as error:
+        reason = getattr(error, "stderr", None) or error
+        warnings.warn(
+            f"cannot compile {source.name} ({reason}); the slower forms in torch are used. "
+            "PLSTM_COMPILE=0 in the environment silences this",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None
+
+
+def _compile(command: list[str], source: Path, target: Path) -> None:
+    """Compile to a file of another name first, so that no process ever sees half a library."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(suffix=".so", dir=target.parent)
+    os.close(handle)
+    call = functools.partial(subprocess.run, capture_output=True, text=True, timeout=120)
+    try:
+        if call([*command, _NATIVE, str(source), "-o", temporary]).returncode != 0:
+            # Not every compiler knows the flag.
+            call([*command, str(source), "-o", temporary], check=True)
+        os.replace(temporary, target)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def _cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "plstm_graph"

@@ -1,0 +1,160 @@
+"""The compiled form of grids: node by node in C, on a CPU; heads and grids are spread over threads.
+
+States are advanced where they lie, in the cache, so this form is linear in nodes and reads and writes little but its
+arguments. The backward pass keeps the states that enter the lines of one grid and head at a time.
+"""
+
+import ctypes
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from plstm_graph.ops.compiled import load_compiled
+from plstm_graph.ops.precision import without_autocast
+
+_SOURCE = Path(__file__).with_name("grid2d.c")
+_REALS = {torch.float32: "float", torch.float64: "double"}
+
+
+def can_compile_grids(tensor: Tensor) -> bool:
+    """Whether the compiled form is there for this device and dtype; compiles it at the first call."""
+    return tensor.device.type == "cpu" and tensor.dtype in _REALS and _is_there(tensor.dtype)
+
+
+@torch.compiler.assume_constant_result
+def _is_there(dtype: torch.dtype) -> bool:
+    return _library(dtype) is not None
+
+
+def grid2d_compiled(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    gates: Sequence[Tensor],
+    direct: Tensor,
+    flips: Sequence[tuple[bool, bool]],
+) -> Tensor:
+    """Outputs of a grid in several orientations.
+
+    Args:
+        query: ``[B, X, Y, H, K]``, float32 or float64 on the CPU, as all tensors.
+        key: ``[B, X, Y, H, K]``
+        value: ``[B, X, Y, H, V]``
+        gates: In the order of :data:`~plstm_graph.ops.grid2d.GATES`, each ``[B, X, Y, O, H]``.
+        direct: ``[B, X, Y, H]``
+        flips: Whether each orientation runs against the first and the second axis.
+
+    Returns:
+        ``[B, X, Y, H, V]``
+
+    Raises:
+        RuntimeError: If there is no compiled form for the device or dtype, or no C compiler.
+    """
+    if not can_compile_grids(query):
+        raise RuntimeError(
+            "the compiled form of grids needs float32 or float64 tensors on a CPU and a C compiler (see CC), got "
+            f"{query.dtype} on {query.device}; use form='auto'"
+        )
+    return _compiled(query, key, value, list(gates), direct, [against for flip in flips for against in flip])
+
+
+def _library(dtype: torch.dtype) -> ctypes.CDLL | None:
+    return load_compiled(_SOURCE, _REALS[dtype])
+
+
+@torch.library.custom_op("plstm_graph::grid2d_compiled", mutates_args=())
+@without_autocast
+def _compiled(
+    query: Tensor, key: Tensor, value: Tensor, gates: list[Tensor], direct: Tensor, flips: list[bool]
+) -> Tensor:
+    inputs = [tensor.contiguous() for tensor in (query, key, value, *gates, direct)]
+    out = torch.empty_like(inputs[2])
+    _run("forward", inputs, flips, [], [out], [])
+    return out
+
+
+@torch.library.custom_op("plstm_graph::grid2d_compiled_backward", mutates_args=())
+@without_autocast
+def _compiled_backward(
+    grad: Tensor, query: Tensor, key: Tensor, value: Tensor, gates: list[Tensor], direct: Tensor, flips: list[bool]
+) -> list[Tensor]:
+    """Gradients of query, key, value, each of the gates, and direct."""
+    inputs = [tensor.contiguous() for tensor in (query, key, value, *gates, direct)]
+    grads = [torch.empty_like(tensor) for tensor in inputs]
+    _run("backward", inputs, flips, [grad.contiguous()], grads[:3], grads[3:])
+    return grads
+
+
+def _run(
+    name: str, inputs: list[Tensor], flips: list[bool], before: list[Tensor], after: list[Tensor], last: list[Tensor]
+) -> None:
+    """Call a C function on all grids and heads, in as many threads as torch uses.
+
+    Args:
+        name: The function.
+        inputs: Query, key, value, the gates and direct.
+        flips: Two for each orientation.
+        before: Arguments before the inputs.
+        after: Arguments behind them.
+        last: Gradients of the gates and of direct, if any.
+    """
+    query, value, gate = inputs[0], inputs[2], inputs[3]
+    batch, width, height, heads, key_width = query.shape
+    sizes = (width, height, gate.size(3), heads, key_width, value.size(4))
+    shape = (ctypes.c_ssize_t * 6)(*sizes)
+    against = (ctypes.c_ubyte * max(len(flips), 1))(*flips)
+    pointers = [_pointer(tensor) for tensor in (*before, *inputs[:3])]
+    pointers += [_pointers(inputs[3:-1]), _pointer(inputs[-1]), *map(_pointer, after)]
+    if last:
+        pointers += [_pointers(last[:-1]), _pointer(last[-1])]
+    library = _library(query.dtype)
+    function: Any = getattr(library, name)
+
+    units = batch * heads
+    threads = max(1, min(torch.get_num_threads(), units))
+    ends = [units * part // threads for part in range(threads + 1)]
+    parts = [(ctypes.c_ssize_t(a), ctypes.c_ssize_t(b)) for a, b in pairwise(ends)]
+    if threads == 1:
+        failed = [function(shape, against, *parts[0], *pointers)]
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            failed = list(pool.map(lambda part: function(shape, against, *part, *pointers), parts))
+    if any(failed):
+        raise MemoryError(f"no memory for the states of a grid of {width} x {height} nodes")
+
+
+def _pointer(tensor: Tensor) -> ctypes.c_void_p:
+    return ctypes.c_void_p(tensor.data_ptr())
+
+
+def _pointers(tensors: list[Tensor]) -> Any:
+    return (ctypes.c_void_p * len(tensors))(*(tensor.data_ptr() for tensor in tensors))
+
+
+@_compiled.register_fake
+def _(query, key, value, gates, direct, flips):
+    return value.new_empty(value.shape)
+
+
+@_compiled_backward.register_fake
+def _(grad, query, key, value, gates, direct, flips):
+    return [tensor.new_empty(tensor.shape) for tensor in (query, key, value, *gates, direct)]
+
+
+def _setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+    query, key, value, gates, direct, ctx.flips = inputs
+    ctx.save_for_backward(query, key, value, direct, *gates)
+
+
+def _backward(ctx, grad):
+    query, key, value, direct, *gates = ctx.saved_tensors
+    *grads, grad_direct = _compiled_backward(grad, query, key, value, gates, direct, ctx.flips)
+    return *grads[:3], grads[3:], grad_direct, None
+
+
+_compiled.register_autograd(_backward, setup_context=_setup_context)
