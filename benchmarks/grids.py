@@ -24,6 +24,7 @@ from plstm_graph.bench.timing import Timer, time_in_turns
 from plstm_graph.ops import plstm_chain, plstm_grid2d_oriented
 
 HEADS, WIDTH, ORIENTATIONS = 4, 16, 4
+FORMS = ("auto", "parallel", "chunkwise")
 
 # What is asked of each row: at most, and the aim; None where nothing is.
 WANTED = {
@@ -116,10 +117,11 @@ def main() -> None:
     rows = {}
     for side in (8, 12, 16, 24):
         name = f"grid {side}x{side}, batch 8"
-        cases = {f"plstm {form}": grid(8, side, form) for form in ("auto", "parallel", "chunkwise")}
+        cases = {f"plstm {form}": grid(8, side, form) for form in FORMS}
         rows[name] = measure(name, cases | {"attention": attention(8, side**2)}, options.repeat, options.budget)
     name = "grid 96x96, batch 1"
-    cases = {"plstm auto": grid(1, 96, "auto"), "attention": attention(1, 96**2)}
+    cases = {f"plstm {form}": grid(1, 96, form) for form in ("auto", "chunkwise")}
+    cases["attention"] = attention(1, 96**2)
     rows[name] = measure(name, cases, options.repeat, options.budget)
     name = "chain 16384, batch 1"
     cases = {"plstm auto": chain(1, 16384), "attention": attention(1, 16384)}

@@ -1,7 +1,7 @@
 /* The operator on grids, node by node, with the states of two lines at most in the cache; REAL is float or double.
 
-   A unit is one head of one grid. All tensors are contiguous: features [B, X, Y, H, K or V], each of the eight gates
-   [B, X, Y, O, H] in the order of GATES in grid2d.py, direct [B, X, Y, H]. Orientation o runs against the first axis
+   A unit is one head of one grid. All tensors are contiguous: features [B, X, Y, H, K or V], the eight gates in the
+   order of GATES in grid2d.py [B, H, O, X, Y, 8], so that a unit finds its own side by side, direct [B, X, Y, H]. Orientation o runs against the first axis
    if flips[2 o], against the second if flips[2 o + 1]. Units first to last - 1 are evaluated; they share no output.
    Functions return 0, or 1 if there is no memory for their scratch. */
 
@@ -110,59 +110,112 @@ INLINE void retreat(const REAL *restrict g, const REAL *restrict q, const REAL *
         default: { const ptrdiff_t WIDTH = nv; call; }                                                                 \
     }
 
-INLINE void load_gates(const REAL *const *gates, ptrdiff_t at, REAL *g) {
-    for (int i = 0; i < NUM_GATES; i++) g[i] = gates[i][at];
+/* Arguments that both passes share. */
+typedef struct {
+    Shape shape;
+    const unsigned char *flips;
+    const REAL *query, *key, *value, *gates, *direct;
+} Problem;
+
+/* Position of the gates of a node. */
+INLINE ptrdiff_t gates_at(const Problem *p, ptrdiff_t unit, ptrdiff_t o, ptrdiff_t x, ptrdiff_t y) {
+    const ptrdiff_t lines = (unit * p->shape.orientations + o) * p->shape.width + x;
+    return (lines * p->shape.height + y) * NUM_GATES;
+}
+
+/* Position of a node's features and direct gate, in units of their width. */
+INLINE ptrdiff_t node_at(const Problem *p, ptrdiff_t unit, ptrdiff_t x, ptrdiff_t y) {
+    const ptrdiff_t grid = unit / p->shape.heads, head = unit % p->shape.heads;
+    return ((grid * p->shape.width + x) * p->shape.height + y) * p->shape.heads + head;
+}
+
+/* Where on the first axis an orientation is at a step. */
+INLINE ptrdiff_t place(const Problem *p, ptrdiff_t o, ptrdiff_t step) {
+    return p->flips[2 * o] ? p->shape.width - 1 - step : step;
+}
+
+/* A line of nodes: replaces the states that enter it, of all its nodes, by those that leave it. */
+INLINE void advance_line(const Problem *p, ptrdiff_t unit, ptrdiff_t o, ptrdiff_t step, REAL *restrict right,
+                         REAL *restrict down, REAL *restrict out, ptrdiff_t stride) {
+    const ptrdiff_t nk = p->shape.key_width, nv = p->shape.value_width, size = nk * nv, ny = p->shape.height;
+    const ptrdiff_t x = place(p, o, step);
+    memset(down, 0, (size_t)size * sizeof(REAL));
+    for (ptrdiff_t line = 0; line < ny; line++) {
+        const ptrdiff_t y = p->flips[2 * o + 1] ? ny - 1 - line : line, at = node_at(p, unit, x, y);
+        const REAL *g = p->gates + gates_at(p, unit, o, x, y);
+        FOR_WIDTH(advance(g, p->query + at * nk, p->key + at * nk, p->value + at * nv, right + y * size, down,
+                          out + at * stride, nk, WIDTH))
+    }
 }
 
 int forward(const Shape *shape, const unsigned char *flips, ptrdiff_t first, ptrdiff_t last, const REAL *query,
-            const REAL *key, const REAL *value, const REAL *const *gates, const REAL *direct, REAL *out) {
-    const ptrdiff_t nx = shape->width, ny = shape->height, no = shape->orientations, nh = shape->heads;
+            const REAL *key, const REAL *value, const REAL *gates, const REAL *direct, REAL *out) {
+    const Problem problem = {*shape, flips, query, key, value, gates, direct};
+    const ptrdiff_t nx = shape->width, ny = shape->height, no = shape->orientations;
     const ptrdiff_t nk = shape->key_width, nv = shape->value_width, size = nk * nv;
     REAL *right = malloc((size_t)((ny + 1) * size) * sizeof(REAL));
     if (!right) return 1;
     REAL *down = right + ny * size;
     for (ptrdiff_t unit = first; unit < last; unit++) {
-        const ptrdiff_t base = unit / nh * nx * ny, head = unit % nh;
         for (ptrdiff_t node = 0; node < nx * ny; node++) {
-            const ptrdiff_t at = (base + node) * nh + head;
+            const ptrdiff_t at = node_at(&problem, unit, 0, node);
             const REAL weight = direct[at] * dot(query + at * nk, key + at * nk, nk);
             for (ptrdiff_t j = 0; j < nv; j++) out[at * nv + j] = weight * value[at * nv + j];
         }
         for (ptrdiff_t o = 0; o < no; o++) {
             memset(right, 0, (size_t)(ny * size) * sizeof(REAL));
-            for (ptrdiff_t step = 0; step < nx; step++) {
-                const ptrdiff_t x = flips[2 * o] ? nx - 1 - step : step;
-                memset(down, 0, (size_t)size * sizeof(REAL));
-                for (ptrdiff_t line = 0; line < ny; line++) {
-                    const ptrdiff_t y = flips[2 * o + 1] ? ny - 1 - line : line, node = base + x * ny + y;
-                    const ptrdiff_t at = node * nh + head;
-                    REAL g[NUM_GATES];
-                    load_gates(gates, (node * no + o) * nh + head, g);
-                    FOR_WIDTH(advance(g, query + at * nk, key + at * nk, value + at * nv, right + y * size, down,
-                                      out + at * nv, nk, WIDTH))
-                }
-            }
+            for (ptrdiff_t step = 0; step < nx; step++)
+                advance_line(&problem, unit, o, step, right, down, out, nv);
         }
     }
     free(right);
     return 0;
 }
 
+/* The backward pass of one line, given the states that enter it; gradients of the states that leave it are replaced by
+   those of the states that enter it. */
+INLINE void retreat_line(const Problem *p, ptrdiff_t unit, ptrdiff_t o, ptrdiff_t step, const REAL *restrict enter,
+                         REAL *restrict down, REAL *restrict grad_right, REAL *restrict grad_down,
+                         REAL *restrict sums, const REAL *grad, REAL *grad_query, REAL *grad_key, REAL *grad_value,
+                         REAL *grad_gates) {
+    const ptrdiff_t nk = p->shape.key_width, nv = p->shape.value_width, size = nk * nv, ny = p->shape.height;
+    const ptrdiff_t x = place(p, o, step);
+    memset(down, 0, (size_t)size * sizeof(REAL));
+    for (ptrdiff_t line = 0; line + 1 < ny; line++) {
+        const ptrdiff_t y = p->flips[2 * o + 1] ? ny - 1 - line : line, at = node_at(p, unit, x, y);
+        const REAL *g = p->gates + gates_at(p, unit, o, x, y);
+        FOR_WIDTH(advance_down(g, p->key + at * nk, p->value + at * nv, enter + y * size, down + line * size,
+                               down + (line + 1) * size, nk, WIDTH))
+    }
+    memset(grad_down, 0, (size_t)size * sizeof(REAL));
+    for (ptrdiff_t line = ny - 1; line >= 0; line--) {
+        const ptrdiff_t y = p->flips[2 * o + 1] ? ny - 1 - line : line, at = node_at(p, unit, x, y);
+        const ptrdiff_t gate = gates_at(p, unit, o, x, y);
+        FOR_WIDTH(retreat(p->gates + gate, p->query + at * nk, p->key + at * nk, p->value + at * nv, enter + y * size,
+                          down + line * size, grad + at * nv, grad_right + y * size, grad_down, grad_gates + gate,
+                          grad_query + at * nk, grad_key + at * nk, grad_value + at * nv, sums, nk, WIDTH))
+    }
+}
+
+/* Numbers in the states of a band of lines, so that they fit into the cache of a core. */
+enum { BAND = 1 << 17 };
+
 int backward(const Shape *shape, const unsigned char *flips, ptrdiff_t first, ptrdiff_t last, const REAL *grad,
-             const REAL *query, const REAL *key, const REAL *value, const REAL *const *gates, const REAL *direct,
-             REAL *grad_query, REAL *grad_key, REAL *grad_value, REAL *const *grad_gates, REAL *grad_direct) {
-    const ptrdiff_t nx = shape->width, ny = shape->height, no = shape->orientations, nh = shape->heads;
-    const ptrdiff_t nk = shape->key_width, nv = shape->value_width, size = nk * nv;
-    /* States on the edges that enter each line, then of one line: states down, gradients; then sums of a node. */
-    REAL *enter = malloc((size_t)((nx + 1) * ny * size + (ny + 1) * size + ny * size + size + 9 * nv) * sizeof(REAL));
-    if (!enter) return 1;
-    REAL *down = enter + (nx + 1) * ny * size, *grad_right = down + (ny + 1) * size;
-    REAL *grad_down = grad_right + ny * size, *sums = grad_down + size, *unused = sums + 8 * nv;
+             const REAL *query, const REAL *key, const REAL *value, const REAL *gates, const REAL *direct,
+             REAL *grad_query, REAL *grad_key, REAL *grad_value, REAL *grad_gates, REAL *grad_direct) {
+    const Problem problem = {*shape, flips, query, key, value, gates, direct};
+    const ptrdiff_t nx = shape->width, ny = shape->height, no = shape->orientations;
+    const ptrdiff_t nk = shape->key_width, nv = shape->value_width, size = nk * nv, full = ny * size;
+    /* States that enter the first line of every band are kept, those inside a band computed anew. */
+    const ptrdiff_t band = full > 0 && BAND / full > 1 ? BAND / full : 1, bands = (nx + band - 1) / band;
+    REAL *kept = malloc((size_t)((bands + 1 + band + 2) * full + 2 * size + 9 * nv) * sizeof(REAL));
+    if (!kept) return 1;
+    REAL *enter = kept + (bands + 1) * full, *grad_right = enter + band * full, *down = grad_right + full;
+    REAL *grad_down = down + full + size, *sums = grad_down + size, *unused = sums + 8 * nv;
     memset(unused, 0, (size_t)nv * sizeof(REAL));
     for (ptrdiff_t unit = first; unit < last; unit++) {
-        const ptrdiff_t base = unit / nh * nx * ny, head = unit % nh;
         for (ptrdiff_t node = 0; node < nx * ny; node++) {
-            const ptrdiff_t at = (base + node) * nh + head;
+            const ptrdiff_t at = node_at(&problem, unit, 0, node);
             const REAL *q = query + at * nk, *k = key + at * nk, *v = value + at * nv, *g = grad + at * nv;
             const REAL score = dot(q, k, nk), weight = dot(g, v, nv);
             grad_direct[at] = score * weight;
@@ -173,47 +226,28 @@ int backward(const Shape *shape, const unsigned char *flips, ptrdiff_t first, pt
             for (ptrdiff_t j = 0; j < nv; j++) grad_value[at * nv + j] = direct[at] * score * g[j];
         }
         for (ptrdiff_t o = 0; o < no; o++) {
-            memset(enter, 0, (size_t)(ny * size) * sizeof(REAL));
-            for (ptrdiff_t step = 0; step + 1 < nx; step++) {
-                const ptrdiff_t x = flips[2 * o] ? nx - 1 - step : step;
-                memcpy(enter + (step + 1) * ny * size, enter + step * ny * size, (size_t)(ny * size) * sizeof(REAL));
-                memset(down, 0, (size_t)size * sizeof(REAL));
-                for (ptrdiff_t line = 0; line < ny; line++) {
-                    const ptrdiff_t y = flips[2 * o + 1] ? ny - 1 - line : line, node = base + x * ny + y;
-                    const ptrdiff_t at = node * nh + head;
-                    REAL g[NUM_GATES];
-                    load_gates(gates, (node * no + o) * nh + head, g);
-                    FOR_WIDTH(advance(g, query + at * nk, key + at * nk, value + at * nv,
-                                      enter + ((step + 1) * ny + y) * size, down, unused, nk, WIDTH))
-                }
+            memset(kept, 0, (size_t)full * sizeof(REAL));
+            for (ptrdiff_t b = 0; b + 1 < bands; b++) {
+                REAL *next = kept + (b + 1) * full;
+                memcpy(next, next - full, (size_t)full * sizeof(REAL));
+                for (ptrdiff_t step = b * band; step < (b + 1) * band; step++)
+                    advance_line(&problem, unit, o, step, next, down, unused, 0);
             }
-            memset(grad_right, 0, (size_t)(ny * size) * sizeof(REAL));
-            for (ptrdiff_t step = nx - 1; step >= 0; step--) {
-                const ptrdiff_t x = flips[2 * o] ? nx - 1 - step : step;
-                memset(down, 0, (size_t)size * sizeof(REAL));
-                for (ptrdiff_t line = 0; line + 1 < ny; line++) {
-                    const ptrdiff_t y = flips[2 * o + 1] ? ny - 1 - line : line, node = base + x * ny + y;
-                    const ptrdiff_t at = node * nh + head;
-                    REAL g[NUM_GATES];
-                    load_gates(gates, (node * no + o) * nh + head, g);
-                    FOR_WIDTH(advance_down(g, key + at * nk, value + at * nv, enter + (step * ny + y) * size,
-                                           down + line * size, down + (line + 1) * size, nk, WIDTH))
+            memset(grad_right, 0, (size_t)full * sizeof(REAL));
+            for (ptrdiff_t b = bands - 1; b >= 0; b--) {
+                const ptrdiff_t begin = b * band, end = begin + band < nx ? begin + band : nx;
+                memcpy(enter, kept + b * full, (size_t)full * sizeof(REAL));
+                for (ptrdiff_t step = begin; step + 1 < end; step++) {
+                    REAL *next = enter + (step + 1 - begin) * full;
+                    memcpy(next, next - full, (size_t)full * sizeof(REAL));
+                    advance_line(&problem, unit, o, step, next, down, unused, 0);
                 }
-                memset(grad_down, 0, (size_t)size * sizeof(REAL));
-                for (ptrdiff_t line = ny - 1; line >= 0; line--) {
-                    const ptrdiff_t y = flips[2 * o + 1] ? ny - 1 - line : line, node = base + x * ny + y;
-                    const ptrdiff_t at = node * nh + head, gate = (node * no + o) * nh + head;
-                    REAL g[NUM_GATES], grad_g[NUM_GATES];
-                    load_gates(gates, gate, g);
-                    FOR_WIDTH(retreat(g, query + at * nk, key + at * nk, value + at * nv,
-                                      enter + (step * ny + y) * size, down + line * size, grad + at * nv,
-                                      grad_right + y * size, grad_down, grad_g, grad_query + at * nk,
-                                      grad_key + at * nk, grad_value + at * nv, sums, nk, WIDTH))
-                    for (int i = 0; i < NUM_GATES; i++) grad_gates[i][gate] = grad_g[i];
-                }
+                for (ptrdiff_t step = end - 1; step >= begin; step--)
+                    retreat_line(&problem, unit, o, step, enter + (step - begin) * full, down, grad_right,
+                                 grad_down, sums, grad, grad_query, grad_key, grad_value, grad_gates);
             }
         }
     }
-    free(enter);
+    free(kept);
     return 0;
 }

@@ -1,7 +1,7 @@
 """The compiled form of grids: node by node in C, on a CPU; heads and grids are spread over threads.
 
 States are advanced where they lie, in the cache, so this form is linear in nodes and reads and writes little but its
-arguments. The backward pass keeps the states that enter the lines of one grid and head at a time.
+arguments. The backward pass keeps the states that enter every so many lines of one grid and head at a time.
 """
 
 import ctypes
@@ -72,9 +72,9 @@ def _library(dtype: torch.dtype) -> ctypes.CDLL | None:
 def _compiled(
     query: Tensor, key: Tensor, value: Tensor, gates: list[Tensor], direct: Tensor, flips: list[bool]
 ) -> Tensor:
-    inputs = [tensor.contiguous() for tensor in (query, key, value, *gates, direct)]
+    inputs = _arranged(query, key, value, gates, direct)
     out = torch.empty_like(inputs[2])
-    _run("forward", inputs, flips, [], [out], [])
+    _run("forward", inputs, flips, [], [out])
     return out
 
 
@@ -84,34 +84,37 @@ def _compiled_backward(
     grad: Tensor, query: Tensor, key: Tensor, value: Tensor, gates: list[Tensor], direct: Tensor, flips: list[bool]
 ) -> list[Tensor]:
     """Gradients of query, key, value, each of the gates, and direct."""
-    inputs = [tensor.contiguous() for tensor in (query, key, value, *gates, direct)]
+    inputs = _arranged(query, key, value, gates, direct)
     grads = [torch.empty_like(tensor) for tensor in inputs]
-    _run("backward", inputs, flips, [grad.contiguous()], grads[:3], grads[3:])
-    return grads
+    _run("backward", inputs, flips, [grad.contiguous()], grads)
+    own = [gate.permute(0, 3, 4, 2, 1).contiguous() for gate in grads[3].unbind(dim=-1)]
+    return [*grads[:3], *own, grads[4]]
 
 
-def _run(
-    name: str, inputs: list[Tensor], flips: list[bool], before: list[Tensor], after: list[Tensor], last: list[Tensor]
-) -> None:
+def _arranged(query: Tensor, key: Tensor, value: Tensor, gates: list[Tensor], direct: Tensor) -> list[Tensor]:
+    """Inputs as the C functions want them, all gates in one, ``[B, H, O, X, Y, 8]``."""
+    batch, width, height, orientations, heads = gates[0].shape
+    together = direct.new_empty(batch, heads, orientations, width, height, len(gates))
+    for own, gate in zip(together.unbind(dim=-1), gates, strict=True):
+        own.copy_(gate.permute(0, 4, 3, 1, 2))
+    return [query.contiguous(), key.contiguous(), value.contiguous(), together, direct.contiguous()]
+
+
+def _run(name: str, inputs: list[Tensor], flips: list[bool], before: list[Tensor], after: list[Tensor]) -> None:
     """Call a C function on all grids and heads, in as many threads as torch uses.
 
     Args:
         name: The function.
-        inputs: Query, key, value, the gates and direct.
+        inputs: As from :func:`_arranged`.
         flips: Two for each orientation.
-        before: Arguments before the inputs.
-        after: Arguments behind them.
-        last: Gradients of the gates and of direct, if any.
+        before: Tensors that the function takes before the inputs.
+        after: Tensors that it takes behind them.
     """
-    query, value, gate = inputs[0], inputs[2], inputs[3]
+    query, value, gates = inputs[0], inputs[2], inputs[3]
     batch, width, height, heads, key_width = query.shape
-    sizes = (width, height, gate.size(3), heads, key_width, value.size(4))
-    shape = (ctypes.c_ssize_t * 6)(*sizes)
+    shape = (ctypes.c_ssize_t * 6)(width, height, gates.size(2), heads, key_width, value.size(4))
     against = (ctypes.c_ubyte * max(len(flips), 1))(*flips)
-    pointers = [_pointer(tensor) for tensor in (*before, *inputs[:3])]
-    pointers += [_pointers(inputs[3:-1]), _pointer(inputs[-1]), *map(_pointer, after)]
-    if last:
-        pointers += [_pointers(last[:-1]), _pointer(last[-1])]
+    pointers = [ctypes.c_void_p(tensor.data_ptr()) for tensor in (*before, *inputs, *after)]
     library = _library(query.dtype)
     function: Any = getattr(library, name)
 
@@ -126,14 +129,6 @@ def _run(
             failed = list(pool.map(lambda part: function(shape, against, *part, *pointers), parts))
     if any(failed):
         raise MemoryError(f"no memory for the states of a grid of {width} x {height} nodes")
-
-
-def _pointer(tensor: Tensor) -> ctypes.c_void_p:
-    return ctypes.c_void_p(tensor.data_ptr())
-
-
-def _pointers(tensors: list[Tensor]) -> Any:
-    return (ctypes.c_void_p * len(tensors))(*(tensor.data_ptr() for tensor in tensors))
 
 
 @_compiled.register_fake

@@ -9,6 +9,7 @@ import torch
 
 from plstm_graph.ops import plstm_grid2d, plstm_grid2d_oriented
 from plstm_graph.ops.compiled import load_compiled
+from plstm_graph.ops.grid2d import GATES
 from plstm_graph.ops.grid2d_compiled import _SOURCE, can_compile_grids
 from plstm_graph.testing import assert_close
 from tests.ops.test_chain import assert_same, results
@@ -27,6 +28,20 @@ def test_any_width(value_width, dtype):
         return results(lambda **x: plstm_grid2d_oriented(**x, form=form), inputs)
 
     assert_same(run("compiled"), run("naive"), 1e-10 if dtype == torch.float64 else 1e-4)
+
+
+@needs_compiler
+@pytest.mark.parametrize("size", [(5, 12), (3, 40)], ids=str)
+def test_states_of_several_bands_of_lines(size):
+    """At these widths the backward pass keeps the states of every second line, or of every line."""
+    inputs = operands(*size, orientations=(4,), heads=1, key_width=64, value_width=64)
+    for name in GATES:
+        inputs[name] = inputs[name].tanh() / 2
+
+    def run(form):
+        return results(lambda **x: plstm_grid2d_oriented(**x, form=form), inputs)
+
+    assert_same(run("compiled"), run("parallel"))
 
 
 @needs_compiler
@@ -71,6 +86,7 @@ def test_without_a_compiler_other_forms_are_used(setting):
     program = """
 import torch
 from plstm_graph.ops import plstm_grid2d
+from plstm_graph.ops.grid2d import GATES
 from plstm_graph.ops.grid2d_compiled import can_compile_grids
 x = torch.ones(2, 3, 1, 1)
 assert not can_compile_grids(x)
