@@ -4,7 +4,8 @@
 
 A word of tokens is read by one layer whose transitions depend on the token alone; at every place it is asked for the
 sum modulo 2 (parity) or for the product in S3 of all tokens before. Trained on words of 24 tokens, tested on 240.
-Three kinds of transition: scalars from 0 to 1 (sigmoid), scalars from -1 to 1 (tanh), products of two reflections.
+Four kinds of transition: scalars from 0 to 1 (sigmoid), scalars from -1 to 1 (tanh), products of two reflections, and
+matrices with singular values by tanh between two such products (bounded).
 """
 
 import argparse
@@ -16,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plstm_graph.ops import householder_product, plstm_chain_matrix
+from plstm_graph.ops import bounded_matrix, householder_product, plstm_chain_matrix
 
 HEADS, SIZE, WIDTH = 8, 3, 4
 
@@ -45,6 +46,8 @@ class Tracker(nn.Module):
         super().__init__()
         self.kind = kind
         self.gate = nn.Parameter(torch.randn(tokens, HEADS, 2, SIZE))
+        self.right = nn.Parameter(torch.randn(tokens, HEADS, 2, SIZE))
+        self.singular = nn.Parameter(torch.randn(tokens, HEADS, SIZE))
         self.start = nn.Parameter(torch.randn(HEADS, SIZE, 1, WIDTH))
         self.mark = nn.Parameter(torch.randn(HEADS, SIZE))
         self.out = nn.Sequential(nn.Linear(HEADS * WIDTH, 64), nn.GELU(), nn.Linear(64, classes))
@@ -53,6 +56,8 @@ class Tracker(nn.Module):
         """One matrix for each token and head; scalars are multiples of the identity, one for each coordinate."""
         if self.kind == "reflections":
             return householder_product(self.gate)
+        if self.kind == "bounded":
+            return bounded_matrix(householder_product(self.gate), 3 * self.singular, householder_product(self.right))
         squash = torch.sigmoid if self.kind == "sigmoid" else torch.tanh
         return squash(2 * self.gate.sum(dim=-2)).diag_embed()
 
@@ -102,7 +107,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=600)
     options = parser.parse_args()
     for task in (parity, permutations):
-        for kind in ("sigmoid", "tanh", "reflections"):
+        for kind in ("sigmoid", "tanh", "reflections", "bounded"):
             found = [accuracy(task, kind, seed, options.steps) for seed in range(options.seeds)]
             row = {"task": task.__name__, "transition": kind, "accuracy": [round(a, 3) for a in found]}
             print(json.dumps(row | {"median": round(statistics.median(found), 3)}))
