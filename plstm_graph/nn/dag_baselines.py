@@ -1,14 +1,14 @@
 """Models of DAGs to compare with, under the same encoders, pooling and head as :class:`PLSTM`.
 
-All are residual networks of the same frame: a norm, a layer that mixes nodes, and where the model has one a feed-forward
+All are residual networks of one frame: a norm, a layer that mixes nodes, and where the model has one a feed-forward
 network. They differ in the layer, and take the same graphs as PLSTM: a DAG with every edge once, along its direction.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
-from torch_geometric.nn import GATv2Conv, GCNConv, GINConv, GINEConv
+from torch_geometric.nn import GATv2Conv, GCNConv, GINConv, GINEConv, MessagePassing
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn.encoders import FeatureSpec
@@ -163,7 +163,7 @@ class _BothDirections(nn.Module):
     def reset_parameters(self) -> None:
         """Draw all weights anew."""
         for module in (self.along, self.against):
-            module.reset_parameters()
+            cast(MessagePassing, module).reset_parameters()
 
     def forward(self, x: Tensor, line_graph: LineGraph, edge_attr: Tensor | None = None) -> Tensor:
         more = {"edge_attr": edge_attr} if self.edges else {}
@@ -203,7 +203,7 @@ class DirectedGATv2(DAGBaseline):
 
 
 class DirectedGCN(DAGBaseline):
-    """Graph convolutional network, :class:`torch_geometric.nn.GCNConv`, with weights of its own for each direction; edge
+    """Graph convolutional network, :class:`torch_geometric.nn.GCNConv`, with its own weights for each direction; edge
     features enter through the nodes only. Arguments as in :class:`DAGBaseline`.
     """
 

@@ -12,8 +12,8 @@ from plstm_graph.nn.dag_baselines import DAGBaseline
 
 
 class DAGTransformer(DAGBaseline):
-    """Transformer whose nodes attend to themselves, their ancestors and their descendants, with a sinusoidal encoding of
-    depth (`Transformers over directed acyclic graphs <https://arxiv.org/abs/2210.13148>`_).
+    """Transformer whose nodes attend to themselves, their ancestors and their descendants, with a sinusoidal encoding
+    of depth (`Transformers over directed acyclic graphs <https://arxiv.org/abs/2210.13148>`_).
 
     Each graph is padded to the largest of its batch and attended to densely: time is quadratic in its nodes. Features
     of edges enter through the nodes only.
