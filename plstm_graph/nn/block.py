@@ -64,13 +64,11 @@ class PLSTMLayer(nn.Module):
         if direction not in _FLOWS:
             raise ValueError(f"direction must be 'forward', 'backward' or 'both', got {direction!r}")
         self.norm = make_norm(norm, channels)
+        symmetric = tied and direction == "both"
         self.convs = nn.ModuleList(
-            PLSTMConv(channels, channels, heads, mode, edge_dim, flow=flow, **kwargs) for flow in _FLOWS[direction]
+            PLSTMConv(channels, channels, heads, mode, edge_dim, flow=flow, symmetric=symmetric, **kwargs)
+            for flow in (_FLOWS[direction][:1] if symmetric else _FLOWS[direction])
         )
-        if tied:
-            for conv in self.convs[1:]:
-                for name, part in self.convs[0].named_children():
-                    setattr(conv, name, part)
         self.local = LocalConv(channels, edge_dim is not None, norm) if local else None
         width = int(ffn_ratio * channels)
         self.ffn = nn.Sequential(

@@ -1,6 +1,7 @@
 """pLSTM as a message-passing layer."""
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,14 @@ from plstm_graph.ops import Form, direct_term, edge_messages, gating_matrix, pls
 from plstm_graph.ops.factorized import edge_messages_factorized, plstm_factorized
 
 Transition = Literal["pair", "node"]
+
+
+class _Logits(NamedTuple):
+    """Of Direct ``[N, H]``; of Source, Mark and Transition, at nodes ``[N, ...]`` and at edges ``[E, ...]`` or None."""
+
+    direct: Tensor
+    at_nodes: Sequence[Tensor]
+    at_edges: Sequence[Tensor | None]
 
 
 class PLSTMConv(MessagePassing):
@@ -46,6 +55,9 @@ class PLSTMConv(MessagePassing):
             (:class:`~plstm_graph.nn.TransitionGate`); ``"node"`` shares out at each node the sum of all that arrives
             (:class:`~plstm_graph.nn.NodeTransitionGate`), so that a hub costs its edges, not its pairs. The latter
             needs mode ``"P"`` and normalization ``"column"``. (default: ``"pair"``)
+        symmetric (bool): Run along the edges and against them with the same weights, and add up what both give after
+            their norms; it costs less than two layers. For graphs whose directions were chosen rather than given, such
+            as molecules. (default: ``False``)
         **kwargs: Of :class:`torch_geometric.nn.conv.MessagePassing`; ``flow="target_to_source"`` runs against the
             edges, from sinks to sources.
 
@@ -72,6 +84,7 @@ class PLSTMConv(MessagePassing):
         bias: bool = True,
         form: Form = "auto",
         transition: Transition = "pair",
+        symmetric: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(aggr="sum", node_dim=0, **kwargs)
@@ -94,6 +107,7 @@ class PLSTMConv(MessagePassing):
         self.head_channels = head_channels
         self.form = form
         self.transition = transition
+        self.symmetric = symmetric
 
         self.lin = Linear(in_channels, 3 * heads * head_channels, bias=False, weight_initializer="glorot")
         self.source_gate = SourceGate(in_channels, heads, edge_dim)
@@ -129,13 +143,23 @@ class PLSTMConv(MessagePassing):
                 ``prepare()``, or ``prepare(through=True)`` for ``transition="node"``.
         """
         graph, edge_attr = self._check(x, edge_index, edge_attr, line_graph)
-        source, transition, mark, direct = self._gates(x, graph, edge_attr)
+        logits = self._logits(x, edge_attr)
         take_channels(x, [self.lin])
         # One product each, not one for all: it leaves every operand contiguous.
         query, key, value = (
             F.linear(x, weight).view(-1, self.heads, self.head_channels) for weight in self.lin.weight.chunk(3)
         )
         value = value.to(torch.promote_types(value.dtype, torch.float32))
+        out = self.norm(self._read(query, key, value, logits, graph, edge_index))
+        if self.symmetric:
+            out = out + self.norm(self._read(query, key, value, logits, graph.reverse(), edge_index.flip(0)))
+        return self.lin_out(out.flatten(1).to(self.lin_out.weight.dtype))
+
+    def _read(
+        self, query: Tensor, key: Tensor, value: Tensor, logits: _Logits, graph: LineGraph, edge_index: Tensor
+    ) -> Tensor:
+        """What each node reads in one direction, ``[N, H, V]``."""
+        source, transition, mark, direct = self._gates(logits, graph)
         # Scores enter with Source or Direct, which are smaller to scale.
         source, direct = (gate * self.head_channels**-0.5 for gate in (source, direct))
         if self._shows_messages():
@@ -145,13 +169,11 @@ class PLSTMConv(MessagePassing):
                 else edge_messages_factorized(query, key, value, source, *transition, graph, self.form)
             )
             # propagate_type: (carried: Tensor, mark: Tensor)
-            out = self.propagate(edge_index, carried=carried, mark=mark, size=(x.size(0), x.size(0)))
-            out = out + direct_term(query, key, value, direct)
-        elif isinstance(transition, Tensor):
-            out = plstm(query, key, value, source, transition, mark, direct, graph, self.form)
-        else:
-            out = plstm_factorized(query, key, value, source, *transition, mark, direct, graph, self.form)
-        return self.lin_out(self.norm(out).flatten(1).to(self.lin_out.weight.dtype))
+            out = self.propagate(edge_index, carried=carried, mark=mark, size=(query.size(0), query.size(0)))
+            return out + direct_term(query, key, value, direct)
+        if isinstance(transition, Tensor):
+            return plstm(query, key, value, source, transition, mark, direct, graph, self.form)
+        return plstm_factorized(query, key, value, source, *transition, mark, direct, graph, self.form)
 
     def gating_matrix(
         self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None = None, line_graph: LineGraph | None = None
@@ -165,14 +187,18 @@ class PLSTMConv(MessagePassing):
             line_graph: The DAG's line graph.
 
         Returns:
-            ``[H, N, N]``, see :func:`~plstm_graph.ops.gating_matrix`.
+            ``[H, N, N]``, see :func:`~plstm_graph.ops.gating_matrix`; of a symmetric layer, the sum of both directions.
         """
         graph, edge_attr = self._check(x, edge_index, edge_attr, line_graph)
-        source, transition, mark, direct = self._gates(x, graph, edge_attr)
-        if not isinstance(transition, Tensor):
-            leave, enter = transition
-            transition = leave[graph.pairs[0]] * enter[graph.pairs[1]]
-        return gating_matrix(source, transition, mark, direct, graph)
+        logits = self._logits(x, edge_attr)
+        matrix = x.new_zeros(())
+        for direction in (graph, graph.reverse()) if self.symmetric else (graph,):
+            source, transition, mark, direct = self._gates(logits, direction)
+            if not isinstance(transition, Tensor):
+                leave, enter = transition
+                transition = leave[direction.pairs[0]] * enter[direction.pairs[1]]
+            matrix = matrix + gating_matrix(source, transition, mark, direct, direction)
+        return matrix
 
     def message(self, carried: Tensor, mark: Tensor) -> Tensor:
         """What the end node of each edge reads of it, ``[E, H, V]``."""
@@ -192,17 +218,23 @@ class PLSTMConv(MessagePassing):
         replaced = (getattr(type(self), name) is not getattr(PLSTMConv, name) for name in methods)
         return bool(self.explain) or any(hooks) or any(replaced)
 
+    def _logits(self, x: Tensor, edge_attr: Tensor | None) -> _Logits:
+        """What the linear maps of all gates give; the same for both directions."""
+        maps = [self.source_gate.node_lin, self.mark_gate.node_lin, *self.transition_gate.node_maps]
+        direct, *at_nodes = joined_linear(x, [self.direct_gate.lin, *maps])
+        if edge_attr is None:
+            return _Logits(direct, at_nodes, [None] * 3)
+        gates = (self.source_gate, self.mark_gate, self.transition_gate)
+        return _Logits(direct, at_nodes, joined_linear(edge_attr, [gate.edge_lin for gate in gates]))
+
     def _gates(
-        self, x: Tensor, graph: LineGraph, edge_attr: Tensor | None
+        self, logits: _Logits, graph: LineGraph
     ) -> tuple[Tensor, Tensor | tuple[Tensor, Tensor], Tensor, Tensor]:
         """Source ``[E, H]``, Transition, Mark ``[E, H]`` and Direct ``[N, H]``.
 
         Transition is one tensor ``[P, H]``, or two, ``[E, H]`` each, if it factorises at the node.
         """
-        gates = (self.source_gate, self.mark_gate, self.transition_gate)
-        maps = [gate.node_lin for gate in gates[:2]]
-        direct, *at_nodes = joined_linear(x, [self.direct_gate.lin, *maps, *self.transition_gate.node_maps])
-        at_edges = [None] * 3 if edge_attr is None else joined_linear(edge_attr, [gate.edge_lin for gate in gates])
+        direct, at_nodes, at_edges = logits
         start, end = graph.edge_index
         source = self.source_gate.of_logits(at_nodes[0], start, at_edges[0])
         mark = self.mark_gate.of_logits(at_nodes[1], end, at_edges[1])

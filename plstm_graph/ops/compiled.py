@@ -16,8 +16,19 @@ import tempfile
 import warnings
 from pathlib import Path
 
+import torch
+
+#: The C type of each dtype that a source may be compiled for.
+REALS = {torch.float32: "float", torch.float64: "double"}
+
 _FLAGS = ("-std=c11", "-O3", "-fopenmp-simd", "-fno-math-errno", "-ffp-contract=fast", "-shared", "-fPIC")
 _NATIVE = "-march=native"
+
+
+@torch.compiler.assume_constant_result
+def has_compiled(source: Path, dtype: torch.dtype) -> bool:
+    """Whether a C source can be had for a dtype of :data:`REALS`; compiles it at the first call."""
+    return load_compiled(source, REALS[dtype]) is not None
 
 
 @functools.cache

@@ -14,21 +14,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from plstm_graph.ops.compiled import load_compiled
+from plstm_graph.ops.compiled import REALS, has_compiled, load_compiled
 from plstm_graph.ops.precision import without_autocast
 
 _SOURCE = Path(__file__).with_name("grid2d.c")
-_REALS = {torch.float32: "float", torch.float64: "double"}
 
 
 def can_compile_grids(tensor: Tensor) -> bool:
     """Whether the compiled form is there for this device and dtype; compiles it at the first call."""
-    return tensor.device.type == "cpu" and tensor.dtype in _REALS and _is_there(tensor.dtype)
-
-
-@torch.compiler.assume_constant_result
-def _is_there(dtype: torch.dtype) -> bool:
-    return _library(dtype) is not None
+    return tensor.device.type == "cpu" and tensor.dtype in REALS and has_compiled(_SOURCE, tensor.dtype)
 
 
 def grid2d_compiled(
@@ -61,10 +55,6 @@ def grid2d_compiled(
             f"{query.dtype} on {query.device}; use form='auto'"
         )
     return _compiled(query, key, value, list(gates), direct, [against for flip in flips for against in flip])
-
-
-def _library(dtype: torch.dtype) -> ctypes.CDLL | None:
-    return load_compiled(_SOURCE, _REALS[dtype])
 
 
 @torch.library.custom_op("plstm_graph::grid2d_compiled", mutates_args=())
@@ -115,8 +105,7 @@ def _run(name: str, inputs: list[Tensor], flips: list[bool], before: list[Tensor
     shape = (ctypes.c_ssize_t * 6)(width, height, gates.size(2), heads, key_width, value.size(4))
     against = (ctypes.c_ubyte * max(len(flips), 1))(*flips)
     pointers = [ctypes.c_void_p(tensor.data_ptr()) for tensor in (*before, *inputs, *after)]
-    library = _library(query.dtype)
-    function: Any = getattr(library, name)
+    function: Any = getattr(load_compiled(_SOURCE, REALS[query.dtype]), name)
 
     units = batch * heads
     threads = max(1, min(torch.get_num_threads(), units))

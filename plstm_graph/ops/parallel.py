@@ -15,6 +15,7 @@ from torch import Tensor
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.graph.links import LinkLayout
+from plstm_graph.ops.parallel_compiled import can_compile_parallel, node_outputs_compiled
 from plstm_graph.ops.precision import without_autocast
 from plstm_graph.ops.sparse import Pattern, sampled_product, sparse_times_dense
 
@@ -34,8 +35,10 @@ def node_outputs_parallel(
     Raises:
         AncestryTooLargeError: If the graph's edges have too many ancestors to list.
     """
-    layout = line_graph.links.layout(query.size(1), line_graph.is_reversed)
     begin, finish = (mark, source) if line_graph.is_reversed else (source, mark)
+    if can_compile_parallel(query):
+        return node_outputs_compiled(query, key, value, begin, transition, finish, direct, line_graph)
+    layout = line_graph.links.layout(query.size(1), line_graph.is_reversed)
     return _run(query, key, value, begin, transition, finish, direct, line_graph, layout)
 
 

@@ -360,3 +360,20 @@ def test_compiled_code_gives_the_same_output_and_gradients():
             results.append((out, *torch.autograd.grad(out.square().sum(), list(conv.parameters()))))
         for actual, expected in zip(*results, strict=True):
             assert_close(actual, expected, 1e-4, "compiled")
+
+
+@pytest.mark.parametrize("mode, transition", [("P", "pair"), ("D", "pair"), ("P", "node")])
+def test_symmetric_layer_is_the_sum_of_both_directions_with_the_same_weights(fan, mode, transition):
+    x, edge_index, edge_attr = fan
+    kwargs = {"mode": mode, "edge_dim": 8, "transition": transition}
+    symmetric = PLSTMConv(8, 8, symmetric=True, **kwargs).double()
+    ways = [PLSTMConv(8, 8, flow=flow, **kwargs).double() for flow in ("source_to_target", "target_to_source")]
+    for way in ways:
+        way.load_state_dict(symmetric.state_dict())
+    expected = sum(way(x, edge_index, edge_attr) for way in ways) - symmetric.lin_out.bias
+    assert_close(symmetric(x, edge_index, edge_attr), expected, 1e-12, "layer")
+    matrix = sum(way.gating_matrix(x, edge_index, edge_attr) for way in ways)
+    assert_close(symmetric.gating_matrix(x, edge_index, edge_attr), matrix, 1e-12, "gating matrix")
+
+    symmetric.register_message_forward_hook(lambda module, inputs, output: None)
+    assert_close(symmetric(x, edge_index, edge_attr), expected, 1e-10, "layer with a hook")

@@ -1,0 +1,143 @@
+/* The parallel form of the operator: scalars along the DAG, then a masked attention; REAL is float or double.
+
+   All tensors are contiguous, indices are 64-bit. Heads first to last - 1 are evaluated; heads share no output, so any
+   ranges of them may run side by side. Names and shapes are those of parallel.py: entries of an ancestry a, links l
+   between a reader and a node that is read, steps from entry to entry in the order of their levels. */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+typedef struct {
+    /* Numbers of readers, nodes that are read, edges, own links, entries, steps, and links. */
+    int64_t readers, read, edges, own_links, entries, steps, links;
+    int64_t heads, key_width, value_width;
+} Sizes;
+
+typedef struct {
+    const int64_t *edge_order;                      /* caller's edge of each stored edge */
+    const int64_t *own, *to_edge;                   /* entry of each edge with itself; last edge of each entry */
+    const int64_t *step_from, *step_to, *step_pair; /* of each step */
+    const int64_t *ptr, *column, *link;             /* a row for each reader: what it reads, by which link */
+    const int64_t *entry_link, *own_link;           /* link of each entry; of each node with itself */
+} Structure;
+
+INLINE REAL dot(const REAL *restrict a, const REAL *restrict b, int64_t n) {
+    REAL total = 0;
+    _Pragma("omp simd reduction(+ : total)") for (int64_t i = 0; i < n; i++) total += a[i] * b[i];
+    return total;
+}
+
+/* y += scale * x */
+INLINE void add(REAL *restrict y, REAL scale, const REAL *restrict x, int64_t n) {
+    _Pragma("omp simd") for (int64_t i = 0; i < n; i++) y[i] += scale * x[i];
+}
+
+INLINE void attend(const Sizes *z, const Structure *t, int64_t first, int64_t last, const REAL *query, const REAL *key,
+                   const REAL *value, const REAL *weight, REAL *out, int64_t nk, int64_t nv) {
+    const int64_t heads = z->heads;
+    for (int64_t reader = 0; reader < z->readers; reader++) {
+        for (int64_t h = first; h < last; h++) memset(out + (reader * heads + h) * nv, 0, (size_t)nv * sizeof(REAL));
+        for (int64_t item = t->ptr[reader]; item < t->ptr[reader + 1]; item++) {
+            const int64_t node = t->column[item], link = t->link[item];
+            for (int64_t h = first; h < last; h++) {
+                const int64_t row = reader * heads + h, column = node * heads + h;
+                const REAL score = dot(query + row * nk, key + column * nk, nk);
+                add(out + row * nv, weight[link * heads + h] * score, value + column * nv, nv);
+            }
+        }
+    }
+}
+
+INLINE void attend_backward(const Sizes *z, const Structure *t, int64_t first, int64_t last, const REAL *grad,
+                            const REAL *query, const REAL *key, const REAL *value, const REAL *weight,
+                            REAL *grad_query, REAL *grad_key, REAL *grad_value, REAL *grad_link, int64_t nk,
+                            int64_t nv) {
+    const int64_t heads = z->heads;
+    for (int64_t reader = 0; reader < z->readers; reader++) {
+        for (int64_t item = t->ptr[reader]; item < t->ptr[reader + 1]; item++) {
+            const int64_t node = t->column[item], link = t->link[item];
+            for (int64_t h = first; h < last; h++) {
+                const int64_t row = reader * heads + h, column = node * heads + h;
+                const REAL *q = query + row * nk, *k = key + column * nk, *g = grad + row * nv;
+                const REAL score = dot(q, k, nk), grad_weight = dot(g, value + column * nv, nv);
+                const REAL own = weight[link * heads + h];
+                grad_link[link * heads + h] = grad_weight * score;
+                add(grad_query + row * nk, grad_weight * own, k, nk);
+                add(grad_key + column * nk, grad_weight * own, q, nk);
+                add(grad_value + column * nv, own * score, g, nv);
+            }
+        }
+    }
+}
+
+/* Outputs [R, H, V], carried scalars [A, H] and weights of links [M, H]. */
+void forward(const Sizes *z, const Structure *t, int64_t first, int64_t last, const REAL *query, const REAL *key,
+             const REAL *value, const REAL *begin, const REAL *transition, const REAL *finish, const REAL *direct,
+             REAL *out, REAL *carried, REAL *weight) {
+    const int64_t heads = z->heads;
+    for (int64_t a = 0; a < z->entries; a++)
+        for (int64_t h = first; h < last; h++) carried[a * heads + h] = 0;
+    for (int64_t edge = 0; edge < z->edges; edge++)
+        for (int64_t h = first; h < last; h++)
+            carried[t->own[edge] * heads + h] = begin[t->edge_order[edge] * heads + h];
+    for (int64_t step = 0; step < z->steps; step++) {
+        const int64_t from = t->step_from[step] * heads, to = t->step_to[step] * heads;
+        const int64_t pair = t->step_pair[step] * heads;
+        for (int64_t h = first; h < last; h++) carried[to + h] += transition[pair + h] * carried[from + h];
+    }
+    for (int64_t link = 0; link < z->links; link++)
+        for (int64_t h = first; h < last; h++) weight[link * heads + h] = 0;
+    for (int64_t node = 0; node < z->own_links; node++)
+        for (int64_t h = first; h < last; h++) weight[t->own_link[node] * heads + h] = direct[node * heads + h];
+    for (int64_t a = 0; a < z->entries; a++) {
+        const int64_t link = t->entry_link[a] * heads, edge = t->edge_order[t->to_edge[a]] * heads;
+        for (int64_t h = first; h < last; h++) weight[link + h] += finish[edge + h] * carried[a * heads + h];
+    }
+    /* Widths that compilers know are twice as fast. */
+    if (z->key_width == 16 && z->value_width == 16)
+        attend(z, t, first, last, query, key, value, weight, out, 16, 16);
+    else if (z->key_width == 32 && z->value_width == 32)
+        attend(z, t, first, last, query, key, value, weight, out, 32, 32);
+    else
+        attend(z, t, first, last, query, key, value, weight, out, z->key_width, z->value_width);
+}
+
+/* Gradients of all arguments, zero at first; grad_carried [A, H] and grad_link [M, H] are scratch. */
+void backward(const Sizes *z, const Structure *t, int64_t first, int64_t last, const REAL *grad, const REAL *carried,
+              const REAL *weight, const REAL *query, const REAL *key, const REAL *value, const REAL *transition,
+              const REAL *finish, REAL *grad_query, REAL *grad_key, REAL *grad_value, REAL *grad_begin,
+              REAL *grad_transition, REAL *grad_finish, REAL *grad_direct, REAL *grad_carried, REAL *grad_link) {
+    const int64_t heads = z->heads;
+    if (z->key_width == 16 && z->value_width == 16)
+        attend_backward(z, t, first, last, grad, query, key, value, weight, grad_query, grad_key, grad_value,
+                        grad_link, 16, 16);
+    else if (z->key_width == 32 && z->value_width == 32)
+        attend_backward(z, t, first, last, grad, query, key, value, weight, grad_query, grad_key, grad_value,
+                        grad_link, 32, 32);
+    else
+        attend_backward(z, t, first, last, grad, query, key, value, weight, grad_query, grad_key, grad_value,
+                        grad_link, z->key_width, z->value_width);
+    for (int64_t node = 0; node < z->own_links; node++)
+        for (int64_t h = first; h < last; h++) grad_direct[node * heads + h] = grad_link[t->own_link[node] * heads + h];
+    for (int64_t a = 0; a < z->entries; a++) {
+        const int64_t link = t->entry_link[a] * heads, edge = t->edge_order[t->to_edge[a]] * heads;
+        for (int64_t h = first; h < last; h++) {
+            grad_finish[edge + h] += grad_link[link + h] * carried[a * heads + h];
+            grad_carried[a * heads + h] = grad_link[link + h] * finish[edge + h];
+        }
+    }
+    for (int64_t step = z->steps - 1; step >= 0; step--) {
+        const int64_t from = t->step_from[step] * heads, to = t->step_to[step] * heads;
+        const int64_t pair = t->step_pair[step] * heads;
+        for (int64_t h = first; h < last; h++) {
+            grad_transition[pair + h] += grad_carried[to + h] * carried[from + h];
+            grad_carried[from + h] += grad_carried[to + h] * transition[pair + h];
+        }
+    }
+    for (int64_t edge = 0; edge < z->edges; edge++)
+        for (int64_t h = first; h < last; h++)
+            grad_begin[t->edge_order[edge] * heads + h] = grad_carried[t->own[edge] * heads + h];
+}
