@@ -17,11 +17,12 @@ _EPILOG = """examples:
   plstm-graph fit --config configs/dag.yaml --data.root my_dags
   plstm-graph crossval --config configs/tu/nci1.yaml --jobs 2            # ten folds, the paper's protocol
   plstm-graph images --config configs/arrows/cpu.yaml                    # arrow pointing, 192 to 384 pixels
+  plstm-graph dags --config configs/dags/enas.yaml       # models side by side on a task of DAGs
   plstm-graph bench --suite molecules       # time pLSTM beside other layers on this machine
 """
 _TRACEBACK = "PLSTM_GRAPH_TRACEBACK"
 # Options of these come from classes that are slow to import, so they are left to parsers of their own.
-_OWN_PARSERS = ("fit", "leaderboard", "crossval", "images")
+_OWN_PARSERS = ("fit", "leaderboard", "crossval", "images", "dags")
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -72,6 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     leaderboard.set_defaults(run=_leaderboard)
     images = commands.add_parser("images", help="arrow pointing and other images over seeds", add_help=False)
     images.set_defaults(run=_images)
+    dags = commands.add_parser("dags", help="models side by side on a task of DAGs, over seeds", add_help=False)
+    dags.set_defaults(run=_dags)
 
     check = commands.add_parser("check", help="validate and describe a folder of DAGs")
     check.set_defaults(run=_check)
@@ -153,6 +156,13 @@ def _images(options: argparse.Namespace) -> int:
     from plstm_graph.train.images import images
 
     return images(options.arguments, describe_machine())
+
+
+def _dags(options: argparse.Namespace) -> int:
+    from plstm_graph.bench.machine import describe_machine
+    from plstm_graph.train.dag_tasks_cli import dags
+
+    return dags(options.arguments, describe_machine())
 
 
 def _crossval(options: argparse.Namespace) -> int:

@@ -1,0 +1,241 @@
+"""Tasks on DAGs: their parts, what a model must give, loss and metrics."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch_geometric.data import Data
+from torchmetrics.functional import pearson_corrcoef
+
+from plstm_graph.datasets.architectures import ENASDataset, NASBenchGraph
+from plstm_graph.datasets.circuits import EPFLCircuits
+from plstm_graph.datasets.long_range import SYMBOLS, LongRange
+from plstm_graph.datasets.sentiment import SentimentTreebank
+from plstm_graph.nn.encoders import FeatureSpec
+from plstm_graph.train.dag_tasks_circuits import sub_circuits, with_probabilities
+from plstm_graph.train.loop import Row
+
+Loss = Literal["mse", "l1", "cross_entropy"]
+
+
+@dataclass
+class DAGTask:
+    """A task on DAGs.
+
+    Attributes:
+        name (str): Its name.
+        parts (dict[str, Sequence[Data]]): Graphs of ``"train"``, ``"valid"`` and of each test.
+        predict (str): ``"graph"`` or ``"node"``: what has the targets ``y`` ``[B, 1]`` or ``[N, 1]``, NaN where none.
+        out_channels (int): Number of columns that a model gives: 1, or one per class.
+        in_channels (int, list[int] or str): Node features, as :func:`plstm_graph.nn.feature_encoder` takes them.
+        edge_dim (int, list[int], str or None): Edge features likewise.
+        loss (str): ``"mse"``, ``"l1"`` or ``"cross_entropy"``, the mean over known targets.
+        metrics (callable): Metrics of outputs ``[M, O]`` and of the tensors of :attr:`columns`, concatenated.
+        monitor (dict): Metric that selects epoch and learning rate, and whether more or less of it is better.
+        columns (tuple[str, ...]): Attributes of graphs that the metrics are given.
+    """
+
+    name: str
+    parts: dict[str, Sequence[Data]]
+    predict: Literal["graph", "node"]
+    out_channels: int
+    in_channels: FeatureSpec
+    edge_dim: FeatureSpec | None
+    loss: Loss
+    metrics: Callable[..., Row]
+    monitor: dict[str, Literal["min", "max"]]
+    columns: tuple[str, ...] = field(default=("y",))
+
+    def loss_of(self, output: Tensor, target: Tensor) -> Tensor:
+        """The loss of outputs ``[M, O]`` and targets ``[M, 1]``."""
+        known = target.view(-1).isfinite()
+        output, target = output[known], target[known]
+        if self.loss == "cross_entropy":
+            return F.cross_entropy(output, target.view(-1).long())
+        return (F.l1_loss if self.loss == "l1" else F.mse_loss)(output, target)
+
+
+def load_dag_task(name: str, root: str = "datasets", source: str | None = None, **options: Any) -> DAGTask:
+    """Load a task by its name.
+
+    Args:
+        name: ``"enas"``, ``"nas_bench_graph"``, ``"sst"``, ``"circuits"``, ``"copy"``, ``"longest_path"``,
+            ``"reachability"`` or ``"path_parity"``.
+        root: Folder of all data sets.
+        source: Folder with an offline copy of the raw files. (default: the environment variable PLSTM_DATA, else a
+            download)
+        **options: Of the task: of :func:`nas_bench_graph`, :func:`circuits` or :func:`long_range`.
+
+    Raises:
+        ValueError: If there is no such task, or an option does not fit.
+        OSError: If data cannot be had.
+    """
+    makers: dict[str, Callable[..., DAGTask]] = {
+        "enas": lambda: enas(root, source),
+        "nas_bench_graph": lambda **more: nas_bench_graph(root, source, **more),
+        "sst": lambda: sst(root, source),
+        "circuits": lambda **more: circuits(root, source, **more),
+        **{task: _long_range_of(task) for task in ("copy", "longest_path", "reachability", "path_parity")},
+    }
+    if name not in makers:
+        raise ValueError(f"no task {name!r}: expected one of {', '.join(makers)}")
+    try:
+        return makers[name](**options)
+    except TypeError as error:
+        raise ValueError(f"options {options} do not fit the task {name}: {error}") from error
+
+
+def enas(root: str, source: str | None) -> DAGTask:
+    """Accuracy of ENAS architectures; the last tenth of D-VAE's training part validates."""
+    train, test = (list(ENASDataset(root, part, source)) for part in ("train", "test"))
+    cut = len(train) - len(train) // 10
+    parts = standardised({"train": train[:cut], "valid": train[cut:], "test": test})
+    return regression("enas", parts, "graph", [ENASDataset.num_types], None)
+
+
+def nas_bench_graph(root: str, source: str | None, data: str = "proteins", seed: int = 0) -> DAGTask:
+    """Performance of graph networks.
+
+    Args:
+        root: Folder of all data sets.
+        source: Folder with an offline copy.
+        data: The data set on which they were measured.
+        seed: Of the split, 80 / 10 / 10.
+    """
+    dataset = NASBenchGraph(root, data, source)
+    graphs = list(dataset)
+    random.Random(seed).shuffle(graphs)
+    tenth = len(graphs) // 10
+    parts = {"train": graphs[2 * tenth :], "valid": graphs[tenth : 2 * tenth], "test": graphs[:tenth]}
+    return regression("nas_bench_graph", standardised(parts), "graph", [2 + len(NASBenchGraph.operations)], None)
+
+
+def sst(root: str, source: str | None) -> DAGTask:
+    """Sentiment of every phrase in five classes; the root's also in two, by the classes' probabilities."""
+    sets = {part: SentimentTreebank(root, part, source) for part in ("train", "valid", "test")}
+    words = 2 + len(sets["train"].words)
+    return DAGTask(
+        "sst",
+        {part: list(dataset) for part, dataset in sets.items()},
+        predict="node",
+        out_channels=5,
+        in_channels=[words],
+        edge_dim=[2],
+        loss="cross_entropy",
+        metrics=_sentiment_metrics,
+        monitor={"root": "max"},
+        columns=("y", "root_mask"),
+    )
+
+
+def circuits(root: str, source: str | None, samples: int = 300, nodes: int = 300, seed: int = 0) -> DAGTask:
+    """Signal probability of every gate; trains on samples of circuits, tests on whole other circuits.
+
+    Args:
+        root: Folder of all data sets.
+        source: Folder with an offline copy.
+        samples: Number of sub-circuits of the training part; validation has a fifth as many.
+        nodes: Largest number of gates of a sub-circuit.
+        seed: Of the samples.
+    """
+    whole = {
+        part: [with_probabilities(graph) for graph in EPFLCircuits(root, part, source)]
+        for part in ("train", "valid", "test")
+    }
+    parts: dict[str, Sequence[Data]] = {
+        "train": sub_circuits(whole["train"], samples, nodes, seed),
+        "valid": sub_circuits(whole["valid"], max(samples // 5, 1), nodes, seed),
+    }
+    parts |= {f"test_{graph.circuit}": [graph] for graph in whole["test"]}
+    return regression("circuits", parts, "node", [3, 0], [2], "l1")
+
+
+def long_range(
+    task: Any, train: dict[str, Any], valid: dict[str, Any], tests: dict[str, dict[str, Any]], shape: Any = "chain"
+) -> DAGTask:
+    """A synthetic task.
+
+    Args:
+        task: Of :class:`~plstm_graph.datasets.long_range.LongRange`.
+        train: Arguments ``num_graphs``, ``size`` and perhaps ``smallest`` of the training part.
+        valid: Those of the validation part.
+        tests: Those of each test, by its name.
+        shape: Of the copy task.
+    """
+    sizes = {"train": train, "valid": valid} | {f"test_{name}": size for name, size in tests.items()}
+    parts: dict[str, Sequence[Data]] = {
+        name: LongRange(task, shape=shape, seed=number, **size)[:] for number, (name, size) in enumerate(sizes.items())
+    }
+    if task == "longest_path":
+        return regression(task, parts, "node", [2], None, "l1")
+    classes = SYMBOLS if task == "copy" else 2
+    return DAGTask(
+        task,
+        parts,
+        predict="node",
+        out_channels=classes,
+        in_channels=[SYMBOLS, 3] if task == "copy" else [2],
+        edge_dim=None,
+        loss="cross_entropy",
+        metrics=_accuracy,
+        monitor={"accuracy": "max"},
+    )
+
+
+def _long_range_of(task: str) -> Callable[..., DAGTask]:
+    return lambda **options: long_range(task, **options)
+
+
+def regression(
+    name: str,
+    parts: dict[str, Sequence[Data]],
+    predict: Literal["graph", "node"],
+    in_channels: FeatureSpec,
+    edge_dim: FeatureSpec | None,
+    loss: Literal["mse", "l1"] = "mse",
+) -> DAGTask:
+    """A task with one number per graph or node; validation selects by the error that the loss measures."""
+    monitor: dict[str, Literal["min", "max"]] = {"rmse" if loss == "mse" else "mae": "min"}
+    return DAGTask(name, parts, predict, 1, in_channels, edge_dim, loss, _regression_metrics, monitor)
+
+
+def standardised(parts: dict[str, list[Data]]) -> dict[str, Sequence[Data]]:
+    """Graphs with targets in units of the standard deviation of the training targets, whose mean is 0."""
+    known = torch.cat([graph.y for graph in parts["train"]])
+    mean, std = known.mean(), known.std()
+    for graphs in parts.values():
+        for graph in graphs:
+            graph.y = (graph.y - mean) / std
+    return {name: graphs for name, graphs in parts.items()}
+
+
+def _regression_metrics(output: Tensor, y: Tensor) -> Row:
+    known = y.isfinite()
+    predicted, true = output[known].double(), y[known].double()
+    error = predicted - true
+    row = {"rmse": float(error.square().mean().sqrt()), "mae": float(error.abs().mean())}
+    if predicted.numel() > 1 and predicted.std() > 0 and true.std() > 0:
+        row["pearson"] = float(pearson_corrcoef(predicted, true))
+    return row
+
+
+def _accuracy(output: Tensor, y: Tensor) -> Row:
+    known = y.view(-1).isfinite()
+    return {"accuracy": float((output[known].argmax(dim=1) == y.view(-1)[known]).double().mean())}
+
+
+def _sentiment_metrics(output: Tensor, y: Tensor, root_mask: Tensor) -> Row:
+    label, probability = y.view(-1), output.softmax(dim=-1)
+    is_right = (output.argmax(dim=1) == label).double()
+    # Of positive and negative sentences, which of the two the classes on either side of neutral make more likely.
+    sided = root_mask & (label != 2)
+    positive = probability[:, 3:].sum(dim=1) > probability[:, :2].sum(dim=1)
+    return {
+        "root": float(is_right[root_mask].mean()),
+        "root_binary": float((positive == (label > 2))[sided].double().mean()),
+        "nodes": float(is_right.mean()),
+    }

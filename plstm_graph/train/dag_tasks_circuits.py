@@ -1,0 +1,78 @@
+"""Parts of large circuits to train on."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from plstm_graph.graph.levels import expand_ranges
+
+
+def with_probabilities(circuit: Data) -> Data:
+    """A circuit whose inputs are given with their signal probability.
+
+    Args:
+        circuit: A graph of :class:`~plstm_graph.datasets.EPFLCircuits`.
+
+    Returns:
+        ``x`` ``[N, 2]`` is the kind of each node and the probability of inputs, 0 for gates; ``y`` is NaN at inputs,
+        which need no prediction.
+    """
+    is_input = circuit.x[:, :1] == 0
+    probability = torch.where(is_input, circuit.y, 0.0)
+    target = torch.where(is_input, torch.nan, circuit.y)
+    x = torch.cat([circuit.x.float(), probability], dim=1)
+    more = {"circuit": circuit.circuit, "probability": circuit.y}
+    return Data(x=x, edge_index=circuit.edge_index, edge_attr=circuit.edge_attr, y=target, **more)
+
+
+def sub_circuits(circuits: Sequence[Data], samples: int, nodes: int, seed: int) -> list[Data]:
+    """Gates that lead to a random gate, nearest first, with what feeds them as inputs of known probability.
+
+    Each circuit is drawn equally often, whatever its size.
+
+    Args:
+        circuits: By :func:`with_probabilities`.
+        samples: Number of sub-circuits.
+        nodes: Largest number of gates of each.
+        seed: Sample ``i`` depends on this and on ``i`` only.
+    """
+    in_edges = [_in_edges(circuit) for circuit in circuits]
+    found = []
+    for sample in range(samples):
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + sample)
+        number = sample % len(circuits)
+        gates = circuits[number].y.isfinite().view(-1).nonzero().view(-1)
+        root = gates[torch.randint(len(gates), (1,), generator=generator)]
+        found.append(_cone(circuits[number], root, nodes, *in_edges[number]))
+    return found
+
+
+def _in_edges(circuit: Data) -> tuple[Tensor, Tensor, Tensor]:
+    """Edges sorted by their end, and where those of each node begin, and how many they are."""
+    count = torch.bincount(circuit.edge_index[1], minlength=circuit.num_nodes)
+    return torch.argsort(circuit.edge_index[1], stable=True), count.cumsum(0) - count, count
+
+
+def _cone(circuit: Data, root: Tensor, nodes: int, order: Tensor, first: Tensor, count: Tensor) -> Data:
+    """The gates around a root, breadth first against the edges, and their fan-ins."""
+    is_gate = circuit.y.isfinite().view(-1)
+    taken = torch.zeros(circuit.num_nodes, dtype=torch.bool)
+    frontier, left = root, nodes
+    while frontier.numel() > 0 and left > 0:
+        frontier = frontier[:left]
+        taken[frontier] = True
+        left -= frontier.numel()
+        before = circuit.edge_index[0, order[expand_ranges(first[frontier], count[frontier])]]
+        frontier = torch.unique(before[is_gate[before] & ~taken[before]])
+    inside = taken.nonzero().view(-1)
+    edges = order[expand_ranges(first[inside], count[inside])]
+    kept, local = torch.unique(circuit.edge_index[:, edges], return_inverse=True)
+    if kept.numel() == 0:  # a gate whose fan-ins are constant
+        kept, local = inside, circuit.edge_index[:, :0]
+    x, y = circuit.x[kept].clone(), circuit.y[kept].clone()
+    border = ~taken[kept]
+    x[border, 0], x[border, 1] = 0.0, circuit.probability[kept[border], 0]
+    y[border] = torch.nan
+    return Data(x=x, edge_index=local, edge_attr=circuit.edge_attr[edges], y=y)

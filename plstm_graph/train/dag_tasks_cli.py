@@ -1,0 +1,204 @@
+"""``plstm-graph dags``: models side by side on a task of DAGs, over learning rates and seeds."""
+
+import json
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from jsonargparse import ArgumentParser
+from jsonargparse.typing import PositiveFloat, PositiveInt
+from rich.console import Console
+
+from plstm_graph.datasets.files import replace_file
+from plstm_graph.train.dag_tasks import DAGTask, load_dag_task
+from plstm_graph.train.dag_tasks_report import markdown, summarise, write_report
+from plstm_graph.train.dag_tasks_run import count_parameters, evaluate_training, make_model, run_training
+from plstm_graph.train.inference import pick_device
+from plstm_graph.train.leaderboard_cli import parse_seeds
+from plstm_graph.train.loop import Row
+from plstm_graph.train.run_folder import check_name
+from plstm_graph.train.seed_run import Training
+
+_DESCRIPTION = """Train several models on a task of DAGs under equal terms: the same encoders, batches, optimiser and
+epochs; of several learning rates the first seed picks the one with the best validation metric, for each model. Each
+training is tested once, with the weights of the epoch that validation picked. The same command goes on after an
+interruption; finished trainings are not run again."""
+
+
+@dataclass
+class DAGOptions:
+    """A parsed command.
+
+    Attributes:
+        plain (dict): What decides the numbers: ``data``, ``training``, ``lr`` and ``models``.
+        training (Training): The section ``training``.
+        models (list[str]): Names of the models to train.
+        seeds (list[int]): Seeds in the order in which they run.
+        device (str): Where.
+        threads (int): CPU threads.
+        folder (Path): Folder of the run.
+    """
+
+    plain: dict[str, Any]
+    training: Training
+    models: list[str]
+    seeds: list[int]
+    device: str
+    threads: int
+    folder: Path
+
+
+def dags(arguments: list[str], machine: dict[str, Any]) -> int:
+    """Run the command: train what is not finished, test, report.
+
+    Args:
+        arguments: Of ``plstm-graph dags``.
+        machine: By :func:`plstm_graph.bench.machine.describe_machine`, for the report.
+
+    Returns:
+        Exit status: 0, or 130 after Ctrl-C.
+
+    Raises:
+        ValueError: If data, a model or the folder of the run cannot be used.
+        OSError: If data cannot be had or results cannot be written.
+        FloatingPointError: If a loss is not finite.
+    """
+    options, console = parse(arguments), Console(stderr=True)
+    torch.set_num_threads(options.threads)
+    task, device = load_dag_task(**options.plain["data"]), pick_device(options.device)
+    models = options.plain["models"]
+    sizes = {name: count_parameters(make_model(models[name], task)) for name in options.models}
+    text = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
+    console.print(f"{task.name}: {text} parameters, results in {options.folder}", highlight=False, soft_wrap=True)
+    _claim(options)
+    command = shlex.join(["plstm-graph", "dags", *arguments])
+    try:
+        for seed_number in range(len(options.seeds)):
+            for name in options.models:
+                _train(options, task, name, options.seeds[: seed_number + 1], device, console)
+                write_report(options.folder, summarise(options.folder, task, command, machine))
+    except KeyboardInterrupt:
+        console.print("Stopped. The same command goes on from the last whole epoch.")
+        return 130
+    sys.stdout.write(markdown(summarise(options.folder, task, command, machine)))
+    return 0
+
+
+def _train(
+    options: DAGOptions, task: DAGTask, name: str, seeds: list[int], device: torch.device, console: Console
+) -> None:
+    """Train and test the last of some seeds; the first of them tries all learning rates."""
+    spec, folder = options.plain["models"][name], options.folder / name
+
+    def train(lr: float, seed: int) -> tuple[dict[str, Any], Path]:
+        place = folder / f"lr_{lr:g}" / f"seed_{seed}"
+        report = _progress(console, f"{name}, lr {lr:g}, seed {seed}", options.training.epochs)
+        return run_training(task, spec, options.training, lr, seed, place, report, device), place
+
+    ((metric, mode),) = task.monitor.items()
+    tried = [train(lr, seeds[0]) for lr in options.plain["lr"]]
+    best = (max if mode == "max" else min)(tried, key=lambda each: each[0]["valid"][metric])
+    _, place = best if len(seeds) == 1 else train(best[0]["lr"], seeds[-1])
+    evaluate_training(task, spec, options.training, place, device)
+
+
+def parse(arguments: list[str]) -> DAGOptions:
+    """Parse the arguments of ``plstm-graph dags``.
+
+    Args:
+        arguments: Without the name of the command.
+
+    Raises:
+        SystemExit: If they are not understood, after a message on stderr.
+        ValueError: If values do not go together.
+    """
+    parser = _make_parser()
+    config = parser.parse_args(arguments)
+    values: dict[str, Any] = json.loads(parser.dump(config, format="json", skip_unset=False))
+    rates = values["lr"] if isinstance(values["lr"], list) else [values["lr"]]
+    if not rates or len(set(rates)) != len(rates):
+        raise ValueError(f"lr must be a learning rate or a list of different ones, got {values['lr']}")
+    known = values["models"]
+    names = list(known) if config.only is None else config.only.split(",")
+    missing = [name for name in names if name not in known]
+    if missing or not names:
+        raise ValueError(f"there is no model {', '.join(missing) or 'at all'} in the configuration: {', '.join(known)}")
+    for name in (config.name, *names):
+        check_name(name)
+    return DAGOptions(
+        plain={"data": values["data"], "training": values["training"], "lr": rates, "models": known},
+        training=parser.instantiate(config).training,
+        models=names,
+        seeds=parse_seeds(str(config.seeds)),
+        device=config.device,
+        threads=config.threads,
+        folder=Path(config.output or f"runs/dags/{config.name}"),
+    )
+
+
+def _make_parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="plstm-graph dags", description=_DESCRIPTION, allow_abbrev=False)
+    parser.add_argument("--config", action="config", help="YAML file; several are merged in order.")
+    parser.add_argument("--name", type=str, required=True, help="Name of the run.")
+    parser.add_argument("--only", type=str | None, default=None, help="Models to train, such as plstm,gin.")
+    parser.add_argument("--seeds", type=str | int, default="0-2", help="Such as 0-4 or 0,2.")
+    parser.add_argument(
+        "--lr",
+        type=PositiveFloat | list[PositiveFloat],
+        default=1e-3,
+        help="Peak learning rate, or several, of which validation picks one for each model.",
+    )
+    parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1, ...")
+    parser.add_argument("--threads", type=PositiveInt, default=2, help="CPU threads.")
+    parser.add_argument("--output", type=str | None, default=None, help="Folder (default: runs/dags/NAME).")
+    parser.add_argument("--data", type=dict[str, Any], required=True, help="Name of the task, and its options.")
+    parser.add_argument("--models", type=dict[str, dict], required=True, help="Class and arguments of each model.")
+    parser.add_class_arguments(Training, "training")
+    return parser
+
+
+def _claim(options: DAGOptions) -> None:
+    """Write the configuration into the folder, unless it holds a run of other data or another way of training.
+
+    Models and learning rates may be added; a model that is there must stay as it is.
+    """
+    path = options.folder / "config.yaml"
+    plain = options.plain
+    if path.is_file():
+        earlier = yaml.safe_load(path.read_text(encoding="utf-8"))
+        differ = [
+            f"{part} is {plain[part]}, was {earlier[part]}" for part in ("training",) if plain[part] != earlier[part]
+        ]
+        differ += [
+            f"data.{key} is {plain['data'].get(key)}, was {earlier['data'].get(key)}"
+            for key in {**plain["data"], **earlier["data"]}
+            if key not in ("root", "source") and plain["data"].get(key) != earlier["data"].get(key)
+        ]
+        differ += [
+            f"model {name} is {plain['models'][name]}, was {earlier['models'][name]}"
+            for name in options.models
+            if name in earlier["models"] and plain["models"][name] != earlier["models"][name]
+        ]
+        if differ:
+            raise ValueError(
+                f"{options.folder} holds a run of another configuration ({differ[0]}): give another --name"
+            )
+        plain = plain | {"models": earlier["models"] | plain["models"]}
+    text = yaml.safe_dump(plain, sort_keys=False)
+    replace_file(path, lambda unfinished: Path(unfinished).write_text(text, encoding="utf-8"))
+
+
+def _progress(console: Console, title: str, epochs: int) -> Callable[[Row], None]:
+    """Prints a line for each epoch."""
+
+    def report(row: Row) -> None:
+        parts = [f"{name} {value:.4f}" for name, value in row.items() if name not in ("epoch", "lr", "seconds")]
+        text = f"{title}, epoch {int(row['epoch']) + 1}/{epochs}: {', '.join(parts)}, {row['seconds']:.1f} s"
+        console.print(text, highlight=False, soft_wrap=True)
+
+    return report

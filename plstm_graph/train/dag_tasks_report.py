@@ -1,0 +1,119 @@
+"""The report of ``plstm-graph dags``: a table of all models, from whatever trainings are finished."""
+
+import json
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from plstm_graph.datasets.files import replace_file
+from plstm_graph.train.dag_tasks import DAGTask
+
+
+def summarise(folder: Path, task: DAGTask, command: str, machine: dict[str, Any]) -> dict[str, Any]:
+    """Put the finished and tested trainings of a folder together.
+
+    Args:
+        folder: Folder of the run.
+        task: The task.
+        command: That was given.
+        machine: By :func:`plstm_graph.bench.machine.describe_machine`.
+
+    Returns:
+        Plain values: for each model its parameters, the learning rate that was picked, and mean, unbiased standard
+        deviation (null for a single seed) and values of each metric of each test.
+    """
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    models = {}
+    for name in config["models"]:
+        found = [_read(path) for path in sorted(folder.glob(f"{name}/lr_*/seed_*/result.json"))]
+        tested = sorted((row for row in found if row["tests"] is not None), key=lambda row: row["seed"])
+        if tested:
+            models[name] = _model(found, tested)
+    return {
+        "task": task.name,
+        "graphs": {part: len(graphs) for part, graphs in task.parts.items()},
+        "monitor": task.monitor,
+        "models": models,
+        "command": command,
+        "machine": machine,
+        "config": config,
+    }
+
+
+def write_report(folder: Path, report: dict[str, Any]) -> None:
+    """Write ``report.json``, ``report.md`` and ``results.jsonl``, a line for each tested training."""
+    lines = [{"model": name, **row} for name, model in report["models"].items() for row in model["seeds"]]
+    for name, text in {
+        "report.json": json.dumps(report, indent=1) + "\n",
+        "report.md": markdown(report),
+        "results.jsonl": "".join(json.dumps(line) + "\n" for line in lines),
+    }.items():
+        _write(folder / name, text)
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """The report as text."""
+    lines = [f"# {report['task']}", "", *table(report), "", f"Command: `{report['command']}`"]
+    packages = ", ".join(f"{name} {version}" for name, version in report["machine"]["packages"].items())
+    return "\n".join([*lines, "", f"{report['machine']['processor']}; {packages}", ""])
+
+
+def table(report: dict[str, Any], metrics: Sequence[str] | None = None) -> list[str]:
+    """Lines of a Markdown table, a row for each model.
+
+    Args:
+        report: By :func:`summarise`.
+        metrics: Which metrics, such as ``"test/rmse"``. (default: all but times)
+    """
+    models = report["models"]
+    if metrics is None:
+        metrics = list(dict.fromkeys(name for model in models.values() for name in model["tests"]))
+        metrics = [name for name in metrics if not name.endswith("/seconds")]
+    header = ["model", *metrics, "seeds", "parameters", "learning rate", "s / epoch", "s in all"]
+    rows = [header, ["---", *["---:"] * (len(header) - 1)]]
+    for name, model in models.items():
+        values = [_text(model["tests"].get(metric)) for metric in metrics]
+        seconds = [model[key] for key in ("seconds_per_epoch", "seconds")]
+        sizes = [str(len(model["seeds"])), f"{model['parameters']:,}", f"{model['lr']:g}"]
+        rows.append([name, *values, *sizes, *(f"{value:.1f}" for value in seconds)])
+    return ["| " + " | ".join(row) + " |" for row in rows]
+
+
+def _write(path: Path, text: str) -> None:
+    replace_file(path, lambda unfinished: Path(unfinished).write_text(text, encoding="utf-8"))
+
+
+def _model(found: list[dict[str, Any]], tested: list[dict[str, Any]]) -> dict[str, Any]:
+    names = [(part, name) for part, row in tested[0]["tests"].items() for name in row]
+    first = tested[0]["seed"]
+    return {
+        "parameters": tested[0]["parameters"],
+        "lr": tested[0]["lr"],
+        "tried": [{"lr": row["lr"], "valid": row["valid"]} for row in found if row["seed"] == first],
+        "tests": {f"{part}/{name}": _summary([row["tests"][part].get(name) for row in tested]) for part, name in names},
+        "seconds": statistics.fmean(row["seconds"] for row in tested),
+        "seconds_per_epoch": statistics.fmean(row["seconds_per_epoch"] for row in tested),
+        "seeds": tested,
+    }
+
+
+def _read(path: Path) -> dict[str, Any]:
+    tests = path.parent / "tests.json"
+    row = json.loads(path.read_text(encoding="utf-8"))
+    return row | {"tests": json.loads(tests.read_text(encoding="utf-8")) if tests.is_file() else None}
+
+
+def _summary(values: list[float | None]) -> dict[str, Any] | None:
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return None
+    return {"mean": statistics.fmean(known), "std": statistics.stdev(known) if len(known) > 1 else None}
+
+
+def _text(summary: dict[str, Any] | None) -> str:
+    if summary is None:
+        return ""
+    return f"{summary['mean']:.4f}" + ("" if summary["std"] is None else f" ± {summary['std']:.4f}")
