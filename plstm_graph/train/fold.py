@@ -64,6 +64,7 @@ class FoldOptions:
         warmup: Part of all steps over which the learning rate rises.
         final_lr: Learning rate at the end, as a part of the peak.
         clip: Largest norm of the gradient.
+        average: Evaluate weights averaged over about this many epochs; 0 for those of the last step.
         label_smoothing: Of the cross-entropy.
         ties: Among epochs of equal validation accuracy, take the "first" or the one with the lowest "loss".
         patience: Stop after this many epochs without a better one. (default: never)
@@ -80,6 +81,7 @@ class FoldOptions:
     warmup: float = 0.05
     final_lr: float = 0.0
     clip: float = 1.0
+    average: float = 0.0
     label_smoothing: float = 0.0
     ties: Literal["first", "loss"] = "first"
     patience: int | None = None
@@ -224,6 +226,7 @@ def run_fold(
         monitor,
         seed=options.seed,
         clip=options.clip,
+        average_steps=options.average * len(sampler),
         patience=options.patience,
         train_metrics=lambda output, target: {"accuracy": float((output.argmax(dim=1) == target).double().mean())},
         on_epoch=on_epoch,

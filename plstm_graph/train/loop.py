@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from torch_geometric import seed_everything
 from torch_geometric.data import Batch
 
 from plstm_graph.datasets.files import replace_file
+from plstm_graph.train.averaging import WeightAverage
 from plstm_graph.train.forward import call_model, model_arguments
 
 Row = dict[str, float]
@@ -45,6 +47,7 @@ def train_epochs(
     *,
     seed: int = 0,
     clip: float = 1.0,
+    average_steps: float = 0.0,
     patience: int | None = None,
     train_metrics: Callable[[Tensor, Tensor], Row] | None = None,
     on_epoch: Callable[[Row], None] | None = None,
@@ -68,6 +71,8 @@ def train_epochs(
             earlier ones, and of equal epochs the first is kept. NaN is the worst value.
         seed: Of dropout and anything else that is random within an epoch.
         clip: Largest norm of the gradient.
+        average_steps: Evaluate, and keep, weights averaged over about this many steps, see
+            :class:`~plstm_graph.train.averaging.WeightAverage`; 0 for those of the last step.
         patience: Stop after this many epochs without a better one. (default: never)
         train_metrics: Metrics of an epoch's outputs and targets as they were in training, both concatenated.
         on_epoch: Called with the metrics of each epoch that is trained here, and once with each epoch that a resumed
@@ -83,8 +88,9 @@ def train_epochs(
     arguments = model_arguments(model)
     rows: list[Row] = []
     best: BestEpoch | None = None
+    average = WeightAverage(model, average_steps) if average_steps else None
     if checkpoint is not None and checkpoint.is_file():
-        rows, best = _restore(checkpoint, model, optimizer, scheduler)
+        rows, best = _restore(checkpoint, model, optimizer, scheduler, average)
         if on_epoch is not None:
             for earlier in rows:
                 on_epoch(earlier)
@@ -108,6 +114,8 @@ def train_epochs(
             torch.nn.utils.clip_grad_norm_(model.parameters(), clip, foreach=True)
             optimizer.step()
             scheduler.step()
+            if average is not None:
+                average.update(model)
             total, graphs = total + value * batch.num_graphs, graphs + batch.num_graphs
             if train_metrics is not None:
                 outputs.append(output.detach())
@@ -117,14 +125,15 @@ def train_epochs(
             metrics = train_metrics(torch.cat(outputs, dim=-2), torch.cat(targets))
             row |= {f"train/{name}": value for name, value in metrics.items()}
         model.eval()
-        with torch.no_grad():
-            row |= evaluate(model)
-        row["seconds"] = time.perf_counter() - started
-        rows.append(row)
-        if best is None or _key(row, monitor) > _key(best.row, monitor):
-            best = BestEpoch(epoch, row, {name: value.clone() for name, value in model.state_dict().items()})
+        with nullcontext() if average is None else average.applied(model):
+            with torch.no_grad():
+                row |= evaluate(model)
+            row["seconds"] = time.perf_counter() - started
+            rows.append(row)
+            if best is None or _key(row, monitor) > _key(best.row, monitor):
+                best = BestEpoch(epoch, row, {name: value.clone() for name, value in model.state_dict().items()})
         if checkpoint is not None:
-            _save(checkpoint, model, optimizer, scheduler, rows, best)
+            _save(checkpoint, model, optimizer, scheduler, rows, best, average)
         if on_epoch is not None:
             on_epoch(row)
     if best is None:
@@ -138,11 +147,20 @@ def _key(row: Row, monitor: dict[str, Literal["min", "max"]]) -> tuple[float, ..
     return tuple(value if value == value else -float("inf") for value in values)
 
 
-def _save(path: Path, model: nn.Module, optimizer: Any, scheduler: Any, rows: list[Row], best: BestEpoch) -> None:
+def _save(
+    path: Path,
+    model: nn.Module,
+    optimizer: Any,
+    scheduler: Any,
+    rows: list[Row],
+    best: BestEpoch,
+    average: WeightAverage | None,
+) -> None:
     state = {
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
         "scheduler": scheduler.state_dict(),
+        "average": None if average is None else average.averaged.state_dict(),
         "rows": rows,
         "best_epoch": best.epoch,
         "best_state": best.state_dict,
@@ -150,11 +168,15 @@ def _save(path: Path, model: nn.Module, optimizer: Any, scheduler: Any, rows: li
     replace_file(path, lambda unfinished: torch.save(state, unfinished))
 
 
-def _restore(path: Path, model: nn.Module, optimizer: Any, scheduler: Any) -> tuple[list[Row], BestEpoch]:
+def _restore(
+    path: Path, model: nn.Module, optimizer: Any, scheduler: Any, average: WeightAverage | None
+) -> tuple[list[Row], BestEpoch]:
     device = next(model.parameters()).device
     state = torch.load(path, map_location=device, weights_only=True)
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     scheduler.load_state_dict(state["scheduler"])
+    if average is not None:
+        average.averaged.load_state_dict(state["average"])
     epoch = state["best_epoch"]
     return state["rows"], BestEpoch(epoch, state["rows"][epoch], state["best_state"])

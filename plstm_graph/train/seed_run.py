@@ -41,6 +41,7 @@ class Training:
         warmup: Part of all steps over which the learning rate rises; then it falls along a cosine.
         final_lr: Learning rate at the end, as a part of the peak.
         clip: Largest norm of the gradient.
+        average: Evaluate weights averaged over about this many epochs; 0 for those of the last step.
         patience: Stop after this many epochs without a better validation metric; null for never.
     """
 
@@ -51,13 +52,15 @@ class Training:
     warmup: float = 0.05
     final_lr: float = 0.01
     clip: float = 1.0
+    average: float = 0.0
     patience: int | None = None
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 1 or self.lr <= 0 or self.clip <= 0:
+        if self.epochs < 1 or self.batch_size < 1 or self.lr <= 0 or self.clip <= 0 or self.average < 0:
             raise ValueError(
-                "epochs and batch_size must be at least 1, lr and clip positive, got "
-                f"epochs={self.epochs}, batch_size={self.batch_size}, lr={self.lr}, clip={self.clip}"
+                "epochs and batch_size must be at least 1, lr and clip positive, average not negative, got "
+                f"epochs={self.epochs}, batch_size={self.batch_size}, lr={self.lr}, clip={self.clip}, "
+                f"average={self.average}"
             )
 
 
@@ -153,6 +156,7 @@ def run_seed(config: dict[str, Any], seed: int, folder: Path, report: Callable[[
             {f"valid/{benchmark.metric}": benchmark.mode},
             seed=seed,
             clip=training.clip,
+            average_steps=training.average * len(_epoch_batches(sampler)),
             patience=training.patience,
             on_epoch=on_epoch,
             checkpoint=folder / "state.pt",

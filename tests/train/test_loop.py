@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional as F
 from torch_geometric.data import Batch, Data
 
+from plstm_graph.train.averaging import WeightAverage
 from plstm_graph.train.loop import train_epochs
 from plstm_graph.train.optimizer import make_adamw, warmup_cosine
 
@@ -90,8 +91,9 @@ def test_training_metrics_come_from_the_training_pass():
     assert rows[0]["train/loss"] > 0
 
 
-def test_a_resumed_training_ends_as_an_uninterrupted_one(tmp_path):
-    straight, model = train()
+@pytest.mark.parametrize("average_steps", [0, 4])
+def test_a_resumed_training_ends_as_an_uninterrupted_one(tmp_path, average_steps):
+    straight, model = train(average_steps=average_steps)
     path = tmp_path / "state.pt"
 
     def stop_in_epoch_4(row):
@@ -99,14 +101,51 @@ def test_a_resumed_training_ends_as_an_uninterrupted_one(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(checkpoint=path, on_epoch=stop_in_epoch_4)
+        train(checkpoint=path, on_epoch=stop_in_epoch_4, average_steps=average_steps)
     rows = []
-    resumed, resumed_model = train(values=range(4, 100), checkpoint=path, on_epoch=rows.append)
+    resumed, resumed_model = train(
+        values=range(4, 100), checkpoint=path, on_epoch=rows.append, average_steps=average_steps
+    )
     assert [row["epoch"] for row in rows] == list(range(6))
     assert resumed.epoch == straight.epoch == 5
     assert torch.equal(model.lin.weight, resumed_model.lin.weight)
     assert torch.equal(straight.state_dict["lin.weight"], resumed.state_dict["lin.weight"])
     assert [file.name for file in tmp_path.iterdir()] == ["state.pt"]
+
+
+def test_average_looks_back_over_some_steps_and_leaves_the_model_alone():
+    model = torch.nn.Linear(1, 1)
+    model.weight.data.fill_(1.0)
+    average = WeightAverage(model, steps=10)
+    values = []
+    for _ in range(200):
+        average.update(model)
+        with average.applied(model):
+            values.append(model.weight.item())
+        assert model.weight.item() == 1.0
+    assert values == [pytest.approx(1.0)] * 200
+    model.weight.data.fill_(2.0)
+    for step in range(1, 21):
+        average.update(model)
+        with average.applied(model):
+            assert model.weight.item() == pytest.approx(2 - 0.9**step)
+    with pytest.raises(ValueError, match=r"at least 1 step, got 0\.5"):
+        WeightAverage(model, steps=0.5)
+
+
+def test_an_average_soon_follows_a_young_model():
+    model = torch.nn.Linear(1, 1)
+    average = WeightAverage(model, steps=1000)
+    for value in range(20):
+        model.weight.data.fill_(float(value))
+        average.update(model)
+    with average.applied(model):
+        assert 10 < model.weight.item() < 19
+
+
+def test_the_averaged_weights_are_kept():
+    straight, model = train(average_steps=20)
+    assert not torch.equal(straight.state_dict["lin.weight"], model.lin.weight)
 
 
 def test_a_loss_that_is_not_finite():
