@@ -1,0 +1,177 @@
+"""Tasks on DAGs: what they ask, one training, the command and its report."""
+
+import json
+import math
+
+import pytest
+import torch
+import yaml
+from torch_geometric.data import Data
+
+from plstm_graph.cli import main
+from plstm_graph.train.dag_tasks import DAGTask, load_dag_task
+from plstm_graph.train.dag_tasks_circuits import sub_circuits, with_probabilities
+from plstm_graph.train.dag_tasks_run import count_parameters, make_model
+
+COPY = {"num_graphs": 96, "size": 8, "smallest": 2}
+SMALL = {
+    "name": "copy",
+    "data": {"name": "copy", "train": COPY, "valid": COPY, "tests": {"4": {"num_graphs": 32, "size": 4}}},
+    "models": {
+        "plstm": {
+            "class_path": "plstm_graph.nn.PLSTM",
+            "init_args": {"hidden_channels": 16, "num_layers": 1, "modes": "P", "direction": "forward"},
+        },
+        "bag": {
+            "class_path": "plstm_graph.nn.dag_baselines.BagOfNodes",
+            "init_args": {"hidden_channels": 16, "ffn_ratio": 2},
+        },
+    },
+    "training": {"epochs": 15, "batch_size": 8, "weight_decay": 0.0},
+    "lr": [0.0001, 0.01],
+}
+
+
+def write(folder, **changes):
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(SMALL | changes, sort_keys=False))
+    return path
+
+
+def command(config, *more):
+    return main(["dags", "--config", str(config), "--threads", "1", "--device", "cpu", *more])
+
+
+def test_command(tmp_path, capsys):
+    """Both learning rates with the first seed, the better one with the second; nothing is trained twice."""
+    config, folder = write(tmp_path), tmp_path / "run"
+    assert command(config, "--output", str(folder), "--seeds", "0,1") == 0
+    printed = capsys.readouterr()
+    assert "bag, lr 0.0001, seed 0, epoch 15/15" in printed.err
+    report = json.loads((folder / "report.json").read_text())
+    plstm, bag = report["models"]["plstm"], report["models"]["bag"]
+    assert plstm["tests"]["test_4/accuracy"]["mean"] > 0.5 > bag["tests"]["test_4/accuracy"]["mean"]
+    assert plstm["lr"] == 0.01 and [row["lr"] for row in plstm["tried"]] == [0.0001, 0.01]
+    assert [row["seed"] for row in plstm["seeds"]] == [0, 1] and plstm["tests"]["test_4/accuracy"]["std"] is not None
+    assert "| plstm |" in printed.out and "| plstm |" in (folder / "report.md").read_text()
+    assert len((folder / "results.jsonl").read_text().splitlines()) == 4
+    assert not list(folder.rglob("state.pt"))
+    assert command(config, "--output", str(folder), "--seeds", "0,1") == 0
+    again = capsys.readouterr()
+    assert "epoch" not in again.err and again.out.splitlines()[2:6] == printed.out.splitlines()[2:6]
+
+
+def test_what_cannot_run(tmp_path, capsys):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for changes, more, message in [
+        ({}, ("--only", "gnn"), "no model gnn in the configuration: plstm, bag"),
+        ({"data": {"name": "sort"}}, (), "no task 'sort': expected one of enas"),
+        ({"data": {"name": "copy", "size": 3}}, (), "options {'size': 3} do not fit the task copy"),
+        ({"models": {"gone": {"class_path": "plstm_graph.nn.Gone"}}}, (), "no model 'plstm_graph.nn.Gone'"),
+        (
+            {"models": {"odd": {"class_path": "plstm_graph.nn.PLSTM", "init_args": {"size": 1}}}},
+            (),
+            "PLSTM cannot be made with {'size': 1}",
+        ),
+        ({"lr": [0.1, 0.1]}, (), "list of different ones"),
+    ]:
+        assert command(write(tmp_path, **changes), "--output", str(folder), *more) == 2
+        assert message in capsys.readouterr().err
+    assert not list(folder.iterdir())
+    short = write(tmp_path, training={"epochs": 1}, lr=[0.01])
+    assert command(short, "--output", str(folder), "--only", "bag", "--seeds", "0") == 0
+    capsys.readouterr()
+    longer = write(tmp_path, training={"epochs": 2}, lr=[0.01])
+    assert command(longer, "--output", str(folder), "--only", "bag", "--seeds", "0") == 2
+    assert "holds a run of another configuration" in capsys.readouterr().err
+
+
+SIZES = {
+    "enas": (1, [8], None, "graph"),
+    "nas_bench_graph": (1, [11], None, "graph"),
+    "sst": (5, [18282], [2], "node"),
+    "circuits": (1, [3, 0], [2], "node"),
+    "copy": (8, [8, 3], None, "node"),
+    "longest_path": (1, [2], None, "node"),
+    "reachability": (2, [2], None, "node"),
+    "path_parity": (2, [2], None, "node"),
+}
+
+
+def configurations(request):
+    folder = request.config.rootpath / "configs" / "dags"
+    return {path.stem: yaml.safe_load(path.read_text()) for path in sorted(folder.glob("*.yaml"))}
+
+
+def test_models_of_a_task_are_of_one_size(request):
+    """Within a tenth of pLSTM's number of parameters."""
+    found = configurations(request)
+    assert {config["data"]["name"] for config in found.values()} == set(SIZES)
+    for name, config in found.items():
+        outputs, inputs, edges, predict = SIZES[config["data"]["name"]]
+        task = DAGTask(name, {}, predict, outputs, inputs, edges, "mse", dict, {})
+        sizes = {model: count_parameters(make_model(spec, task)) for model, spec in config["models"].items()}
+        for model, size in sizes.items():
+            assert abs(size / sizes["plstm"] - 1) <= 0.1, f"{name}: {model} has {size} parameters, {sizes}"
+
+
+def test_synthetic_tasks_and_their_losses():
+    size = {"num_graphs": 3, "size": 20}
+    for name in ("copy", "longest_path", "reachability", "path_parity"):
+        task = load_dag_task(name, train=size, valid=size, tests={"20": size})
+        assert set(task.parts) == {"train", "valid", "test_20"}
+        target = torch.cat([graph.y for graph in task.parts["train"]])
+        perfect = target
+        if task.loss == "cross_entropy":
+            perfect = 50 * torch.nn.functional.one_hot(target.nan_to_num().long().view(-1), task.out_channels).float()
+        assert task.loss_of(perfect, target) < 1e-6 < task.loss_of(torch.zeros_like(perfect), target)
+        row = task.metrics(perfect, y=target)
+        assert row.get("accuracy", 1.0) == 1.0 and row.get("mae", 0.0) == 0.0
+        assert set(task.monitor) <= set(row)
+
+
+def chain_circuit(gates):
+    """Two inputs; gate ``i`` reads gate ``i - 1`` and the first input."""
+    edges = [(0, 2), (1, 2)] + [(node, node + 1) for node in range(2, gates + 1)]
+    edges += [(0, node) for node in range(3, gates + 2)]
+    y = torch.tensor([0.5, 0.5, *(0.5 ** (gate + 2) for gate in range(gates))]).view(-1, 1)
+    x = torch.tensor([0, 0] + [1] * gates).view(-1, 1)
+    edge_index = torch.tensor(edges).t()
+    return Data(x=x, edge_index=edge_index, edge_attr=torch.arange(len(edges)).view(-1, 1) % 2, y=y, circuit="chain")
+
+
+def test_pieces_of_circuits():
+    whole = with_probabilities(chain_circuit(30))
+    assert whole.x[:3].tolist() == [[0, 0.5], [0, 0.5], [1, 0]] and whole.y.isnan().sum() == 2
+    pieces = sub_circuits([whole], 20, 8, seed=0)
+    again = sub_circuits([whole], 3, 8, seed=0)
+    assert torch.equal(pieces[2].edge_index, again[2].edge_index)
+    assert len({piece.num_nodes for piece in pieces}) > 1
+    for piece in pieces:
+        gate = piece.y.isfinite().view(-1)
+        assert 1 <= gate.sum() <= 8
+        in_degree = torch.bincount(piece.edge_index[1], minlength=piece.num_nodes)
+        assert (in_degree == 2 * gate.long()).all()  # a gate has all its fan-ins; what is cut off has none
+        assert (piece.x[~gate, 0] == 0).all() and (piece.x[~gate, 1] > 0).all() and (piece.x[gate, 1] == 0).all()
+        assert piece.y[gate].max() < piece.x[~gate, 1].max()
+
+
+@pytest.mark.slow
+def test_real_tasks(real_data, tmp_path):
+    enas = load_dag_task("enas", str(tmp_path), str(real_data))
+    assert {part: len(graphs) for part, graphs in enas.parts.items()} == {"train": 15407, "valid": 1711, "test": 1902}
+    target = torch.cat([graph.y for graph in enas.parts["train"]])
+    assert abs(target.mean()) < 1e-4 and abs(target.std() - 1) < 1e-4
+    search = load_dag_task("nas_bench_graph", str(tmp_path), str(real_data), data="proteins")
+    assert sum(len(graphs) for graphs in search.parts.values()) == 2021
+    sst = load_dag_task("sst", str(tmp_path), str(real_data))
+    assert sst.in_channels == [SIZES["sst"][1][0]]
+    graphs = sst.parts["test"]
+    columns = {name: torch.cat([graph[name] for graph in graphs]) for name in sst.columns}
+    output = torch.nn.functional.one_hot(columns["y"].view(-1).long(), 5).float()
+    assert sst.metrics(output, **columns) == {"root": 1.0, "root_binary": 1.0, "nodes": 1.0}
+    neutral = torch.zeros_like(output)
+    neutral[:, 2] = 1.0
+    row = sst.metrics(neutral, **columns)
+    assert math.isclose(row["root"], 389 / 2210) and math.isclose(row["root_binary"], 912 / 1821)
