@@ -1,6 +1,6 @@
 """An exponential average of weights, to evaluate and to keep in place of the last ones."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -29,7 +29,7 @@ class WeightAverage:
         self.steps = steps
 
     @torch.no_grad()
-    def _move(self, averages: list[Tensor], current: list[Tensor], num_averaged: Tensor) -> None:
+    def _move(self, averages: Sequence[Tensor], current: Sequence[Tensor], num_averaged: Tensor | int) -> None:
         share = max(1 / self.steps, 9 / (10 + int(num_averaged)))
         for average, value in zip(averages, current, strict=True):
             if average.is_floating_point():

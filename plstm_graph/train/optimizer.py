@@ -1,10 +1,14 @@
 """The optimiser and the learning rate of all trainings."""
 
 import math
+from itertools import compress
+from typing import Any
 
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
+
+from plstm_graph.nn.norm import MultiHeadRMSNorm
 
 
 def make_adamw(model: nn.Module, lr: float, weight_decay: float, fused: bool = False) -> torch.optim.AdamW:
@@ -17,9 +21,11 @@ def make_adamw(model: nn.Module, lr: float, weight_decay: float, fused: bool = F
         fused: Update all parameters in one call, faster for small models; not with gradient scaling.
     """
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trainable if p.dim() >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in trainable if p.dim() < 2], "weight_decay": 0.0},
+    scales = {id(module.weight) for module in model.modules() if isinstance(module, MultiHeadRMSNorm)}
+    decays = [parameter.dim() >= 2 and id(parameter) not in scales for parameter in trainable]
+    groups: list[dict[str, Any]] = [
+        {"params": list(compress(trainable, decays)), "weight_decay": weight_decay},
+        {"params": list(compress(trainable, [not decay for decay in decays])), "weight_decay": 0.0},
     ]
     return torch.optim.AdamW([group for group in groups if group["params"]], lr=lr, fused=fused)
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from plstm_graph.nn.block import PLSTMLayer
 from plstm_graph.train.optimizer import make_adamw, warmup_cosine, warmup_cosine_factor
 
 
@@ -26,3 +27,16 @@ def test_a_step_follows_the_schedule(fused):
     schedule.step()
     torch.testing.assert_close(before - model.weight.detach(), torch.full((1, 2), 0.1 / 3))
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.2 / 3)
+
+
+def test_only_weights_of_linear_maps_decay():
+    layer = PLSTMLayer(8, tied=True, norm="batch")
+    decayed, spared = make_adamw(layer, 0.1, 0.01).param_groups
+    names = {id(parameter): name for name, parameter in layer.named_parameters()}
+    assert (decayed["weight_decay"], spared["weight_decay"]) == (0.01, 0.0)
+    assert {names[id(p)] for p in spared["params"]} == {
+        name
+        for name in names.values()
+        if ("lin" not in name and "ffn.1.w" not in name and "ffn.4.w" not in name) or name.endswith("bias")
+    }
+    assert len(decayed["params"]) + len(spared["params"]) == len(names)
