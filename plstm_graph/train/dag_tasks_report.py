@@ -72,13 +72,12 @@ def table(report: dict[str, Any], metrics: Sequence[str] | None = None) -> list[
     if metrics is None:
         metrics = list(dict.fromkeys(name for model in models.values() for name in model["tests"]))
         metrics = [name for name in metrics if not name.endswith("/seconds")]
-    header = ["model", *metrics, "seeds", "parameters", "learning rate", "s / epoch", "s in all"]
+    header = ["model", *metrics, "seeds", "parameters", "learning rate", "s / epoch"]
     rows = [header, ["---", *["---:"] * (len(header) - 1)]]
     for name, model in models.items():
         values = [_text(model["tests"].get(metric)) for metric in metrics]
-        seconds = [model[key] for key in ("seconds_per_epoch", "seconds")]
         sizes = [str(len(model["seeds"])), f"{model['parameters']:,}", f"{model['lr']:g}"]
-        rows.append([name, *values, *sizes, *(f"{value:.1f}" for value in seconds)])
+        rows.append([name, *values, *sizes, f"{model['seconds_per_epoch']:.2f}"])
     return ["| " + " | ".join(row) + " |" for row in rows]
 
 

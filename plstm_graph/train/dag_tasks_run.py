@@ -63,8 +63,8 @@ def run_training(
 ) -> dict[str, Any]:
     """Train with one learning rate and seed, or go on with a training that was interrupted.
 
-    Graphs are put into batches once, by the seed; epochs differ in the order of the batches. So whatever a model works
-    out of the structure, it works out once.
+    Graphs of about the same size are put into batches once, by the seed; epochs differ in the order of the batches. So
+    whatever a model works out of the structure, it works out once, and nothing waits for the deepest of many graphs.
 
     Args:
         task: What to learn.
@@ -92,7 +92,7 @@ def run_training(
     arguments = model_arguments(model)
     started = time.perf_counter()
     order = torch.randperm(len(task.parts["train"]), generator=torch.Generator().manual_seed(seed)).tolist()
-    shuffled = [task.parts["train"][row] for row in order]
+    shuffled = sorted((task.parts["train"][row] for row in order), key=lambda graph: graph.num_nodes)
     train = list(_batches(shuffled, training.batch_size, arguments, device))
     valid = list(_batches(task.parts["valid"], training.batch_size, arguments, device))
     prepared = time.perf_counter() - started

@@ -1,0 +1,71 @@
+"""Tables of docs/dags.md from finished runs of ``plstm-graph dags``.
+
+    python benchmarks/dag_tasks.py                      # from the numbers in docs/dags/*.json
+    python benchmarks/dag_tasks.py --runs runs/dags     # take the reports of new runs there first
+
+A table stands between ``<!-- table NAME METRIC ... -->`` and ``<!-- end -->``; NAME is that of a run.
+"""
+
+import argparse
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from plstm_graph.datasets.files import replace_file
+from plstm_graph.train.dag_tasks_report import table
+
+_TABLE = re.compile(r"(<!-- table (\w+)((?: [\w/]+)*) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def take(runs: Path, folder: Path) -> None:
+    """Copy what is worth keeping of each report."""
+    for path in sorted(runs.glob("*/report.json")):
+        report = json.loads(path.read_text(encoding="utf-8"))
+        if report["models"]:
+            _write(folder / f"{path.parent.name}.json", json.dumps(report, indent=1) + "\n")
+
+
+def fill(page: str, folder: Path) -> str:
+    """The page with its tables made anew.
+
+    Raises:
+        FileNotFoundError: If a run that it names has no numbers.
+    """
+
+    def make(found: re.Match[str]) -> str:
+        begin, name, metrics, end = found.groups()
+        report: dict[str, Any] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        lines = [*table(report, metrics.split() or None), "", _below(report)]
+        return begin + "\n".join(lines) + "\n" + end
+
+    return _TABLE.sub(make, page)
+
+
+def _below(report: dict[str, Any]) -> str:
+    machine = report["machine"]
+    packages = ", ".join(f"{name} {machine['packages'][name]}" for name in ("torch", "torch_geometric"))
+    rates = ", ".join(f"{rate:g}" for rate in report["config"]["lr"])
+    return (
+        f"`{report['command']}`; learning rates tried: {rates}; {machine['processor']}, revision "
+        f"{machine['revision']}, {packages}."
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    replace_file(path, lambda unfinished: Path(unfinished).write_text(text, encoding="utf-8"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=Path, help="folder of runs whose reports are taken")
+    parser.add_argument("--page", type=Path, default=Path("docs/dags.md"))
+    options = parser.parse_args()
+    folder = options.page.with_suffix("")
+    if options.runs is not None:
+        take(options.runs, folder)
+    _write(options.page, fill(options.page.read_text(encoding="utf-8"), folder))
+
+
+if __name__ == "__main__":
+    main()
