@@ -5,6 +5,7 @@ import warnings
 
 from rich.console import Console
 
+from plstm_graph.datasets.cache import write_errors
 from plstm_graph.train.fit_cli import FitCLI
 from plstm_graph.train.inference import load_module, predict
 from plstm_graph.train.metrics import evaluate
@@ -22,7 +23,8 @@ def fit(args: list[str]) -> None:
     cli = FitCLI(args)
     if cli.trainer.is_global_zero:
         print_summary(Console(), cli)
-    cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.resume_from, weights_only=True)
+    with write_errors(cli.folder.path):
+        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.resume_from, weights_only=True)
     if cli.trainer.is_global_zero and not cli.config.trainer.fast_dev_run:
         _report(cli)
 

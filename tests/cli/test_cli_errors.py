@@ -1,6 +1,7 @@
 """Bad input gets a message that names it, exit status 2, and costs nothing that was there before."""
 
 import pickle
+import resource
 
 import pytest
 import torch
@@ -138,3 +139,13 @@ def test_a_run_that_stopped_early_stays_stopped_and_a_second_run_keeps_the_first
     assert main([*options, "--seed_everything", "1"]) == 0
     assert (run / "metrics.csv").read_bytes() == metrics
     assert (workspace / "runs" / "early-2" / "results.json").exists()
+
+
+def test_a_full_disk(capsys, workspace):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, limits[1]))  # longer files fail as on a full disk
+    try:
+        message = _fails(capsys, *_FIT[:-1], "full")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "runs/full could not be written; is the disk full?" in message
