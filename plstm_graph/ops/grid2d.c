@@ -1,9 +1,9 @@
 /* The operator on grids, node by node, with the states of two lines at most in the cache; REAL is float or double.
 
    A unit is one head of one grid. All tensors are contiguous: features [B, X, Y, H, K or V], the eight gates in the
-   order of GATES in grid2d.py [B, H, O, X, Y, 8], so that a unit finds its own side by side, direct [B, X, Y, H]. Orientation o runs against the first axis
-   if flips[2 o], against the second if flips[2 o + 1]. Units first to last - 1 are evaluated; they share no output.
-   Functions return 0, or 1 if there is no memory for their scratch. */
+   order of GATES in grid2d.py [B, H, O, X, Y, 8], so that a unit finds its own side by side, direct [B, X, Y, H].
+   Orientation o runs against the first axis if flips[2 o], against the second if flips[2 o + 1]. Units first to
+   last - 1 are evaluated; they share no output. Functions return 0, or 1 if there is no memory for their scratch. */
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -153,7 +153,8 @@ int forward(const Shape *shape, const unsigned char *flips, ptrdiff_t first, ptr
     const Problem problem = {*shape, flips, query, key, value, gates, direct};
     const ptrdiff_t nx = shape->width, ny = shape->height, no = shape->orientations;
     const ptrdiff_t nk = shape->key_width, nv = shape->value_width, size = nk * nv;
-    REAL *right = malloc((size_t)((ny + 1) * size) * sizeof(REAL));
+    /* One number more: a request for nothing may be refused. */
+    REAL *right = malloc((size_t)((ny + 1) * size + 1) * sizeof(REAL));
     if (!right) return 1;
     REAL *down = right + ny * size;
     for (ptrdiff_t unit = first; unit < last; unit++) {

