@@ -162,7 +162,7 @@ def train_run(
 
     def validate(module: nn.Module, *names: str) -> Row:
         return {
-            f"{name}/accuracy": accuracy(module, task.valid[name], training.batch_size, training.workers, device)
+            f"{name}/accuracy": accuracy(module, task, task.valid[name], training, device)
             for name in names or ("valid",)
         }
 
@@ -229,9 +229,7 @@ def evaluate_run(
         return json.loads(path.read_text(encoding="utf-8"))
     wrapped = load_run(task, model, training, folder, device)
     started = time.perf_counter()
-    result: dict[str, Any] = {
-        name: accuracy(wrapped, part, training.batch_size, training.workers, device) for name, part in task.test.items()
-    }
+    result: dict[str, Any] = {name: accuracy(wrapped, task, part, training, device) for name, part in task.test.items()}
     result["seconds"] = time.perf_counter() - started
     _write_json(path, result)
     return result
@@ -247,19 +245,22 @@ def load_run(
 
 
 @torch.no_grad()
-def accuracy(model: nn.Module, images: Images, batch_size: int, workers: int, device: torch.device) -> float:
+def accuracy(model: nn.Module, task: ImageTask, images: Images, training: ImageTraining, device: torch.device) -> float:
     """Part of the images whose largest output is that of their label.
 
     Args:
         model: On the device; it is put into evaluation mode.
-        images: The data set.
-        batch_size: Images per batch.
-        workers: Processes that load images.
+        task: For the size of its training images.
+        images: One of its sets.
+        training: For the sizes of batches. Larger images come in smaller batches of as many pixels: fresh memory for
+            large ones would cost more than a quarter of the time.
         device: Where.
     """
     model.eval()
     right, count = torch.zeros((), device=device), len(cast(Any, images))
-    for batch in image_batches(images, range(count), batch_size, workers, device):
+    height, width = images[0][0].shape[-2:]
+    batch_size = max(1, min(training.batch_size, training.batch_size * task.image_size**2 // (height * width)))
+    for batch in image_batches(images, range(count), batch_size, training.workers, device):
         right += (model(batch.x).argmax(dim=-1) == batch.y).sum()
     return float(right) / count
 
