@@ -1,26 +1,31 @@
 """Image models to compare with :class:`~plstm_graph.nn.PLSTMVision`: a Vision Transformer and a small CNN."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from plstm_graph.nn.drop_path import DropPath
-from plstm_graph.nn.patches import PatchEmbedding, PositionEmbedding, check_images
-from plstm_graph.nn.plstm_vision import init_head, init_small, patch_grid
+from plstm_graph.nn.patches import PositionEmbedding, Stem, check_images, make_stem
+from plstm_graph.nn.plstm_vision import BatchNorm, init_head, init_small, patch_grid
+
+Norm = Literal["layer", "batch"]
+Pool = Literal["token", "mean"]
 
 
 class _ViTBlock(nn.Module):
     """Pre-norm self-attention and feed-forward network."""
 
-    def __init__(self, channels: int, heads: int, ffn_ratio: float, drop_path: float) -> None:
+    def __init__(self, channels: int, heads: int, ffn_ratio: float, drop_path: float, norm: Norm) -> None:
         super().__init__()
+        if norm not in ("layer", "batch"):
+            raise ValueError(f"norm must be 'layer' or 'batch', got {norm!r}")
+        make_norm = nn.LayerNorm if norm == "layer" else BatchNorm
         width = int(ffn_ratio * channels)
-        self.norm = nn.LayerNorm(channels)
+        self.norm = make_norm(channels)
         self.attention = nn.MultiheadAttention(channels, heads, batch_first=True)
-        self.ffn = nn.Sequential(
-            nn.LayerNorm(channels), nn.Linear(channels, width), nn.GELU(), nn.Linear(width, channels)
-        )
+        self.ffn = nn.Sequential(make_norm(channels), nn.Linear(channels, width), nn.GELU(), nn.Linear(width, channels))
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -43,6 +48,10 @@ class ViT(nn.Module):
         ffn_ratio (float): (default: ``4``)
         drop_path (float): (default: ``0``)
         positions (bool): (default: ``True``)
+        stem (str): (default: ``"linear"``)
+        norm (str): ``"layer"`` or ``"batch"``. (default: ``"layer"``)
+        pool (str): What is read at the end, the class ``"token"`` or the ``"mean"`` of all patches; then there is no
+            token. (default: ``"token"``)
 
     Shapes:
         - **input:** images ``[B, in_channels, height, width]``, float in [0, 1], or uint8, which is divided by 255
@@ -61,26 +70,35 @@ class ViT(nn.Module):
         ffn_ratio: float = 4.0,
         drop_path: float = 0.0,
         positions: bool = True,
+        stem: Stem = "linear",
+        norm: Norm = "layer",
+        pool: Pool = "token",
     ) -> None:
         super().__init__()
-        self.patches = PatchEmbedding(in_channels, hidden_channels, patch_size)
+        if pool not in ("token", "mean"):
+            raise ValueError(f"pool must be 'token' or 'mean', got {pool!r}")
+        self.patches = make_stem(stem, in_channels, hidden_channels, patch_size)
         self.positions = PositionEmbedding(hidden_channels, patch_grid(image_size, patch_size)) if positions else None
-        self.token = nn.Parameter(torch.zeros(hidden_channels))
+        self.token = nn.Parameter(torch.zeros(hidden_channels)) if pool == "token" else None
         self.layers = nn.Sequential(
-            *(_ViTBlock(hidden_channels, heads, ffn_ratio, drop_path) for _ in range(num_layers))
+            *(_ViTBlock(hidden_channels, heads, ffn_ratio, drop_path, norm) for _ in range(num_layers))
         )
         self.norm = nn.LayerNorm(hidden_channels)
         self.head = nn.Linear(hidden_channels, out_channels)
         self.apply(init_small)
         init_head(self.head)
-        nn.init.trunc_normal_(self.token, std=0.02)
+        if self.token is not None:
+            nn.init.trunc_normal_(self.token, std=0.02)
 
     def forward(self, x: Tensor) -> Tensor:
         """Classify images."""
         x = self.patches(x)
         if self.positions is not None:
             x = self.positions(x)
-        x = torch.cat([self.token.to(x.dtype).expand(len(x), 1, -1), x.flatten(1, 2)], dim=1)
+        x = x.flatten(1, 2)
+        if self.token is None:
+            return self.head(self.norm(self.layers(x).mean(dim=1)))
+        x = torch.cat([self.token.to(x.dtype).expand(len(x), 1, -1), x], dim=1)
         return self.head(self.norm(self.layers(x)[:, 0]))
 
 

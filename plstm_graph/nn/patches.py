@@ -1,8 +1,12 @@
 """Images as grids of patches: embedding, positions, and checks of what comes in."""
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+Stem = Literal["linear", "conv"]
 
 
 def check_images(images: Tensor, channels: int, patch_size: int) -> None:
@@ -61,6 +65,75 @@ class PatchEmbedding(nn.Module):
         patches = images.unflatten(3, (-1, size)).unflatten(2, (-1, size))  # [B, C, X, p, Y, p]
         # Whatever autocast does to the product: layers add to this, and sums lose less in the dtype of the weights.
         return self.lin(patches.permute(0, 2, 4, 1, 3, 5).flatten(3)).to(self.lin.weight.dtype)
+
+
+class ConvStem(nn.Module):
+    """Embeds patches by convolutions that overlap, which find strokes and corners from few images (`"Early
+    Convolutions Help Transformers See Better" <https://arxiv.org/abs/2106.14881>`_).
+
+    Strides of 4, 2 and what is left of the patch size, one convolution among patches, and a linear map, with batch
+    norm and ReLU between.
+
+    Args:
+        in_channels (int): Channels of the images.
+        channels (int): Size ``C`` of the vectors, divisible by 4.
+        patch_size (int): Side of a patch in pixels, a multiple of 8.
+
+    Shapes:
+        - as those of :class:`PatchEmbedding`
+
+    Raises:
+        ValueError: If an argument, or an image, does not fit.
+    """
+
+    def __init__(self, in_channels: int, channels: int, patch_size: int) -> None:
+        super().__init__()
+        if patch_size % 8 or channels % 4:
+            raise ValueError(
+                "convolutions embed patches whose size is a multiple of 8 in channels that are a multiple of 4, got "
+                f"patches of {patch_size} and {channels} channels"
+            )
+        self.in_channels = in_channels
+        self.patch_size = patch_size
+        last = patch_size // 8
+        kernel = 2 * (last // 2) + 1 if last > 1 else 3
+        self.stages = nn.Sequential(
+            *self._stage(in_channels, channels // 4, 7, 4, 3),
+            *self._stage(channels // 4, channels // 2, 3, 2, 1),
+            *self._stage(channels // 2, channels, kernel, last, (kernel - last + 1) // 2),
+            *self._stage(channels, channels, 3, 1, 1),
+        )
+        self.lin = nn.Linear(channels, channels)
+
+    @staticmethod
+    def _stage(before: int, after: int, kernel: int, stride: int, padding: int) -> tuple[nn.Module, ...]:
+        conv = nn.Conv2d(before, after, kernel, stride, padding, bias=False)
+        nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+        return conv, nn.BatchNorm2d(after), nn.ReLU()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Embed all patches."""
+        check_images(images, self.in_channels, self.patch_size)
+        if not images.is_floating_point():
+            images = images.to(self.lin.weight.dtype) / 255
+        return self.lin(self.stages(images).permute(0, 2, 3, 1)).to(self.lin.weight.dtype)
+
+
+def make_stem(stem: Stem, in_channels: int, channels: int, patch_size: int) -> PatchEmbedding | ConvStem:
+    """The first module of an image model.
+
+    Args:
+        stem: ``"linear"`` for :class:`PatchEmbedding`, ``"conv"`` for :class:`ConvStem`.
+        in_channels: As theirs.
+        channels: As theirs.
+        patch_size: As theirs.
+
+    Raises:
+        ValueError: If there is no such stem.
+    """
+    if stem not in ("linear", "conv"):
+        raise ValueError(f"stem must be 'linear' or 'conv', got {stem!r}")
+    return (PatchEmbedding if stem == "linear" else ConvStem)(in_channels, channels, patch_size)
 
 
 class PositionEmbedding(nn.Module):

@@ -9,10 +9,12 @@ from torch import Tensor, nn
 from plstm_graph.nn.drop_path import DropPath
 from plstm_graph.nn.gates import Mode
 from plstm_graph.nn.grid_gates import Chirality
-from plstm_graph.nn.patches import PatchEmbedding, PositionEmbedding
+from plstm_graph.nn.norm import NormKind
+from plstm_graph.nn.patches import PositionEmbedding, Stem, make_stem
 from plstm_graph.nn.plstm_2d import PLSTM2d
 
 Size = Literal["T", "S", "B"]
+Pool = Literal["corners", "mean"]
 
 #: Width, heads and drop path of the paper's models.
 SIZES: dict[str, dict[str, Any]] = {
@@ -20,6 +22,19 @@ SIZES: dict[str, dict[str, Any]] = {
     "S": {"hidden_channels": 384, "heads": 6, "drop_path": 0.05},
     "B": {"hidden_channels": 768, "heads": 12, "drop_path": 0.1},
 }
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """Batch norm of the last dimension over all others.
+
+    Shapes:
+        - **input:** ``[..., C]``
+        - **output:** ``[..., C]``
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise."""
+        return super().forward(x.flatten(0, -2)).view(x.shape)
 
 
 class PLSTM2dBlock(nn.Module):
@@ -33,6 +48,7 @@ class PLSTM2dBlock(nn.Module):
         drop_path (float): Rate of :class:`~plstm_graph.nn.drop_path.DropPath`. (default: ``0``)
         chirality (str): As in :class:`PLSTM2d`. (default: ``"L"``)
         gate_weights (bool): As in :class:`PLSTM2d`. (default: ``True``)
+        norm (str): Norm before the mixer and the feed-forward network, ``"rms"`` or ``"batch"``. (default: ``"rms"``)
 
     Shapes:
         - **input:** ``[B, X, Y, channels]``
@@ -48,13 +64,17 @@ class PLSTM2dBlock(nn.Module):
         drop_path: float = 0.0,
         chirality: Chirality = "L",
         gate_weights: bool = True,
+        norm: NormKind = "rms",
     ) -> None:
         super().__init__()
+        if norm not in ("rms", "batch"):
+            raise ValueError(f"norm must be 'rms' or 'batch', got {norm!r}")
+        make_norm = nn.RMSNorm if norm == "rms" else BatchNorm
         width = int(ffn_ratio * channels)
-        self.norm = nn.RMSNorm(channels)
+        self.norm = make_norm(channels)
         self.mixer = PLSTM2d(channels, channels, heads, mode, chirality=chirality, gate_weights=gate_weights)
         self.ffn = nn.Sequential(
-            nn.RMSNorm(channels),
+            make_norm(channels),
             nn.Linear(channels, width, bias=False),
             nn.GELU(),
             nn.Linear(width, channels, bias=False),
@@ -89,6 +109,11 @@ class PLSTMVision(nn.Module):
         drop_path (float): Rate of stochastic depth. (default: ``0``)
         gate_weights (bool): As in :class:`~plstm_graph.nn.PLSTM2d`. (default: ``True``)
         positions (bool): Whether to add a position embedding. (default: ``True``)
+        stem (str): ``"linear"``, or ``"conv"`` for convolutions that overlap,
+            :class:`~plstm_graph.nn.patches.ConvStem`. (default: ``"linear"``)
+        norm (str): ``"rms"``, or ``"batch"``: a norm of each node alone keeps what all nodes have in common, and in
+            sums over an image that is mostly background this hides the rest. (default: ``"rms"``)
+        pool (str): What is read at the end, ``"corners"`` or the ``"mean"`` of all nodes. (default: ``"corners"``)
 
     Shapes:
         - **input:** images ``[B, in_channels, height, width]``, float in [0, 1], or uint8, which is divided by 255
@@ -112,11 +137,16 @@ class PLSTMVision(nn.Module):
         drop_path: float = 0.0,
         gate_weights: bool = True,
         positions: bool = True,
+        stem: Stem = "linear",
+        norm: NormKind = "rms",
+        pool: Pool = "corners",
     ) -> None:
         super().__init__()
+        if pool not in ("corners", "mean"):
+            raise ValueError(f"pool must be 'corners' or 'mean', got {pool!r}")
         if not modes or set(modes) - {"P", "D"}:
             raise ValueError(f"modes must be a word of the letters P and D, such as 'PD', got {modes!r}")
-        self.patches = PatchEmbedding(in_channels, hidden_channels, patch_size)
+        self.patches = make_stem(stem, in_channels, hidden_channels, patch_size)
         self.positions = PositionEmbedding(hidden_channels, patch_grid(image_size, patch_size)) if positions else None
         layer_modes = [modes[layer % len(modes)] for layer in range(num_layers)]
         self.layers = nn.Sequential(
@@ -129,12 +159,15 @@ class PLSTMVision(nn.Module):
                     drop_path,
                     "L" if layer_modes[:layer].count("D") % 2 == 0 else "R",
                     gate_weights,
+                    norm,
                 )
                 for layer, mode in enumerate(layer_modes)
             )
         )
-        self.norm = nn.RMSNorm(4 * hidden_channels)
-        self.head = nn.Linear(4 * hidden_channels, out_channels)
+        self.pool = pool
+        read = hidden_channels * (4 if pool == "corners" else 1)
+        self.norm = nn.RMSNorm(read)
+        self.head = nn.Linear(read, out_channels)
         self.apply(init_small)
         init_head(self.head)
 
@@ -157,8 +190,11 @@ class PLSTMVision(nn.Module):
         if self.positions is not None:
             x = self.positions(x)
         x = self.layers(x)
-        corners = torch.cat([x[:, 0, 0], x[:, -1, 0], x[:, 0, -1], x[:, -1, -1]], dim=-1)
-        return self.head(self.norm(corners))
+        if self.pool == "mean":
+            read = x.mean(dim=(1, 2))
+        else:
+            read = torch.cat([x[:, 0, 0], x[:, -1, 0], x[:, 0, -1], x[:, -1, -1]], dim=-1)
+        return self.head(self.norm(read))
 
 
 def patch_grid(image_size: int | tuple[int, int], patch_size: int) -> tuple[int, int]:

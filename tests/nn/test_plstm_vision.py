@@ -6,11 +6,15 @@ import torch
 from plstm_graph.nn import PLSTMVision
 from plstm_graph.nn.drop_path import DropPath
 from plstm_graph.nn.image_baselines import SmallCNN, ViT
+from plstm_graph.nn.patches import ConvStem
+from plstm_graph.nn.plstm_vision import PLSTM2dBlock
 
 TINY = {"image_size": 32, "patch_size": 8, "hidden_channels": 16, "num_layers": 4, "heads": 2}
 MODELS = {
     "plstm": lambda **options: PLSTMVision(3, **TINY, **options),
+    "plstm, from few images": lambda: PLSTMVision(3, **TINY, stem="conv", norm="batch", pool="mean"),
     "vit": lambda **options: ViT(3, **TINY, **options),
+    "vit, from few images": lambda: ViT(3, **TINY, stem="conv", norm="batch", pool="mean"),
     "cnn": lambda: SmallCNN(3, channels=(4, 8)),
 }
 
@@ -72,6 +76,31 @@ def test_modes_and_corners_alternate():
     assert "".join(gate.mode for gate in gates) == "PDPD"
     assert [gate.chirality for gate in gates if gate.mode == "D"] == ["L", "R"]
     assert {layer.mixer.gate.mode for layer in MODELS["plstm"](modes="D").layers} == {"D"}
+
+
+@pytest.mark.parametrize("patch_size", [8, 16, 24, 32])
+def test_convolutions_cut_as_many_patches(patch_size):
+    images = torch.rand(2, 3, 2 * patch_size, 3 * patch_size)
+    assert ConvStem(3, 8, patch_size).eval()(images).shape == (2, 2, 3, 8)
+
+
+def test_batch_norm_takes_away_what_all_nodes_share():
+    """Neighbours decide about a background that is the same everywhere: alone it would fill every sum."""
+    block = PLSTM2dBlock(8, 2, "P", norm="batch")
+    x = torch.randn(2, 3, 3, 8)
+    torch.testing.assert_close(block(x + 5) - 5, block(x))
+
+
+@pytest.mark.parametrize("option", ["stem", "norm", "pool"])
+@pytest.mark.parametrize("model", [PLSTMVision, ViT])
+def test_unknown_options_are_named(model, option):
+    with pytest.raises(ValueError, match=f"{option} must be .*, got 'other'"):
+        model(3, **TINY, **{option: "other"})
+
+
+def test_sizes_that_convolutions_cannot_embed():
+    with pytest.raises(ValueError, match=r"multiple of 8 .* multiple of 4, got patches of 12 and 16 channels"):
+        ConvStem(3, 16, 12)
 
 
 def test_drop_path_leaves_out_samples_and_keeps_the_mean():
