@@ -26,7 +26,8 @@ class Baseline(GraphModel):
         edge_dim (int, list[int], str or None): Edge features likewise. (default: ``"bond"``)
         hidden_channels (int): Size of node embeddings. (default: ``64``)
         num_layers (int): Number of rounds of message passing. (default: ``4``)
-        dropout (float): Dropout after each round and in the head. (default: ``0``)
+        dropout (float): Dropout after each round. (default: ``0``)
+        head_dropout (float, optional): Dropout in the head. (default: ``dropout``)
         pool (str or list[str]): How nodes are pooled, by the names of :mod:`torch_geometric.nn.aggr`; several are
             concatenated. (default: ``"sum"``, the paper's for these models)
         degree (bool): Whether to encode degrees. (default: ``True``)
@@ -53,6 +54,7 @@ class Baseline(GraphModel):
         norm: NormKind | Literal["none"] = "batch",
         jk: str | None = "cat",
         predict: Predict = "graph",
+        head_dropout: float | None = None,
     ) -> None:
         super().__init__(out_channels, in_channels, edge_dim, hidden_channels, degree)
         self.num_layers = num_layers
@@ -60,7 +62,7 @@ class Baseline(GraphModel):
         self.norm = norm
         self.jk = jk
         self.layers = self.make_layers()
-        self.add_head(pool, dropout, predict)
+        self.add_head(pool, dropout if head_dropout is None else head_dropout, predict)
 
     def make_layers(self) -> nn.Module:
         """Layers called as ``layers(nodes, edge_index, edge_attr=edges)``, with ``[N, C]`` in and out."""

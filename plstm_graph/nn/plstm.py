@@ -32,7 +32,9 @@ class PLSTM(GraphModel):
         modes (str): Modes of the layers of a block. (default: ``"PD"``)
         direction (str): ``"forward"``, ``"backward"`` or ``"both"``. (default: ``"both"``)
         ffn_ratio (float): Width of the feed-forward networks over ``hidden_channels``. (default: ``2``)
-        dropout (float): Dropout in blocks and head. (default: ``0``)
+        dropout (float): Dropout in blocks. With ``norm="batch"`` it makes training and evaluation differ in variance;
+            ``head_dropout`` alone is the better choice there. (default: ``0``)
+        head_dropout (float, optional): Dropout in the head. (default: ``dropout``)
         pool (str or list[str]): How nodes are pooled, by the names of :mod:`torch_geometric.nn.aggr`; several are
             concatenated. (default: ``"mean"``)
         degree (bool): Whether to encode degrees. (default: ``True``)
@@ -72,6 +74,7 @@ class PLSTM(GraphModel):
         local: bool = False,
         virtual_node: bool = False,
         predict: Predict = "graph",
+        head_dropout: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(out_channels, in_channels, edge_dim, hidden_channels, degree, directed=not tied)
@@ -95,7 +98,7 @@ class PLSTM(GraphModel):
             VirtualNode(hidden_channels, dropout) for _ in range(num_layers - 1 if virtual_node else 0)
         )
         self.norm = make_norm(norm, hidden_channels)
-        self.add_head(pool, dropout, predict)
+        self.add_head(pool, dropout if head_dropout is None else head_dropout, predict)
 
     def forward(
         self,

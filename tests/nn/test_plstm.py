@@ -5,6 +5,7 @@ from torch_geometric.data import Batch, Data
 import plstm_graph.datasets  # noqa: F401  (imports ogb without its look for a newer version)
 from plstm_graph import PLSTM, LineGraph
 from plstm_graph.nn import CategoryEncoder, DegreeEncoder, MultiHeadRMSNorm, PLSTMBlock, PLSTMLayer, encoders
+from plstm_graph.nn.baselines import GIN
 from plstm_graph.testing import (
     assert_batch_consistency,
     assert_close,
@@ -156,3 +157,12 @@ def test_molecule_features_have_the_sizes_that_ogb_says():
     from ogb.utils.features import get_atom_feature_dims, get_bond_feature_dims
 
     assert encoders.OGB_DIMS == {"atom": get_atom_feature_dims(), "bond": get_bond_feature_dims()}
+
+
+@pytest.mark.parametrize("make", [PLSTM, GIN])
+def test_dropout_of_the_head_is_that_of_the_model_unless_given(make):
+    def rates(**kwargs):
+        model = make(1, in_channels=3, edge_dim=None, hidden_channels=8, num_layers=1, dropout=0.25, **kwargs)
+        return model.head[2].p
+
+    assert (rates(), rates(head_dropout=0.5), rates(head_dropout=0.0)) == (0.25, 0.5, 0.0)
