@@ -37,6 +37,11 @@ def test_checkpoint(ckpt_path: str, split: str, data: str | None, output: str | 
             raise ValueError(f"--data takes a table of molecules, but {ckpt_path} was trained by {data_class}")
         arguments |= {"path": data, "target_columns": recipe["target_names"]}
         split = "all"
+    elif data_class == MOLECULES and arguments["path"] is not None and not Path(arguments["path"]).exists():
+        raise ValueError(
+            f"{arguments['path']}, which {ckpt_path} was trained on, is no table here; give one with --data "
+            "(scores on a benchmark's own test split stand in the report of its run)"
+        )
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(GraphDataModule, "data")
     parsed = parser.parse_object({"data": {"class_path": data_class, "init_args": arguments}})

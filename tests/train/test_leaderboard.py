@@ -143,13 +143,17 @@ def test_full_disk_is_named_and_leaves_no_half_file(workspace, capsys):
     assert leaderboard("--seeds", "0", "--output", "full") == 0
 
 
-def test_baseline_takes_bonds_in_both_directions_and_a_last_batch_of_one(workspace):
+def test_baseline_takes_bonds_in_both_directions_and_a_last_batch_of_one(workspace, capsys):
     arguments = {"hidden_channels": 8, "num_layers": 2, "virtual_node": True}
     model = {"class_path": "plstm_graph.nn.ogb_gnn.OGBGNN", "init_args": arguments}
     change = {"data": {"pre_transform": None}, "model": model, "entry": {"method": "GIN, small"}}
     (workspace / "gin.yaml").write_text(yaml.safe_dump(change))
     assert leaderboard("--config", "gin.yaml", "--seeds", "0", "--training.batch_size", "59") == 0
-    assert main(["predict", "--ckpt_path", "runs/leaderboard/ogbg-molbace-gin-small/best.ckpt", "CCO"]) == 0
+    exported = ["--ckpt_path", "runs/leaderboard/ogbg-molbace-gin-small/best.ckpt"]
+    assert main(["predict", *exported, "CCO"]) == 0
+    capsys.readouterr()
+    assert main(["test", *exported]) == 2
+    assert "ogbg-molbace, which" in (message := capsys.readouterr().err) and "give one with --data" in message
 
 
 @pytest.mark.parametrize(
