@@ -71,12 +71,12 @@ class ConvStem(nn.Module):
     """Embeds patches by convolutions that overlap, which find strokes and corners from few images (`"Early
     Convolutions Help Transformers See Better" <https://arxiv.org/abs/2106.14881>`_).
 
-    Strides of 4, 2 and what is left of the patch size, one convolution among patches, and a linear map, with batch
-    norm and ReLU between.
+    Strides of 4, 2 and what is left of the patch size, with one convolution more before and behind the last stride, and
+    a linear map; batch norm and ReLU between.
 
     Args:
         in_channels (int): Channels of the images.
-        channels (int): Size ``C`` of the vectors, divisible by 4.
+        channels (int): Size ``C`` of the vectors; before the last stride half as many, but 32 at least.
         patch_size (int): Side of a patch in pixels, a multiple of 8.
 
     Shapes:
@@ -88,19 +88,18 @@ class ConvStem(nn.Module):
 
     def __init__(self, in_channels: int, channels: int, patch_size: int) -> None:
         super().__init__()
-        if patch_size % 8 or channels % 4:
-            raise ValueError(
-                "convolutions embed patches whose size is a multiple of 8 in channels that are a multiple of 4, got "
-                f"patches of {patch_size} and {channels} channels"
-            )
+        if patch_size % 8:
+            raise ValueError(f"convolutions embed patches whose size is a multiple of 8, got {patch_size}")
         self.in_channels = in_channels
         self.patch_size = patch_size
         last = patch_size // 8
         kernel = 2 * (last // 2) + 1 if last > 1 else 3
+        half = max(32, channels // 2)
         self.stages = nn.Sequential(
-            *self._stage(in_channels, channels // 4, 7, 4, 3),
-            *self._stage(channels // 4, channels // 2, 3, 2, 1),
-            *self._stage(channels // 2, channels, kernel, last, (kernel - last + 1) // 2),
+            *self._stage(in_channels, half // 2, 7, 4, 3),
+            *self._stage(half // 2, half, 3, 2, 1),
+            *self._stage(half, half, 3, 1, 1),
+            *self._stage(half, channels, kernel, last, (kernel - last + 1) // 2),
             *self._stage(channels, channels, 3, 1, 1),
         )
         self.lin = nn.Linear(channels, channels)
