@@ -70,6 +70,9 @@ def dag(hops: int, seed: int) -> Tensor:
     return random_dag(nodes, 2 * nodes, span=4, generator=torch.Generator().manual_seed(seed))
 
 
+#: Models of configs/dags/copy.yaml by their names above; they have fewer layers of message passing.
+TRAINED = {"plstm_p": "pLSTM, P", "plstm_d": "pLSTM, D", "level_gru": "level GRU", "gin": "GIN", "gatv2": "GATv2"}
+
 GRAPHS = {"chain": chain, "grid, 4 wide": grid, "tree": tree, "random DAG": dag}
 
 
@@ -158,8 +161,9 @@ def after_training(runs: Path, hops: int) -> dict[str, Any]:
             torch.manual_seed(0)
             curves.append(by_distance(gradient_norms(model, data.x, graph, hops), distance))
         if curves:
-            found[name] = mean_curve(curves)
-            print("trained", name, [f"{value:.1e}" for value in found[name]["norm"][::PER_DECADE]], flush=True)
+            title = TRAINED.get(name, name)
+            found[title] = mean_curve(curves)
+            print("trained", name, [f"{value:.1e}" for value in found[title]["norm"][::PER_DECADE]], flush=True)
     return found
 
 
@@ -175,14 +179,14 @@ def mean_curve(curves: list[dict[str, list[float]]]) -> dict[str, list[float]]:
 def draw(found: dict[str, dict[str, Any]], path: Path) -> None:
     """One panel for each graph."""
     figure, axes = plt.subplots(1, len(found), figsize=(3.4 * len(found), 3.6), sharey=True, layout="constrained")
-    names = list(dict.fromkeys(name for curves in found.values() for name in curves))
+    names = list(dict.fromkeys(_family(name) for curves in found.values() for name in curves))
     colour = {name: f"C{number}" for number, name in enumerate(names)}
     for axis, (title, curves) in zip(axes, found.items(), strict=True):
         for name, curve in curves.items():
             shown = [(hops, norm) for hops, norm in zip(curve["hops"], curve["norm"], strict=True) if norm > SMALLEST]
-            axis.plot(*zip(*shown, strict=True), label=name, color=colour[name], marker=".", markersize=4)
+            axis.plot(*zip(*shown, strict=True), label=name, color=colour[_family(name)], marker=".", markersize=4)
             if len(shown) < len(curve["norm"]):  # it hears nothing from here on
-                axis.plot(*shown[-1], marker="x", color=colour[name])
+                axis.plot(*shown[-1], marker="x", color=colour[_family(name)])
         axis.set(xscale="log", yscale="log", title=title, xlabel="hops")
         axis.set_ylim(1e-16, 10)
         axis.grid(alpha=0.3)
@@ -192,6 +196,11 @@ def draw(found: dict[str, dict[str, Any]], path: Path) -> None:
         axes[-1].legend(fontsize=7, loc="lower left")
     replace_file(path, lambda unfinished: figure.savefig(unfinished, dpi=110, format="png"))
     plt.close(figure)
+
+
+def _family(name: str) -> str:
+    """The name without the number of layers."""
+    return name.removesuffix(f", {LAYERS} layers")
 
 
 def main() -> None:

@@ -1,0 +1,97 @@
+"""The scripts behind docs/dags.md: gradients over distance, and tables from finished runs."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import networkx
+import pytest
+import torch
+
+from plstm_graph.graph import LineGraph
+from plstm_graph.nn import PLSTM
+from plstm_graph.nn.dag_baselines import DirectedGIN
+
+ROOT = Path(__file__).parents[2]
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(f"{name}_script", ROOT / "benchmarks" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def distance():
+    return load("distance")
+
+
+def test_hops(distance):
+    for make in distance.GRAPHS.values():
+        graph = LineGraph.from_edge_index(make(20, 0))
+        target = int(graph.level.argmax())
+        found = distance.hops_to(graph.edge_index, graph.num_nodes, target)
+        reverse = networkx.DiGraph(graph.edge_index.flip(0).t().tolist())
+        reverse.add_nodes_from(range(graph.num_nodes))
+        expected = networkx.single_source_shortest_path_length(reverse, target)
+        assert found.tolist() == [expected.get(node, -1) for node in range(graph.num_nodes)]
+
+
+def test_gradients_over_distance(distance):
+    """P-mode hears every node of a chain equally well; message passing of two layers hears two hops."""
+    graph = LineGraph.from_edge_index(distance.chain(60, 0))
+    hops = distance.hops_to(graph.edge_index, 61, 60)
+    plstm = PLSTM(1, 4, None, 8, 1, modes="P", direction="forward", predict="node", degree=False)
+    x = torch.ones(61, 4)
+    norms = distance.gradient_norms(plstm, x, graph, 60)
+    torch.testing.assert_close(norms[2:59], norms[30].expand(57), rtol=1e-3, atol=0)
+    norms = distance.gradient_norms(DirectedGIN(1, 4, None, 8, 2, predict="node"), x, graph, 60)
+    assert (norms[:58] == 0).all() and (norms[58:] > 0).all()
+    rows = distance.by_distance(norms, hops)
+    assert rows["hops"][:2] == [1.0, 2.0] and rows["norm"][:2] == norms[[59, 58]].tolist()
+    assert all(value == 0 for value in rows["norm"][2:]) and len(rows["norm"]) == len(rows["hops"])
+
+
+def test_figure(distance, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["distance.py", "--hops", "24", "--seeds", "1", "--output", str(tmp_path)])
+    distance.main()
+    found = json.loads((tmp_path / "distance.json").read_text())
+    assert set(found) == set(distance.GRAPHS) and set(found["chain"]) == set(distance.MODELS)
+    assert (tmp_path / "distance.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_tables(tmp_path, monkeypatch):
+    summary = {"mean": 0.25, "std": 0.01}
+    model = {
+        "parameters": 1234,
+        "lr": 0.003,
+        "tests": {"test/rmse": summary},
+        "seconds_per_epoch": 1.5,
+        "seeds": [{}, {}],
+    }
+    report = {
+        "models": {"plstm": model},
+        "command": "plstm-graph dags --config enas.yaml",
+        "config": {"lr": [0.003, 0.001]},
+        "machine": {"processor": "CPU", "revision": "abc", "packages": {"torch": "2", "torch_geometric": "3"}},
+    }
+    run = tmp_path / "runs" / "enas"
+    run.mkdir(parents=True)
+    (run / "report.json").write_text(json.dumps(report))
+    page = tmp_path / "dags.md"
+    page.write_text("before\n<!-- table enas test/rmse -->\nold\n<!-- end -->\nafter\n")
+    (tmp_path / "dags").mkdir()
+    monkeypatch.setattr(sys, "argv", ["dag_tasks.py", "--runs", str(tmp_path / "runs"), "--page", str(page)])
+    load("dag_tasks").main()
+    text = page.read_text()
+    assert "| plstm | 0.2500 ± 0.0100 | 2 | 1,234 | 0.003 | 1.50 |" in text and "old" not in text
+    assert text.startswith("before\n<!-- table enas test/rmse -->\n") and text.endswith("<!-- end -->\nafter\n")
+    assert json.loads((tmp_path / "dags" / "enas.json").read_text()) == report
+
+
+def test_the_page_has_its_numbers():
+    """Tables in docs/dags.md are those of docs/dags/*.json."""
+    page = (ROOT / "docs" / "dags.md").read_text()
+    assert load("dag_tasks").fill(page, ROOT / "docs" / "dags") == page
