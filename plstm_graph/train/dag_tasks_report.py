@@ -29,9 +29,8 @@ def summarise(folder: Path, task: DAGTask, command: str, machine: dict[str, Any]
     models = {}
     for name in config["models"]:
         found = [_read(path) for path in sorted(folder.glob(f"{name}/lr_*/seed_*/result.json"))]
-        tested = sorted((row for row in found if row["tests"] is not None), key=lambda row: row["seed"])
-        if tested:
-            models[name] = _model(found, tested)
+        if any(row["tests"] is not None for row in found):
+            models[name] = _model(found, task)
     return {
         "task": task.name,
         "graphs": {part: len(graphs) for part, graphs in task.parts.items()},
@@ -85,7 +84,14 @@ def _write(path: Path, text: str) -> None:
     replace_file(path, lambda unfinished: Path(unfinished).write_text(text, encoding="utf-8"))
 
 
-def _model(found: list[dict[str, Any]], tested: list[dict[str, Any]]) -> dict[str, Any]:
+def _model(found: list[dict[str, Any]], task: DAGTask) -> dict[str, Any]:
+    ((metric, mode),) = task.monitor.items()
+    # Learning rates that were added later may have taken the place of one that was tested already.
+    best = (max if mode == "max" else min)(
+        (row for row in found if row["tests"] is not None), key=lambda row: row["valid"][metric]
+    )
+    tested = [row for row in found if row["tests"] is not None and row["lr"] == best["lr"]]
+    tested.sort(key=lambda row: row["seed"])
     names = [(part, name) for part, row in tested[0]["tests"].items() for name in row]
     first = tested[0]["seed"]
     return {

@@ -175,3 +175,14 @@ def test_real_tasks(real_data, tmp_path):
     neutral[:, 2] = 1.0
     row = sst.metrics(neutral, **columns)
     assert math.isclose(row["root"], 389 / 2210) and math.isclose(row["root_binary"], 912 / 1821)
+
+
+def test_a_better_learning_rate_takes_the_place(tmp_path, capsys):
+    """One that is added later; the table shows its trainings only."""
+    folder = str(tmp_path / "run")
+    once = {"training": {"epochs": 3, "batch_size": 8}}
+    assert command(write(tmp_path, **once, lr=[0.0001]), "--output", folder, "--only", "plstm", "--seeds", "0") == 0
+    assert command(write(tmp_path, **once), "--output", folder, "--only", "plstm", "--seeds", "0") == 0
+    plstm = json.loads((tmp_path / "run" / "report.json").read_text())["models"]["plstm"]
+    assert plstm["lr"] == 0.01 and [row["lr"] for row in plstm["seeds"]] == [0.01] and len(plstm["tried"]) == 2
+    assert "plstm, lr 0.01, seed 0, epoch 3/3" in capsys.readouterr().err
