@@ -2,7 +2,7 @@ r"""What each form of the operator would cost, and the choice that ``form="auto"
 
 The cost of a forward and backward pass is modelled as a sum of counts, each times the nanoseconds that one of them
 takes (:data:`NANOSECONDS`, fitted by ``benchmarks/fit_costs.py`` to the runs in docs/performance.md, on two CPU
-threads):
+threads; :data:`COMPILED_NANOSECONDS` where forms run in C):
 
 * ``recurrent``: levels; numbers in the states of edges, and of pairs, :math:`H K V E` and :math:`H K V P`.
 * ``parallel``: levels; scalars of the entries of an :class:`~plstm_graph.graph.ancestry.Ancestry`, :math:`H A`; numbers
@@ -22,6 +22,7 @@ import torch
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.graph.ancestry import MAX_ENTRIES
+from plstm_graph.ops.recurrent_compiled import can_compile_recurrent
 
 Form = Literal["auto", "naive", "recurrent", "parallel", "chunkwise"]
 
@@ -39,11 +40,19 @@ NANOSECONDS: dict[str, dict[str, float]] = {
     },
 }
 
+#: The same for the forms in C, from chains, molecules, peptides and random DAGs on one thread, halved for two.
+COMPILED_NANOSECONDS: dict[str, dict[str, float]] = {
+    "recurrent": {"call": 300_000, "levels": 0, "edge states": 1.0, "pair states": 1.3},
+    "parallel": {"call": 300_000, "levels": 0, "entries": 13, "node vectors": 0.7},
+}
+
 #: Seconds of a pass below which cutting the levels into blocks, for an estimate, is not worth its while.
 _WORTH_BLOCKS = 0.02
 
 
-def choose_form(line_graph: LineGraph, heads: int, key_width: int, value_width: int) -> Form:
+def choose_form(
+    line_graph: LineGraph, heads: int, key_width: int, value_width: int, compiled: bool | None = None
+) -> Form:
     """The form with the lowest estimated cost, see :func:`estimate_seconds`.
 
     Structure is built only where it can pay: ancestors are listed no further than the point where the ``"parallel"``
@@ -57,16 +66,19 @@ def choose_form(line_graph: LineGraph, heads: int, key_width: int, value_width: 
         heads: ``H``
         key_width: ``K``
         value_width: ``V``
+        compiled: Whether forms run in C where they can. (default: if they can on the graph's device)
     """
     if torch.compiler.is_compiling():
         if line_graph.has_links:
             return "parallel"
         return "chunkwise" if line_graph.has_blocks(heads, key_width, value_width) else "recurrent"
-    seconds = estimate_seconds(line_graph, heads, key_width, value_width)
+    seconds = estimate_seconds(line_graph, heads, key_width, value_width, compiled)
     return min(seconds, key=lambda form: seconds[form])
 
 
-def estimate_seconds(line_graph: LineGraph, heads: int, key_width: int, value_width: int) -> dict[Form, float]:
+def estimate_seconds(
+    line_graph: LineGraph, heads: int, key_width: int, value_width: int, compiled: bool | None = None
+) -> dict[Form, float]:
     """Estimated seconds of a forward and backward pass on two CPU threads, for each form that comes into question.
 
     Args:
@@ -74,17 +86,21 @@ def estimate_seconds(line_graph: LineGraph, heads: int, key_width: int, value_wi
         heads: ``H``
         key_width: ``K``
         value_width: ``V``
+        compiled: As in :func:`choose_form`.
 
     Returns:
         Seconds by form; without ``"parallel"`` or ``"chunkwise"`` where they are ruled out, see :func:`choose_form`.
     """
     widths = heads, key_width, value_width
-    seconds: dict[Form, float] = {"recurrent": _seconds("recurrent", recurrent_counts(line_graph, *widths))}
-    per_entry = 1e-9 * heads * NANOSECONDS["parallel"]["entries"]
+    if compiled is None:
+        compiled = can_compile_recurrent(line_graph.edge_index.new_empty(0, dtype=torch.float32))
+    unit = NANOSECONDS | (COMPILED_NANOSECONDS if compiled else {})
+    seconds: dict[Form, float] = {"recurrent": _seconds(unit["recurrent"], recurrent_counts(line_graph, *widths))}
+    per_entry = 1e-9 * heads * unit["parallel"]["entries"]
     if line_graph.has_ancestry(int(seconds["recurrent"] / per_entry) if heads else MAX_ENTRIES):
-        seconds["parallel"] = _seconds("parallel", parallel_counts(line_graph, *widths))
+        seconds["parallel"] = _seconds(unit["parallel"], parallel_counts(line_graph, *widths))
     if min(seconds.values()) > _WORTH_BLOCKS or line_graph.has_blocks(*widths):
-        seconds["chunkwise"] = _seconds("chunkwise", chunkwise_counts(line_graph, *widths))
+        seconds["chunkwise"] = _seconds(unit["chunkwise"], chunkwise_counts(line_graph, *widths))
     return seconds
 
 
@@ -124,5 +140,5 @@ def chunkwise_counts(line_graph: LineGraph, heads: int, key_width: int, value_wi
     }
 
 
-def _seconds(form: str, counts: dict[str, float]) -> float:
-    return 1e-9 * sum(NANOSECONDS[form][name] * count for name, count in counts.items())
+def _seconds(unit: dict[str, float], counts: dict[str, float]) -> float:
+    return 1e-9 * sum(unit[name] * count for name, count in counts.items())

@@ -11,6 +11,7 @@ from plstm_graph.ops.cost import Form, choose_form
 from plstm_graph.ops.naive import edge_states_naive
 from plstm_graph.ops.parallel import edge_messages_parallel, node_outputs_parallel
 from plstm_graph.ops.recurrent import edge_messages_recurrent
+from plstm_graph.ops.recurrent_compiled import can_compile_recurrent, node_outputs_recurrent_compiled
 from plstm_graph.ops.scatter import sum_rows
 
 
@@ -47,8 +48,8 @@ def plstm(
         direct: Direct gate of each node, :math:`D`, ``[N, H]``.
         line_graph: The structure; its :meth:`~plstm_graph.graph.LineGraph.reverse` runs from sinks to sources.
         form: Which exact evaluation to use: ``"naive"`` (edge by edge, for reference), ``"recurrent"`` (states, level
-            by level), ``"parallel"`` (scalars, then one masked attention), ``"chunkwise"`` (parallel inside blocks of
-            levels, states between them), or ``"auto"`` for the cheapest.
+            by level, or node by node in C), ``"parallel"`` (scalars, then one masked attention), ``"chunkwise"``
+            (parallel inside blocks of levels, states between them), or ``"auto"`` for the cheapest.
 
     Returns:
         ``[N, H, V]``
@@ -64,9 +65,12 @@ def plstm(
     _check_shape("direct", direct, N=line_graph.num_nodes, H=heads)
     if form == "auto":
         form = choose_form(line_graph, query.size(1), query.size(2), value.size(2))
-    if form == "parallel":
+    if form in ("parallel", "recurrent"):
         q, k, v, s, t, m, d = _widened(query, key, value, source, transition, mark, direct)
-        return node_outputs_parallel(q, k, v, s, t, m, d, line_graph).to(value.dtype)
+        if form == "parallel":
+            return node_outputs_parallel(q, k, v, s, t, m, d, line_graph).to(value.dtype)
+        if can_compile_recurrent(q):
+            return node_outputs_recurrent_compiled(q, k, v, s, t, m, d, line_graph).to(value.dtype)
     messages = edge_messages(query, key, value, source, transition, line_graph, form)
     marked = mark.to(messages.dtype).unsqueeze(-1) * messages
     read = sum_rows(marked, line_graph.edge_index[1], line_graph.num_nodes)
@@ -119,7 +123,7 @@ def edge_messages(
     query, key, value, source, transition = _widened(query, key, value, source, transition)
 
     if form == "auto":
-        form = choose_form(line_graph, query.size(1), query.size(2), value.size(2))
+        form = choose_form(line_graph, query.size(1), query.size(2), value.size(2), compiled=False)
     if form == "parallel":
         return edge_messages_parallel(query, key, value, source, transition, line_graph)
     if form == "recurrent":

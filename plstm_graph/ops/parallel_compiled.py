@@ -5,8 +5,6 @@ over threads, since heads share no output.
 """
 
 import ctypes
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ import torch
 from torch import Tensor
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.ops.compiled import REALS, has_compiled, load_compiled
+from plstm_graph.ops.compiled import REALS, has_compiled, load_compiled, spread
 from plstm_graph.ops.precision import without_autocast
 
 _SOURCE = Path(__file__).with_name("parallel.c")
@@ -132,14 +130,8 @@ def _run(name: str, inputs: list[Tensor], structure: list[Tensor], tensors: list
     function: Any = getattr(load_compiled(_SOURCE, REALS[query.dtype]), name)
 
     work = links * heads * (query.size(2) + value.size(2))
-    threads = max(1, min(torch.get_num_threads(), heads, work // _WORTH_THREADS))
-    ends = [heads * part // threads for part in range(threads + 1)]
-    parts = [(ctypes.c_int64(first), ctypes.c_int64(last)) for first, last in pairwise(ends)]
-    if threads == 1:
-        function(sizes, places, *parts[0], *pointers)
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(lambda part: function(sizes, places, *part, *pointers), parts))
+    threads = min(torch.get_num_threads(), work // _WORTH_THREADS)
+    spread(lambda first, last: function(sizes, places, first, last, *pointers), heads, threads)
 
 
 @_compiled.register_fake

@@ -1,0 +1,200 @@
+/* The recurrent form of the operator, node by node; REAL is float or double.
+
+   All tensors are contiguous, indices are 64-bit, edges and pairs are in the caller's order. Heads first to last - 1 are
+   evaluated, a slice of the value width at a time: neither heads nor slices share states. Nodes are taken in an order
+   in which a node follows soon upon its predecessors, so that their states are still in the cache. */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+#define SIMD _Pragma("omp simd")
+
+typedef struct {
+    int64_t nodes, edges, pairs, heads, key_width, value_width, slice;
+} Sizes;
+
+typedef struct {
+    int64_t *order;              /* nodes, each behind its predecessors */
+    int64_t *in_ptr, *in_edge;   /* edges that enter each node */
+    int64_t *out_ptr, *out_edge; /* edges that leave it */
+    int64_t *pair_ptr, *pair;    /* pairs that lead to each edge */
+    const int64_t *pair_in;      /* the edge that each pair comes from */
+} Plan;
+
+typedef struct {
+    const REAL *query, *key, *value, *source, *transition, *mark, *direct;
+} Inputs;
+
+typedef struct {
+    REAL *query, *key, *value, *source, *transition, *mark, *direct;
+} Grads;
+
+static void group(const int64_t *row, int64_t items, int64_t rows, int64_t *ptr, int64_t *item) {
+    memset(ptr, 0, (size_t)(rows + 1) * sizeof(int64_t));
+    for (int64_t i = 0; i < items; i++) ptr[row[i] + 1]++;
+    for (int64_t r = 0; r < rows; r++) ptr[r + 1] += ptr[r];
+    for (int64_t i = 0; i < items; i++) item[ptr[row[i]]++] = i;
+    for (int64_t r = rows; r > 0; r--) ptr[r] = ptr[r - 1];
+    ptr[0] = 0;
+}
+
+/* Fills a plan; 1 if there is no memory, 2 if the graph has a cycle. */
+int make_plan(const Sizes *z, const Plan *t, const int64_t *start, const int64_t *end, const int64_t *pair_out) {
+    int64_t *waiting = malloc((size_t)(2 * z->nodes + 1) * sizeof(int64_t));
+    if (!waiting) return 1;
+    int64_t *stack = waiting + z->nodes, height = 0, done = 0;
+    group(end, z->edges, z->nodes, t->in_ptr, t->in_edge);
+    group(start, z->edges, z->nodes, t->out_ptr, t->out_edge);
+    group(pair_out, z->pairs, z->edges, t->pair_ptr, t->pair);
+    for (int64_t node = z->nodes - 1; node >= 0; node--) {
+        waiting[node] = t->in_ptr[node + 1] - t->in_ptr[node];
+        if (waiting[node] == 0) stack[height++] = node;
+    }
+    while (height > 0) {
+        const int64_t node = stack[--height];
+        t->order[done++] = node;
+        for (int64_t i = t->out_ptr[node]; i < t->out_ptr[node + 1]; i++)
+            if (--waiting[end[t->out_edge[i]]] == 0) stack[height++] = end[t->out_edge[i]];
+    }
+    free(waiting);
+    return done == z->nodes ? 0 : 2;
+}
+
+INLINE REAL dot(const REAL *restrict a, const REAL *restrict b, int64_t n) {
+    REAL total = 0;
+    _Pragma("omp simd reduction(+ : total)") for (int64_t i = 0; i < n; i++) total += a[i] * b[i];
+    return total;
+}
+
+/* y += scale * x */
+INLINE void add(REAL *restrict y, REAL scale, const REAL *restrict x, int64_t n) {
+    SIMD for (int64_t i = 0; i < n; i++) y[i] += scale * x[i];
+}
+
+/* States that leave a node, from those that enter it. */
+INLINE void leave(const Sizes *z, const Plan *t, const Inputs *x, int64_t node, int64_t h, int64_t from, REAL *states,
+                  int64_t nk, int64_t width) {
+    const int64_t heads = z->heads;
+    const REAL *k = x->key + (node * heads + h) * nk, *v = x->value + (node * heads + h) * z->value_width + from;
+    for (int64_t o = t->out_ptr[node]; o < t->out_ptr[node + 1]; o++) {
+        const int64_t edge = t->out_edge[o];
+        REAL *restrict state = states + edge * nk * width;
+        const REAL put = x->source[edge * heads + h];
+        for (int64_t i = 0; i < nk; i++) {
+            const REAL scale = put * k[i];
+            SIMD for (int64_t j = 0; j < width; j++) state[i * width + j] = scale * v[j];
+        }
+        for (int64_t p = t->pair_ptr[edge]; p < t->pair_ptr[edge + 1]; p++)
+            add(state, x->transition[t->pair[p] * heads + h], states + t->pair_in[t->pair[p]] * nk * width, nk * width);
+    }
+}
+
+INLINE void run(const Sizes *z, const Plan *t, const Inputs *x, int64_t h, int64_t from, REAL *out, REAL *states,
+                int64_t nk, int64_t width) {
+    const int64_t heads = z->heads, nv = z->value_width;
+    for (int64_t place = 0; place < z->nodes; place++) {
+        const int64_t node = t->order[place], row = node * heads + h;
+        const REAL *q = x->query + row * nk, *v = x->value + row * nv + from;
+        REAL *restrict y = out + row * nv + from;
+        const REAL own = x->direct[row] * dot(q, x->key + row * nk, nk);
+        SIMD for (int64_t j = 0; j < width; j++) y[j] = own * v[j];
+        for (int64_t i = t->in_ptr[node]; i < t->in_ptr[node + 1]; i++) {
+            const REAL *state = states + t->in_edge[i] * nk * width, mark = x->mark[t->in_edge[i] * heads + h];
+            for (int64_t r = 0; r < nk; r++) add(y, mark * q[r], state + r * width, width);
+        }
+        leave(z, t, x, node, h, from, states, nk, width);
+    }
+}
+
+INLINE void run_backward(const Sizes *z, const Plan *t, const Inputs *x, const Grads *d, int64_t h, int64_t from,
+                         const REAL *grad, REAL *states, REAL *grads, int64_t nk, int64_t width) {
+    const int64_t heads = z->heads, nv = z->value_width, size = nk * width;
+    for (int64_t place = 0; place < z->nodes; place++) leave(z, t, x, t->order[place], h, from, states, nk, width);
+    for (int64_t place = z->nodes - 1; place >= 0; place--) {
+        const int64_t node = t->order[place], row = node * heads + h;
+        const REAL *q = x->query + row * nk, *k = x->key + row * nk, *v = x->value + row * nv + from;
+        const REAL *g = grad + row * nv + from;
+        REAL *restrict dq = d->query + row * nk, *restrict dk = d->key + row * nk;
+        REAL *restrict dv = d->value + row * nv + from;
+        const REAL score = dot(q, k, nk), of_weight = dot(g, v, width), direct = x->direct[row];
+        d->direct[row] += of_weight * score;
+        add(dq, of_weight * direct, k, nk);
+        add(dk, of_weight * direct, q, nk);
+        add(dv, direct * score, g, width);
+        for (int64_t i = t->in_ptr[node]; i < t->in_ptr[node + 1]; i++) {
+            const int64_t edge = t->in_edge[i];
+            const REAL mark = x->mark[edge * heads + h], *restrict state = states + edge * size;
+            REAL *restrict grad_state = grads + edge * size, of_mark = 0;
+            for (int64_t r = 0; r < nk; r++) {
+                const REAL read = dot(state + r * width, g, width), scale = mark * q[r];
+                of_mark += read * q[r];
+                dq[r] += mark * read;
+                SIMD for (int64_t j = 0; j < width; j++) grad_state[r * width + j] = scale * g[j];
+            }
+            d->mark[edge * heads + h] += of_mark;
+        }
+        for (int64_t o = t->out_ptr[node]; o < t->out_ptr[node + 1]; o++) {
+            const int64_t edge = t->out_edge[o];
+            const REAL *restrict grad_state = grads + edge * size, put = x->source[edge * heads + h];
+            REAL of_source = 0;
+            for (int64_t r = 0; r < nk; r++) {
+                const REAL read = dot(grad_state + r * width, v, width);
+                of_source += read * k[r];
+                dk[r] += put * read;
+                add(dv, put * k[r], grad_state + r * width, width);
+            }
+            d->source[edge * heads + h] += of_source;
+            for (int64_t p = t->pair_ptr[edge]; p < t->pair_ptr[edge + 1]; p++) {
+                const int64_t pair = t->pair[p], other = t->pair_in[pair];
+                d->transition[pair * heads + h] += dot(states + other * size, grad_state, size);
+                add(grads + other * size, x->transition[pair * heads + h], grad_state, size);
+            }
+        }
+    }
+}
+
+INLINE int64_t width_at(const Sizes *z, int64_t from) {
+    return z->value_width - from < z->slice ? z->value_width - from : z->slice;
+}
+
+static size_t state_bytes(const Sizes *z) {
+    return (size_t)(z->edges * z->key_width * z->slice + 1) * sizeof(REAL);
+}
+
+/* Outputs [N, H, V]; 1 if there is no memory. */
+int forward(const Sizes *z, const Plan *t, int64_t first, int64_t last, const Inputs *x, REAL *out) {
+    REAL *states = malloc(state_bytes(z));
+    if (!states) return 1;
+    for (int64_t h = first; h < last; h++)
+        for (int64_t from = 0; from < z->value_width; from += z->slice) {
+            const int64_t width = width_at(z, from);
+            /* Widths that compilers know are faster. */
+            if (z->key_width == 16 && width == 16)
+                run(z, t, x, h, from, out, states, 16, 16);
+            else
+                run(z, t, x, h, from, out, states, z->key_width, width);
+        }
+    free(states);
+    return 0;
+}
+
+/* Gradients, zero at first; 1 if there is no memory. */
+int backward(const Sizes *z, const Plan *t, int64_t first, int64_t last, const Inputs *x, const Grads *d,
+             const REAL *grad) {
+    REAL *states = malloc(2 * state_bytes(z));
+    if (!states) return 1;
+    REAL *grads = states + state_bytes(z) / sizeof(REAL);
+    for (int64_t h = first; h < last; h++)
+        for (int64_t from = 0; from < z->value_width; from += z->slice) {
+            const int64_t width = width_at(z, from);
+            if (z->key_width == 16 && width == 16)
+                run_backward(z, t, x, d, h, from, grad, states, grads, 16, 16);
+            else
+                run_backward(z, t, x, d, h, from, grad, states, grads, z->key_width, width);
+        }
+    free(states);
+    return 0;
+}

@@ -1,0 +1,153 @@
+"""The recurrent form in C, on a CPU: node by node, where the states of edges are still in the cache.
+
+It needs nothing of a graph but its edges and pairs, and is linear in them. Memory is that of the states of one head,
+twice in the backward pass, in slices of the value width no larger than :data:`SLICE_BYTES`.
+"""
+
+import ctypes
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from plstm_graph.graph import LineGraph
+from plstm_graph.ops.compiled import REALS, has_compiled, load_compiled, spread
+from plstm_graph.ops.precision import without_autocast
+
+_SOURCE = Path(__file__).with_name("recurrent.c")
+
+#: States of a head are kept in slices of the value width of about this size, but of :data:`_THINNEST` columns at least.
+SLICE_BYTES = 2**28
+_THINNEST = 4
+
+#: Numbers in the states of all edges below which starting a thread is not worth its while.
+_WORTH_THREADS = 2**19
+
+
+def can_compile_recurrent(tensor: Tensor) -> bool:
+    """Whether the compiled form is there for this device and dtype; compiles it at the first call."""
+    return tensor.device.type == "cpu" and tensor.dtype in REALS and has_compiled(_SOURCE, tensor.dtype)
+
+
+def node_outputs_recurrent_compiled(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    source: Tensor,
+    transition: Tensor,
+    mark: Tensor,
+    direct: Tensor,
+    line_graph: LineGraph,
+) -> Tensor:
+    """What each node reads.
+
+    Arguments and result as in :func:`~plstm_graph.plstm`, all float32 or all float64, on the CPU.
+    """
+    inputs = (query, key, value, source, transition, mark, direct)
+    return _compiled(*inputs, line_graph.edge_index, line_graph.pairs)
+
+
+@torch.library.custom_op("plstm_graph::recurrent_compiled", mutates_args=())
+@without_autocast
+def _compiled(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    source: Tensor,
+    transition: Tensor,
+    mark: Tensor,
+    direct: Tensor,
+    edge_index: Tensor,
+    pairs: Tensor,
+) -> Tensor:
+    """Outputs ``[N, H, V]``."""
+    inputs = [tensor.contiguous() for tensor in (query, key, value, source, transition, mark, direct)]
+    out = torch.empty_like(inputs[2])
+    _run("forward", inputs, edge_index, pairs, [_places(inputs), _place(out)])
+    return out
+
+
+@torch.library.custom_op("plstm_graph::recurrent_compiled_backward", mutates_args=())
+@without_autocast
+def _compiled_backward(
+    grad: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    source: Tensor,
+    transition: Tensor,
+    mark: Tensor,
+    direct: Tensor,
+    edge_index: Tensor,
+    pairs: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of all arguments but the structure."""
+    inputs = [tensor.contiguous() for tensor in (query, key, value, source, transition, mark, direct)]
+    grads = [torch.zeros_like(tensor) for tensor in inputs]
+    grad = grad.contiguous()
+    _run("backward", inputs, edge_index, pairs, [_places(inputs), _places(grads), _place(grad)])
+    return tuple(grads)  # type: ignore[return-value]
+
+
+def _run(name: str, inputs: list[Tensor], edge_index: Tensor, pairs: Tensor, arguments: list[Any]) -> None:
+    """Call a C function on all heads, in as many threads as torch uses and the work is worth."""
+    query, value = inputs[0], inputs[2]
+    (nodes, heads, key_width), value_width = query.shape, value.size(2)
+    edges, num_pairs = edge_index.size(1), pairs.size(1)
+    slice_width, row = value_width, edges * key_width * query.element_size()
+    while slice_width > _THINNEST and slice_width * row > SLICE_BYTES:
+        slice_width = (slice_width + 1) // 2
+    sizes = (ctypes.c_int64 * 7)(nodes, edges, num_pairs, heads, key_width, value_width, slice_width)
+    library: Any = load_compiled(_SOURCE, REALS[query.dtype])
+
+    lengths = (nodes, nodes + 1, edges, nodes + 1, edges, edges + 1, num_pairs)
+    indices = [tensor.contiguous() for tensor in (*edge_index, pairs[1], pairs[0])]
+    lists = [edge_index.new_empty(length) for length in lengths]
+    plan = _places([*lists, indices[3]])
+    _check(library.make_plan(sizes, plan, *(_place(tensor) for tensor in indices[:3])), edges)
+
+    threads = min(torch.get_num_threads(), (edges + num_pairs) * heads * key_width * value_width // _WORTH_THREADS)
+    call = partial(getattr(library, name), sizes, plan)
+    for status in spread(lambda first, last: call(first, last, *arguments), heads, threads):
+        _check(status, edges)
+
+
+def _check(status: int, edges: int) -> None:
+    if status == 1:
+        raise MemoryError(f"no memory for the states of {edges} edges")
+    if status == 2:
+        raise ValueError("the graph has a cycle")
+
+
+def _place(tensor: Tensor) -> ctypes.c_void_p:
+    return ctypes.c_void_p(tensor.data_ptr())
+
+
+def _places(tensors: Sequence[Tensor]) -> Any:
+    """A C structure of pointers; the tensors must outlive it."""
+    return (ctypes.c_void_p * len(tensors))(*(tensor.data_ptr() for tensor in tensors))
+
+
+@_compiled.register_fake
+def _(query, key, value, source, transition, mark, direct, edge_index, pairs):
+    return torch.empty(value.shape, dtype=value.dtype, device=value.device)
+
+
+@_compiled_backward.register_fake
+def _(grad, query, key, value, source, transition, mark, direct, edge_index, pairs):
+    tensors = (query, key, value, source, transition, mark, direct)
+    return tuple(torch.empty(tensor.shape, dtype=tensor.dtype, device=tensor.device) for tensor in tensors)
+
+
+def _setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+    ctx.save_for_backward(*inputs)
+
+
+def _backward(ctx, grad):
+    return (*_compiled_backward(grad, *ctx.saved_tensors), None, None)
+
+
+_compiled.register_autograd(_backward, setup_context=_setup_context)
