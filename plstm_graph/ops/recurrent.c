@@ -4,10 +4,14 @@
    evaluated, a slice of the value width at a time: neither heads nor slices share states. Nodes are taken in an order
    in which a node follows soon upon its predecessors, so that their states are still in the cache. */
 
+#define _DEFAULT_SOURCE /* madvise */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
 #define INLINE static inline __attribute__((always_inline))
 #define SIMD _Pragma("omp simd")
@@ -160,13 +164,27 @@ INLINE int64_t width_at(const Sizes *z, int64_t from) {
     return z->value_width - from < z->slice ? z->value_width - from : z->slice;
 }
 
+/* Large states are read at random: on Linux they ask for huge pages, so that not every read misses the table of pages. */
+static void *allocate(size_t bytes) {
+#ifdef __linux__
+    const size_t page = (size_t)1 << 21;
+    void *memory;
+    if (bytes < 4 * page) return malloc(bytes);
+    if (posix_memalign(&memory, page, bytes)) return NULL;
+    madvise(memory, bytes, MADV_HUGEPAGE);
+    return memory;
+#else
+    return malloc(bytes);
+#endif
+}
+
 static size_t state_bytes(const Sizes *z) {
     return (size_t)(z->edges * z->key_width * z->slice + 1) * sizeof(REAL);
 }
 
 /* Outputs [N, H, V]; 1 if there is no memory. */
 int forward(const Sizes *z, const Plan *t, int64_t first, int64_t last, const Inputs *x, REAL *out) {
-    REAL *states = malloc(state_bytes(z));
+    REAL *states = allocate(state_bytes(z));
     if (!states) return 1;
     for (int64_t h = first; h < last; h++)
         for (int64_t from = 0; from < z->value_width; from += z->slice) {
@@ -184,7 +202,7 @@ int forward(const Sizes *z, const Plan *t, int64_t first, int64_t last, const In
 /* Gradients, zero at first; 1 if there is no memory. */
 int backward(const Sizes *z, const Plan *t, int64_t first, int64_t last, const Inputs *x, const Grads *d,
              const REAL *grad) {
-    REAL *states = malloc(2 * state_bytes(z));
+    REAL *states = allocate(2 * state_bytes(z));
     if (!states) return 1;
     REAL *grads = states + state_bytes(z) / sizeof(REAL);
     for (int64_t h = first; h < last; h++)

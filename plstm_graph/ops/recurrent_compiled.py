@@ -20,7 +20,7 @@ from plstm_graph.ops.precision import without_autocast
 _SOURCE = Path(__file__).with_name("recurrent.c")
 
 #: States of a head are kept in slices of the value width of about this size, but of :data:`_THINNEST` columns at least.
-SLICE_BYTES = 2**28
+SLICE_BYTES = 2**29
 _THINNEST = 4
 
 #: Numbers in the states of all edges below which starting a thread is not worth its while.
