@@ -35,8 +35,9 @@ def models(width: int, out_channels: int, **features: Any) -> dict[str, nn.Modul
     """All models of one width."""
     features |= {"out_channels": out_channels, "hidden_channels": width}
     made: dict[str, nn.Module] = {
-        "pLSTM (P)": PLSTM(modes="P", num_layers=4, **features),
-        "pLSTM (PD)": PLSTM(modes="PD", num_layers=2, **features),
+        "pLSTM": PLSTM(modes="P", num_layers=4, tied=True, norm="batch", **features),
+        "pLSTM + local": PLSTM(modes="P", num_layers=4, tied=True, norm="batch", local=True, **features),
+        "pLSTM (P and D)": PLSTM(modes="PD", num_layers=2, tied=True, norm="batch", **features),
     }
     for name in ("GCN", "GAT", "GIN", "MPNN", "LSTMGNN"):
         made[name] = getattr(baselines, name)(num_layers=4, **features)
