@@ -30,7 +30,8 @@ def test_all_forms_are_right():
 
 @pytest.mark.parametrize(("fault", "message"), [(wrong_value, "off by"), (wrong_gradient, "gradient of")])
 def test_a_wrong_form_is_named(monkeypatch, fault, message):
-    monkeypatch.setattr(dispatch, "edge_messages_recurrent", fault(dispatch.edge_messages_recurrent))
+    for name in ("edge_messages_recurrent", "node_outputs_recurrent_compiled"):
+        monkeypatch.setattr(dispatch, name, fault(getattr(dispatch, name)))
     with pytest.raises(GateError, match=rf"chain-40: recurrent form.*{message}") as error:
         check_forms()
     assert "parallel form" not in str(error.value)

@@ -34,9 +34,10 @@ def test_a_budget_limits_the_repetitions():
 
 @pytest.mark.slow
 def test_peak_memory_counts_the_states():
-    states = 20_000 * 4 * 16 * 16 * 4
+    # Of one head: in C, heads come one after the other, each with its states and their gradients.
+    states = 20_000 * 16 * 16 * 4
     found = peak_memory("outstar-20000", "plstm recurrent", "forward+backward", Width(4, 16, 16), 1, timeout=120)
-    assert states < found < 5 * states
+    assert 2 * states < found < 20 * states
 
 
 def test_peak_memory_gives_up():
