@@ -109,6 +109,7 @@ except RuntimeError as error:
     assert "needs float32 or float64 tensors on a CPU and a C compiler" in error
 
 
+@needs_compiler
 def test_a_failing_compiler_is_reported_and_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     source = tmp_path / "wrong.c"
