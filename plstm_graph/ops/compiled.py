@@ -14,12 +14,13 @@ import shutil
 import subprocess
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 #: The C type of each dtype that a source may be compiled for.
 REALS = {torch.float32: "float", torch.float64: "double"}
@@ -28,10 +29,24 @@ _FLAGS = ("-std=c11", "-O3", "-fopenmp-simd", "-fno-math-errno", "-ffp-contract=
 _NATIVE = "-march=native"
 
 
+def can_compile(source: Path, tensor: Tensor) -> bool:
+    """Whether a C source can be had for the device and dtype of a tensor; compiles it at the first call."""
+    return tensor.device.type == "cpu" and tensor.dtype in REALS and _is_there(source, tensor.dtype)
+
+
 @torch.compiler.assume_constant_result
-def has_compiled(source: Path, dtype: torch.dtype) -> bool:
-    """Whether a C source can be had for a dtype of :data:`REALS`; compiles it at the first call."""
+def _is_there(source: Path, dtype: torch.dtype) -> bool:
     return load_compiled(source, REALS[dtype]) is not None
+
+
+def place(tensor: Tensor) -> ctypes.c_void_p:
+    """Pointer to the numbers of a contiguous tensor, which must outlive it."""
+    return ctypes.c_void_p(tensor.data_ptr())
+
+
+def places(tensors: Sequence[Tensor]) -> Any:
+    """A C structure of such pointers."""
+    return (ctypes.c_void_p * len(tensors))(*(tensor.data_ptr() for tensor in tensors))
 
 
 @functools.cache

@@ -6,8 +6,6 @@ arguments. The backward pass keeps the states that enter every so many lines of 
 
 import ctypes
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plstm_graph.ops.compiled import REALS, has_compiled, load_compiled
+from plstm_graph.ops.compiled import REALS, can_compile, load_compiled, place, spread
 from plstm_graph.ops.precision import without_autocast
 
 _SOURCE = Path(__file__).with_name("grid2d.c")
@@ -23,7 +21,7 @@ _SOURCE = Path(__file__).with_name("grid2d.c")
 
 def can_compile_grids(tensor: Tensor) -> bool:
     """Whether the compiled form is there for this device and dtype; compiles it at the first call."""
-    return tensor.device.type == "cpu" and tensor.dtype in REALS and has_compiled(_SOURCE, tensor.dtype)
+    return can_compile(_SOURCE, tensor)
 
 
 def grid2d_compiled(
@@ -113,18 +111,12 @@ def _run(name: str, inputs: list[Tensor], flips: list[bool], before: list[Tensor
     batch, width, height, heads, key_width = query.shape
     shape = (ctypes.c_ssize_t * 6)(width, height, gates.size(2), heads, key_width, value.size(4))
     against = (ctypes.c_ubyte * max(len(flips), 1))(*flips)
-    pointers = [ctypes.c_void_p(tensor.data_ptr()) for tensor in (*before, *inputs, *after)]
+    pointers = [place(tensor) for tensor in (*before, *inputs, *after)]
     function: Any = getattr(load_compiled(_SOURCE, REALS[query.dtype]), name)
 
-    units = batch * heads
-    threads = max(1, min(torch.get_num_threads(), units))
-    ends = [units * part // threads for part in range(threads + 1)]
-    parts = [(ctypes.c_ssize_t(a), ctypes.c_ssize_t(b)) for a, b in pairwise(ends)]
-    if threads == 1:
-        failed = [function(shape, against, *parts[0], *pointers)]
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            failed = list(pool.map(lambda part: function(shape, against, *part, *pointers), parts))
+    failed = spread(
+        lambda first, last: function(shape, against, first, last, *pointers), batch * heads, torch.get_num_threads()
+    )
     if any(failed):
         raise MemoryError(f"no memory for the states of a grid of {width} x {height} nodes")
 

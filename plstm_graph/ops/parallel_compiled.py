@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.ops.compiled import REALS, has_compiled, load_compiled, spread
+from plstm_graph.ops.compiled import REALS, can_compile, load_compiled, place, places, spread
 from plstm_graph.ops.precision import without_autocast
 
 _SOURCE = Path(__file__).with_name("parallel.c")
@@ -23,7 +23,7 @@ _WORTH_THREADS = 2**19
 
 def can_compile_parallel(tensor: Tensor) -> bool:
     """Whether the compiled form is there for this device and dtype; compiles it at the first call."""
-    return tensor.device.type == "cpu" and tensor.dtype in REALS and has_compiled(_SOURCE, tensor.dtype)
+    return can_compile(_SOURCE, tensor)
 
 
 def node_outputs_compiled(
@@ -125,13 +125,13 @@ def _run(name: str, inputs: list[Tensor], structure: list[Tensor], tensors: list
     counts = (query.size(0), key.size(0), edges, own_links, entries, steps, links)
     sizes = (ctypes.c_int64 * 10)(*counts, heads, query.size(2), value.size(2))
     indices = [tensor.contiguous() for tensor in structure]
-    places = (ctypes.c_void_p * len(indices))(*(tensor.data_ptr() for tensor in indices))
-    pointers = [ctypes.c_void_p(tensor.data_ptr()) for tensor in tensors]
+    indices_in_c = places(indices)
+    pointers = [place(tensor) for tensor in tensors]
     function: Any = getattr(load_compiled(_SOURCE, REALS[query.dtype]), name)
 
     work = links * heads * (query.size(2) + value.size(2))
     threads = min(torch.get_num_threads(), work // _WORTH_THREADS)
-    spread(lambda first, last: function(sizes, places, first, last, *pointers), heads, threads)
+    spread(lambda first, last: function(sizes, indices_in_c, first, last, *pointers), heads, threads)
 
 
 @_compiled.register_fake

@@ -5,7 +5,6 @@ twice in the backward pass, in slices of the value width no larger than :data:`S
 """
 
 import ctypes
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.ops.compiled import REALS, has_compiled, load_compiled, spread
+from plstm_graph.ops.compiled import REALS, can_compile, load_compiled, place, places, spread
 from plstm_graph.ops.precision import without_autocast
 
 _SOURCE = Path(__file__).with_name("recurrent.c")
@@ -29,7 +28,7 @@ _WORTH_THREADS = 2**19
 
 def can_compile_recurrent(tensor: Tensor) -> bool:
     """Whether the compiled form is there for this device and dtype; compiles it at the first call."""
-    return tensor.device.type == "cpu" and tensor.dtype in REALS and has_compiled(_SOURCE, tensor.dtype)
+    return can_compile(_SOURCE, tensor)
 
 
 def node_outputs_recurrent_compiled(
@@ -66,7 +65,7 @@ def _compiled(
     """Outputs ``[N, H, V]``."""
     inputs = [tensor.contiguous() for tensor in (query, key, value, source, transition, mark, direct)]
     out = torch.empty_like(inputs[2])
-    _run("forward", inputs, edge_index, pairs, [_places(inputs), _place(out)])
+    _run("forward", inputs, edge_index, pairs, [places(inputs), place(out)])
     return out
 
 
@@ -88,7 +87,7 @@ def _compiled_backward(
     inputs = [tensor.contiguous() for tensor in (query, key, value, source, transition, mark, direct)]
     grads = [torch.zeros_like(tensor) for tensor in inputs]
     grad = grad.contiguous()
-    _run("backward", inputs, edge_index, pairs, [_places(inputs), _places(grads), _place(grad)])
+    _run("backward", inputs, edge_index, pairs, [places(inputs), places(grads), place(grad)])
     return tuple(grads)  # type: ignore[return-value]
 
 
@@ -106,8 +105,8 @@ def _run(name: str, inputs: list[Tensor], edge_index: Tensor, pairs: Tensor, arg
     lengths = (nodes, nodes + 1, edges, nodes + 1, edges, edges + 1, num_pairs)
     indices = [tensor.contiguous() for tensor in (*edge_index, pairs[1], pairs[0])]
     lists = [edge_index.new_empty(length) for length in lengths]
-    plan = _places([*lists, indices[3]])
-    _check(library.make_plan(sizes, plan, *(_place(tensor) for tensor in indices[:3])), edges)
+    plan = places([*lists, indices[3]])
+    _check(library.make_plan(sizes, plan, *(place(tensor) for tensor in indices[:3])), edges)
 
     threads = min(torch.get_num_threads(), (edges + num_pairs) * heads * key_width * value_width // _WORTH_THREADS)
     call = partial(getattr(library, name), sizes, plan)
@@ -120,15 +119,6 @@ def _check(status: int, edges: int) -> None:
         raise MemoryError(f"no memory for the states of {edges} edges")
     if status == 2:
         raise ValueError("the graph has a cycle")
-
-
-def _place(tensor: Tensor) -> ctypes.c_void_p:
-    return ctypes.c_void_p(tensor.data_ptr())
-
-
-def _places(tensors: Sequence[Tensor]) -> Any:
-    """A C structure of pointers; the tensors must outlive it."""
-    return (ctypes.c_void_p * len(tensors))(*(tensor.data_ptr() for tensor in tensors))
 
 
 @_compiled.register_fake
