@@ -87,7 +87,7 @@ def measure(name: str, options: argparse.Namespace, device: torch.device) -> dic
     made = models(options.width, **features)
     timers = {}
     for label, model in made.items():
-        graphs = dags if "line_graph" in model_arguments(model) else undirected
+        graphs = dags if "line_graph" in model_arguments(model).names else undirected
         timers[label] = Timer(make_step(model, graphs, options.batch_size, device), options.repeat, options.budget)
     time_in_turns(list(timers.values()))
     results = {}

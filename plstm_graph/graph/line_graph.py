@@ -280,8 +280,10 @@ class LineGraph:
         """Whether :meth:`blocks` were built for these widths already."""
         return (heads, key_width, value_width) in (self._forward or self)._blocks
 
-    def prepare(self, through: bool = False, widths: tuple[int, int, int] | None = None) -> "LineGraph":
-        """Build everything that is otherwise built at first use, multitree included. Returns the graph itself.
+    def prepare(
+        self, through: bool = False, widths: tuple[int, int, int] | None = None, multitree: bool = True
+    ) -> "LineGraph":
+        """Build everything that is otherwise built at first use. Returns the graph itself.
 
         Call it before the graph enters compiled code, or moves to another device. Ancestors are listed up to 64 per
         edge on average; beyond that the ``"auto"`` form does not use them for heads of usual widths. Pairs
@@ -290,9 +292,12 @@ class LineGraph:
         Args:
             through: Whether to build :attr:`through` as well.
             widths: ``(H, K, V)`` of the layers, to cut :meth:`blocks` for them where ancestors are too many to list.
+            multitree: Whether to build :meth:`to_multitree` as well; only D-mode needs it.
         """
         forward = self._forward or self
-        graphs = [] if forward.num_pairs > MAX_PAIRS else [forward, forward.to_multitree()]
+        graphs = [] if forward.num_pairs > MAX_PAIRS else [forward]
+        if graphs and multitree:
+            graphs.append(forward.to_multitree())
         for graph in [*graphs, forward.through] if through else graphs:
             _ = graph.schedule
             if graph.has_ancestry(64 * graph.num_edges):

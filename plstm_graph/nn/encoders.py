@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 #: A number of float features, the sizes of columns (0 for numbers), or OGB's scheme for atoms or bonds.
@@ -69,7 +70,11 @@ class CategoryEncoder(nn.Module):
             raise ValueError(
                 f"expected {len(self.sizes)} integer category columns, got shape {list(x.shape)} of {x.dtype}"
             )
-        return self.embedding(x + self.offset).sum(dim=-2)
+        # A bag rather than a sum of embeddings: most atoms are carbon, and the gradient of a plain embedding is slow
+        # where few rows of it take most of the gradient.
+        bags = (x + self.offset).view(-1, len(self.sizes))
+        encoded = F.embedding_bag(bags, self.embedding.weight, mode="sum")
+        return encoded.view(*x.shape[:-1], self.embedding.embedding_dim)
 
 
 class ColumnEncoder(nn.Module):

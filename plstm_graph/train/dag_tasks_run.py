@@ -17,7 +17,7 @@ from torch_geometric.data import Batch, Data
 from plstm_graph.datasets.cache import write_errors
 from plstm_graph.datasets.files import replace_file
 from plstm_graph.train.dag_tasks import DAGTask
-from plstm_graph.train.forward import attach_line_graph, call_model, model_arguments
+from plstm_graph.train.forward import Arguments, attach_line_graph, call_model, model_arguments
 from plstm_graph.train.loop import Row, train_epochs
 from plstm_graph.train.optimizer import make_adamw, warmup_cosine
 from plstm_graph.train.sampler import EpochBatchSampler
@@ -193,7 +193,7 @@ def score(model: nn.Module, batches: Iterator[Batch] | Sequence[Batch], task: DA
     return task.metrics(torch.cat(outputs), **{name: torch.cat(found) for name, found in columns.items()})
 
 
-def _batches(graphs: Sequence[Data], size: int, arguments: list[str], device: torch.device) -> Iterator[Batch]:
+def _batches(graphs: Sequence[Data], size: int, arguments: Arguments, device: torch.device) -> Iterator[Batch]:
     for start in range(0, len(graphs), size):
         yield attach_line_graph(Batch.from_data_list(list(graphs[start : start + size])), arguments).to(device)
 

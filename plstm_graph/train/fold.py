@@ -1,7 +1,7 @@
 """One fold of a cross-validation: its graphs, its training, its one test."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from torch_geometric.transforms import AddRandomWalkPE, BaseTransform, Compose
 
 from plstm_graph.datasets.tu import TUGraphs
 from plstm_graph.nn.baselines import widest
-from plstm_graph.train.forward import attach_line_graph, call_model, model_arguments
+from plstm_graph.train.forward import Arguments, attach_line_graph, call_model, model_arguments
 from plstm_graph.train.loop import Row, train_epochs
 from plstm_graph.train.optimizer import make_adamw, warmup_cosine
 from plstm_graph.train.sampler import EpochBatchSampler
@@ -91,12 +91,12 @@ class FoldOptions:
     max_parameters: int | None = 300_000
 
 
-def factory_arguments(make_model: ModelFactory) -> list[str]:
+def factory_arguments(make_model: ModelFactory) -> Arguments:
     """What the model's ``forward`` names, before the sizes of its features are known."""
     return model_arguments(make_model(2, 1, None))
 
 
-def load_graphs(options: GraphOptions, arguments: Sequence[str]) -> TUGraphs:
+def load_graphs(options: GraphOptions, arguments: Arguments) -> TUGraphs:
     """The set as a model needs it: as DAGs if it asks for a line graph, else with edges in both directions.
 
     Args:
@@ -106,7 +106,7 @@ def load_graphs(options: GraphOptions, arguments: Sequence[str]) -> TUGraphs:
     steps: list[BaseTransform] = []
     if options.walk_length:
         steps.append(AddRandomWalkPE(options.walk_length, attr_name=None))
-    if "line_graph" in arguments:
+    if "line_graph" in arguments.names:
         steps.append(ToDAG(options.orientation))
     return TUGraphs(options.root, options.name, Compose(steps), options.source)
 
@@ -248,7 +248,7 @@ def run_fold(
     }
 
 
-def _evaluate(model: nn.Module, batches: list[Batch], arguments: list[str]) -> Row:
+def _evaluate(model: nn.Module, batches: list[Batch], arguments: Arguments) -> Row:
     outputs = torch.cat([call_model(model, batch, arguments) for batch in batches])
     targets: Tensor = torch.cat([batch.y for batch in batches])
     accuracy = (outputs.argmax(dim=1) == targets).double().mean()

@@ -1,23 +1,41 @@
 """Calling a graph model on a batch with whatever its ``forward`` asks for."""
 
 import inspect
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from plstm_graph.graph import LineGraph
+from plstm_graph.nn import PLSTMConv
 
 _ARGUMENTS = ("x", "edge_index", "edge_attr", "batch", "line_graph", "batch_size")
 
 
-def model_arguments(model: nn.Module) -> list[str]:
-    """Those of ``x, edge_index, edge_attr, batch, line_graph, batch_size`` that the model's ``forward`` names."""
+@dataclass(frozen=True)
+class Arguments:
+    """What a model asks of a batch.
+
+    Attributes:
+        names: Those of ``x, edge_index, edge_attr, batch, line_graph, batch_size`` that its ``forward`` names.
+        multitree: Whether it has D-mode layers, which run on the line graph cut to a multitree.
+    """
+
+    names: tuple[str, ...]
+    multitree: bool
+
+
+def model_arguments(model: nn.Module) -> Arguments:
+    """What the model asks of a batch."""
     parameters = inspect.signature(model.forward).parameters
     takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    return [name for name in _ARGUMENTS if takes_all or name in parameters]
+    return Arguments(
+        names=tuple(name for name in _ARGUMENTS if takes_all or name in parameters),
+        multitree=any(isinstance(module, PLSTMConv) and module.mode == "D" for module in model.modules()),
+    )
 
 
-def attach_line_graph(batch: Batch, arguments: list[str]) -> Batch:
+def attach_line_graph(batch: Batch, arguments: Arguments) -> Batch:
     """Build the batch's line graph where it lies, once for all layers, if the model asks for it.
 
     Args:
@@ -27,12 +45,12 @@ def attach_line_graph(batch: Batch, arguments: list[str]) -> Batch:
     Returns:
         ``batch`` with ``batch.line_graph``.
     """
-    if "line_graph" in arguments:
-        batch.line_graph = LineGraph.from_data(batch).prepare()
+    if "line_graph" in arguments.names:
+        batch.line_graph = LineGraph.from_data(batch).prepare(multitree=arguments.multitree)
     return batch
 
 
-def call_model(model: nn.Module, batch: Batch, arguments: list[str]) -> Tensor:
+def call_model(model: nn.Module, batch: Batch, arguments: Arguments) -> Tensor:
     """The model's output for a batch, ``[B, T]``.
 
     Args:
@@ -48,4 +66,4 @@ def call_model(model: nn.Module, batch: Batch, arguments: list[str]) -> Tensor:
         "line_graph": getattr(batch, "line_graph", None),
         "batch_size": batch.num_graphs,
     }
-    return model(**{name: values[name] for name in arguments})
+    return model(**{name: values[name] for name in arguments.names})

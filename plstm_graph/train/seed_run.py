@@ -19,7 +19,7 @@ from torch_geometric.transforms import BaseTransform
 from plstm_graph.datasets.benchmark import Benchmark, load_benchmark
 from plstm_graph.datasets.cache import write_errors
 from plstm_graph.datasets.files import replace_file
-from plstm_graph.train.forward import attach_line_graph, model_arguments
+from plstm_graph.train.forward import Arguments, attach_line_graph, model_arguments
 from plstm_graph.train.inference import pick_device
 from plstm_graph.train.loop import BestEpoch, Row, train_epochs
 from plstm_graph.train.module import GraphModule
@@ -211,7 +211,7 @@ def _score(module: GraphModule, batches: Iterator[Batch] | Sequence[Batch], benc
     return benchmark.evaluate(torch.cat(targets), torch.cat(predictions))
 
 
-def _batches(graphs: Sequence[Data], size: int, arguments: list[str], device: torch.device) -> Iterator[Batch]:
+def _batches(graphs: Sequence[Data], size: int, arguments: Arguments, device: torch.device) -> Iterator[Batch]:
     for start in range(0, len(graphs), size):
         yield attach_line_graph(_collate(graphs[start : start + size]), arguments).to(device)
 
