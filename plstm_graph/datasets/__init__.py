@@ -1,19 +1,66 @@
 """Loaders for real graphs and images. Each checks what it reads and says where something is wrong."""
 
-from plstm_graph.datasets.architectures import ENASDataset, NASBenchGraph
-from plstm_graph.datasets.arrow_pointing import ArrowPointing
-from plstm_graph.datasets.chembl import ChEMBL2321810
-from plstm_graph.datasets.circuits import EPFLCircuits
-from plstm_graph.datasets.dag_folder.dataset import DAGFolder, OnDiskDAGFolder
-from plstm_graph.datasets.dag_folder.problems import DAGFolderError
-from plstm_graph.datasets.dag_folder.write import from_networkx, write_dag_folder
-from plstm_graph.datasets.image_folder import ImageFolder
-from plstm_graph.datasets.image_sets import CIFAR10, FashionMNIST
-from plstm_graph.datasets.molecule import InvalidSmilesError, smiles_to_data
-from plstm_graph.datasets.sentiment import SentimentTreebank
-from plstm_graph.datasets.smiles import BadRowsWarning, SmilesDataset
-from plstm_graph.datasets.splits import column_split, random_split, scaffold_split
-from plstm_graph.datasets.table import BadRow, Table, TableError, read_table
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from plstm_graph.datasets.architectures import ENASDataset as ENASDataset
+    from plstm_graph.datasets.architectures import NASBenchGraph as NASBenchGraph
+    from plstm_graph.datasets.arrow_pointing import ArrowPointing as ArrowPointing
+    from plstm_graph.datasets.chembl import ChEMBL2321810 as ChEMBL2321810
+    from plstm_graph.datasets.circuits import EPFLCircuits as EPFLCircuits
+    from plstm_graph.datasets.dag_folder.dataset import DAGFolder as DAGFolder
+    from plstm_graph.datasets.dag_folder.dataset import OnDiskDAGFolder as OnDiskDAGFolder
+    from plstm_graph.datasets.dag_folder.problems import DAGFolderError as DAGFolderError
+    from plstm_graph.datasets.dag_folder.write import from_networkx as from_networkx
+    from plstm_graph.datasets.dag_folder.write import write_dag_folder as write_dag_folder
+    from plstm_graph.datasets.image_folder import ImageFolder as ImageFolder
+    from plstm_graph.datasets.image_sets import CIFAR10 as CIFAR10
+    from plstm_graph.datasets.image_sets import FashionMNIST as FashionMNIST
+    from plstm_graph.datasets.long_range import LongRange as LongRange
+    from plstm_graph.datasets.molecule import InvalidSmilesError as InvalidSmilesError
+    from plstm_graph.datasets.molecule import smiles_to_data as smiles_to_data
+    from plstm_graph.datasets.ogb_code2 import OGBCode2Dataset as OGBCode2Dataset
+    from plstm_graph.datasets.sentiment import SentimentTreebank as SentimentTreebank
+    from plstm_graph.datasets.smiles import BadRowsWarning as BadRowsWarning
+    from plstm_graph.datasets.smiles import SmilesDataset as SmilesDataset
+    from plstm_graph.datasets.splits import column_split as column_split
+    from plstm_graph.datasets.splits import random_split as random_split
+    from plstm_graph.datasets.splits import scaffold_split as scaffold_split
+    from plstm_graph.datasets.table import BadRow as BadRow
+    from plstm_graph.datasets.table import Table as Table
+    from plstm_graph.datasets.table import TableError as TableError
+    from plstm_graph.datasets.table import read_table as read_table
+
+_HOMES = {
+    "ArrowPointing": "arrow_pointing",
+    "BadRow": "table",
+    "BadRowsWarning": "smiles",
+    "CIFAR10": "image_sets",
+    "ChEMBL2321810": "chembl",
+    "DAGFolder": "dag_folder.dataset",
+    "DAGFolderError": "dag_folder.problems",
+    "ENASDataset": "architectures",
+    "EPFLCircuits": "circuits",
+    "FashionMNIST": "image_sets",
+    "ImageFolder": "image_folder",
+    "InvalidSmilesError": "molecule",
+    "LongRange": "long_range",
+    "NASBenchGraph": "architectures",
+    "OGBCode2Dataset": "ogb_code2",
+    "OnDiskDAGFolder": "dag_folder.dataset",
+    "SentimentTreebank": "sentiment",
+    "SmilesDataset": "smiles",
+    "Table": "table",
+    "TableError": "table",
+    "column_split": "splits",
+    "from_networkx": "dag_folder.write",
+    "random_split": "splits",
+    "read_table": "table",
+    "scaffold_split": "splits",
+    "smiles_to_data": "molecule",
+    "write_dag_folder": "dag_folder.write",
+}
 
 __all__ = [
     "CIFAR10",
@@ -28,7 +75,9 @@ __all__ = [
     "FashionMNIST",
     "ImageFolder",
     "InvalidSmilesError",
+    "LongRange",
     "NASBenchGraph",
+    "OGBCode2Dataset",
     "OnDiskDAGFolder",
     "SentimentTreebank",
     "SmilesDataset",
@@ -42,3 +91,14 @@ __all__ = [
     "smiles_to_data",
     "write_dag_folder",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a loader at its first use: torch_geometric and ogb take seconds, a table of SMILES needs neither."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -2,6 +2,14 @@
 
 from plstm_graph.nn.block import PLSTMBlock as PLSTMBlock
 from plstm_graph.nn.block import PLSTMLayer as PLSTMLayer
+from plstm_graph.nn.dag_baselines import BagOfNodes as BagOfNodes
+from plstm_graph.nn.dag_baselines import DAGBaseline as DAGBaseline
+from plstm_graph.nn.dag_baselines import DirectedGATv2 as DirectedGATv2
+from plstm_graph.nn.dag_baselines import DirectedGCN as DirectedGCN
+from plstm_graph.nn.dag_baselines import DirectedGIN as DirectedGIN
+from plstm_graph.nn.dag_baselines_gru import LevelGRU as LevelGRU
+from plstm_graph.nn.dag_baselines_transformer import DAGTransformer as DAGTransformer
+from plstm_graph.nn.dag_baselines_tree_lstm import ChildSumTreeLSTM as ChildSumTreeLSTM
 from plstm_graph.nn.encoders import CategoryEncoder as CategoryEncoder
 from plstm_graph.nn.encoders import DegreeEncoder as DegreeEncoder
 from plstm_graph.nn.encoders import feature_encoder as feature_encoder
