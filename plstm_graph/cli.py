@@ -11,6 +11,7 @@ _EPILOG = """examples:
   plstm-graph fit --config configs/chembl.yaml --name small --model.lr 3e-4 --trainer.max_epochs 20
   plstm-graph fit --config configs/chembl.yaml --ckpt_path last           # go on after an interruption
   plstm-graph leaderboard --config configs/ogb/molhiv.yaml --seeds 0-9    # OGB's molecules, as its rules ask
+  plstm-graph blend runs/leaderboard/ogbg-molhiv-plstm                    # with forests on fingerprints
   plstm-graph test --ckpt_path runs/chembl/checkpoints/best.ckpt
   plstm-graph predict --ckpt_path runs/chembl/checkpoints/best.ckpt "CCO" more.csv --output predictions.csv
   plstm-graph check my_dags                                             # a folder of DAGs: is it sound, what is in it?
@@ -71,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         "leaderboard", help="benchmarks with an official split (ogbg-mol..., peptides) over seeds", add_help=False
     )
     leaderboard.set_defaults(run=_leaderboard)
+    _add_blend(commands)
     images = commands.add_parser("images", help="arrow pointing and other images over seeds", add_help=False)
     images.set_defaults(run=_images)
     dags = commands.add_parser("dags", help="models side by side on a task of DAGs, over seeds", add_help=False)
@@ -109,6 +111,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_blend(commands: argparse._SubParsersAction) -> None:
+    blend = commands.add_parser("blend", help="average a benchmark run with forests on fingerprints")
+    blend.set_defaults(run=_blend)
+    blend.description = (
+        "Fits a random forest on Morgan fingerprints for each seed of a finished `leaderboard` run, and averages it "
+        "with the network; validation picks the share of each. Writes blend.json and blend.md into the folder."
+    )
+    blend.add_argument("folder", metavar="DIR", help="folder of the run")
+    blend.add_argument("--trees", type=int, default=300, help="of each forest (default: %(default)s)")
+    blend.add_argument("--jobs", type=int, default=-1, help="cores to grow trees on (default: all)")
+    blend.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, ... (default: %(default)s)")
+
+
 def _add_bench(commands: argparse._SubParsersAction) -> None:
     from plstm_graph.bench.suites import SUITES
 
@@ -130,6 +145,13 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
     )
     bench.add_argument("--output", metavar="DIR", help="folder to write (default: runs/bench/SUITE)")
     bench.add_argument("--explain", action="store_true", help="only print which form `auto` chooses, and by what sizes")
+
+
+def _blend(options: argparse.Namespace) -> int:
+    from plstm_graph.train.blend import blend
+    from plstm_graph.train.forest import Forest
+
+    return blend(options.folder, Forest(trees=options.trees, jobs=options.jobs), options.device)
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ import pandas as pd
 import rdkit
 import torch
 from ogb.graphproppred import Evaluator, PygGraphPropPredDataset
-from rdkit import Chem, rdBase
+from rdkit import Chem
 from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.data.data import DataEdgeAttr, DataTensorAttr
@@ -21,6 +21,7 @@ from torch_geometric.data.storage import GlobalStorage
 from tqdm import tqdm
 
 from plstm_graph.datasets.cache import cache_key, new_folder, write_errors
+from plstm_graph.datasets.fingerprints import read_molecule
 from plstm_graph.datasets.ogb_files import ensure_ogb_files, ogb_meta
 
 # Part of the cache key; raise it when process() changes what it stores.
@@ -88,6 +89,19 @@ class OGBMolDataset(PygGraphPropPredDataset):
             return [f"task {number}" for number in range(self.num_tasks)]
         return [str(name) for name in pd.read_csv(path, nrows=0).columns[: self.num_tasks]]
 
+    @property
+    def smiles(self) -> list[str]:
+        """The SMILES of each graph, from OGB's table.
+
+        Raises:
+            FileNotFoundError: If the set came without that table.
+        """
+        path = _smiles_path(self.root)
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} is missing, so the SMILES of {self.name} are not known")
+        column = pd.read_csv(path)["smiles"].tolist()
+        return [column[row] for row in self.indices()]
+
     def download(self) -> None:
         """Never needed: the raw files are there before OGB's loader starts."""
         raise FileNotFoundError(f"raw files of {self.name} vanished from {self.raw_dir}")
@@ -151,11 +165,8 @@ def _canonical_ranks(folder: str | os.PathLike[str], name: str) -> Iterator[Tens
     if not path.is_file():
         return
     for smiles in tqdm(pd.read_csv(path)["smiles"], desc=name, unit=" molecules", delay=2, disable=None):
-        with rdBase.BlockLogs():
-            # OGB's features were made by another RDKit; a few molecules are no longer accepted by ours.
-            molecule = Chem.MolFromSmiles(smiles) or Chem.MolFromSmiles(smiles, sanitize=False)
-        molecule.UpdatePropertyCache(strict=False)
-        yield torch.tensor(list(Chem.CanonicalRankAtoms(molecule, breakTies=True)), dtype=torch.long)
+        ranks = Chem.CanonicalRankAtoms(read_molecule(smiles), breakTies=True)
+        yield torch.tensor(list(ranks), dtype=torch.long)
 
 
 def _smiles_path(folder: str | os.PathLike[str]) -> Path:

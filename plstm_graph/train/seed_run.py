@@ -211,6 +211,21 @@ def _score(module: GraphModule, batches: Iterator[Batch] | Sequence[Batch], benc
     return benchmark.evaluate(torch.cat(targets), torch.cat(predictions))
 
 
+@torch.no_grad()
+def predict_part(module: GraphModule, benchmark: Benchmark, part: str) -> Tensor:
+    """Predictions for a split: values in the unit of the data, or probabilities, ``[n, T]``.
+
+    Args:
+        module: On any device; left in evaluation mode.
+        benchmark: What it was trained on.
+        part: ``"train"``, ``"valid"`` or ``"test"``.
+    """
+    module.eval()
+    arguments = model_arguments(module.model)
+    batches = _batches(list(benchmark.parts[part]), _EVALUATION_BATCH, arguments, module.device)
+    return torch.cat([module.predict_batch(batch) for batch in batches])
+
+
 def _batches(graphs: Sequence[Data], size: int, arguments: Arguments, device: torch.device) -> Iterator[Batch]:
     for start in range(0, len(graphs), size):
         yield attach_line_graph(_collate(graphs[start : start + size]), arguments).to(device)

@@ -1,0 +1,139 @@
+"""``plstm-graph blend``: the networks of a finished benchmark run, averaged with forests on fingerprints."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.markdown import Markdown
+
+from plstm_graph.datasets.benchmark import Benchmark
+from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.fingerprints import morgan_fingerprints
+from plstm_graph.train.forest import Forest
+from plstm_graph.train.inference import pick_device
+from plstm_graph.train.seed_run import benchmark_of, make_module, predict_part
+
+#: Shares of the forest that are tried on the validation split.
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+_MODELS = ("network", "forest", "blend")
+
+
+def blend(folder: str, forest: Forest, device: str = "auto") -> int:
+    """Run the command: for each seed of a run a forest of its own, and the mean of both, weighted by validation.
+
+    The report goes to ``blend.json`` and ``blend.md`` in the folder of the run.
+
+    Args:
+        folder: Of a finished run of ``plstm-graph leaderboard``.
+        forest: Its seed is replaced by that of each network.
+        device: Where the networks run.
+
+    Returns:
+        Exit status.
+
+    Raises:
+        ValueError: If the folder holds no finished run.
+        OSError: If the data cannot be had, have no SMILES, or the report cannot be written.
+    """
+    path = Path(folder)
+    if not (path / "report.json").is_file():
+        raise ValueError(f"{path} holds no finished run: report.json is missing; `plstm-graph leaderboard` writes it")
+    run = json.loads((path / "report.json").read_text(encoding="utf-8"))
+    benchmark = benchmark_of(run["config"]["data"])
+    fingerprints = {part: morgan_fingerprints(_smiles(graphs, run)) for part, graphs in benchmark.parts.items()}
+    rows = []
+    for number in (row["seed"] for row in run["seeds"]):
+        weights = path / f"seed_{number}" / "best.pt"
+        module = make_module(run["config"]["model"], benchmark).to(pick_device(device))
+        module.load_state_dict(torch.load(weights, map_location=module.device, weights_only=True))
+        networks = {part: predict_part(module, benchmark, part).double() for part in ("valid", "test")}
+        rows.append({"seed": number, **_blend_seed(networks, fingerprints, benchmark, _with_seed(forest, number))})
+    report = {
+        "dataset": run["dataset"],
+        "method": run["method"],
+        "metric": run["metric"],
+        "trees": forest.trees,
+        "min_samples_leaf": forest.min_samples_leaf,
+        "fingerprint": "Morgan, radius 2, 2,048 bits",
+        **{
+            model: {part: _summary([row[model][part] for row in rows]) for part in ("valid", "test")}
+            for model in _MODELS
+        },
+        "seeds": rows,
+    }
+    text = _markdown(report)
+    _write(path / "blend.json", json.dumps(report, indent=2) + "\n")
+    _write(path / "blend.md", text)
+    Console().print(Markdown(text))
+    return 0
+
+
+def _blend_seed(
+    networks: dict[str, torch.Tensor], fingerprints: dict[str, np.ndarray], benchmark: Benchmark, forest: Forest
+) -> dict[str, Any]:
+    """Metrics of one seed, and the share of the forest that validation picked."""
+    started = time.perf_counter()
+    targets = benchmark.parts["train"].y.double().numpy(force=True)
+    others = {part: fingerprints[part] for part in ("valid", "test")}
+    predicted = forest.fit_predict(fingerprints["train"], targets, others, benchmark.task == "classification")
+    seconds = time.perf_counter() - started
+
+    def score(part: str, share: float) -> float:
+        network = networks[part].to("cpu")
+        mixed = (1 - share) * network + share * torch.from_numpy(predicted[part])
+        return benchmark.evaluate(benchmark.parts[part].y, mixed)
+
+    best: Callable[..., float] = max if benchmark.mode == "max" else min
+    share = best(SHARES, key=lambda each: score("valid", each))
+    shares = dict(zip(_MODELS, (0.0, 1.0, share), strict=True))
+    metrics = {model: {part: score(part, each) for part in ("valid", "test")} for model, each in shares.items()}
+    return {**metrics, "share_of_forest": share, "seconds_of_forest": seconds}
+
+
+def _smiles(graphs: Any, run: dict[str, Any]) -> list[str]:
+    if not hasattr(graphs, "smiles"):
+        raise ValueError(f"fingerprints need SMILES, which {run['dataset']} does not come with; ogbg-mol... sets do")
+    return graphs.smiles
+
+
+def _with_seed(forest: Forest, seed: int) -> Forest:
+    return Forest(forest.trees, forest.min_samples_leaf, seed, forest.jobs)
+
+
+def _summary(values: list[float]) -> dict[str, float | None]:
+    return {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1)) if len(values) > 1 else None}
+
+
+def _markdown(report: dict[str, Any]) -> str:
+    lines = [
+        f"# {report['method']} with a forest on {report['dataset']}",
+        "",
+        f"Forests of {report['trees']} trees on fingerprints ({report['fingerprint']}), one for each seed; validation "
+        f"chose the forest's share among {', '.join(f'{share:g}' for share in SHARES)}.",
+        "",
+        f"| model | validation {report['metric']} | test {report['metric']} |",
+        "| --- | ---: | ---: |",
+    ]
+    for model in _MODELS:
+        cells = [
+            f"{part['mean']:.4f}" + ("" if part["std"] is None else f" ± {part['std']:.4f}")
+            for part in (report[model]["valid"], report[model]["test"])
+        ]
+        lines.append(f"| {model} | {' | '.join(cells)} |")
+    lines += ["", "| seed | network | forest | blend | share of the forest |", "| ---: |" + " ---: |" * 4]
+    lines += [
+        f"| {row['seed']} | "
+        + " | ".join(f"{row[m]['test']:.4f}" for m in _MODELS)
+        + f" | {row['share_of_forest']:g} |"
+        for row in report["seeds"]
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    replace_file(path, lambda unfinished: Path(unfinished).write_text(text, encoding="utf-8"))
