@@ -40,6 +40,8 @@ def collect(folder: Path) -> None:
     report["config"].pop("output", None)
     curves = {path.stem if path.stem != "epochs" else path.parent.name: _curve(path) for path in _epoch_files(folder)}
     report["curves"] = curves
+    if (folder / "blend.json").is_file():
+        report["blend"] = json.loads((folder / "blend.json").read_text(encoding="utf-8"))
     KEPT.mkdir(parents=True, exist_ok=True)
     name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{_set(report)} {_label(report)} {_seed(report)}").strip("-").lower()
     (KEPT / f"{name}.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -107,8 +109,22 @@ def _official_table(dataset: str, reports: list[dict[str, Any]]) -> str:
             f"| {_label(report)} | {test} | {valid} | {len(report['seeds'])} | {report['parameters']:,} | "
             f"{report['seconds'] / 60:.0f} |"
         )
+        lines += _blend_rows(report)
     lines += [f"| *{method}, {source}* | {value} | | | | |" for method, value, source in OFFICIAL.get(dataset, [])]
     return "\n".join(lines) + "\n"
+
+
+def _blend_rows(report: dict[str, Any]) -> list[str]:
+    """What `plstm-graph blend` made of a run: the forests alone, and their mean with the networks."""
+    if "blend" not in report:
+        return []
+    blend, label = report["blend"], _label(report)
+    minutes = sum(row["seconds_of_forest"] for row in blend["seeds"]) / 60
+    return [
+        f"| {name} | {_spread(blend[key]['test'])} | {_spread(blend[key]['valid'])} | {len(blend['seeds'])} | | "
+        f"{minutes:.0f} |"
+        for key, name in (("forest", "forest on fingerprints, alone"), ("blend", f"{label} and that forest, `blend`"))
+    ]
 
 
 def _draw(name: str, reports: list[dict[str, Any]]) -> str:
