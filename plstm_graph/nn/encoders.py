@@ -72,7 +72,7 @@ class CategoryEncoder(nn.Module):
             )
         # A bag rather than a sum of embeddings: most atoms are carbon, and the gradient of a plain embedding is slow
         # where few rows of it take most of the gradient.
-        bags = (x + self.offset).view(-1, len(self.sizes))
+        bags = (x + self.offset).reshape(-1, len(self.sizes))
         encoded = F.embedding_bag(bags, self.embedding.weight, mode="sum")
         return encoded.view(*x.shape[:-1], self.embedding.embedding_dim)
 

@@ -140,6 +140,16 @@ def test_category_encoder_sums_one_embedding_per_column():
     assert torch.equal(encoder(torch.tensor([[2, 4]]))[0], expected)
 
 
+@pytest.mark.parametrize("shape", [(6, 2), (2, 3, 2), (0, 2)])
+def test_category_encoder_takes_any_layout(shape):
+    encoder = CategoryEncoder([3, 3], 4)
+    columns = torch.randint(3, shape[::-1]).permute(*reversed(range(len(shape))))
+    actual = encoder(columns)
+    expected = encoder.embedding(columns + encoder.offset).sum(dim=-2)
+    assert actual.shape == (*shape[:-1], 4)
+    assert torch.equal(actual, expected)
+
+
 def test_degree_encoder_tells_in_from_out():
     encoded = DegreeEncoder(8)(torch.tensor([[0, 0, 1], [1, 2, 2]]), 3)
     assert len({tuple(row.tolist()) for row in encoded.detach()}) == 3
