@@ -1,5 +1,7 @@
 """pLSTM for PyTorch Geometric: a linear recurrent network that runs on any directed acyclic graph."""
 
+import sys
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +19,24 @@ _HOMES = {"CycleError": "graph", "LineGraph": "graph", "PLSTM": "nn", "PLSTMConv
 __all__ = ["PLSTM", "CycleError", "LineGraph", "PLSTMConv", "plstm"]
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name at its first use, so that `plstm-graph --help` need not wait for torch_geometric."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+def lazy_names(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """The ``__getattr__`` and ``__dir__`` of a package whose public names are imported at their first use (PEP 562).
+
+    Args:
+        package: Its ``__name__``.
+        homes: The module of each name, relative to the package.
+    """
+
+    def get(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(import_module(f"{package}.{homes[name]}"), name)
+
+    def names() -> list[str]:
+        return sorted([*vars(sys.modules[package]), *homes])
+
+    return get, names
 
 
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+# At their first use, so that `plstm-graph --help` need not wait for torch_geometric.
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

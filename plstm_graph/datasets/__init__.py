@@ -1,7 +1,8 @@
 """Loaders for real graphs and images. Each checks what it reads and says where something is wrong."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from plstm_graph import lazy_names
 
 if TYPE_CHECKING:
     from plstm_graph.datasets.architectures import ENASDataset as ENASDataset
@@ -92,13 +93,5 @@ __all__ = [
     "write_dag_folder",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import a loader at its first use: torch_geometric and ogb take seconds, a table of SMILES needs neither."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+# At their first use: torch_geometric and ogb take seconds, a table of SMILES needs neither.
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)
