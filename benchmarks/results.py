@@ -16,6 +16,7 @@ from typing import Any
 
 from published import OFFICIAL, PAPER, TU
 
+from plstm_graph.train.spread import with_std
 from plstm_graph.viz.curves import new_figure
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -104,7 +105,7 @@ def _official_table(dataset: str, reports: list[dict[str, Any]]) -> str:
     ]
     sign = 1 if metric in ("rmse", "mae") else -1
     for report in sorted(reports, key=lambda report: sign * report["validation"]["mean"]):
-        test, valid = _spread(report["test"]), _spread(report["validation"])
+        test, valid = with_std(report["test"]), with_std(report["validation"])
         lines.append(
             f"| {_label(report)} | {test} | {valid} | {len(report['seeds'])} | {report['parameters']:,} | "
             f"{report['seconds'] / 60:.0f} |"
@@ -121,7 +122,7 @@ def _blend_rows(report: dict[str, Any]) -> list[str]:
     blend, label = report["blend"], _label(report)
     minutes = sum(row["seconds_of_forest"] for row in blend["seeds"]) / 60
     return [
-        f"| {name} | {_spread(blend[key]['test'])} | {_spread(blend[key]['valid'])} | {len(blend['seeds'])} | | "
+        f"| {name} | {with_std(blend[key]['test'])} | {with_std(blend[key]['valid'])} | {len(blend['seeds'])} | | "
         f"{minutes:.0f} |"
         for key, name in (("forest", "forest on fingerprints, alone"), ("blend", f"{label} and that forest, `blend`"))
     ]
@@ -193,10 +194,6 @@ def _folds_cell(reports: list[dict[str, Any]]) -> str:
 def _average(values: dict[str, float]) -> str:
     four = [values[name] for name in TU["GCN"] if name in values]
     return f"{mean(four):.4f}" if len(four) == len(TU["GCN"]) else ""
-
-
-def _spread(summary: dict[str, Any]) -> str:
-    return f"{summary['mean']:.4f}" + (f" ± {summary['std']:.4f}" if summary["std"] is not None else "")
 
 
 def main(folders: list[Path]) -> None:

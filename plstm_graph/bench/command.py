@@ -15,7 +15,7 @@ from plstm_graph.bench.report import to_markdown
 from plstm_graph.bench.results import Results
 from plstm_graph.bench.runner import run_suite
 from plstm_graph.bench.suites import SUITES
-from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.files import replace_text
 
 
 def bench(suite: str, threads: int, repeat: int, budget: float, output: str | None, explain: bool) -> int:
@@ -80,7 +80,7 @@ def bench(suite: str, threads: int, repeat: int, budget: float, output: str | No
     _write_json(folder, results)
     plots = save_plots(results, folder)
     text = to_markdown(results, plots)
-    replace_file(folder / "results.md", lambda path: Path(path).write_text(text, encoding="utf-8"))
+    replace_text(folder / "results.md", text)
     console.print(text, highlight=False, markup=False, soft_wrap=True)
     console.print(f"written: {', '.join(f'{folder / name}' for name in ('results.json', 'results.md', *plots))}")
     return 0
@@ -88,4 +88,4 @@ def bench(suite: str, threads: int, repeat: int, budget: float, output: str | No
 
 def _write_json(folder: Path, results: Results) -> None:
     text = json.dumps(results, indent=1, allow_nan=False) + "\n"
-    replace_file(folder / "results.json", lambda path: Path(path).write_text(text, encoding="utf-8"))
+    replace_text(folder / "results.json", text)

@@ -22,3 +22,13 @@ def replace_file(path: str | Path, write: Callable[[str], object]) -> None:
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def replace_text(path: str | Path, text: str) -> None:
+    """Write a text file, UTF-8, as :func:`replace_file` does.
+
+    Args:
+        path: Where the file belongs; missing folders are made.
+        text: All of it.
+    """
+    replace_file(path, lambda unfinished: Path(unfinished).write_text(text, encoding="utf-8"))

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch_geometric.data import Data, InMemoryDataset
 from tqdm import tqdm
 
-from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.files import replace_file, replace_text
 from plstm_graph.datasets.molecule import InvalidSmilesError, smiles_to_data
 from plstm_graph.datasets.table import BadRow, Table, TableError, parse_table
 
@@ -137,7 +137,7 @@ class SmilesDataset(InMemoryDataset):
             reason = _summary(bad_rows) if bad_rows else "pre_filter keeps none"
             raise TableError(f"no row of {self.path} is usable: {reason}")
         data_path, bad_rows_path = self.processed_paths
-        replace_file(bad_rows_path, lambda path: Path(path).write_text(json.dumps(bad_rows), encoding="utf-8"))
+        replace_text(bad_rows_path, json.dumps(bad_rows))
         replace_file(data_path, lambda path: self.save(graphs, path))
 
     def _process(self) -> None:

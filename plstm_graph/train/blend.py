@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from plstm_graph.datasets.benchmark import Benchmark
-from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.files import replace_text
 from plstm_graph.datasets.fingerprints import morgan_fingerprints
 from plstm_graph.train.forest import Forest
-from plstm_graph.train.inference import pick_device
-from plstm_graph.train.seed_run import benchmark_of, make_module, predict_part
+from plstm_graph.train.inference import pick_device, predict
+from plstm_graph.train.seed_run import benchmark_of, make_module
+from plstm_graph.train.spread import mean_and_std, with_std
 
 #: Shares of the forest that are tried on the validation split.
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -51,8 +53,8 @@ def blend(folder: str, forest: Forest, device: str = "auto") -> int:
         weights = path / f"seed_{number}" / "best.pt"
         module = make_module(run["config"]["model"], benchmark).to(pick_device(device))
         module.load_state_dict(torch.load(weights, map_location=module.device, weights_only=True))
-        networks = {part: predict_part(module, benchmark, part).double() for part in ("valid", "test")}
-        rows.append({"seed": number, **_blend_seed(networks, fingerprints, benchmark, _with_seed(forest, number))})
+        networks = {part: predict(module, benchmark.parts[part]).double() for part in ("valid", "test")}
+        rows.append({"seed": number, **_blend_seed(networks, fingerprints, benchmark, replace(forest, seed=number))})
     report = {
         "dataset": run["dataset"],
         "method": run["method"],
@@ -61,14 +63,14 @@ def blend(folder: str, forest: Forest, device: str = "auto") -> int:
         "min_samples_leaf": forest.min_samples_leaf,
         "fingerprint": "Morgan, radius 2, 2,048 bits",
         **{
-            model: {part: _summary([row[model][part] for row in rows]) for part in ("valid", "test")}
+            model: {part: mean_and_std([row[model][part] for row in rows]) for part in ("valid", "test")}
             for model in _MODELS
         },
         "seeds": rows,
     }
     text = _markdown(report)
-    _write(path / "blend.json", json.dumps(report, indent=2) + "\n")
-    _write(path / "blend.md", text)
+    replace_text(path / "blend.json", json.dumps(report, indent=2) + "\n")
+    replace_text(path / "blend.md", text)
     Console().print(Markdown(text))
     return 0
 
@@ -84,8 +86,7 @@ def _blend_seed(
     seconds = time.perf_counter() - started
 
     def score(part: str, share: float) -> float:
-        network = networks[part].to("cpu")
-        mixed = (1 - share) * network + share * torch.from_numpy(predicted[part])
+        mixed = (1 - share) * networks[part] + share * torch.from_numpy(predicted[part])
         return benchmark.evaluate(benchmark.parts[part].y, mixed)
 
     best: Callable[..., float] = max if benchmark.mode == "max" else min
@@ -101,14 +102,6 @@ def _smiles(graphs: Any, run: dict[str, Any]) -> list[str]:
     return graphs.smiles
 
 
-def _with_seed(forest: Forest, seed: int) -> Forest:
-    return Forest(forest.trees, forest.min_samples_leaf, seed, forest.jobs)
-
-
-def _summary(values: list[float]) -> dict[str, float | None]:
-    return {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1)) if len(values) > 1 else None}
-
-
 def _markdown(report: dict[str, Any]) -> str:
     lines = [
         f"# {report['method']} with a forest on {report['dataset']}",
@@ -120,11 +113,7 @@ def _markdown(report: dict[str, Any]) -> str:
         "| --- | ---: | ---: |",
     ]
     for model in _MODELS:
-        cells = [
-            f"{part['mean']:.4f}" + ("" if part["std"] is None else f" ± {part['std']:.4f}")
-            for part in (report[model]["valid"], report[model]["test"])
-        ]
-        lines.append(f"| {model} | {' | '.join(cells)} |")
+        lines.append(f"| {model} | {with_std(report[model]['valid'])} | {with_std(report[model]['test'])} |")
     lines += ["", "| seed | network | forest | blend | share of the forest |", "| ---: |" + " ---: |" * 4]
     lines += [
         f"| {row['seed']} | "
@@ -133,7 +122,3 @@ def _markdown(report: dict[str, Any]) -> str:
         for row in report["seeds"]
     ]
     return "\n".join(lines) + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    replace_file(path, lambda unfinished: Path(unfinished).write_text(text, encoding="utf-8"))

@@ -9,7 +9,7 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import EarlyStopping
 
-from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.files import replace_text
 
 
 class ReseedEachEpoch(pl.Callback):
@@ -84,4 +84,4 @@ class History(pl.Callback):
             writer = csv.DictWriter(text, names, lineterminator="\n")
             writer.writeheader()
             writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in self.rows)
-            replace_file(self.path, lambda path: Path(path).write_text(text.getvalue(), encoding="utf-8"))
+            replace_text(self.path, text.getvalue())

@@ -9,7 +9,7 @@ import yaml
 from jsonargparse import ArgumentParser
 from jsonargparse.typing import PositiveInt
 
-from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.files import replace_text
 from plstm_graph.train.fold import NUM_FOLDS, FoldOptions, GraphOptions, ModelFactory
 
 _DESCRIPTION = """Cross-validate a graph classifier on a set of the TU Dortmund collection by the paper's protocol: ten
@@ -113,7 +113,7 @@ def open_folder(output: str | None, plain: dict[str, Any]) -> Path:
             number += 1
             folder = runs / f"{name}-{number}"
     text = yaml.safe_dump(plain, sort_keys=False)
-    replace_file(folder / "config.yaml", lambda path: Path(path).write_text(text, encoding="utf-8"))
+    replace_text(folder / "config.yaml", text)
     return folder
 
 
@@ -159,4 +159,4 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
 def write_results(folder: Path, results: list[dict[str, Any]]) -> None:
     """Write the results of the finished folds, a line each, all or nothing."""
     text = "".join(json.dumps(result) + "\n" for result in results)
-    replace_file(folder / "results.jsonl", lambda path: Path(path).write_text(text, encoding="utf-8"))
+    replace_text(folder / "results.jsonl", text)

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.files import replace_text
 
 #: Test accuracy in the paper's table of TU sets, by set and model.
 PAPER = {
@@ -82,11 +82,7 @@ def markdown(summary: dict[str, Any]) -> str:
 def write_report(folder: Path, summary: dict[str, Any]) -> None:
     """Write ``report.md`` and ``report.json``."""
     for name, text in (("report.md", markdown(summary)), ("report.json", json.dumps(summary, indent=2) + "\n")):
-        _write(folder / name, text)
-
-
-def _write(path: Path, text: str) -> None:
-    replace_file(path, lambda unfinished: Path(unfinished).write_text(text, encoding="utf-8"))
+        replace_text(folder / name, text)
 
 
 def _spread(summary: dict[str, Any], split: str) -> str:

@@ -14,7 +14,7 @@ from jsonargparse import ArgumentParser
 from jsonargparse.typing import PositiveFloat, PositiveInt
 from rich.console import Console
 
-from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.files import replace_text
 from plstm_graph.train.dag_tasks import DAGTask, load_dag_task
 from plstm_graph.train.dag_tasks_report import markdown, summarise, write_report
 from plstm_graph.train.dag_tasks_run import count_parameters, evaluate_training, make_model, run_training
@@ -190,7 +190,7 @@ def _claim(options: DAGOptions) -> None:
             )
         plain = plain | {"models": earlier["models"] | plain["models"]}
     text = yaml.safe_dump(plain, sort_keys=False)
-    replace_file(path, lambda unfinished: Path(unfinished).write_text(text, encoding="utf-8"))
+    replace_text(path, text)
 
 
 def _progress(console: Console, title: str, epochs: int) -> Callable[[Row], None]:

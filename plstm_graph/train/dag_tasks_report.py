@@ -8,8 +8,9 @@ from typing import Any
 
 import yaml
 
-from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.files import replace_text
 from plstm_graph.train.dag_tasks import DAGTask
+from plstm_graph.train.spread import mean_and_std, with_std
 
 
 def summarise(folder: Path, task: DAGTask, command: str, machine: dict[str, Any]) -> dict[str, Any]:
@@ -50,7 +51,7 @@ def write_report(folder: Path, report: dict[str, Any]) -> None:
         "report.md": markdown(report),
         "results.jsonl": "".join(json.dumps(line) + "\n" for line in lines),
     }.items():
-        _write(folder / name, text)
+        replace_text(folder / name, text)
 
 
 def markdown(report: dict[str, Any]) -> str:
@@ -78,10 +79,6 @@ def table(report: dict[str, Any], metrics: Sequence[str] | None = None) -> list[
         sizes = [str(len(model["seeds"])), f"{model['parameters']:,}", f"{model['lr']:g}"]
         rows.append([name, *values, *sizes, f"{model['seconds_per_epoch']:.2f}"])
     return ["| " + " | ".join(row) + " |" for row in rows]
-
-
-def _write(path: Path, text: str) -> None:
-    replace_file(path, lambda unfinished: Path(unfinished).write_text(text, encoding="utf-8"))
 
 
 def _model(found: list[dict[str, Any]], task: DAGTask) -> dict[str, Any]:
@@ -115,10 +112,8 @@ def _summary(values: list[float | None]) -> dict[str, Any] | None:
     known = [value for value in values if value is not None]
     if len(known) < len(values):
         return None
-    return {"mean": statistics.fmean(known), "std": statistics.stdev(known) if len(known) > 1 else None}
+    return mean_and_std(known)
 
 
 def _text(summary: dict[str, Any] | None) -> str:
-    if summary is None:
-        return ""
-    return f"{summary['mean']:.4f}" + ("" if summary["std"] is None else f" ± {summary['std']:.4f}")
+    return "" if summary is None else with_std(summary)

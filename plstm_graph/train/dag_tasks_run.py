@@ -15,7 +15,7 @@ from torch_geometric import seed_everything
 from torch_geometric.data import Batch, Data
 
 from plstm_graph.datasets.cache import write_errors
-from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.files import replace_file, replace_text
 from plstm_graph.train.dag_tasks import DAGTask
 from plstm_graph.train.forward import Arguments, attach_line_graph, call_model, model_arguments
 from plstm_graph.train.loop import Row, train_epochs
@@ -112,7 +112,7 @@ def run_training(
     def on_epoch(row: Row) -> None:
         rows.append(row)
         lines = "".join(json.dumps(each) + "\n" for each in rows)
-        replace_file(folder / "epochs.jsonl", lambda path: Path(path).write_text(lines, encoding="utf-8"))
+        replace_text(folder / "epochs.jsonl", lines)
         report(row)
 
     with write_errors(folder):
@@ -200,4 +200,4 @@ def _batches(graphs: Sequence[Data], size: int, arguments: Arguments, device: to
 
 def _write_json(path: Path, value: Any) -> None:
     text = json.dumps(value, indent=2) + "\n"
-    replace_file(path, lambda unfinished: Path(unfinished).write_text(text, encoding="utf-8"))
+    replace_text(path, text)

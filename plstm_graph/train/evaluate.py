@@ -8,7 +8,7 @@ import torch
 from jsonargparse import ArgumentParser
 from rich.console import Console
 
-from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.files import replace_text
 from plstm_graph.train.graph_data import GraphDataModule
 from plstm_graph.train.inference import MOLECULES, load_module, pick_device, predict
 from plstm_graph.train.metrics import evaluate
@@ -55,4 +55,4 @@ def test_checkpoint(ckpt_path: str, split: str, data: str | None, output: str | 
     if output is not None:
         result = {"data": datamodule.title, "split": split, datamodule.unit: len(graphs), **metrics}
         text = json.dumps(plain_json(result), indent=2) + "\n"
-        replace_file(output, lambda unfinished: Path(unfinished).write_text(text, encoding="utf-8"))
+        replace_text(output, text)

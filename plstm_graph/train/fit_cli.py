@@ -16,7 +16,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from rich.console import Console
 from torch_geometric.data import Batch
 
-from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.files import replace_text
 from plstm_graph.train.callbacks import History, ReseedEachEpoch, ResumableEarlyStopping
 from plstm_graph.train.checkpoint import SafeCheckpointIO, read_checkpoint
 from plstm_graph.train.graph_data import GraphDataModule
@@ -169,7 +169,7 @@ class FitCLI(LightningCLI):
                 return
             path = self.folder.path / "config_resumed.yaml"
             Console(stderr=True).print(f"The configuration differs from that of the resumed run; see {path}.")
-        replace_file(path, lambda unfinished: Path(unfinished).write_text(text, encoding="utf-8"))
+        replace_text(path, text)
 
 
 def _find_checkpoint(config: Any) -> Path | None:

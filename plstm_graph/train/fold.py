@@ -92,7 +92,7 @@ class FoldOptions:
 
 
 def factory_arguments(make_model: ModelFactory) -> Arguments:
-    """What the model's ``forward`` names, before the sizes of its features are known."""
+    """What the model asks of a batch, before the sizes of its features are known."""
     return model_arguments(make_model(2, 1, None))
 
 

@@ -10,7 +10,7 @@ from jsonargparse import ArgumentParser
 from jsonargparse.typing import PositiveFloat, PositiveInt
 from torch import nn
 
-from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.files import replace_text
 from plstm_graph.datasets.image_task import load_image_task
 from plstm_graph.train.image_run import ImageTraining
 from plstm_graph.train.leaderboard_cli import parse_seeds
@@ -94,7 +94,7 @@ def claim(options: ImageOptions) -> None:
             first = "; ".join(f"{name} is {now.get(name)}, was {earlier.get(name)}" for name in names[:5])
             raise ValueError(f"{options.folder} holds a run of another configuration ({first}): give another --name")
     text = yaml.safe_dump(options.plain, sort_keys=False)
-    replace_file(path, lambda unfinished: Path(unfinished).write_text(text, encoding="utf-8"))
+    replace_text(path, text)
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

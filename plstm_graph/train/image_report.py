@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.files import replace_text
 from plstm_graph.train.image_options import ImageOptions
+from plstm_graph.train.spread import mean_and_std, with_std
 
 
 def make_report(
@@ -36,12 +36,12 @@ def make_report(
         "lr": results[0]["lr"],
         "tried": [{name: row[name] for name in row if name == "lr" or name.endswith("/accuracy")} for row in tried],
         "validation": {
-            name.removesuffix("/accuracy"): _summary([row[name] for row in results])
+            name.removesuffix("/accuracy"): mean_and_std([row[name] for row in results])
             for name in results[0]
             if name.endswith("/accuracy")
         },
-        "test": {name: _summary([row["tests"][name] for row in results]) for name in results[0]["tests"]},
-        "seconds": _summary([row["seconds"] for row in results]),
+        "test": {name: mean_and_std([row["tests"][name] for row in results]) for name in results[0]["tests"]},
+        "seconds": mean_and_std([row["seconds"] for row in results]),
         "seeds": list(results),
         "threads": options.threads,
         "device": options.device,
@@ -53,12 +53,8 @@ def make_report(
 
 def write_report(folder: Path, report: dict[str, Any]) -> None:
     """Write ``report.json`` and ``report.md`` into a folder."""
-    _write(folder / "report.json", json.dumps(report, indent=2) + "\n")
-    _write(folder / "report.md", _markdown(report))
-
-
-def _write(path: Path, text: str) -> None:
-    replace_file(path, lambda unfinished: Path(unfinished).write_text(text, encoding="utf-8"))
+    replace_text(folder / "report.json", json.dumps(report, indent=2) + "\n")
+    replace_text(folder / "report.md", _markdown(report))
 
 
 def print_report(console: Console, report: dict[str, Any]) -> None:
@@ -102,13 +98,5 @@ def _rows(report: dict[str, Any]) -> list[list[str]]:
             [str(row["seed"]), *(f"{value:.3f}" for value in values), str(row["epoch"]), f"{row['seconds']:.0f}"]
         )
     means = [report["validation"][name] for name in valid] + [report["test"][name] for name in tests]
-    rows.append(["mean", *(_text(summary) for summary in means), "", f"{report['seconds']['mean']:.0f}"])
+    rows.append(["mean", *(with_std(summary, 3) for summary in means), "", f"{report['seconds']['mean']:.0f}"])
     return rows
-
-
-def _text(summary: dict[str, Any]) -> str:
-    return f"{summary['mean']:.3f}" + ("" if summary["std"] is None else f" ± {summary['std']:.3f}")
-
-
-def _summary(values: Sequence[float]) -> dict[str, Any]:
-    return {"mean": statistics.fmean(values), "std": statistics.stdev(values) if len(values) > 1 else None}

@@ -15,7 +15,7 @@ from torch_geometric import seed_everything
 from torch_geometric.data import Batch
 
 from plstm_graph.datasets.cache import write_errors
-from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.files import replace_file, replace_text
 from plstm_graph.datasets.image_task import Images, ImageTask
 from plstm_graph.train.augment import Augment, Augmentation
 from plstm_graph.train.image_batches import ImageBatch, epoch_rows, image_batches
@@ -171,7 +171,7 @@ def train_run(
     def on_epoch(row: Row) -> None:
         rows.append(row)
         lines = "".join(json.dumps(each) + "\n" for each in rows)
-        replace_file(folder / "epochs.jsonl", lambda path: Path(path).write_text(lines, encoding="utf-8"))
+        replace_text(folder / "epochs.jsonl", lines)
         report(row)
 
     with write_errors(folder):
@@ -267,4 +267,4 @@ def accuracy(model: nn.Module, task: ImageTask, images: Images, training: ImageT
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
     text = json.dumps(value, indent=2) + "\n"
-    replace_file(path, lambda unfinished: Path(unfinished).write_text(text, encoding="utf-8"))
+    replace_text(path, text)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from plstm_graph.datasets.benchmark import Benchmark
-from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.files import replace_file, replace_text
 from plstm_graph.train.checkpoint import KEY
 from plstm_graph.train.inference import make_recipe
 from plstm_graph.train.leaderboard_cli import Options, parse
@@ -78,7 +78,7 @@ def _claim(folder: Path, plain: dict[str, Any]) -> None:
             raise ValueError(f"{folder} holds a run with another {different}; give another --output or --name")
         return
     text = yaml.safe_dump(kept, sort_keys=False)
-    replace_file(path, lambda unfinished: Path(unfinished).write_text(text, encoding="utf-8"))
+    replace_text(path, text)
 
 
 def _differences(first: Any, second: Any, name: str = "") -> list[str]:

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from plstm_graph.datasets.benchmark import Benchmark
-from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.files import replace_text
 from plstm_graph.train.leaderboard_cli import Options
+from plstm_graph.train.spread import mean_and_std, with_std
 
 #: Fewer seeds are no submission by OGB's rules.
 SEEDS_OF_A_SUBMISSION = 10
@@ -39,8 +40,8 @@ def make_report(
         "package": benchmark.package,
         "method": options.entry.method,
         "metric": benchmark.metric,
-        "test": _summary([result["test"] for result in results]),
-        "validation": _summary([result["valid"] for result in results]),
+        "test": _over_seeds(results, "test"),
+        "validation": _over_seeds(results, "valid"),
         "parameters": results[0]["parameters"],
         "tuned_hyperparameters": tuned_text(options.tuned),
         "hardware": _hardware(machine, options.plain["device"]),
@@ -77,8 +78,8 @@ def write_report(folder: Path, report: dict[str, Any]) -> None:
         folder: Folder of the run.
         report: By :func:`make_report`.
     """
-    _write(folder / "report.json", json.dumps(report, indent=2) + "\n")
-    _write(folder / "report.md", _markdown(report))
+    replace_text(folder / "report.json", json.dumps(report, indent=2) + "\n")
+    replace_text(folder / "report.md", _markdown(report))
 
 
 def _markdown(report: dict[str, Any]) -> str:
@@ -93,8 +94,8 @@ def _markdown(report: dict[str, Any]) -> str:
         "Dataset": report["dataset"],
         "Package": report["package"],
         "Method": report["method"],
-        f"Test {report['metric']}": f"{_with_std(test)} (mean and unbiased standard deviation of {count} seeds)",
-        f"Validation {report['metric']}": f"{_with_std(valid)} (of the same models)",
+        f"Test {report['metric']}": f"{with_std(test)} (mean and unbiased standard deviation of {count} seeds)",
+        f"Validation {report['metric']}": f"{with_std(valid)} (of the same models)",
         "External data": "yes" if report["external_data"] else "no",
         "Parameters": f"{report['parameters']:,}",
         "Tuned hyper-parameters": f"`{report['tuned_hyperparameters']}`" if report["tuned_hyperparameters"] else "none",
@@ -121,25 +122,15 @@ def _markdown(report: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _write(path: Path, text: str) -> None:
-    replace_file(path, lambda unfinished: Path(unfinished).write_text(text, encoding="utf-8"))
-
-
 def _revision_text(report: dict[str, Any]) -> str:
     """The revision, or those of the seeds where they differ."""
     revisions = sorted({seed["revision"] or "not a checkout" for seed in report["seeds"]})
     return ", ".join(text.removesuffix("+") + (" with changes" if text.endswith("+") else "") for text in revisions)
 
 
-def _summary(values: list[float]) -> dict[str, Any]:
-    tensor = torch.tensor(values, dtype=torch.float64)
-    std = tensor.std(unbiased=True).item() if len(values) > 1 else None
-    return {"mean": tensor.mean().item(), "std": std, "values": values}
-
-
-def _with_std(summary: dict[str, Any]) -> str:
-    std = summary["std"]
-    return f"{summary['mean']:.4f}" + ("" if std is None else f" ± {std:.4f}")
+def _over_seeds(results: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
+    values = [result[name] for result in results]
+    return {**mean_and_std(values), "values": values}
 
 
 def _hardware(machine: dict[str, Any], device: str) -> str:

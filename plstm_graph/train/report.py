@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.files import replace_file, replace_text
 from plstm_graph.train.metrics import MONITOR, Task
 from plstm_graph.viz.curves import draw_label_scores, draw_learning_curve, draw_predictions, new_figure
 
@@ -50,8 +50,8 @@ def write_results(folder: Path, results: dict[str, Any], task: Task, title: str)
     names = list(next(iter(rows.values())))
     lines = [f"# {title}", "", f"| model | {' | '.join(names)} |", f"| --- |{' ---: |' * len(names)}"]
     lines += [f"| {model} | {' | '.join(f'{value:.4f}' for value in row.values())} |" for model, row in rows.items()]
-    _write(folder / "results.md", "\n".join(lines) + "\n")
-    _write(folder / "results.json", json.dumps(plain_json(results), indent=2) + "\n")
+    replace_text(folder / "results.md", "\n".join(lines) + "\n")
+    replace_text(folder / "results.json", json.dumps(plain_json(results), indent=2) + "\n")
 
 
 def write_test_predictions(
@@ -80,7 +80,7 @@ def write_test_predictions(
             continue
         cells = ["" if math.isnan(value) else f"{value:.6g}" for value in [*true, *guess]]
         writer.writerow([*row, *cells])
-    _write(path, text.getvalue())
+    replace_text(path, text.getvalue())
 
 
 def draw_run(
@@ -131,7 +131,3 @@ def plain_json(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: plain_json(item) for key, item in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _write(path: Path, text: str) -> None:
-    replace_file(path, lambda unfinished: Path(unfinished).write_text(text, encoding="utf-8"))

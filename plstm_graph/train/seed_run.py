@@ -18,7 +18,7 @@ from torch_geometric.transforms import BaseTransform
 
 from plstm_graph.datasets.benchmark import Benchmark, load_benchmark
 from plstm_graph.datasets.cache import write_errors
-from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.files import replace_file, replace_text
 from plstm_graph.train.forward import Arguments, attach_line_graph, model_arguments
 from plstm_graph.train.inference import pick_device
 from plstm_graph.train.loop import BestEpoch, Row, train_epochs
@@ -141,7 +141,7 @@ def run_seed(config: dict[str, Any], seed: int, folder: Path, report: Callable[[
     def on_epoch(row: Row) -> None:
         rows.append(row)
         lines = "".join(json.dumps({"seed": seed, **each}) + "\n" for each in rows)
-        replace_file(folder / "epochs.jsonl", lambda path: Path(path).write_text(lines, encoding="utf-8"))
+        replace_text(folder / "epochs.jsonl", lines)
         report(row)
 
     with write_errors(folder):
@@ -167,7 +167,7 @@ def run_seed(config: dict[str, Any], seed: int, folder: Path, report: Callable[[
     result = _result(seed, module, best, rows, _score(module.eval(), test_batches, benchmark), benchmark)
     result["revision"] = config.get("revision")
     text = json.dumps(result, indent=2) + "\n"
-    replace_file(folder / "result.json", lambda path: Path(path).write_text(text, encoding="utf-8"))
+    replace_text(folder / "result.json", text)
     (folder / "state.pt").unlink(missing_ok=True)
     return result
 
@@ -209,21 +209,6 @@ def _score(module: GraphModule, batches: Iterator[Batch] | Sequence[Batch], benc
         predictions.append(module(batch) if benchmark.task == "classification" else module.predict_batch(batch))
         targets.append(batch.y)
     return benchmark.evaluate(torch.cat(targets), torch.cat(predictions))
-
-
-@torch.no_grad()
-def predict_part(module: GraphModule, benchmark: Benchmark, part: str) -> Tensor:
-    """Predictions for a split: values in the unit of the data, or probabilities, ``[n, T]``.
-
-    Args:
-        module: On any device; left in evaluation mode.
-        benchmark: What it was trained on.
-        part: ``"train"``, ``"valid"`` or ``"test"``.
-    """
-    module.eval()
-    arguments = model_arguments(module.model)
-    batches = _batches(list(benchmark.parts[part]), _EVALUATION_BATCH, arguments, module.device)
-    return torch.cat([module.predict_batch(batch) for batch in batches])
 
 
 def _batches(graphs: Sequence[Data], size: int, arguments: Arguments, device: torch.device) -> Iterator[Batch]:

@@ -11,7 +11,7 @@ from plstm_graph.datasets.dag_folder.describe import Description, describe_folde
 from plstm_graph.datasets.dag_folder.folder import read_folder
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError
 from plstm_graph.datasets.dag_folder.spec import read_spec
-from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.files import replace_text
 
 _PARTS = 12  # values of a distribution that are shown
 
@@ -60,7 +60,7 @@ def check(folder: str, output: str | None = None, console: Console | None = None
     _print(console, folder, description)
     if output is not None:
         text = json.dumps(asdict(description), indent=2) + "\n"
-        replace_file(output, lambda path: Path(path).write_text(text, encoding="utf-8"))
+        replace_text(output, text)
     return 0
 
 
