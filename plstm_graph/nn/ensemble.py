@@ -1,11 +1,10 @@
 """Several models of one kind, trained side by side and averaged."""
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-from plstm_graph.graph import LineGraph
 
 
 class Ensemble(nn.Module):
@@ -15,8 +14,7 @@ class Ensemble(nn.Module):
     members train together on the same batches, each on its own loss, and share the structure of a batch.
 
     Args:
-        model (torch.nn.Module): A graph model called as ``model(x, edge_index, edge_attr, batch, line_graph,
-            batch_size)``, with ``reset_parameters()``, such as :class:`~plstm_graph.nn.PLSTM`.
+        model (torch.nn.Module): A graph model with ``reset_parameters()``, such as :class:`~plstm_graph.nn.PLSTM`.
         size (int): Number of members ``M``. (default: ``3``)
 
     Shapes:
@@ -36,15 +34,7 @@ class Ensemble(nn.Module):
         for member in self.members:
             member.reset_parameters()  # type: ignore[operator]
 
-    def forward(
-        self,
-        x: Tensor,
-        edge_index: Tensor,
-        edge_attr: Tensor | None = None,
-        batch: Tensor | None = None,
-        line_graph: LineGraph | None = None,
-        batch_size: int | None = None,
-    ) -> Tensor:
+    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
         """Predict with every member."""
-        outputs = [member(x, edge_index, edge_attr, batch, line_graph, batch_size) for member in self.members]
-        return torch.stack(outputs) if self.training else torch.stack(outputs).mean(dim=0)
+        outputs = torch.stack([member(*args, **kwargs) for member in self.members])
+        return outputs if self.training else outputs.mean(dim=0)

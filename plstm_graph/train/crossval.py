@@ -29,7 +29,7 @@ from plstm_graph.train.crossval_progress import FoldProgress
 from plstm_graph.train.crossval_report import markdown, summarise, write_report
 from plstm_graph.train.fold import build_model, count_parameters, factory_arguments, load_graphs, run_fold
 from plstm_graph.train.inference import pick_device
-from plstm_graph.train.loop import Row
+from plstm_graph.train.selection import Row
 
 
 class FoldError(ValueError):

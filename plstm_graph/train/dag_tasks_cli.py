@@ -20,9 +20,9 @@ from plstm_graph.train.dag_tasks_report import markdown, summarise, write_report
 from plstm_graph.train.dag_tasks_run import count_parameters, evaluate_training, make_model, run_training
 from plstm_graph.train.inference import pick_device
 from plstm_graph.train.leaderboard_cli import parse_seeds
-from plstm_graph.train.loop import Row
 from plstm_graph.train.run_folder import check_name
 from plstm_graph.train.seed_run import Training
+from plstm_graph.train.selection import Row
 
 _DESCRIPTION = """Train several models on a task of DAGs under equal terms: the same encoders, batches, optimiser and
 epochs; of several learning rates the first seed picks the one with the best validation metric, for each model. Each

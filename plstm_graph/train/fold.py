@@ -16,10 +16,12 @@ from torch_geometric.transforms import AddRandomWalkPE, BaseTransform, Compose
 
 from plstm_graph.datasets.tu import TUGraphs
 from plstm_graph.nn.baselines import widest
+from plstm_graph.nn.ensemble import Ensemble
 from plstm_graph.train.forward import Arguments, attach_line_graph, call_model, model_arguments
-from plstm_graph.train.loop import Row, train_epochs
+from plstm_graph.train.loop import train_epochs
 from plstm_graph.train.optimizer import make_adamw, warmup_cosine
 from plstm_graph.train.sampler import EpochBatchSampler
+from plstm_graph.train.selection import Mode, Row
 from plstm_graph.transforms import ToDAG
 from plstm_graph.transforms.to_dag import Orientation
 
@@ -70,7 +72,10 @@ class FoldOptions:
         patience: Stop after this many epochs without a better one. (default: never)
         seed: Of weights, order and dropout.
         split_seed: Of the folds; the paper's is 42.
-        widest_below: Set hidden_channels to the largest multiple of 8 with fewer parameters than this.
+        members: Train this many networks side by side on the same batches; their mean is the prediction, see
+            :class:`~plstm_graph.nn.Ensemble`.
+        widest_below: Set hidden_channels to the largest multiple of 8 with fewer parameters than this, all members
+            together.
         max_parameters: Refuse a model with more parameters.
     """
 
@@ -87,6 +92,7 @@ class FoldOptions:
     patience: int | None = None
     seed: int = 42
     split_seed: int = 42
+    members: int = 1
     widest_below: int | None = None
     max_parameters: int | None = 300_000
 
@@ -145,14 +151,18 @@ def build_model(make_model: ModelFactory, data: TUGraphs, graphs: GraphOptions, 
     sizes = (data.num_classes, data.num_features, edge_dim)
     extra: dict[str, int] = {}
     if options.widest_below is not None:
-        extra["hidden_channels"] = widest(lambda width: make(*sizes, hidden_channels=width), options.widest_below)
+        extra["hidden_channels"] = widest(
+            lambda width: make(*sizes, hidden_channels=width), options.widest_below // options.members
+        )
     seed_everything(options.seed)
     model = make(*sizes, **extra)
+    if options.members != 1:
+        model = Ensemble(model, options.members)
     count = count_parameters(model)
     if options.max_parameters is not None and count > options.max_parameters:
         raise ValueError(
             f"the model has {count:,} parameters, more than max_parameters={options.max_parameters:,}: take fewer "
-            f"layers or hidden_channels, or --training.widest_below {options.max_parameters}"
+            f"layers, hidden_channels or members, or --training.widest_below {options.max_parameters}"
         )
     return model
 
@@ -211,7 +221,7 @@ def run_fold(
         return [collate(splits[split][start : start + step]) for start in range(0, len(splits[split]), step)]
 
     valid_batches = batches_of("valid")
-    monitor: dict[str, Literal["min", "max"]] = {"valid/accuracy": "max"}
+    monitor: dict[str, Mode] = {"valid/accuracy": "max"}
     if options.ties == "loss":
         monitor["valid/loss"] = "min"
     optimizer = make_adamw(model, options.lr, options.weight_decay, fused=True)
@@ -220,7 +230,7 @@ def run_fold(
         optimizer,
         warmup_cosine(optimizer, options.epochs * len(sampler), options.warmup, options.final_lr),
         train_batches,
-        lambda output, target: F.cross_entropy(output, target, label_smoothing=options.label_smoothing),
+        lambda output, target: _loss(output, target, options.label_smoothing),
         options.epochs,
         lambda model: {f"valid/{name}": value for name, value in _evaluate(model, valid_batches, arguments).items()},
         monitor,
@@ -228,7 +238,7 @@ def run_fold(
         clip=options.clip,
         average_steps=options.average * len(sampler),
         patience=options.patience,
-        train_metrics=lambda output, target: {"accuracy": float((output.argmax(dim=1) == target).double().mean())},
+        train_metrics=lambda output, target: {"accuracy": float((output.argmax(dim=-1) == target).double().mean())},
         on_epoch=on_epoch,
     )
     model.load_state_dict(best.state_dict)
@@ -246,6 +256,12 @@ def run_fold(
         "parameters": count_parameters(model),
         "seconds": time.perf_counter() - started,
     }
+
+
+def _loss(output: Tensor, target: Tensor, label_smoothing: float) -> Tensor:
+    """Mean cross-entropy of ``[B, C]``, or of ``[M, B, C]`` of an ensemble, where each member has a loss of its own."""
+    target = target.expand(output.shape[:-1]).reshape(-1)
+    return F.cross_entropy(output.reshape(-1, output.size(-1)), target, label_smoothing=label_smoothing)
 
 
 def _evaluate(model: nn.Module, batches: list[Batch], arguments: Arguments) -> Row:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.nn import PLSTMConv
+from plstm_graph.nn import Ensemble, PLSTMConv
 
 _ARGUMENTS = ("x", "edge_index", "edge_attr", "batch", "line_graph", "batch_size")
 
@@ -27,7 +27,8 @@ class Arguments:
 
 def model_arguments(model: nn.Module) -> Arguments:
     """What the model asks of a batch."""
-    parameters = inspect.signature(model.forward).parameters
+    named = model.members[0] if isinstance(model, Ensemble) else model  # an ensemble takes what its members take
+    parameters = inspect.signature(named.forward).parameters
     takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     return Arguments(
         names=tuple(name for name in _ARGUMENTS if takes_all or name in parameters),

@@ -12,7 +12,7 @@ from plstm_graph.train.image_options import claim, parse
 from plstm_graph.train.image_report import make_report, print_report, write_report
 from plstm_graph.train.image_run import evaluate_run, make_model, train_run
 from plstm_graph.train.inference import pick_device
-from plstm_graph.train.loop import Row
+from plstm_graph.train.selection import Row
 
 
 def images(arguments: list[str], machine: dict[str, Any]) -> int:

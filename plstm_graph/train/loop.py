@@ -3,9 +3,8 @@
 import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,23 +15,7 @@ from torch_geometric.data import Batch
 from plstm_graph.datasets.files import replace_file
 from plstm_graph.train.averaging import WeightAverage
 from plstm_graph.train.forward import call_model, model_arguments
-
-Row = dict[str, float]
-
-
-@dataclass
-class BestEpoch:
-    """The epoch that validation selected.
-
-    Attributes:
-        epoch (int): Its number, from 0.
-        row (dict[str, float]): Its metrics.
-        state_dict (dict[str, Tensor]): Weights after it.
-    """
-
-    epoch: int
-    row: Row
-    state_dict: dict[str, Tensor]
+from plstm_graph.train.selection import BestEpoch, Mode, Row, Selection
 
 
 def train_epochs(
@@ -43,7 +26,7 @@ def train_epochs(
     loss_fn: Callable[[Tensor, Tensor], Tensor],
     epochs: int,
     evaluate: Callable[[nn.Module], Row],
-    monitor: dict[str, Literal["min", "max"]],
+    monitor: dict[str, Mode],
     *,
     seed: int = 0,
     clip: float = 1.0,
@@ -53,7 +36,7 @@ def train_epochs(
     on_epoch: Callable[[Row], None] | None = None,
     checkpoint: Path | None = None,
 ) -> BestEpoch:
-    """Train a model and keep the weights of the epoch that validation likes best.
+    """Train a model and keep the weights of the epoch that validation likes best; of an ensemble, member by member.
 
     Random generators are seeded anew in each epoch, by ``seed`` and epoch, so a training that is resumed from its
     checkpoint goes on as if it had never stopped, provided that ``train_batches`` depends on the epoch alone.
@@ -66,9 +49,10 @@ def train_epochs(
             :func:`~plstm_graph.train.forward.attach_line_graph`.
         loss_fn: Mean loss of output ``[B, T]`` and target ``batch.y``.
         epochs: Number of epochs.
-        evaluate: Validation metrics of the model, which is in evaluation mode and without gradients.
-        monitor: Metrics that select the epoch, and whether more or less is better; a later one breaks ties of the
-            earlier ones, and of equal epochs the first is kept. NaN is the worst value.
+        evaluate: Validation metrics of the model, or of one member of an ensemble, which is in evaluation mode and
+            without gradients.
+        monitor: Metrics that select the epoch, and whether more or less is better, see
+            :class:`~plstm_graph.train.selection.Selection`.
         seed: Of dropout and anything else that is random within an epoch.
         clip: Largest norm of the gradient.
         average_steps: Evaluate, and keep, weights averaged over about this many steps, see
@@ -87,15 +71,15 @@ def train_epochs(
     """
     arguments = model_arguments(model)
     rows: list[Row] = []
-    best: BestEpoch | None = None
+    selection = Selection(model, evaluate, monitor)
     average = WeightAverage(model, average_steps) if average_steps else None
     if checkpoint is not None and checkpoint.is_file():
-        rows, best = _restore(checkpoint, model, optimizer, scheduler, average)
+        rows = _restore(checkpoint, model, optimizer, scheduler, average, selection)
         if on_epoch is not None:
             for earlier in rows:
                 on_epoch(earlier)
     for epoch in range(len(rows), epochs):
-        if patience is not None and best is not None and epoch - 1 - best.epoch >= patience:
+        if patience is not None and selection.epoch is not None and epoch - 1 - selection.epoch >= patience:
             break
         seed_everything((seed * 1_000_003 + epoch) % 2**32)
         started = time.perf_counter()
@@ -127,24 +111,17 @@ def train_epochs(
         model.eval()
         with nullcontext() if average is None else average.applied(model):
             with torch.no_grad():
-                row |= evaluate(model)
-            row["seconds"] = time.perf_counter() - started
-            rows.append(row)
-            if best is None or _key(row, monitor) > _key(best.row, monitor):
-                best = BestEpoch(epoch, row, {name: value.clone() for name, value in model.state_dict().items()})
+                row |= selection.update(epoch)
+        row["seconds"] = time.perf_counter() - started
+        rows.append(row)
         if checkpoint is not None:
-            _save(checkpoint, model, optimizer, scheduler, rows, best, average)
+            _save(checkpoint, model, optimizer, scheduler, rows, average, selection)
         if on_epoch is not None:
             on_epoch(row)
-    if best is None:
-        raise ValueError(f"epochs must be at least 1, got {epochs}")
+    with torch.no_grad():
+        best = selection.chosen()
+    best.row = rows[best.epoch] | best.row
     return best
-
-
-def _key(row: Row, monitor: dict[str, Literal["min", "max"]]) -> tuple[float, ...]:
-    """What makes one epoch better than another: the larger key; NaN is below everything."""
-    values = [row[name] if mode == "max" else -row[name] for name, mode in monitor.items()]
-    return tuple(value if value == value else -float("inf") for value in values)
 
 
 def _save(
@@ -153,8 +130,8 @@ def _save(
     optimizer: Any,
     scheduler: Any,
     rows: list[Row],
-    best: BestEpoch,
     average: WeightAverage | None,
+    selection: Selection,
 ) -> None:
     state = {
         "model": model.state_dict(),
@@ -162,15 +139,19 @@ def _save(
         "scheduler": scheduler.state_dict(),
         "average": None if average is None else average.averaged.state_dict(),
         "rows": rows,
-        "best_epoch": best.epoch,
-        "best_state": best.state_dict,
+        "selection": selection.state_dict(),
     }
     replace_file(path, lambda unfinished: torch.save(state, unfinished))
 
 
 def _restore(
-    path: Path, model: nn.Module, optimizer: Any, scheduler: Any, average: WeightAverage | None
-) -> tuple[list[Row], BestEpoch]:
+    path: Path,
+    model: nn.Module,
+    optimizer: Any,
+    scheduler: Any,
+    average: WeightAverage | None,
+    selection: Selection,
+) -> list[Row]:
     device = next(model.parameters()).device
     state = torch.load(path, map_location=device, weights_only=True)
     model.load_state_dict(state["model"])
@@ -178,5 +159,5 @@ def _restore(
     scheduler.load_state_dict(state["scheduler"])
     if average is not None:
         average.averaged.load_state_dict(state["average"])
-    epoch = state["best_epoch"]
-    return state["rows"], BestEpoch(epoch, state["rows"][epoch], state["best_state"])
+    selection.load_state_dict(state["selection"])
+    return state["rows"]

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from plstm_graph.train.loop import Row
 from plstm_graph.train.seed_run import run_seed
+from plstm_graph.train.selection import Row
 
 Report = Callable[[int, Row], None]
 _FAILURES = (ValueError, OSError, FloatingPointError)

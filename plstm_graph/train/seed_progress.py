@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from plstm_graph.datasets.benchmark import Benchmark
-from plstm_graph.train.loop import Row
+from plstm_graph.train.selection import Row
 
 
 class SeedProgress:

@@ -21,10 +21,11 @@ from plstm_graph.datasets.cache import write_errors
 from plstm_graph.datasets.files import replace_file, replace_text
 from plstm_graph.train.forward import Arguments, attach_line_graph, model_arguments
 from plstm_graph.train.inference import pick_device
-from plstm_graph.train.loop import BestEpoch, Row, train_epochs
+from plstm_graph.train.loop import train_epochs
 from plstm_graph.train.module import GraphModule
 from plstm_graph.train.optimizer import make_adamw, warmup_cosine
 from plstm_graph.train.sampler import EpochBatchSampler
+from plstm_graph.train.selection import BestEpoch, Row
 
 _EVALUATION_BATCH = 256
 
@@ -134,7 +135,12 @@ def run_seed(config: dict[str, Any], seed: int, folder: Path, report: Callable[[
             yield batch.to(module.device)
 
     def validate(model: nn.Module) -> Row:
-        return {f"valid/{benchmark.metric}": _score(module.eval(), valid_batches, benchmark)}
+        # The whole model, or a member of an ensemble, with the module's scale of targets.
+        whole, module.model = module.model, model
+        try:
+            return {f"valid/{benchmark.metric}": _score(module.eval(), valid_batches, benchmark)}
+        finally:
+            module.model = whole
 
     rows: list[Row] = []
 

@@ -76,3 +76,14 @@ def test_width_follows_from_the_number_of_parameters(real_data, root):
     assert 15_000 < run_fold(0, small_gin, graphs, options, lambda row: None, CPU)["parameters"] < 20_000
     with pytest.raises(ValueError, match=r"the model has [\d,]+ parameters, more than max_parameters=1,000"):
         run_fold(0, small_gin, graphs, FoldOptions(max_parameters=1000), lambda row: None, CPU)
+
+
+@pytest.mark.parametrize("make", [small_gin, small_plstm])
+def test_members_are_trained_side_by_side(real_data, root, make):
+    graphs, rows = GraphOptions("MUTAG", str(real_data), root), []
+    single = run_fold(0, make, graphs, FoldOptions(epochs=1), rows.append, CPU)
+    pair = run_fold(0, make, graphs, FoldOptions(epochs=1, members=2), rows.append, CPU)
+    assert pair["parameters"] == 2 * single["parameters"]
+    assert 0 < rows[1]["train/loss"] != rows[0]["train/loss"]
+    options = FoldOptions(epochs=1, widest_below=20_000, members=2)
+    assert 10_000 < run_fold(0, small_gin, graphs, options, rows.append, CPU)["parameters"] < 20_000

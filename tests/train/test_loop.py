@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional as F
 from torch_geometric.data import Batch, Data
 
+from plstm_graph.nn import Ensemble
 from plstm_graph.train.averaging import WeightAverage
 from plstm_graph.train.loop import train_epochs
 from plstm_graph.train.optimizer import make_adamw, warmup_cosine
@@ -17,6 +18,9 @@ class Model(torch.nn.Module):
         super().__init__()
         self.lin = torch.nn.Linear(3, 1)
         self.dropout = torch.nn.Dropout(0.5)
+
+    def reset_parameters(self):
+        self.lin.reset_parameters()
 
     def forward(self, x, batch, batch_size):
         return self.lin(self.dropout(x)).new_zeros(batch_size, 1).index_add(0, batch, self.lin(self.dropout(x)))
@@ -34,7 +38,7 @@ def batches(epoch):
         yield batch
 
 
-def train(epochs=6, values=None, model=None, **options):
+def train(epochs=6, values=None, model=None, evaluate=None, **options):
     torch.manual_seed(0)
     model = Model() if model is None else model
     optimizer = make_adamw(model, 0.1, 0.01)
@@ -44,9 +48,9 @@ def train(epochs=6, values=None, model=None, **options):
         optimizer,
         warmup_cosine(optimizer, 18, 0.1, 0.0),
         batches,
-        F.mse_loss,
+        lambda output, target: F.mse_loss(output, target.expand(output.shape)),
         epochs,
-        lambda model: {"score": float(next(scored)), "loss": float(model.lin.weight.square().sum())},
+        evaluate or (lambda model: {"score": float(next(scored)), "loss": float(model.lin.weight.square().sum())}),
         **({"monitor": {"score": "max"}} | options),
     )
     return best, model
@@ -76,6 +80,28 @@ def test_a_second_metric_breaks_ties():
     best, _ = train(values=[1] * 6, monitor={"score": "max", "loss": "min"}, on_epoch=rows.append)
     assert best.epoch == min(range(6), key=lambda epoch: rows[epoch]["loss"])
     assert best.epoch > 0
+
+
+def test_each_member_of_an_ensemble_is_kept_at_its_own_best_epoch():
+    ensemble = Ensemble(Model(), 2)
+    scores = iter([1, 5, 2, 4, 3, 3, 0])  # of both members after each of three epochs, then of what was put together
+    own = {}
+
+    def evaluate(model):
+        score = next(scores)
+        own[score] = [weight.clone() for weight in model.state_dict().values()]
+        return {"score": float(score)}
+
+    rows = []
+    best, _ = train(epochs=3, model=ensemble, evaluate=evaluate, on_epoch=rows.append)
+    assert [row["score"] for row in rows] == [3, 3, 3]
+    assert (best.epoch, best.row["score"]) == (2, 0)
+    # The second member was best in the first epoch, the first one in the last.
+    kept = list(best.state_dict.values())
+    for number, score in enumerate((3, 5)):
+        assert all(map(torch.equal, kept[2 * number : 2 * number + 2], own[score]))
+    assert all(map(torch.equal, kept, own[0]))
+    assert not torch.equal(best.state_dict["members.1.lin.weight"], ensemble.members[1].lin.weight)
 
 
 def test_patience_ends_a_training():

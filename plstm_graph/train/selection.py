@@ -1,0 +1,101 @@
+"""Keep the weights of the epoch that validation likes best; of an ensemble, those of each member's own best epoch."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from plstm_graph.nn.ensemble import Ensemble
+
+Row = dict[str, float]
+Mode = Literal["min", "max"]
+
+
+@dataclass
+class BestEpoch:
+    """The epoch that validation selected.
+
+    Attributes:
+        epoch (int): Its number, from 0; of an ensemble, the latest of its members' epochs.
+        row (dict[str, float]): Its metrics; of an ensemble, those of the members' mean.
+        state_dict (dict[str, Tensor]): Weights after it.
+    """
+
+    epoch: int
+    row: Row
+    state_dict: dict[str, Tensor]
+
+
+class Selection:
+    """Watches the validation metrics of a training and keeps the best weights.
+
+    Members of an ensemble do not overfit at the same time, so each is judged, and kept, by itself.
+
+    Args:
+        model: The model in training.
+        evaluate: Validation metrics of a model, which is in evaluation mode and without gradients.
+        monitor: Metrics that select the epoch, and whether more or less is better; a later one breaks ties of the
+            earlier ones, and of equal epochs the first is kept. NaN is the worst value.
+    """
+
+    def __init__(self, model: nn.Module, evaluate: Callable[[nn.Module], Row], monitor: dict[str, Mode]) -> None:
+        self.model, self.evaluate, self.monitor = model, evaluate, monitor
+        self.members: Sequence[nn.Module] = list(model.members) if isinstance(model, Ensemble) else [model]
+        self.best: list[BestEpoch] = []
+
+    @property
+    def epoch(self) -> int | None:
+        """The latest epoch from which weights are kept; None before the first."""
+        return max(best.epoch for best in self.best) if self.best else None
+
+    def update(self, epoch: int) -> Row:
+        """Evaluate the model as it is after an epoch, and keep what is better than before.
+
+        Args:
+            epoch: Its number.
+
+        Returns:
+            Validation metrics; of an ensemble, means over its members.
+        """
+        rows = [self.evaluate(member) for member in self.members]
+        new = [
+            BestEpoch(epoch, row, {name: value.clone() for name, value in member.state_dict().items()})
+            if number >= len(self.best) or self._key(row) > self._key(self.best[number].row)
+            else self.best[number]
+            for number, (member, row) in enumerate(zip(self.members, rows, strict=True))
+        ]
+        self.best = new
+        return {name: fmean(row[name] for row in rows) for name in rows[0]}
+
+    def chosen(self) -> BestEpoch:
+        """What was kept; of an ensemble, put together and evaluated as a whole. The model's own weights stay.
+
+        Raises:
+            ValueError: If there was no epoch.
+        """
+        if not self.best:
+            raise ValueError("epochs must be at least 1, got 0")
+        if not isinstance(self.model, Ensemble):
+            return self.best[0]
+        own = {name: value.clone() for name, value in self.model.state_dict().items()}
+        for member, best in zip(self.members, self.best, strict=True):
+            member.load_state_dict(best.state_dict)
+        row = self.evaluate(self.model.eval())
+        state = {name: value.clone() for name, value in self.model.state_dict().items()}
+        self.model.load_state_dict(own)
+        return BestEpoch(max(best.epoch for best in self.best), row, state)
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        """What was kept so far, as plain values and tensors."""
+        return [vars(best) for best in self.best]
+
+    def load_state_dict(self, state: list[dict[str, Any]]) -> None:
+        """Go on from what :meth:`state_dict` gave."""
+        self.best = [BestEpoch(**best) for best in state]
+
+    def _key(self, row: Row) -> tuple[float, ...]:
+        """What makes one epoch better than another: the larger key; NaN is below everything."""
+        values = [row[name] if mode == "max" else -row[name] for name, mode in self.monitor.items()]
+        return tuple(value if value == value else -float("inf") for value in values)
