@@ -84,7 +84,7 @@ def test_a_second_metric_breaks_ties():
 
 def test_each_member_of_an_ensemble_is_kept_at_its_own_best_epoch():
     ensemble = Ensemble(Model(), 2)
-    scores = iter([1, 5, 2, 4, 3, 3, 0])  # of both members after each of three epochs, then of what was put together
+    scores = iter([1, 6, 2, 5, 3, 4, 0])  # of both members after each of three epochs, then of what was put together
     own = {}
 
     def evaluate(model):
@@ -94,11 +94,11 @@ def test_each_member_of_an_ensemble_is_kept_at_its_own_best_epoch():
 
     rows = []
     best, _ = train(epochs=3, model=ensemble, evaluate=evaluate, on_epoch=rows.append)
-    assert [row["score"] for row in rows] == [3, 3, 3]
+    assert [row["score"] for row in rows] == [3.5, 3.5, 3.5]
     assert (best.epoch, best.row["score"]) == (2, 0)
     # The second member was best in the first epoch, the first one in the last.
     kept = list(best.state_dict.values())
-    for number, score in enumerate((3, 5)):
+    for number, score in enumerate((3, 6)):
         assert all(map(torch.equal, kept[2 * number : 2 * number + 2], own[score]))
     assert all(map(torch.equal, kept, own[0]))
     assert not torch.equal(best.state_dict["members.1.lin.weight"], ensemble.members[1].lin.weight)
