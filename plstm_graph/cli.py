@@ -14,6 +14,7 @@ _EPILOG = """examples:
   plstm-graph blend runs/leaderboard/ogbg-molhiv-plstm                    # with forests on fingerprints
   plstm-graph test --ckpt_path runs/chembl/checkpoints/best.ckpt
   plstm-graph predict --ckpt_path runs/chembl/checkpoints/best.ckpt "CCO" more.csv --output predictions.csv
+  plstm-graph explain --ckpt_path runs/chembl/checkpoints/best.ckpt "CCO" --output explain.png
   plstm-graph check my_dags                                             # a folder of DAGs: is it sound, what is in it?
   plstm-graph fit --config configs/dag.yaml --data.root my_dags
   plstm-graph crossval --config configs/tu/nci1.yaml --jobs 2            # ten folds, the paper's protocol
@@ -95,14 +96,32 @@ def _parser() -> argparse.ArgumentParser:
     test.add_argument("--split", default="test", choices=("train", "valid", "test", "all"), help="(default: test)")
     test.add_argument("--data", metavar="CSV", help="another table with the same columns, all of it")
 
-    predict = commands.add_parser("predict", help="predictions for SMILES and tables of SMILES", parents=[checkpoint])
+    predict = commands.add_parser("predict", help="predictions for molecules or a folder of DAGs", parents=[checkpoint])
     predict.set_defaults(run=_predict)
     predict.description = (
-        "Predictions for SMILES and CSV files, as one CSV, to stdout or --output. A molecule that cannot be read keeps "
-        "its row, with the reason in the column `error`."
+        "Predictions for SMILES and CSV files, or for a folder of DAGs, by what the model was trained on; as one CSV, "
+        "to stdout or --output. A molecule that cannot be read keeps its row, with the reason in the column `error`."
     )
-    predict.add_argument("inputs", nargs="+", metavar="SMILES|CSV", help="a SMILES, or a file .csv or .csv.gz")
+    predict.add_argument(
+        "inputs", nargs="+", metavar="SMILES|CSV|DIR", help="a SMILES, a file .csv or .csv.gz; a folder"
+    )
     predict.add_argument("--smiles_column", help="its name in the files (default: as in training)")
+    predict.add_argument(
+        "--allow_unknown", action="store_true", help="take categories unknown to a model of DAGs for missing ones"
+    )
+
+    explain = commands.add_parser("explain", help="a picture of what a prediction comes from", parents=[checkpoint])
+    explain.set_defaults(run=_explain)
+    explain.description = (
+        "Draws a molecule or a DAG with each node coloured by what it adds to a prediction (what is lost without its "
+        "features), and lists the largest. --output is the picture (default: explain.png)."
+    )
+    explain.add_argument("input", metavar="SMILES|DIR", help="a SMILES, or a folder of DAGs")
+    explain.add_argument("--graph", metavar="ID", help="graph of the folder (default: the first)")
+    explain.add_argument(
+        "--item", nargs="+", metavar="NODE", help="the node, or start and end of the edge (default: the first)"
+    )
+    explain.add_argument("--target", help="target or class (default: the first target, or the most probable class)")
 
     _add_bench(commands)
 
@@ -200,9 +219,23 @@ def _test(options: argparse.Namespace) -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    from plstm_graph.train.predict import predict_smiles
+    from plstm_graph.train.predict import predict_inputs
 
-    predict_smiles(options.ckpt_path, options.inputs, options.smiles_column, options.output, options.device)
+    predict_inputs(
+        options.ckpt_path,
+        options.inputs,
+        options.smiles_column,
+        options.allow_unknown,
+        options.output,
+        options.device,
+    )
+
+
+def _explain(options: argparse.Namespace) -> None:
+    from plstm_graph.train.explain import Question, explain
+
+    question = Question(options.graph, options.item, options.target)
+    explain(options.ckpt_path, options.input, question, options.output or "explain.png", options.device)
 
 
 def _bench(options: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from plstm_graph.datasets.dag_folder.dataset import DAGFolder, OnDiskDAGFolder
-from plstm_graph.datasets.dag_folder.encoding import Encoding
+from plstm_graph.datasets.dag_folder.encoding import Encoding, row_names
 from plstm_graph.nn.encoders import FeatureSpec
 from plstm_graph.train.baselines import baseline_predictions
 from plstm_graph.train.graph_data import Baselines, GraphDataModule
@@ -88,8 +89,7 @@ class DAGDataModule(GraphDataModule):
     @property
     def output_names(self) -> list[str]:
         """Names of the targets, or ``target: class`` for each class."""
-        name = self.target_names[0]
-        return [f"{name}: {word}" for word in self.encoding.classes] or self.target_names
+        return self.encoding.output_names
 
     @property
     def split_name(self) -> str:
@@ -100,6 +100,11 @@ class DAGDataModule(GraphDataModule):
     def splits(self) -> dict[str, Tensor]:
         """Numbers of the graphs in each part; all of them in each where the targets of a graph are split."""
         return self.dataset.split
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """Names of the columns and what they became, for other folders."""
+        return {"spec": asdict(self.dataset.spec), "encoding": asdict(self.encoding)}
 
     @property
     def notes(self) -> list[str]:
@@ -114,19 +119,7 @@ class DAGDataModule(GraphDataModule):
 
     def row_names(self, split: str) -> dict[str, list[str]]:
         """Identifiers of graphs, and of nodes or of both ends of edges if those have the targets."""
-        level = self.encoding.level
-        names: dict[str, list[str]] = {"graph": []}
-        for data in self.subset(split):
-            columns = {}
-            if level == "node":
-                columns = {"node": data.node_id}
-            elif level == "edge":
-                start, end = data.edge_index.tolist()
-                columns = {"source": [data.node_id[n] for n in start], "target": [data.node_id[n] for n in end]}
-            names["graph"] += [data.graph_id] * data.y.size(0)
-            for name, words in columns.items():
-                names.setdefault(name, []).extend(words)
-        return names
+        return row_names(self.subset(split), self.encoding.level)
 
     def baselines(self, task: Task) -> Baselines:
         """Test predictions of models on a bag of nodes, or on the features of a node or edge alone.

@@ -125,7 +125,10 @@ class FitCLI(LightningCLI):
         problem = self.datamodule.problem
         model = plain["model"] | ({} if problem is None else {"problem": asdict(problem)})
         data = plain["data"]
-        self.model.recipe = make_recipe(model, data["init_args"], self.datamodule.target_names, data["class_path"])
+        module = self.datamodule
+        self.model.recipe = make_recipe(
+            model, data["init_args"], module.target_names, data["class_path"], module.reading
+        )
         self.resume_from = _find_checkpoint(config)
         if self.resume_from is not None:
             check_fits(self.model, read_checkpoint(self.resume_from), self.resume_from)

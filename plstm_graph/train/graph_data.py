@@ -92,6 +92,11 @@ class GraphDataModule(LightningDataModule):
         return []
 
     @property
+    def reading(self) -> dict[str, Any]:
+        """What reading other data as these were read needs beside the arguments; plain values for the checkpoint."""
+        return {}
+
+    @property
     def summary(self) -> str:
         """The data in a line."""
         return f"{self.title}, {len(self.dataset)} {self.unit}"

@@ -1,7 +1,7 @@
 """Predictions of a trained model, without a trainer."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import torch
@@ -15,12 +15,19 @@ from plstm_graph.train.module import GraphModule
 
 _FORMAT = 1
 
-
 MOLECULES = "plstm_graph.train.MoleculeDataModule"
+DAGS = "plstm_graph.train.DAGDataModule"
+
+# Nodes of a batch of predictions, so that one of large graphs does not fill the memory.
+_MAX_NODES = 100_000
 
 
 def make_recipe(
-    model: dict[str, Any], data: dict[str, Any], target_names: list[str], data_class: str = MOLECULES
+    model: dict[str, Any],
+    data: dict[str, Any],
+    target_names: list[str],
+    data_class: str = MOLECULES,
+    reading: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What a checkpoint needs so that it can be used without its configuration file.
 
@@ -29,6 +36,7 @@ def make_recipe(
         data: Arguments of the data module, as plain values.
         target_names: Names of the targets.
         data_class: Class of the data module.
+        reading: Its :attr:`~plstm_graph.train.GraphDataModule.reading`.
     """
     return {
         "format": _FORMAT,
@@ -36,6 +44,7 @@ def make_recipe(
         "data": data,
         "data_class": data_class,
         "target_names": target_names,
+        "reading": reading or {},
     }
 
 
@@ -125,15 +134,29 @@ def predict(module: GraphModule, graphs: Sequence[Data], batch_size: int = 256) 
     Args:
         module: A trained model.
         graphs: Prepared as in training.
-        batch_size: Graphs per batch.
+        batch_size: Graphs per batch; fewer of large ones.
 
     Returns:
         ``[n, T]``, on the CPU: values in the unit of the data, or probabilities.
     """
     module.eval()
     parts = []
-    for start in range(0, len(graphs), batch_size):
-        batch = Batch.from_data_list([graphs[i] for i in range(start, min(start + batch_size, len(graphs)))])
-        batch = module.on_before_batch_transfer(cast(Batch, batch), 0).to(module.device)
+    for part in _parts(graphs, batch_size):
+        batch = module.on_before_batch_transfer(cast(Batch, Batch.from_data_list(part)), 0).to(module.device)
         parts.append(module.predict_batch(batch).to("cpu"))
     return torch.cat(parts) if parts else torch.empty(0, module.target_mean.numel())
+
+
+def _parts(graphs: Sequence[Data], batch_size: int) -> Iterator[list[Data]]:
+    part: list[Data] = []
+    nodes = 0
+    for number in range(len(graphs)):
+        graph = graphs[number]
+        size = graph.num_nodes or 0
+        if part and (len(part) == batch_size or nodes + size > _MAX_NODES):
+            yield part
+            part, nodes = [], 0
+        part.append(graph)
+        nodes += size
+    if part:
+        yield part

@@ -1,119 +1,41 @@
-"""``plstm-graph predict``: SMILES and tables of SMILES in, one table of predictions out."""
+"""``plstm-graph predict``: by what the model was trained on, molecules or a folder of DAGs."""
 
-import csv
-import io
-import math
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 
-from rich.console import Console
-from torch_geometric.data import Data
-
-from plstm_graph.datasets import InvalidSmilesError, read_table, smiles_to_data
-from plstm_graph.datasets.files import replace_file
-from plstm_graph.train.inference import MOLECULES, load_module, load_transform, pick_device, predict
-from plstm_graph.transforms import ToDAG
+from plstm_graph.train.inference import DAGS, MOLECULES, load_module, pick_device
+from plstm_graph.train.predict_dags import predict_dags
+from plstm_graph.train.predict_molecules import predict_smiles
 
 
-@dataclass
-class _Row:
-    """One molecule of the input."""
-
-    source: str
-    smiles: str
-    others: dict[str, str] = field(default_factory=dict)
-    error: str = ""
-    graph: Data | None = None
-
-
-def predict_smiles(
-    ckpt_path: str, inputs: Sequence[str], smiles_column: str | None, output: str | None, device: str
-) -> int:
-    """Write a prediction for every molecule of the input, in order, as CSV.
-
-    Columns are ``source`` (``argument N``, or file and line), ``smiles``, the other columns of the input tables,
-    ``predicted_<target>`` for each target, and ``error``. A molecule that cannot be read keeps its row, with empty
-    predictions and the reason in ``error``, and is reported on stderr.
+def predict_inputs(
+    ckpt_path: str,
+    inputs: Sequence[str],
+    smiles_column: str | None,
+    allow_unknown: bool,
+    output: str | None,
+    device: str,
+) -> None:
+    """Write predictions as CSV, see :func:`predict_smiles` and :func:`predict_dags`.
 
     Args:
         ckpt_path: A checkpoint that ``plstm-graph fit`` wrote.
-        inputs: SMILES, and paths of CSV files with a SMILES column.
+        inputs: SMILES, and CSV files with a column of SMILES; or one folder of DAGs.
         smiles_column: Name of that column. (default: as in training)
+        allow_unknown: Of DAGs, whether categories that the model was not trained on are taken for missing ones.
         output: The CSV file to write. (default: stdout)
         device: ``"auto"`` or a device of torch.
 
-    Returns:
-        Number of molecules that could not be read.
-
     Raises:
-        FileNotFoundError: If a file does not exist.
-        ValueError: If a table or the checkpoint cannot be used.
+        FileNotFoundError: If a file or folder does not exist.
+        ValueError: If input or checkpoint cannot be used.
     """
     module = load_module(ckpt_path).to(pick_device(device))
-    if module.recipe.get("data_class", MOLECULES) != MOLECULES:
-        raise ValueError(f"{ckpt_path} was not trained on molecules but by {module.recipe['data_class']}")
-    transform = load_transform(module.recipe) or ToDAG()
-    rows = _read(inputs, smiles_column or module.recipe["data"]["smiles_column"])
-    for row in rows:
-        if not row.error:
-            try:
-                row.graph = transform(smiles_to_data(row.smiles))
-            except InvalidSmilesError as error:
-                row.error = str(error)
-    graphs = [row.graph for row in rows if row.graph is not None]
-    values = iter(predict(module, graphs).tolist())
-    targets = [f"predicted_{name}" for name in module.recipe["target_names"]]
-    text = _to_csv(rows, targets, [next(values) if row.graph is not None else None for row in rows])
-    if output is None:
-        sys.stdout.write(text)
+    data_class = module.recipe.get("data_class", MOLECULES)
+    if data_class == MOLECULES:
+        predict_smiles(module, inputs, smiles_column, output)
+    elif data_class == DAGS:
+        if len(inputs) != 1 or smiles_column is not None:
+            raise ValueError(f"{ckpt_path} was trained on a folder of DAGs: it takes one such folder and no SMILES")
+        predict_dags(module, inputs[0], output, allow_unknown)
     else:
-        replace_file(output, lambda path: Path(path).write_text(text, encoding="utf-8", newline=""))
-    return _report_errors(rows)
-
-
-def _read(inputs: Sequence[str], smiles_column: str) -> list[_Row]:
-    rows = []
-    for number, text in enumerate(inputs, start=1):
-        if not (text.endswith((".csv", ".csv.gz")) or Path(text).is_file()):
-            rows.append(_Row(f"argument {number}", text))
-            continue
-        table, ragged = read_table(text)
-        position = table.position(smiles_column)
-        found = [(line, _Row(f"{text}:{line}", "", error=reason)) for line, reason in ragged]
-        for line, cells in zip(table.lines, table.rows, strict=True):
-            others = {name: cell for name, cell in zip(table.columns, cells, strict=True) if name != smiles_column}
-            found.append((line, _Row(f"{text}:{line}", cells[position], others)))
-        rows += [row for _, row in sorted(found, key=lambda item: item[0])]
-    return rows
-
-
-def _to_csv(rows: list[_Row], targets: list[str], values: Sequence[list[float] | None]) -> str:
-    reserved = ["source", "smiles", *targets, "error"]
-    names = list(dict.fromkeys(name for row in rows for name in row.others))
-    # An input column may have the name of one of ours; it stays, under another name.
-    headers = [f"input_{name}" if name in reserved else name for name in names]
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["source", "smiles", *headers, *targets, "error"])
-    for row, value in zip(rows, values, strict=True):
-        cells = [""] * len(targets) if value is None else [_number(each) for each in value]
-        writer.writerow([row.source, row.smiles, *(row.others.get(name, "") for name in names), *cells, row.error])
-    return text.getvalue()
-
-
-def _number(value: float) -> str:
-    if not math.isfinite(value):
-        raise ValueError(f"the model predicts {value}; its weights are not usable")
-    return f"{value:.6g}"
-
-
-def _report_errors(rows: list[_Row]) -> int:
-    bad = [row for row in rows if row.error]
-    console = Console(stderr=True)
-    for row in bad:
-        console.print(f"{row.source}: {row.error}", soft_wrap=True, markup=False, highlight=False)
-    if bad:
-        console.print(f"{len(bad)} of {len(rows)} molecules have no prediction", highlight=False)
-    return len(bad)
+        raise ValueError(f"{ckpt_path} was trained by {data_class}, for which there is no `predict`")

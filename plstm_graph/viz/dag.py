@@ -59,6 +59,7 @@ def draw_dag(
     labels: Sequence[str] | None = None,
     colors: Sequence[object] | None = None,
     strong: Tensor | None = None,
+    marked: Sequence[int] = (),
     title: str = "",
 ) -> None:
     """Draw a DAG of up to some hundred nodes.
@@ -70,6 +71,7 @@ def draw_dag(
         labels: Words on the nodes. (default: their numbers)
         colors: Colour of each node. (default: by level)
         strong: Edges to draw strongly, the others faintly, ``[E]``, bool. (default: all)
+        marked: Nodes with a thick border.
         title: Title of the picture.
     """
     places = layered_layout(edge_index, num_nodes)
@@ -96,7 +98,8 @@ def draw_dag(
     if colors is None:
         # The first level is not white, and words can be read on the last one.
         look = {"c": x.tolist(), "cmap": "Blues", "vmin": -1, "vmax": 1.6 * float(x.max()) + 1}
-    axes.scatter(x.tolist(), y.tolist(), s=330, edgecolors="0.3", zorder=2, **look)
+    widths = [3.0 if node in marked else 1.0 for node in range(num_nodes)]
+    axes.scatter(x.tolist(), y.tolist(), s=330, edgecolors="0.3", linewidths=widths, zorder=2, **look)
     for node, word in enumerate(words):
         axes.annotate(word, (float(x[node]), float(y[node])), ha="center", va="center", fontsize=8, zorder=3)
     axes.set(title=title)

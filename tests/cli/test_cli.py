@@ -90,6 +90,19 @@ def test_predict_keeps_every_row(workspace, fitted):
 
 
 @pytest.mark.slow
+def test_explain_draws_a_molecule_and_says_what_it_cannot(workspace, fitted):
+    checkpoint = ("--ckpt_path", "runs/small/checkpoints/best.ckpt")
+    failed = command(workspace, "explain", *checkpoint, "CCO", check=False)
+    assert failed.returncode == 2
+    assert "there is no GraphModel of this package in GraphModule" in failed.stderr
+    options = ("--model.model", "plstm_graph.nn.PLSTM", "--model.model.init_args.out_channels", "1")
+    command(workspace, "fit", "--config", "config.yaml", "--name", "plstm", "--baselines", "false", *options)
+    done = command(workspace, "explain", "--ckpt_path", "runs/plstm/checkpoints/best.ckpt", "CC(C)CO")
+    assert "4 O" in done.stdout
+    assert (workspace / "explain.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
 def test_test_gives_the_metrics_of_the_report(workspace, fitted):
     checkpoint = "runs/small/checkpoints/best.ckpt"
     done = command(workspace, "test", "--ckpt_path", checkpoint, "--output", "metrics.json")

@@ -1,9 +1,12 @@
 """A folder of DAGs from `check` to `fit` and `test`, as a user runs them."""
 
 import csv
+import io
 import json
+import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from plstm_graph.cli import main
@@ -76,9 +79,69 @@ def test_fit_and_test(level, task, names, tmp_path, capsys):
     assert found["graphs"] == 6
     for name, value in results["test"]["PLSTM"].items():
         assert found[name] == pytest.approx(value)
+    _predict(rows, level, task, capsys)
+    _explain(level, task, capsys)
+
+
+def _predict(rows, level, task, capsys):
+    """Another folder: the same graphs in other words, without targets and split."""
+    checkpoint = ("predict", "--ckpt_path", "runs/run/checkpoints/best.ckpt")
+    shutil.copytree("dags", "new", ignore=shutil.ignore_patterns("processed", "dag.yaml"))
+    for name in ("graphs", "nodes", "edges"):
+        path = Path("new") / f"{name}.csv"
+        columns = pd.read_csv(path, dtype=str).drop(columns=["a", "b", "part"], errors="ignore")
+        columns.to_csv(path, index=False)
+    assert main([*checkpoint, "new", "--output", "new.csv"]) == 0
     capsys.readouterr()
-    assert main(["predict", "--ckpt_path", "runs/run/checkpoints/best.ckpt", "CCO"]) == 2
-    assert "was not trained on molecules but by plstm_graph.train.DAGDataModule" in capsys.readouterr().err
+    assert main([*checkpoint, "dags"]) == 0
+    labelled = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    with open("new.csv") as file:
+        found = list(csv.DictReader(file))
+    names = [name for name in ("graph", "node", "source", "target") if name in rows[0]]
+    assert [[row[name] for name in found[0]] for row in labelled] == [list(row.values()) for row in found]
+    predicted = {tuple(row[name] for name in names): row for row in found}
+    assert len(found) == len(labelled) >= len(rows)
+    assert [name for name in labelled[0] if name.startswith("measured_")]
+    for row in rows:
+        other = predicted[tuple(row[name] for name in names)]
+        for name, value in other.items():
+            known = name.replace("probability_", "predicted_a: ") if name.startswith("prob") else name
+            if known in row and known not in names and not (task == "classification" and name == "predicted_a"):
+                assert float(value) == pytest.approx(float(row[known]), rel=1e-3, abs=1e-5)
+    if task == "classification":
+        best = max((name for name in found[0] if name.startswith("prob")), key=lambda name: float(found[0][name]))
+        assert found[0]["predicted_a"] == best.removeprefix("probability_")
+    assert main([*checkpoint, "CCO", "CCC"]) == 2
+    assert "it takes one such folder and no SMILES" in capsys.readouterr().err
+    assert main([*checkpoint, "nowhere"]) == 2
+    assert "no folder nowhere" in capsys.readouterr().err
+    nodes = Path("new/nodes.csv")
+    nodes.write_text(nodes.read_text().replace("mul", "mull", 1))
+    assert main([*checkpoint, "new", "--output", "bad.csv"]) == 2
+    shown = capsys.readouterr().err
+    assert "nodes.csv, line 3, graph g0: feature" in shown
+    assert "is 'mull', which the model was not trained on; did you mean 'mul'?" in shown
+    assert not Path("bad.csv").exists()
+    assert main([*checkpoint, "new", "--output", "bad.csv", "--allow_unknown"]) == 0
+    assert Path("bad.csv").exists()
+
+
+def _explain(level, task, capsys):
+    checkpoint = ("explain", "--ckpt_path", "runs/run/checkpoints/best.ckpt", "dags")
+    item = {"graph": [], "node": ["--item", "3"], "edge": ["--item", "1", "2"]}[level]
+    assert main([*checkpoint, "--graph", "g2", *item, "--output", "why.png"]) == 0
+    shown = capsys.readouterr().out
+    assert "g2" in shown
+    assert {"graph": "log probability", "node": "unit of the target", "edge": "logit"}[level] in shown
+    assert Path("why.png").read_bytes().startswith(b"\x89PNG")
+    for wrong, message in [
+        (["--graph", "g99"], "there is no graph of dags called 'g99'; there are g0, g1"),
+        (["--target", "none"], "there is no target called 'none'"),
+        (["--item", "1", "2", "3"], "--item"),
+    ]:
+        assert main([*checkpoint, *wrong, "--output", "none.png"]) == 2
+        assert message in capsys.readouterr().err
+    assert not Path("none.png").exists()
 
 
 @pytest.mark.slow

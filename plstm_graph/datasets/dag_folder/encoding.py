@@ -1,7 +1,7 @@
 """From a folder's tables to PyG graphs."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,11 @@ class Encoding:
     def num_outputs(self) -> int:
         """Columns that a model has to give: one for each class or target."""
         return len(self.classes) if self.task == "classification" else len(self.target_names)
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of these columns: those of the targets, or ``target: class`` for each class."""
+        return [f"{self.target_names[0]}: {word}" for word in self.classes] or self.target_names
 
     def save(self, path: str | Path) -> None:
         """Write as JSON."""
@@ -123,6 +128,28 @@ def to_data(dags: Dags, targets: Targets | None, part: np.ndarray | None, encodi
             for number, mask in enumerate(MASKS):
                 data[mask] = torch.from_numpy(part[rows] == number)
         yield data
+
+
+def row_names(graphs: Iterable[Data], level: str) -> dict[str, list[str]]:
+    """Columns of identifiers, in the order of the targets of graphs.
+
+    Args:
+        graphs: By :func:`to_data`.
+        level: ``"graph"``, ``"node"`` or ``"edge"``, whichever has the targets.
+
+    Returns:
+        ``graph``, with ``node`` for nodes, or ``source`` and ``target`` for edges.
+    """
+    ends = {"graph": [], "node": ["node"], "edge": ["source", "target"]}[level]
+    names: dict[str, list[str]] = {name: [] for name in ("graph", *ends)}
+    for data in graphs:
+        columns = [data.node_id]
+        if level == "edge":
+            columns = [[data.node_id[node] for node in nodes] for nodes in data.edge_index.tolist()]
+        for name, column in zip(ends, columns, strict=False):
+            names[name] += column
+        names["graph"] += [data.graph_id] * (1 if level == "graph" else len(columns[0]))
+    return names
 
 
 def _sizes(columns: list[Column]) -> list[int]:

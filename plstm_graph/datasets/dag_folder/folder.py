@@ -73,7 +73,7 @@ def read_folder(folder: Path, spec: Spec) -> Folder:
         DAGFolderError: If tables, columns or files are missing or unreadable, so that nothing more can be said.
         ImportError: If a table is a Parquet file and pyarrow is not installed.
     """
-    dags = assemble(_read_frames(folder, spec), spec)
+    dags = assemble(read_frames(folder, spec), spec)
     check_graphs(dags)
     problems: list[Problem] = []
     result = Folder(dags, Targets(np.zeros((0, 0)), []), np.zeros(0, dtype=np.int64))
@@ -151,7 +151,13 @@ class FeatureFit:
         dags.report(table, wrong, lambda item: f"feature {name!r} is {cells.iloc[item]!r}, expected a finite number")
 
 
-def _read_frames(folder: Path, spec: Spec) -> dict[str, Frame]:
+def read_frames(folder: Path, spec: Spec) -> dict[str, Frame]:
+    """The tables of a folder by name, from files of tables or of JSON lines.
+
+    Raises:
+        DAGFolderError: If there are neither, or files are unreadable.
+        ImportError: If a table is a Parquet file and pyarrow is not installed.
+    """
     path = json_file(folder, spec)
     if path is not None:
         return next(iter(read_json_lines(path, spec)))

@@ -91,6 +91,13 @@ class Spec:
         """Of ``"edges"``, ``"nodes"`` or ``"graphs"``."""
         return getattr(self, name)
 
+    @classmethod
+    def of_plain(cls, values: dict[str, Any]) -> "Spec":
+        """From plain values, as :func:`dataclasses.asdict` makes them."""
+        tables = {name: TableSpec(**values[name]) for name in _TABLE_KEYS}
+        split = SplitSpec(**values["split"] | {"fractions": tuple(values["split"]["fractions"])})
+        return cls(**values | tables | {"split": split})
+
     @property
     def target_table(self) -> str:
         """Name of the table with the targets."""

@@ -1,0 +1,188 @@
+"""``plstm-graph explain``: a picture of what a prediction comes from, and the same as a table."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from rdkit import Chem
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from torch_geometric.data import Batch, Data
+
+from plstm_graph.datasets import smiles_to_data
+from plstm_graph.datasets.dag_folder.encoding import Encoding
+from plstm_graph.datasets.files import replace_file
+from plstm_graph.train.inference import DAGS, MOLECULES, load_module, load_transform, pick_device
+from plstm_graph.train.module import GraphModule
+from plstm_graph.train.predict_dags import read_for
+from plstm_graph.transforms import ToDAG
+from plstm_graph.viz import attribution, draw_dag_attribution, draw_molecule_attribution
+
+_LISTED = 10
+
+
+@dataclass
+class Question:
+    """Which prediction is explained.
+
+    Args:
+        graph: Identifier of a graph of a folder. (default: the first)
+        item: Identifier of a node, or of start and end of an edge, where those are predicted. (default: the first)
+        target: Name of a target or of a class. (default: the first target, or the most probable class)
+    """
+
+    graph: str | None = None
+    item: list[str] | None = None
+    target: str | None = None
+
+
+@dataclass
+class _Subject:
+    """A graph and the row of its targets that is explained."""
+
+    name: str
+    data: Data
+    labels: list[str]
+    row: int
+    marked: list[int]
+    targets: list[str]
+    smiles: str | None = None
+
+    def draw(self, values: Tensor, title: str) -> Figure:
+        if self.smiles is not None:
+            return draw_molecule_attribution(self.smiles, values, title)
+        assert self.data.edge_index is not None
+        return draw_dag_attribution(self.data.edge_index, values, self.labels, title, self.marked)
+
+
+def explain(ckpt_path: str, source: str, question: Question, output: str, device: str) -> None:
+    """Draw what the nodes of a graph add to a prediction, and list those that add or take the most.
+
+    Args:
+        ckpt_path: A checkpoint that ``plstm-graph fit`` wrote.
+        source: A SMILES, or a folder of DAGs, by what the model was trained on.
+        question: Which prediction.
+        output: Picture to write, in a format of matplotlib by its ending.
+        device: ``"auto"`` or a device of torch.
+
+    Raises:
+        FileNotFoundError: If there is no such folder or checkpoint.
+        ValueError: If there is no such graph, node, edge or target, or the model is not one of this package.
+    """
+    module = load_module(ckpt_path).to(pick_device(device))
+    data_class = module.recipe.get("data_class", MOLECULES)
+    if data_class == MOLECULES:
+        subject = _molecule(module, source, question)
+    elif data_class == DAGS:
+        subject = _dag(module, source, question)
+    else:
+        raise ValueError(f"{ckpt_path} was trained by {data_class}, for which there is no `explain`")
+    batch = _collate(module, [subject.data])
+    with torch.no_grad():
+        predicted = module.predict_batch(batch)
+    rows, predicted = len(predicted), predicted[subject.row]
+    column = _column(subject.targets, question.target, predicted if module.task == "multiclass" else None)
+
+    def number(graphs: list[Data]) -> Tensor:
+        output = _numbers(module(_collate(module, graphs)), module)
+        return output.view(len(graphs), rows, -1)[:, subject.row, column]
+
+    values = attribution(module, number, subject.data).to("cpu")
+    title = f"{subject.name}: {subject.targets[column]} = {float(predicted[column]):.4g}"
+    figure = subject.draw(values, title)
+    ending = Path(output).suffix.lstrip(".") or "png"
+    replace_file(output, lambda path: figure.savefig(path, dpi=130, format=ending))
+    Console().print(_table(values, subject.labels, title, _unit(module)))
+    Console(stderr=True).print(f"wrote {output}", soft_wrap=True, markup=False, highlight=False)
+
+
+def _molecule(module: GraphModule, smiles: str, question: Question) -> _Subject:
+    if question.graph is not None or question.item is not None:
+        raise ValueError("a molecule is one graph and has one prediction for each target: leave out --graph and --item")
+    raw = smiles_to_data(smiles)
+    data = (load_transform(module.recipe) or ToDAG())(raw.clone())
+    labels = [f"{atom.GetIdx()} {atom.GetSymbol()}" for atom in Chem.MolFromSmiles(smiles).GetAtoms()]
+    return _Subject(smiles, data, labels, 0, [], module.recipe["target_names"], smiles)
+
+
+def _dag(module: GraphModule, folder: str, question: Question) -> _Subject:
+    content, graphs, encoding = read_for(module, folder, allow_unknown=True)
+    names = [graph.graph_id for graph in graphs]
+    number = 0 if question.graph is None else _find(names, question.graph, f"graph of {folder}")
+    data = graphs[number]
+    row, marked = _row(data, encoding, question.item)
+    begin = sum(len(graph.node_id) for graph in graphs[:number])
+    labels = list(data.node_id)
+    for cells in list(content.cells.values())[:1]:
+        labels = [
+            f"{label}\n{cell}" if cell else label
+            for label, cell in zip(labels, cells[begin : begin + len(labels)], strict=True)
+        ]
+    where = "" if not marked else f", {' -> '.join(data.node_id[node] for node in marked)}"
+    return _Subject(f"{names[number]}{where}", data, labels, row, marked, encoding.output_names)
+
+
+def _row(data: Data, encoding: Encoding, item: list[str] | None) -> tuple[int, list[int]]:
+    """Row of the targets, and the nodes that it is about."""
+    if encoding.level == "graph":
+        if item is not None:
+            raise ValueError("this model predicts graphs: leave out --item")
+        return 0, []
+    if encoding.level == "node":
+        if item is not None and len(item) != 1:
+            raise ValueError(f"this model predicts nodes: --item takes one of them, got {len(item)}")
+        node = 0 if item is None else _find(data.node_id, item[0], f"node of graph {data.graph_id}")
+        return node, [node]
+    assert data.edge_index is not None
+    edges = data.edge_index.t().tolist()
+    if not edges:
+        raise ValueError(f"graph {data.graph_id} has no edges")
+    if item is None:
+        return 0, edges[0]
+    if len(item) != 2:
+        raise ValueError(f"this model predicts edges: --item takes a start and an end, got {len(item)} nodes")
+    ends = [_find(data.node_id, name, f"node of graph {data.graph_id}") for name in item]
+    if ends not in edges:
+        raise ValueError(f"graph {data.graph_id} has no edge from {item[0]} to {item[1]}")
+    return edges.index(ends), ends
+
+
+def _find(names: list[str], name: str, kind: str) -> int:
+    if name not in names:
+        some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        raise ValueError(f"there is no {kind} called {name!r}; there are {some}")
+    return names.index(name)
+
+
+def _column(targets: list[str], target: str | None, probabilities: Tensor | None) -> int:
+    """Column of the output: by the name of a target, of a class with or without its target; else the default."""
+    if target is None:
+        return 0 if probabilities is None else int(probabilities.argmax())
+    short = [name.partition(": ")[2] for name in targets]
+    return short.index(target) if target in short else _find(targets, target, "target")
+
+
+def _collate(module: GraphModule, graphs: list[Data]) -> Batch:
+    return module.on_before_batch_transfer(Batch.from_data_list(graphs), 0).to(module.device)
+
+
+def _numbers(output: Tensor, module: GraphModule) -> Tensor:
+    """Output in the unit of the target, as logits, or as logarithms of probabilities."""
+    if module.task == "multiclass":
+        return output.log_softmax(dim=-1)
+    return output if module.task == "classification" else output * module.target_std
+
+
+def _unit(module: GraphModule) -> str:
+    return {"regression": "unit of the target", "classification": "logit", "multiclass": "log probability"}[module.task]
+
+
+def _table(values: Tensor, labels: list[str], title: str, unit: str) -> Table:
+    table = Table(title=title, caption="what the prediction loses without the features of the node")
+    table.add_column("node")
+    table.add_column(f"adds ({unit})", justify="right")
+    for node in values.abs().topk(min(_LISTED, len(values))).indices.tolist():
+        table.add_row(labels[node].replace("\n", " "), f"{float(values[node]):+.4g}")
+    return table

@@ -1,0 +1,79 @@
+"""``plstm-graph predict`` for a folder of DAGs: one table, a row for each graph, node or edge."""
+
+import csv
+import io
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from plstm_graph.datasets.dag_folder.encoding import Encoding, row_names
+from plstm_graph.datasets.dag_folder.spec import Spec
+from plstm_graph.datasets.dag_folder.unlabelled import Unlabelled, read_unlabelled
+from plstm_graph.datasets.files import replace_file
+from plstm_graph.train.inference import load_transform, predict
+from plstm_graph.train.module import GraphModule
+from plstm_graph.transforms import ToDAG
+
+
+def predict_dags(module: GraphModule, folder: str, output: str | None, allow_unknown: bool) -> None:
+    """Write a prediction for every target of a folder, in order, as CSV.
+
+    Columns are ``graph``, with ``node``, or ``source`` and ``target``, where nodes or edges are predicted;
+    ``measured_<target>`` for targets that the folder has; ``predicted_<target>``: a value, a probability, or the name
+    of the most probable class, followed by ``probability_<class>`` for each class.
+
+    Args:
+        module: Trained by ``plstm-graph fit`` on a folder of DAGs.
+        folder: Of the same kind; targets and split are not needed.
+        output: The CSV file to write. (default: stdout)
+        allow_unknown: Whether categories that the model was not trained on are taken for missing ones.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        DAGFolderError: If anything is wrong with it; it lists everything that was found.
+        ValueError: If a prediction is not finite.
+    """
+    content, graphs, encoding = read_for(module, folder, allow_unknown)
+    columns = row_names(content.graphs, encoding.level)
+    columns |= {f"measured_{name}": cells for name, cells in content.measured.items()}
+    columns |= _predicted(predict(module, graphs), encoding)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    if output is None:
+        sys.stdout.write(text.getvalue())
+    else:
+        replace_file(output, lambda path: Path(path).write_text(text.getvalue(), encoding="utf-8", newline=""))
+
+
+def read_for(module: GraphModule, folder: str, allow_unknown: bool) -> tuple[Unlabelled, list[Data], Encoding]:
+    """Read a folder as that of a model's training was read.
+
+    Args:
+        module: The model.
+        folder: The folder.
+        allow_unknown: Whether categories that the model was not trained on are taken for missing ones.
+
+    Returns:
+        The folder as it is, its graphs as the model takes them, and what their columns mean.
+    """
+    reading = module.recipe["reading"]
+    encoding = Encoding.of_plain(reading["encoding"])
+    content = read_unlabelled(folder, Spec.of_plain(reading["spec"]), encoding, allow_unknown)
+    transform = load_transform(module.recipe) or ToDAG("keep")
+    return content, [transform(graph.clone()) for graph in content.graphs], encoding
+
+
+def _predicted(values: Tensor, encoding: Encoding) -> dict[str, list[str]]:
+    if not torch.isfinite(values).all():
+        raise ValueError("the model predicts values that are not finite; its weights are not usable")
+    cells = [[f"{value:.6g}" for value in row] for row in values.t().tolist()]
+    if encoding.task != "classification":
+        return {f"predicted_{name}": column for name, column in zip(encoding.target_names, cells, strict=True)}
+    best = [encoding.classes[number] for number in values.argmax(dim=1).tolist()]
+    classes = {f"probability_{word}": column for word, column in zip(encoding.classes, cells, strict=True)}
+    return {f"predicted_{encoding.target_names[0]}": best} | classes

@@ -1,0 +1,190 @@
+"""Which nodes a prediction comes from, drawn on the molecule or the DAG."""
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from PIL import Image
+from rdkit import Chem
+from rdkit.Chem.Draw import rdMolDraw2D
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from torch_geometric.utils import subgraph
+
+from plstm_graph.graph import generations
+from plstm_graph.nn.graph_model import GraphModel
+from plstm_graph.viz.dag import draw_dag
+
+_COLOURS = "RdBu_r"
+_SHOWN = 60  # nodes of a drawing
+
+
+@torch.no_grad()
+def attribution(
+    model: nn.Module, number: Callable[[list[Data]], Tensor], data: Data, most: int = 256, nodes_at_once: int = 50_000
+) -> Tensor:
+    """How much each node's features add to a prediction: what it loses when their embedding is zero (occlusion).
+
+    Degrees, edges and structure stay as they are. One pass for many copies of the graph, each without one node.
+    Differences, not gradients: along the way from nothing to the features, outputs of gated and normalised layers turn
+    too often for a gradient to say where they end.
+
+    Args:
+        model: A module with one model of this package in it, or several, as :class:`~plstm_graph.nn.Ensemble`; run in
+            evaluation mode.
+        number: Takes ``k`` copies of the graph through the model, to the number that is explained, ``[k]``.
+        data: The graph, ``N`` nodes.
+        most: Of larger graphs, this many nodes are tried, those with the largest gradient times embedding; the others
+            get 0.
+        nodes_at_once: In about how many nodes the copies go through the model.
+
+    Returns:
+        ``[N]``, in the unit of the number.
+
+    Raises:
+        ValueError: If there is no model of this package, so that it is unknown where node features enter.
+    """
+    encoders = [module.node_encoder for module in model.modules() if isinstance(module, GraphModel)]
+    if not encoders:
+        raise ValueError(
+            f"there is no GraphModel of this package in {type(model).__name__}, so where node features enter is unknown"
+        )
+    assert data.num_nodes is not None
+    total = data.num_nodes
+    was_training = model.training
+    model.eval()
+    try:
+        nodes = torch.arange(total) if total <= most else _strongest(encoders, number, data).topk(most).indices
+        whole = number([data])
+        values = whole.new_zeros(total)
+        for part in nodes.split(max(nodes_at_once // total, 1)):
+            hidden = part.to(whole.device) + total * torch.arange(len(part), device=whole.device)
+            with _changed(encoders, lambda output, hidden=hidden: output.index_fill(0, hidden, 0.0)):  # type: ignore[misc]
+                values[part.to(whole.device)] = whole - number([data] * len(part))
+    finally:
+        model.train(was_training)
+    return values
+
+
+def _strongest(encoders: Sequence[nn.Module], number: Callable[[list[Data]], Tensor], data: Data) -> Tensor:
+    """Size of gradient times embedding of each node, ``[N]``."""
+    embeddings: list[Tensor] = []
+
+    def record(output: Tensor) -> Tensor:
+        embeddings.append(output.detach().requires_grad_())
+        return embeddings[-1]
+
+    with torch.enable_grad(), _changed(encoders, record):
+        gradients = torch.autograd.grad(number([data]).sum(), embeddings)
+    products = [(gradient * value).sum(dim=-1) for gradient, value in zip(gradients, embeddings, strict=True)]
+    return torch.stack(products).sum(dim=0).abs().detach()
+
+
+@contextmanager
+def _changed(encoders: Sequence[nn.Module], change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Inside, the encoders' outputs are changed."""
+    handles = [encoder.register_forward_hook(lambda module, inputs, output: change(output)) for encoder in encoders]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def draw_dag_attribution(
+    edge_index: Tensor, values: Tensor, labels: Sequence[str], title: str = "", marked: Sequence[int] = ()
+) -> Figure:
+    """Draw a DAG, its nodes from blue (they lower the number) to red (they raise it).
+
+    Of more than 60 nodes, the 60 with the largest values are drawn, with the edges between them.
+
+    Args:
+        edge_index: Start and end node of each edge, ``[2, E]``.
+        values: As from :func:`attribution`, ``[N]``.
+        labels: Words on the nodes.
+        title: Title of the picture.
+        marked: Nodes with a thick border, such as the one that is predicted.
+
+    Returns:
+        A matplotlib figure; ``figure.savefig(path)`` writes it.
+    """
+    total = len(values)
+    if total > _SHOWN:
+        order = values.abs().clone()
+        order[list(marked)] = torch.inf
+        kept = order.topk(_SHOWN).indices.sort().values
+        edge_index, _ = subgraph(kept, edge_index, relabel_nodes=True, num_nodes=total)
+        position = {int(node): place for place, node in enumerate(kept)}
+        values, labels = values[kept], [labels[node] for node in kept.tolist()]
+        marked = [position[node] for node in marked]
+        title += f"\n{_SHOWN} of {total} nodes"
+    colours = ScalarMappable(_scale(values), _COLOURS)
+    levels = len(generations(edge_index, len(values)))
+    figure = Figure(figsize=(max(5.0, 1.1 * levels), max(4.0, 0.6 * len(values) / levels + 2)))
+    FigureCanvasAgg(figure)
+    figure.set_layout_engine("constrained")
+    axes = figure.subplots()
+    draw_dag(
+        axes,
+        edge_index,
+        len(values),
+        labels=labels,
+        colors=[tuple(colour) for colour in colours.to_rgba(values.numpy(force=True)).tolist()],
+        marked=marked,
+        title=title,
+    )
+    figure.colorbar(colours, ax=axes, shrink=0.7, label="what a node adds")
+    return figure
+
+
+def draw_molecule_attribution(smiles: str, values: Tensor, title: str = "", size: int = 480) -> Figure:
+    """Draw a molecule, its atoms from blue (they lower the number) to red (they raise it).
+
+    Args:
+        smiles: The molecule, its atoms in the order of ``values``.
+        values: As from :func:`attribution`, ``[N]``.
+        title: Title of the picture.
+        size: Height of the drawing in pixels.
+
+    Returns:
+        A matplotlib figure; ``figure.savefig(path)`` writes it.
+
+    Raises:
+        ValueError: If the SMILES does not parse, or has another number of atoms than there are values.
+    """
+    molecule = Chem.MolFromSmiles(smiles)
+    if molecule is None:
+        raise ValueError(f"invalid SMILES {smiles!r}")
+    if molecule.GetNumAtoms() != len(values):
+        raise ValueError(f"{smiles} has {molecule.GetNumAtoms()} atoms, but there are {len(values)} values")
+    colours = ScalarMappable(_scale(values), _COLOURS)
+    canvas = rdMolDraw2D.MolDraw2DCairo(size, size)
+    options = canvas.drawOptions()
+    options.useBWAtomPalette()
+    # RDKit's stubs give each option the type of the whole set.
+    options.fillHighlights = True  # type: ignore[assignment]
+    options.highlightRadius = 0.42  # type: ignore[assignment]
+    atoms = {atom: tuple(colour[:3]) for atom, colour in enumerate(colours.to_rgba(values.numpy(force=True)).tolist())}
+    bonds: list[int] = []
+    rdMolDraw2D.PrepareAndDrawMolecule(
+        canvas, molecule, highlightAtoms=list(atoms), highlightAtomColors=atoms, highlightBonds=bonds
+    )
+    figure = Figure(figsize=(6.0, 5.0), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.imshow(Image.open(io.BytesIO(canvas.GetDrawingText())))
+    axes.set_axis_off()
+    axes.set_title(title)
+    figure.colorbar(colours, ax=axes, shrink=0.7, label="what an atom adds")
+    return figure
+
+
+def _scale(values: Tensor) -> Normalize:
+    """White for nothing, as far to one side as to the other, with room so that words stay readable on the strongest."""
+    limit = 1.5 * max(float(values.abs().max()) if len(values) else 0.0, 1e-12)
+    return Normalize(-limit, limit)

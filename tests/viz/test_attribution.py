@@ -1,0 +1,95 @@
+import pytest
+import torch
+from torch_geometric.data import Batch, Data
+
+from plstm_graph import PLSTM
+from plstm_graph.nn import Ensemble
+from plstm_graph.nn.baselines import GIN
+from plstm_graph.testing import random_dag
+from plstm_graph.viz import attribution, draw_dag_attribution, draw_molecule_attribution
+
+
+def small(make, seed=0, **options):
+    torch.manual_seed(seed)
+    return make(2, in_channels=3, edge_dim=None, hidden_channels=8, num_layers=2, **options).double()
+
+
+def random_graph(nodes, edges):
+    return Data(x=torch.randn(nodes, 3, dtype=torch.double), edge_index=random_dag(nodes, edges))
+
+
+def reader(model, row=0, column=0):
+    """The number of a row and column of each graph's predictions."""
+
+    def number(graphs):
+        batch = Batch.from_data_list(graphs)
+        output = model(batch.x, batch.edge_index, batch=batch.batch, batch_size=len(graphs))
+        return output.view(len(graphs), -1, 2)[:, row, column]
+
+    return number
+
+
+@pytest.mark.parametrize("make", [PLSTM, GIN])
+def test_a_value_is_what_is_lost_without_the_features_of_a_node(make):
+    model, data = small(make).eval(), random_graph(7, 11)
+    values = attribution(model, reader(model, column=1), data, nodes_at_once=15)
+    keep = torch.ones(7, 1, dtype=torch.double)
+    keep[4] = 0
+    with torch.no_grad():
+        whole = model(data.x, data.edge_index)[0, 1]
+        handle = model.node_encoder.register_forward_hook(lambda module, inputs, output: output * keep)
+        without = model(data.x, data.edge_index)[0, 1]
+        handle.remove()
+        assert torch.equal(model(data.x, data.edge_index)[0, 1], whole)
+    assert values.shape == (7,)
+    assert float(values[4]) == pytest.approx(float(whole - without), rel=1e-6)
+    assert (values != 0).all()
+
+
+def test_a_node_that_nothing_reads_adds_nothing_to_another_nodes_prediction():
+    model = small(PLSTM, predict="node", modes="P", norm="rms")
+    data = Data(x=torch.randn(4, 3, dtype=torch.double), edge_index=torch.tensor([[0, 1], [1, 2]]))
+    values = attribution(model, reader(model, row=2), data)
+    assert values[3] == 0
+    assert (values[:3] != 0).all()
+    assert model.training
+
+
+def test_of_large_graphs_the_strongest_nodes_are_tried():
+    model, data = small(PLSTM).eval(), random_graph(12, 20)
+    data.x[5:] *= 1e-3
+    model.node_encoder.bias.data.zero_()
+    few, all_of_them = (attribution(model, reader(model), data, most=most) for most in (3, 12))
+    tried = few != 0
+    assert tried.sum() == 3
+    assert torch.allclose(few[tried], all_of_them[tried])
+    assert not tried[5:].any()
+
+
+def test_members_of_an_ensemble_are_averaged():
+    ensemble, data = Ensemble(small(PLSTM), 2).double(), random_graph(5, 6)
+    values = [attribution(each, reader(each), data) for each in (ensemble, *ensemble.members)]
+    assert torch.allclose(values[0], (values[1] + values[2]) / 2)
+
+
+def test_a_model_of_another_kind():
+    with pytest.raises(ValueError, match="no GraphModel of this package in Linear"):
+        attribution(torch.nn.Linear(2, 1), len, random_graph(3, 2))
+
+
+def test_a_large_dag_is_cut_to_what_matters():
+    edge_index = torch.stack([torch.arange(99), torch.arange(1, 100)])
+    values = torch.linspace(0, 1, 100)
+    figure = draw_dag_attribution(edge_index, values, [f"n{node}" for node in range(100)], "title", marked=[3])
+    words = {text.get_text() for text in figure.axes[0].texts}
+    assert words == {"n3", *(f"n{node}" for node in range(41, 100))}
+    assert "60 of 100 nodes" in figure.axes[0].get_title()
+
+
+def test_a_molecule_is_drawn_only_with_its_own_atoms(tmp_path):
+    draw_molecule_attribution("CCO", torch.tensor([0.1, -2.0, 3.0]), "ethanol").savefig(tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size > 5000
+    with pytest.raises(ValueError, match="CCO has 3 atoms, but there are 2 values"):
+        draw_molecule_attribution("CCO", torch.zeros(2))
+    with pytest.raises(ValueError, match="invalid SMILES"):
+        draw_molecule_attribution("C1C", torch.zeros(2))
