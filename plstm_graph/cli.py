@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     crossval = commands.add_parser("crossval", help="ten folds of a TU set by the paper's protocol", add_help=False)
     crossval.set_defaults(run=_crossval)
     leaderboard = commands.add_parser(
-        "leaderboard", help="benchmarks with an official split (ogbg-mol..., peptides) over seeds", add_help=False
+        "leaderboard", help="benchmarks with an official split (ogbg-..., peptides) over seeds", add_help=False
     )
     leaderboard.set_defaults(run=_leaderboard)
     _add_blend(commands)

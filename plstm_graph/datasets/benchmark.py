@@ -1,4 +1,4 @@
-"""Benchmarks with an official split and metric: OGB's molecule sets, and the peptides of LRGB."""
+"""Benchmarks with an official split and metric: OGB's molecules and syntax trees, and the peptides of LRGB."""
 
 import importlib.metadata
 from collections.abc import Callable
@@ -8,10 +8,12 @@ from typing import Literal
 import numpy as np
 from sklearn.metrics import average_precision_score
 from torch import Tensor
-from torch_geometric.data import InMemoryDataset
+from torch_geometric.data import Dataset
 from torch_geometric.transforms import BaseTransform
 
 from plstm_graph.datasets.ogb import OGBMolDataset, ogb_evaluator
+from plstm_graph.datasets.ogb_code2 import NAME as CODE2
+from plstm_graph.datasets.ogb_code2 import NamedFunctions, NameVocabulary, OGBCode2Dataset, code2_f1
 from plstm_graph.datasets.peptides import PEPTIDES, PeptidesDataset
 
 PARTS = ("train", "valid", "test")
@@ -23,23 +25,26 @@ class Benchmark:
 
     Attributes:
         name (str): Its official name.
-        parts (dict[str, InMemoryDataset]): Graphs of ``"train"``, ``"valid"`` and ``"test"``.
-        task (str): ``"classification"`` (binary labels) or ``"regression"``.
+        parts (dict[str, Dataset]): Graphs of ``"train"``, ``"valid"`` and ``"test"``.
+        task (str): ``"classification"`` (binary labels), ``"regression"``, or ``"sequence"`` (a class at each of ``T``
+            positions).
         target_names (list[str]): Names of the ``T`` columns of ``y``.
         metric (str): Name of the official metric.
         mode (str): ``"max"`` if more of it is better, else ``"min"``.
         evaluate (callable): The metric of targets and predictions, ``[n, T]`` each; NaN targets do not count.
         package (str): Package and version that loader and metric come from.
+        evaluated (str): Attribute of a graph that ``evaluate`` takes as its targets.
     """
 
     name: str
-    parts: dict[str, InMemoryDataset]
-    task: Literal["classification", "regression"]
+    parts: dict[str, Dataset]
+    task: Literal["classification", "regression", "sequence"]
     target_names: list[str]
     metric: str
     mode: Literal["min", "max"]
     evaluate: Callable[[Tensor, Tensor], float]
     package: str
+    evaluated: str = "y"
 
 
 def load_benchmark(
@@ -48,7 +53,7 @@ def load_benchmark(
     """Load a benchmark by its name.
 
     Args:
-        name: ``"ogbg-mol..."``, ``"Peptides-func"`` or ``"Peptides-struct"``.
+        name: ``"ogbg-mol..."``, ``"ogbg-code2"``, ``"Peptides-func"`` or ``"Peptides-struct"``.
         root: Folder of all data sets.
         source: Folder with an offline copy of the raw files: for OGB ``ogbg_molhiv`` as its archive unpacks, for
             Peptides-func ``peptides_func``, or a folder above. (default: the environment variable PLSTM_DATA, else a
@@ -61,8 +66,10 @@ def load_benchmark(
     """
     if name in PEPTIDES:
         return _peptides(name, root, source, pre_transform)
+    if name == CODE2:
+        return _code2(root, source, pre_transform)
     if not name.startswith("ogbg-"):
-        raise ValueError(f"no benchmark {name!r}: expected ogbg-mol..., {' or '.join(PEPTIDES)}")
+        raise ValueError(f"no benchmark {name!r}: expected ogbg-mol..., {CODE2}, {' or '.join(PEPTIDES)}")
     dataset = OGBMolDataset(name, root, source, pre_transform=pre_transform)
     split = dataset.get_idx_split()
     return Benchmark(
@@ -110,6 +117,28 @@ def mean_absolute_error(target: Tensor, prediction: Tensor) -> float:
         prediction: ``[n, T]``.
     """
     return float((prediction - target).abs().nanmean())
+
+
+def _code2(root: str, source: str | None, pre_transform: BaseTransform | None) -> Benchmark:
+    dataset = OGBCode2Dataset(root, source, pre_transform=pre_transform)
+    split = dataset.get_idx_split()
+    vocabulary = NameVocabulary(dataset[int(number)].y for number in split["train"])
+    functions = NamedFunctions(dataset, vocabulary)
+
+    def evaluate(numbers: Tensor, codes: Tensor) -> float:
+        return code2_f1([functions.names[number] for number in numbers.tolist()], vocabulary.decode(codes))
+
+    return Benchmark(
+        name=CODE2,
+        parts={part: functions[split[part]] for part in PARTS},
+        task="sequence",
+        target_names=[f"word {position}" for position in range(1, vocabulary.length + 1)],
+        metric="F1",
+        mode="max",
+        evaluate=evaluate,
+        package=f"ogb {importlib.metadata.version('ogb')}",
+        evaluated="number",
+    )
 
 
 def _peptides(name: str, root: str, source: str | None, pre_transform: BaseTransform | None) -> Benchmark:

@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from ogb.graphproppred import Evaluator, PygGraphPropPredDataset
 from torch import Tensor
-from torch_geometric.data import Data
+from torch_geometric.data import Data, Dataset
 from torch_geometric.data.data import DataEdgeAttr, DataTensorAttr
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.data.storage import GlobalStorage
@@ -147,6 +147,60 @@ class ASTEdges(BaseTransform):
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}(inverse={self.inverse})"
+
+
+@functional_transform("ast_nodes")
+class ASTNodes(BaseTransform):
+    r"""Adds the depth of each node of a syntax tree to its features (functional name: ``ast_nodes``).
+
+    ``x`` becomes ``[N, 3]``: type, attribute, depth. OGB's examples embed these three.
+
+    Args:
+        max_depth (int): Deeper nodes count as being at this depth. (default: ``20``)
+    """
+
+    def __init__(self, max_depth: int = 20) -> None:
+        self.max_depth = max_depth
+
+    def forward(self, data: Data) -> Data:
+        """Add the depth to a graph of :class:`OGBCode2Dataset`."""
+        if data.x is None or "node_depth" not in data:
+            raise ValueError(f"the graph is none of {NAME}: it needs x and node_depth")
+        data.x = torch.cat([data.x, data.node_depth.view(-1, 1).clamp(max=self.max_depth)], dim=1)
+        return data
+
+    def __repr__(self) -> str:
+        return f"{self.__class__.__name__}(max_depth={self.max_depth})"
+
+
+class NamedFunctions(Dataset):
+    """The graphs of :class:`OGBCode2Dataset` with their names as numbers.
+
+    Args:
+        dataset: The graphs.
+        vocabulary: Of their names.
+
+    Attributes:
+        names (list[list[str]]): Name of each function; a graph has ``number`` ``[1]`` to find it by, and ``y``
+            ``[1, L]`` of the vocabulary.
+    """
+
+    def __init__(self, dataset: OGBCode2Dataset, vocabulary: "NameVocabulary") -> None:
+        super().__init__()
+        self.functions, self.vocabulary = dataset, vocabulary
+        self.names: list[list[str]] = [data.y for data in dataset]
+
+    def len(self) -> int:
+        """Number of functions."""
+        return len(self.names)
+
+    def get(self, idx: int) -> Data:
+        """A function by its number in the whole set."""
+        data = self.functions[idx].clone()
+        data.y, data.number = self.vocabulary.encode(self.names[idx]), torch.tensor([idx])
+        for name in _NODES:  # transforms have used them; batches need not carry them
+            del data[name]
+        return data
 
 
 class NameVocabulary:

@@ -25,3 +25,4 @@ from plstm_graph.nn.plstm_1d import PLSTM1d as PLSTM1d
 from plstm_graph.nn.plstm_2d import PLSTM2d as PLSTM2d
 from plstm_graph.nn.plstm_conv import PLSTMConv as PLSTMConv
 from plstm_graph.nn.plstm_vision import PLSTMVision as PLSTMVision
+from plstm_graph.nn.positions import Positions as Positions

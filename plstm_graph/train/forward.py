@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.nn import Ensemble, PLSTMConv
+from plstm_graph.nn import Ensemble, PLSTMConv, Positions
 
 _ARGUMENTS = ("x", "edge_index", "edge_attr", "batch", "line_graph", "batch_size")
 
@@ -27,13 +27,19 @@ class Arguments:
 
 def model_arguments(model: nn.Module) -> Arguments:
     """What the model asks of a batch."""
-    named = model.members[0] if isinstance(model, Ensemble) else model  # an ensemble takes what its members take
-    parameters = inspect.signature(named.forward).parameters
+    parameters = inspect.signature(_inner(model).forward).parameters
     takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     return Arguments(
         names=tuple(name for name in _ARGUMENTS if takes_all or name in parameters),
         multitree=any(isinstance(module, PLSTMConv) and module.mode == "D" for module in model.modules()),
     )
+
+
+def _inner(model: nn.Module) -> nn.Module:
+    """The model that names its arguments, inside those that pass on whatever they get."""
+    while isinstance(model, Ensemble | Positions):
+        model = model.members[0] if isinstance(model, Ensemble) else model.model
+    return model
 
 
 def attach_line_graph(batch: Batch, arguments: Arguments) -> Batch:

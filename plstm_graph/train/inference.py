@@ -1,5 +1,6 @@
 """Predictions of a trained model, without a trainer."""
 
+import copy
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
@@ -108,7 +109,8 @@ def load_transform(recipe: dict[str, Any]) -> BaseTransform | None:
     """
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--pre_transform", type=BaseTransform | None)
-    config = parser.parse_object({"pre_transform": recipe["data"].get("pre_transform")})
+    # Parsing changes what it is given where it lies.
+    config = parser.parse_object(copy.deepcopy({"pre_transform": recipe["data"].get("pre_transform")}))
     return parser.instantiate(config).pre_transform
 
 

@@ -15,13 +15,14 @@ from torchmetrics.functional.classification import (
 )
 from torchmetrics.utilities.data import dim_zero_cat
 
-Task = Literal["regression", "classification", "multiclass"]
+Task = Literal["regression", "classification", "multiclass", "sequence"]
 
 # Name of the metric that selects the best model, and whether less or more of it is better.
 MONITOR: dict[str, tuple[str, Literal["min", "max"]]] = {
     "regression": ("rmse", "min"),
     "classification": ("auroc", "max"),
     "multiclass": ("accuracy", "max"),
+    "sequence": ("accuracy", "max"),
 }
 
 
@@ -44,19 +45,21 @@ def evaluate(prediction: Tensor, target: Tensor, task: Task) -> dict[str, float]
 
     Regression gives ``rmse``, ``mae`` and ``r2``, in units of the target; classification ``auroc`` and ``ap``
     (average precision); multiclass ``accuracy`` and ``f1``, the latter averaged over the classes that are measured or
-    predicted. A target whose measured rows cannot define the metrics (fewer than two rows, or only one
-    class) is left out of the average, as OGB's evaluator does.
+    predicted; sequence ``accuracy`` over all positions. A target whose measured rows cannot define the metrics (fewer
+    than two rows, or only one class) is left out of the average, as OGB's evaluator does.
 
     Args:
         prediction: Predicted values, or probabilities for classification, ``[B, T]``; one column per class for
-            ``"multiclass"``.
+            ``"multiclass"``, and the number of the class at each position, ``[B, L]``, for ``"sequence"``.
         target: Measured values or 0/1 labels, ``[B, T]``; NaN where none was measured. For ``"multiclass"`` the number
-            of the class, ``[B, 1]``.
-        task: ``"regression"``, ``"classification"`` or ``"multiclass"``.
+            of the class, ``[B, 1]``, for ``"sequence"`` ``[B, L]``.
+        task: ``"regression"``, ``"classification"``, ``"multiclass"`` or ``"sequence"``.
 
     Returns:
         Value of each metric; NaN if no target defines it.
     """
+    if task == "sequence":
+        return {"accuracy": float((prediction == target).double().mean())}
     if task == "multiclass":
         return _multiclass(prediction, target[:, 0])
     values: dict[str, list[float]] = {name: [] for name in _METRICS[task]}
@@ -85,7 +88,7 @@ class GraphMetrics(Metric):
     """Collects predictions and targets over an epoch, over all processes, and gives :func:`evaluate` of them.
 
     Args:
-        task: ``"regression"``, ``"classification"`` or ``"multiclass"``.
+        task: As :func:`evaluate` takes it.
     """
 
     full_state_update = False

@@ -26,8 +26,10 @@ class GraphModule(LightningModule):
     Regression minimises the squared error of standardised targets, each with mean and standard deviation of the
     training split, which are kept in the checkpoint; predictions are in the unit of the data. Classification
     minimises the binary cross-entropy of each label, ``"multiclass"`` the cross-entropy of one label with as many
-    columns as classes; predictions are probabilities. Missing targets (NaN) count for nothing. Under several processes
-    the gradient is that of the mean over all measured targets of the global batch.
+    columns as classes; predictions are probabilities. ``"sequence"`` is a class at each of ``L`` positions: targets
+    ``[B, L]``, output ``[B, L, C]`` (:class:`~plstm_graph.nn.Positions`), predictions the most probable classes.
+    Missing targets (NaN) count for nothing. Under several processes the gradient is that of the mean over all measured
+    targets of the global batch.
 
     The optimiser is AdamW without decay on biases, norms and other vectors, with a linear warm-up and a cosine decay
     over the whole training, step by step.
@@ -35,8 +37,9 @@ class GraphModule(LightningModule):
     Args:
         model (torch.nn.Module or callable): The graph model; or its class, with the arguments that ``problem`` does not
             decide.
-        task (str, optional): ``"regression"``, ``"classification"`` with labels 0 and 1, or ``"multiclass"`` with the
-            number of the class in ``y``. (default: that of ``problem``, else ``"regression"``)
+        task (str, optional): ``"regression"``, ``"classification"`` with labels 0 and 1, ``"multiclass"`` with the
+            number of the class in ``y``, or ``"sequence"`` with several of them.
+            (default: that of ``problem``, else ``"regression"``)
         lr (float): Peak learning rate.
         weight_decay (float): Decay of weight matrices.
         warmup (float): Part of all steps over which the learning rate rises.
@@ -121,6 +124,8 @@ class GraphModule(LightningModule):
             return output.sigmoid()
         if self.task == "multiclass":
             return output.softmax(dim=-1)
+        if self.task == "sequence":
+            return output.argmax(dim=-1)
         return output * self.target_std + self.target_mean
 
     def standardise(self, targets: Tensor) -> None:
@@ -208,6 +213,13 @@ class GraphModule(LightningModule):
         """Sum of the loss over measured targets, and their number."""
         if self.task == "multiclass":
             return self._multiclass_loss(output, target)
+        if self.task == "sequence":
+            if output.dim() < 3 or output.shape[-3:-1] != target.shape:
+                raise ValueError(
+                    f"the model gives {list(output.shape)} where the targets are {list(target.shape)}: scores "
+                    "[B, L, C] are needed, see plstm_graph.nn.Positions"
+                )
+            return self._multiclass_loss(output.flatten(-3, -2), target.reshape(-1, 1))
         if output.shape[1:] == target.shape:
             # One prediction per member of an ensemble, [M, B, T]: each has a loss of its own.
             target = target.expand(output.shape)

@@ -1,5 +1,6 @@
 """One seed of a benchmark run: train, pick the epoch by validation, test once; goes on where it stopped."""
 
+import copy
 import json
 import resource
 import sys
@@ -69,7 +70,9 @@ def benchmark_of(data: dict[str, Any]) -> Benchmark:
     """The benchmark of the plain section ``data`` of a configuration."""
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--pre_transform", type=BaseTransform | None)
-    transform = parser.instantiate(parser.parse_object({"pre_transform": data.get("pre_transform")})).pre_transform
+    # Parsing changes what it is given where it lies.
+    parsed = parser.parse_object(copy.deepcopy({"pre_transform": data.get("pre_transform")}))
+    transform = parser.instantiate(parsed).pre_transform
     return load_benchmark(**(data | {"pre_transform": transform}))
 
 
@@ -86,12 +89,15 @@ def make_module(model: dict[str, Any], benchmark: Benchmark) -> GraphModule:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--model", type=nn.Module)
     try:
-        module = GraphModule(parser.instantiate(parser.parse_object({"model": model})).model, benchmark.task)
+        module = GraphModule(
+            parser.instantiate(parser.parse_object({"model": copy.deepcopy(model)})).model, benchmark.task
+        )
     except ArgumentError as error:
         raise ValueError(f"the model cannot be made: {error}") from error
     if benchmark.task == "regression":
         module.standardise(benchmark.parts["train"].y.float())
-    module.dry_run(_collate([benchmark.parts["train"][number] for number in (0, 1)]))
+    train = benchmark.parts["train"]
+    module.dry_run(_collate([train[number] for number in range(min(2, len(train)))]))
     return module
 
 
@@ -198,6 +204,9 @@ def _result(
 
 def _loss(output: Tensor, target: Tensor, module: GraphModule, benchmark: Benchmark) -> Tensor:
     """Mean over known targets of the cross-entropy, or of the error that the metric measures, standardised."""
+    if benchmark.task == "sequence":
+        codes = target.long().expand(output.shape[:-1])  # [B, L], or [M, B, L] for an ensemble
+        return F.cross_entropy(output.flatten(0, -2), codes.flatten())
     target = target.float().expand(output.shape)  # [B, T], or [M, B, T] for an ensemble
     known = target.isfinite()
     if benchmark.task == "classification":
@@ -213,7 +222,7 @@ def _score(module: GraphModule, batches: Iterator[Batch] | Sequence[Batch], benc
     for batch in batches:
         # Not probabilities: in float32 those of sure predictions would tie.
         predictions.append(module(batch) if benchmark.task == "classification" else module.predict_batch(batch))
-        targets.append(batch.y)
+        targets.append(batch[benchmark.evaluated])
     return benchmark.evaluate(torch.cat(targets), torch.cat(predictions))
 
 

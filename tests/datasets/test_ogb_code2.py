@@ -3,16 +3,21 @@
 import ast
 import gzip
 import itertools
+import json
+from pathlib import Path
 
 import pytest
 import torch
 from torch_geometric.data import Data
 from torch_geometric.loader import DataLoader
 
-from plstm_graph.datasets.ogb_code2 import ASTEdges, NameVocabulary, OGBCode2Dataset, code2_f1
+from plstm_graph.cli import main
+from plstm_graph.datasets.benchmark import load_benchmark
+from plstm_graph.datasets.ogb_code2 import ASTEdges, ASTNodes, NameVocabulary, OGBCode2Dataset, code2_f1
 from plstm_graph.graph import LineGraph
 from plstm_graph.transforms import ToDAG
 
+CONFIG = Path(__file__).parents[2] / "configs" / "ogb" / "code2.yaml"
 _FUNCTIONS = (
     "def add_two(a, b):\n    return a + b",
     "def add_to_list(items, a):\n    items.append(a)",
@@ -131,3 +136,55 @@ def test_missing_and_damaged_files_leave_nothing(source, tmp_path):
     with pytest.raises(FileNotFoundError, match="no raw files of ogbg-code2"):
         OGBCode2Dataset(tmp_path / "root", tmp_path)
     assert list((tmp_path / "root").iterdir()) == []
+
+
+def test_depths_become_features(source, tmp_path):
+    data = OGBCode2Dataset(tmp_path / "root", source, pre_transform=ASTNodes(max_depth=2))
+    for graph, text in zip(data, _FUNCTIONS, strict=True):
+        assert graph.x[:, 2].tolist() == [min(row[2], 2) for row in _tree(text)[0]]
+    with pytest.raises(ValueError, match="the graph is none of ogbg-code2"):
+        ASTNodes()(Data(x=torch.ones(1, 1)))
+
+
+def test_benchmark_compares_whole_names(source, tmp_path):
+    benchmark = load_benchmark("ogbg-code2", str(tmp_path / "root"), str(source))
+    assert [len(benchmark.parts[part]) for part in ("train", "valid", "test")] == [1, 1, 1]
+    graph = benchmark.parts["test"][0]
+    assert (graph.number.item(), graph.y.shape) == (2, (1, 5))
+    words = NameVocabulary([["add", "two"]])  # of the training part
+    assert words.decode(graph.y) == [["__UNK__", "__UNK__"]]  # get name
+    assert benchmark.evaluate(torch.tensor([0, 1]), words.encode(["add"]).expand(2, -1)) == pytest.approx(
+        (2 / 3 + 2 / 4) / 2
+    )
+
+
+@pytest.mark.slow
+def test_leaderboard_trains_and_reports_f1(source, tmp_path, capsys):
+    data = OGBCode2Dataset(tmp_path / "root", source)
+    model = "--model.init_args.model.init_args"
+    arguments = (
+        *("leaderboard", "--config", str(CONFIG), "--data.root", str(tmp_path / "root"), "--data.source", str(source)),
+        *(f"{model}.in_channels", f"[{data.num_types},{data.num_attributes},21]", f"{model}.hidden_channels", "16"),
+        *(
+            f"{model}.out_channels",
+            "20",
+            f"{model}.num_layers",
+            "1",
+            "--training.epochs",
+            "60",
+            "--training.lr",
+            "1e-2",
+        ),
+        *("--seeds", "0-1", "--device", "cpu", "--output", str(tmp_path / "run"), "--training.average", "0"),
+    )
+    assert main(list(arguments)) == 0
+    assert "mean" in capsys.readouterr().out
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert (report["metric"], len(report["seeds"])) == ("F1", 2)
+    # Learnt from one function, "add two": "add" is in the name of the validation function too.
+    assert report["validation"]["mean"] > 0.2
+    assert report["test"]["mean"] == 0
+    losses = [
+        json.loads(line)["train/loss"] for line in (tmp_path / "run/seed_0/epochs.jsonl").read_text().splitlines()
+    ]
+    assert losses[-1] < 0.1 < 1.0 < losses[0]

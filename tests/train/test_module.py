@@ -8,7 +8,8 @@ from torch_geometric.data import Batch
 from torch_geometric.nn import GCN
 
 from plstm_graph.datasets import smiles_to_data
-from plstm_graph.train import GraphModule
+from plstm_graph.nn import PLSTM, Positions
+from plstm_graph.train import GraphModule, evaluate
 from plstm_graph.train.inference import predict
 from plstm_graph.transforms import ToDAG
 from tests.train.tiny_model import TinyModel
@@ -50,6 +51,21 @@ def test_classification_loss_masks_missing_labels():
     expected = F.binary_cross_entropy_with_logits(known, torch.tensor([1.0, 0.0, 1.0]))
     torch.testing.assert_close(loss, expected)
     torch.testing.assert_close(module.predict_batch(batch), output.sigmoid())
+
+
+def test_a_sequence_is_a_class_at_each_position():
+    module = GraphModule(Positions(TinyModel(out_channels=6, dropout=0), 2), task="sequence")
+    batch = Batch.from_data_list(_graphs([[0.0, 2.0], [1.0, nan]]))
+    output, loss = _loss(module, batch)
+    assert output.shape == (2, 2, 3)
+    expected = F.cross_entropy(output.flatten(0, 1)[:3], torch.tensor([0, 2, 1]))
+    torch.testing.assert_close(loss, expected)
+    assert torch.equal(module.predict_batch(batch), output.argmax(dim=2))
+    assert evaluate(torch.tensor([[0, 1]]), torch.tensor([[0, 2]]), "sequence") == {"accuracy": 0.5}
+    with pytest.raises(ValueError, match=r"scores \[B, L, C\] are needed"):
+        _loss(GraphModule(TinyModel(out_channels=2), task="sequence"), batch)
+    with pytest.raises(ValueError, match="length must be at least 1 and divide the 7 output channels, got 2"):
+        Positions(PLSTM(7), 2)
 
 
 def test_predictions_are_in_the_unit_of_the_data_and_batching_changes_nothing():
