@@ -9,6 +9,16 @@ from torch import Tensor, nn
 NormKind = Literal["rms", "batch"]
 
 
+# In place of the machine's precision, torch's default: where many nodes are zero, as empty pixels and padding are, that
+# makes gradients thousands of times larger in every layer, until they overflow.
+_EPS = 1e-5
+
+
+def rms_norm(channels: int) -> nn.RMSNorm:
+    """The root-mean-square norm of all models here: torch's, with an ``eps`` that does not depend on the precision."""
+    return nn.RMSNorm(channels, eps=_EPS)
+
+
 def make_norm(kind: NormKind, channels: int) -> nn.Module:
     """The norm of node features ``[N, channels]`` before a layer.
 
@@ -19,7 +29,7 @@ def make_norm(kind: NormKind, channels: int) -> nn.Module:
     """
     if kind not in ("rms", "batch"):
         raise ValueError(f"norm must be 'rms' or 'batch', got {kind!r}")
-    return nn.RMSNorm(channels) if kind == "rms" else nn.BatchNorm1d(channels)
+    return rms_norm(channels) if kind == "rms" else nn.BatchNorm1d(channels)
 
 
 class MultiHeadRMSNorm(nn.Module):
@@ -38,7 +48,7 @@ class MultiHeadRMSNorm(nn.Module):
         - **output:** ``[..., H, V]``, computed in float32 or wider
     """
 
-    def __init__(self, heads: int, channels: int, eps: float = 1e-5) -> None:
+    def __init__(self, heads: int, channels: int, eps: float = _EPS) -> None:
         super().__init__()
         self.eps = eps
         self.weight = nn.Parameter(torch.empty(heads, channels))

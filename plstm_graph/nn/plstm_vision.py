@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from plstm_graph.nn.drop_path import DropPath
 from plstm_graph.nn.gates import Mode
 from plstm_graph.nn.grid_gates import Chirality
-from plstm_graph.nn.norm import NormKind
+from plstm_graph.nn.norm import NormKind, rms_norm
 from plstm_graph.nn.patches import PositionEmbedding, Stem, make_stem
 from plstm_graph.nn.plstm_2d import PLSTM2d
 
@@ -69,7 +69,7 @@ class PLSTM2dBlock(nn.Module):
         super().__init__()
         if norm not in ("rms", "batch"):
             raise ValueError(f"norm must be 'rms' or 'batch', got {norm!r}")
-        make_norm = nn.RMSNorm if norm == "rms" else BatchNorm
+        make_norm = rms_norm if norm == "rms" else BatchNorm
         width = int(ffn_ratio * channels)
         self.norm = make_norm(channels)
         self.mixer = PLSTM2d(channels, channels, heads, mode, chirality=chirality, gate_weights=gate_weights)
@@ -166,7 +166,7 @@ class PLSTMVision(nn.Module):
         )
         self.pool = pool
         read = hidden_channels * (4 if pool == "corners" else 1)
-        self.norm = nn.RMSNorm(read)
+        self.norm = rms_norm(read)
         self.head = nn.Linear(read, out_channels)
         self.apply(init_small)
         init_head(self.head)

@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from plstm_graph.nn.norm import rms_norm
 from plstm_graph.ops.scatter import sum_rows
 
 
@@ -21,7 +22,7 @@ class VirtualNode(nn.Module):
     def __init__(self, channels: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.network = nn.Sequential(
-            nn.RMSNorm(channels), nn.Linear(channels, channels), nn.GELU(), nn.Linear(channels, channels)
+            rms_norm(channels), nn.Linear(channels, channels), nn.GELU(), nn.Linear(channels, channels)
         )
         self.dropout = nn.Dropout(dropout)
 

@@ -13,9 +13,10 @@ from plstm_graph.datasets.benchmark import load_benchmark
 from plstm_graph.train.run_folder import check_name
 from plstm_graph.train.seed_run import Training
 
-_DESCRIPTION = """Train a model on a benchmark (OGB's ogbg-mol... sets and ogbg-code2, LRGB's peptides) with several seeds, pick
-each seed's epoch by the official validation metric, and report what OGB's leaderboard form asks. The same command goes on
-after an interruption; finished seeds are not run again. Everything can stand in a YAML file (--config)."""
+_DESCRIPTION = """Train a model on a benchmark (OGB's ogbg-mol... sets and ogbg-code2, LRGB's peptides) with several
+seeds, pick each seed's epoch by the official validation metric, and report what OGB's leaderboard form asks. The same
+command goes on after an interruption; finished seeds are not run again. Everything can stand in a YAML file
+(--config)."""
 
 
 @dataclass

@@ -176,3 +176,15 @@ def test_dropout_of_the_head_is_that_of_the_model_unless_given(make):
         return model.head[2].p
 
     assert (rates(), rates(head_dropout=0.5), rates(head_dropout=0.0)) == (0.25, 0.5, 0.0)
+
+
+def test_gradients_at_zero_nodes_do_not_depend_on_the_precision():
+    model = PLSTM(1, in_channels=5, edge_dim=None, hidden_channels=16, num_layers=3, degree=False)
+    model.node_encoder.bias.data.zero_()
+    data, gradients = random_graph(9, 14, seed=0), []
+    for dtype in (torch.float32, torch.float64):
+        x = torch.zeros(9, 5, dtype=dtype, requires_grad=True)
+        model.to(dtype)(x, data.edge_index).sum().backward()
+        gradients.append(x.grad.double())
+    assert gradients[1].norm() > 0
+    torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-3 * float(gradients[1].abs().max()))
