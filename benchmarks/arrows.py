@@ -17,9 +17,9 @@ import torch
 from plstm_graph.datasets import ArrowPointing
 from plstm_graph.datasets.files import replace_file
 from plstm_graph.datasets.image_task import load_image_task
-from plstm_graph.train.augment import Augmentation
-from plstm_graph.train.image_run import ImageTraining, load_run
-from plstm_graph.train.images import run_folder
+from plstm_graph.train.images.augment import Augmentation
+from plstm_graph.train.images.command import run_folder
+from plstm_graph.train.images.run import ImageTraining, load_run
 from plstm_graph.viz import contact_sheet, draw_accuracy_by_size, draw_saliency, saliency
 
 _PICTURES = 4  # of each size

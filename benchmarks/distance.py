@@ -27,8 +27,8 @@ from plstm_graph.graph import LineGraph, random_dag
 from plstm_graph.nn import PLSTM
 from plstm_graph.nn.dag_baselines import DirectedGATv2, DirectedGCN, DirectedGIN
 from plstm_graph.nn.dag_baselines_gru import LevelGRU
-from plstm_graph.train.dag_tasks import DAGTask, load_dag_task
-from plstm_graph.train.dag_tasks_run import make_model
+from plstm_graph.train.dag_tasks.run import make_model
+from plstm_graph.train.dag_tasks.tasks import DAGTask, load_dag_task
 
 CHANNELS = 32
 LAYERS = 16  # of message passing, which hears no further

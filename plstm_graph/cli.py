@@ -167,8 +167,8 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
 
 
 def _blend(options: argparse.Namespace) -> int:
-    from plstm_graph.train.blend import blend
-    from plstm_graph.train.forest import Forest
+    from plstm_graph.train.leaderboard.blend import blend
+    from plstm_graph.train.leaderboard.forest import Forest
 
     return blend(options.folder, Forest(trees=options.trees, jobs=options.jobs), options.device)
 
@@ -180,46 +180,46 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _fit(options: argparse.Namespace) -> None:
-    from plstm_graph.train.fit import fit
+    from plstm_graph.train.fit.command import fit
 
     fit(options.arguments)
 
 
 def _leaderboard(options: argparse.Namespace) -> int:
     from plstm_graph.bench.machine import describe_machine
-    from plstm_graph.train.leaderboard import leaderboard
+    from plstm_graph.train.leaderboard.command import leaderboard
 
     return leaderboard(options.arguments, describe_machine())
 
 
 def _images(options: argparse.Namespace) -> int:
     from plstm_graph.bench.machine import describe_machine
-    from plstm_graph.train.images import images
+    from plstm_graph.train.images.command import images
 
     return images(options.arguments, describe_machine())
 
 
 def _dags(options: argparse.Namespace) -> int:
     from plstm_graph.bench.machine import describe_machine
-    from plstm_graph.train.dag_tasks_cli import dags
+    from plstm_graph.train.dag_tasks.command import dags
 
     return dags(options.arguments, describe_machine())
 
 
 def _crossval(options: argparse.Namespace) -> int:
-    from plstm_graph.train.crossval import crossval
+    from plstm_graph.train.crossval.command import crossval
 
     return crossval(options.arguments)
 
 
 def _test(options: argparse.Namespace) -> None:
-    from plstm_graph.train.evaluate import test_checkpoint
+    from plstm_graph.train.predict.evaluate import test_checkpoint
 
     test_checkpoint(options.ckpt_path, options.split, options.data, options.output, options.device)
 
 
 def _predict(options: argparse.Namespace) -> None:
-    from plstm_graph.train.predict import predict_inputs
+    from plstm_graph.train.predict.command import predict_inputs
 
     predict_inputs(
         options.ckpt_path,
@@ -232,7 +232,7 @@ def _predict(options: argparse.Namespace) -> None:
 
 
 def _explain(options: argparse.Namespace) -> None:
-    from plstm_graph.train.explain import Question, explain
+    from plstm_graph.train.predict.explain import Question, explain
 
     question = Question(options.graph, options.item, options.target)
     explain(options.ckpt_path, options.input, question, options.output or "explain.png", options.device)

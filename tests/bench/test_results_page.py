@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from plstm_graph.datasets.benchmark import Benchmark
-from plstm_graph.train.crossval_report import summarise
-from plstm_graph.train.leaderboard_cli import Entry, Options
-from plstm_graph.train.leaderboard_report import make_report
+from plstm_graph.train.crossval.report import summarise
+from plstm_graph.train.leaderboard.options import Entry, Options
+from plstm_graph.train.leaderboard.report import make_report
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "results.py"
 

@@ -8,8 +8,8 @@ import yaml
 
 from plstm_graph.cli import main
 from plstm_graph.datasets.image_task import ImageTask
-from plstm_graph.train.image_options import parse
-from plstm_graph.train.image_run import make_model
+from plstm_graph.train.images.options import parse
+from plstm_graph.train.images.run import make_model
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"
 TINY = """

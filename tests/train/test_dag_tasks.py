@@ -9,9 +9,9 @@ import yaml
 from torch_geometric.data import Data
 
 from plstm_graph.cli import main
-from plstm_graph.train.dag_tasks import DAGTask, load_dag_task
-from plstm_graph.train.dag_tasks_circuits import sub_circuits, with_probabilities
-from plstm_graph.train.dag_tasks_run import count_parameters, make_model
+from plstm_graph.train.dag_tasks.circuits import sub_circuits, with_probabilities
+from plstm_graph.train.dag_tasks.run import count_parameters, make_model
+from plstm_graph.train.dag_tasks.tasks import DAGTask, load_dag_task
 
 COPY = {"num_graphs": 96, "size": 8, "smallest": 2}
 SMALL = {

@@ -7,8 +7,8 @@ import torch
 
 from plstm_graph.datasets.image_sets import ImageArrays
 from plstm_graph.datasets.image_task import ImageTask, load_image_task
-from plstm_graph.train.image_batches import epoch_rows, image_batches
-from plstm_graph.train.image_run import ImageTraining, evaluate_run, make_model, train_run
+from plstm_graph.train.images.batches import epoch_rows, image_batches
+from plstm_graph.train.images.run import ImageTraining, evaluate_run, make_model, train_run
 
 CPU = torch.device("cpu")
 MODEL = {

@@ -8,9 +8,9 @@ import yaml
 
 from plstm_graph.cli import main
 from plstm_graph.datasets.benchmark import load_benchmark
-from plstm_graph.train.leaderboard_cli import Entry, Options, parse_seeds
-from plstm_graph.train.leaderboard_report import make_report, write_report
-from plstm_graph.train.seed_run import run_seed
+from plstm_graph.train.leaderboard.options import Entry, Options, parse_seeds
+from plstm_graph.train.leaderboard.report import make_report, write_report
+from plstm_graph.train.leaderboard.seed_run import run_seed
 from tests.tiny_sets import tiny_ogb
 
 _CONFIG = {

@@ -11,7 +11,7 @@ import torch
 
 from plstm_graph.datasets.benchmark import Benchmark
 from plstm_graph.datasets.files import replace_text
-from plstm_graph.train.leaderboard_cli import Options
+from plstm_graph.train.leaderboard.options import Options
 from plstm_graph.train.spread import mean_and_std, with_std
 
 #: Fewer seeds are no submission by OGB's rules.
@@ -26,7 +26,7 @@ def make_report(
     Args:
         options: The command.
         benchmark: What was run.
-        results: Of each seed, by :func:`~plstm_graph.train.seed_run.run_seed`.
+        results: Of each seed, by :func:`~plstm_graph.train.leaderboard.seed_run.run_seed`.
         machine: By :func:`plstm_graph.bench.machine.describe_machine`.
 
     Returns:

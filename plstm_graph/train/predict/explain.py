@@ -16,7 +16,7 @@ from plstm_graph.datasets.dag_folder.encoding import Encoding
 from plstm_graph.datasets.files import replace_file
 from plstm_graph.train.inference import DAGS, MOLECULES, load_module, load_transform, pick_device
 from plstm_graph.train.module import GraphModule
-from plstm_graph.train.predict_dags import read_for
+from plstm_graph.train.predict.dags import read_for
 from plstm_graph.transforms import ToDAG
 from plstm_graph.viz import attribution, draw_dag_attribution, draw_molecule_attribution
 

@@ -8,9 +8,9 @@ import torch
 from rich.console import Console
 
 from plstm_graph.datasets.image_task import load_image_task
-from plstm_graph.train.image_options import claim, parse
-from plstm_graph.train.image_report import make_report, print_report, write_report
-from plstm_graph.train.image_run import evaluate_run, make_model, train_run
+from plstm_graph.train.images.options import claim, parse
+from plstm_graph.train.images.report import make_report, print_report, write_report
+from plstm_graph.train.images.run import evaluate_run, make_model, train_run
 from plstm_graph.train.inference import pick_device
 from plstm_graph.train.selection import Row
 

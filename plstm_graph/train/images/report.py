@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from plstm_graph.datasets.files import replace_text
-from plstm_graph.train.image_options import ImageOptions
+from plstm_graph.train.images.options import ImageOptions
 from plstm_graph.train.spread import mean_and_std, with_std
 
 

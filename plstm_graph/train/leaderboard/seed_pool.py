@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from plstm_graph.train.seed_run import run_seed
+from plstm_graph.train.leaderboard.seed_run import run_seed
 from plstm_graph.train.selection import Row
 
 Report = Callable[[int, Row], None]
@@ -25,7 +25,7 @@ def run_seeds(
     """Run seeds; one that fails does not stop the others.
 
     Args:
-        config: Plain configuration, see :func:`~plstm_graph.train.seed_run.run_seed`.
+        config: Plain configuration, see :func:`~plstm_graph.train.leaderboard.seed_run.run_seed`.
         seeds: Seeds, in this order.
         folder: Folder of the run; each seed has ``seed_N`` in it.
         jobs: Seeds that run at the same time.

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from plstm_graph.datasets.files import replace_text
-from plstm_graph.train.dag_tasks import DAGTask
+from plstm_graph.train.dag_tasks.tasks import DAGTask
 from plstm_graph.train.spread import mean_and_std, with_std
 
 

@@ -15,9 +15,9 @@ from rich.markdown import Markdown
 from plstm_graph.datasets.benchmark import Benchmark
 from plstm_graph.datasets.files import replace_text
 from plstm_graph.datasets.fingerprints import morgan_fingerprints
-from plstm_graph.train.forest import Forest
 from plstm_graph.train.inference import pick_device, predict
-from plstm_graph.train.seed_run import benchmark_of, make_module
+from plstm_graph.train.leaderboard.forest import Forest
+from plstm_graph.train.leaderboard.seed_run import benchmark_of, make_module
 from plstm_graph.train.spread import mean_and_std, with_std
 
 #: Shares of the forest that are tried on the validation split.

@@ -10,8 +10,8 @@ from jsonargparse.typing import PositiveInt
 from torch import nn
 
 from plstm_graph.datasets.benchmark import load_benchmark
+from plstm_graph.train.leaderboard.seed_run import Training
 from plstm_graph.train.run_folder import check_name
-from plstm_graph.train.seed_run import Training
 
 _DESCRIPTION = """Train a model on a benchmark (OGB's ogbg-mol... sets and ogbg-code2, LRGB's peptides) with several
 seeds, pick each seed's epoch by the official validation metric, and report what OGB's leaderboard form asks. The same

@@ -6,11 +6,11 @@ import warnings
 from rich.console import Console
 
 from plstm_graph.datasets.cache import write_errors
-from plstm_graph.train.fit_cli import FitCLI
+from plstm_graph.train.fit.cli import FitCLI
+from plstm_graph.train.fit.report import draw_run, print_metrics, write_results, write_test_predictions
+from plstm_graph.train.fit.summary import print_summary
 from plstm_graph.train.inference import load_module, predict
 from plstm_graph.train.metrics import evaluate
-from plstm_graph.train.report import draw_run, print_metrics, write_results, write_test_predictions
-from plstm_graph.train.summary import print_summary
 
 
 def fit(args: list[str]) -> None:

@@ -12,11 +12,11 @@ from plstm_graph.datasets.benchmark import Benchmark
 from plstm_graph.datasets.files import replace_file, replace_text
 from plstm_graph.train.checkpoint import KEY
 from plstm_graph.train.inference import make_recipe
-from plstm_graph.train.leaderboard_cli import Options, parse
-from plstm_graph.train.leaderboard_report import make_report, write_report
-from plstm_graph.train.seed_pool import run_seeds, seed_folder
-from plstm_graph.train.seed_progress import SeedProgress
-from plstm_graph.train.seed_run import benchmark_of, make_module
+from plstm_graph.train.leaderboard.options import Options, parse
+from plstm_graph.train.leaderboard.report import make_report, write_report
+from plstm_graph.train.leaderboard.seed_pool import run_seeds, seed_folder
+from plstm_graph.train.leaderboard.seed_progress import SeedProgress
+from plstm_graph.train.leaderboard.seed_run import benchmark_of, make_module
 
 # Where no transform is named, `predict` would make a DAG of each molecule.
 _BOTH_DIRECTIONS = {"class_path": "torch_geometric.transforms.Compose", "init_args": {"transforms": []}}

@@ -9,10 +9,10 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 
 from plstm_graph.datasets.files import replace_text
+from plstm_graph.train.fit.report import plain_json, print_metrics
 from plstm_graph.train.graph_data import GraphDataModule
 from plstm_graph.train.inference import MOLECULES, load_module, pick_device, predict
 from plstm_graph.train.metrics import evaluate
-from plstm_graph.train.report import plain_json, print_metrics
 
 
 def test_checkpoint(ckpt_path: str, split: str, data: str | None, output: str | None, device: str) -> None:

@@ -15,13 +15,13 @@ from jsonargparse.typing import PositiveFloat, PositiveInt
 from rich.console import Console
 
 from plstm_graph.datasets.files import replace_text
-from plstm_graph.train.dag_tasks import DAGTask, load_dag_task
-from plstm_graph.train.dag_tasks_report import markdown, summarise, write_report
-from plstm_graph.train.dag_tasks_run import count_parameters, evaluate_training, make_model, run_training
+from plstm_graph.train.dag_tasks.report import markdown, summarise, write_report
+from plstm_graph.train.dag_tasks.run import count_parameters, evaluate_training, make_model, run_training
+from plstm_graph.train.dag_tasks.tasks import DAGTask, load_dag_task
 from plstm_graph.train.inference import pick_device
-from plstm_graph.train.leaderboard_cli import parse_seeds
+from plstm_graph.train.leaderboard.options import parse_seeds
+from plstm_graph.train.leaderboard.seed_run import Training
 from plstm_graph.train.run_folder import check_name
-from plstm_graph.train.seed_run import Training
 from plstm_graph.train.selection import Row
 
 _DESCRIPTION = """Train several models on a task of DAGs under equal terms: the same encoders, batches, optimiser and

@@ -17,12 +17,12 @@ from rich.console import Console
 from torch_geometric.data import Batch
 
 from plstm_graph.datasets.files import replace_text
-from plstm_graph.train.callbacks import History, ReseedEachEpoch, ResumableEarlyStopping
 from plstm_graph.train.checkpoint import SafeCheckpointIO, read_checkpoint
+from plstm_graph.train.fit.callbacks import History, ReseedEachEpoch, ResumableEarlyStopping
+from plstm_graph.train.fit.progress import TrainingProgress
 from plstm_graph.train.graph_data import GraphDataModule
 from plstm_graph.train.inference import MOLECULES, check_fits, make_recipe
 from plstm_graph.train.module import GraphModule
-from plstm_graph.train.progress import TrainingProgress
 from plstm_graph.train.run_folder import RunFolder, check_name
 
 _DESCRIPTION = """Train a graph model on molecules or on a folder of DAGs, then report test metrics beside baselines.

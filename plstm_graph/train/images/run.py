@@ -17,8 +17,8 @@ from torch_geometric.data import Batch
 from plstm_graph.datasets.cache import write_errors
 from plstm_graph.datasets.files import replace_file, replace_text
 from plstm_graph.datasets.image_task import Images, ImageTask
-from plstm_graph.train.augment import Augment, Augmentation
-from plstm_graph.train.image_batches import ImageBatch, epoch_rows, image_batches
+from plstm_graph.train.images.augment import Augment, Augmentation
+from plstm_graph.train.images.batches import ImageBatch, epoch_rows, image_batches
 from plstm_graph.train.loop import train_epochs
 from plstm_graph.train.optimizer import make_adamw, warmup_cosine
 from plstm_graph.train.selection import Row

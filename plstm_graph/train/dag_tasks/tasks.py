@@ -16,7 +16,7 @@ from plstm_graph.datasets.circuits import EPFLCircuits
 from plstm_graph.datasets.long_range import SYMBOLS, LongRange
 from plstm_graph.datasets.sentiment import SentimentTreebank
 from plstm_graph.nn.encoders import FeatureSpec
-from plstm_graph.train.dag_tasks_circuits import sub_circuits, with_probabilities
+from plstm_graph.train.dag_tasks.circuits import sub_circuits, with_probabilities
 from plstm_graph.train.selection import Row
 
 Loss = Literal["mse", "l1", "cross_entropy"]

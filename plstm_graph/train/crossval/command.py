@@ -16,7 +16,8 @@ import torch
 import yaml
 from rich.console import Console
 
-from plstm_graph.train.crossval_cli import (
+from plstm_graph.train.crossval.fold import build_model, count_parameters, factory_arguments, load_graphs, run_fold
+from plstm_graph.train.crossval.options import (
     expand,
     make_parser,
     open_folder,
@@ -25,9 +26,8 @@ from plstm_graph.train.crossval_cli import (
     read_results,
     write_results,
 )
-from plstm_graph.train.crossval_progress import FoldProgress
-from plstm_graph.train.crossval_report import markdown, summarise, write_report
-from plstm_graph.train.fold import build_model, count_parameters, factory_arguments, load_graphs, run_fold
+from plstm_graph.train.crossval.progress import FoldProgress
+from plstm_graph.train.crossval.report import markdown, summarise, write_report
 from plstm_graph.train.inference import pick_device
 from plstm_graph.train.selection import Row
 

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 
 if TYPE_CHECKING:
-    from plstm_graph.train.fit_cli import FitCLI
+    from plstm_graph.train.fit.cli import FitCLI
 
 _SHOWN = 5
 

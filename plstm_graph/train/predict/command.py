@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from plstm_graph.train.inference import DAGS, MOLECULES, load_module, pick_device
-from plstm_graph.train.predict_dags import predict_dags
-from plstm_graph.train.predict_molecules import predict_smiles
+from plstm_graph.train.predict.dags import predict_dags
+from plstm_graph.train.predict.molecules import predict_smiles
 
 
 def predict_inputs(

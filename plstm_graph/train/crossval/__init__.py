@@ -1,0 +1,1 @@
+"""Cross-validation on TU sets by the paper's protocol: ``plstm-graph crossval``."""

@@ -1,0 +1,1 @@
+"""Arrow pointing and other images over seeds: ``plstm-graph images``."""

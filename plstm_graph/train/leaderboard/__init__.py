@@ -1,0 +1,1 @@
+"""Benchmarks with an official split and metric over seeds: ``plstm-graph leaderboard`` and ``blend``."""

@@ -1,0 +1,1 @@
+"""What trained models are for: ``plstm-graph predict``, ``explain`` and ``test``."""
