@@ -19,8 +19,7 @@ from plstm_graph.train.dag_tasks.report import markdown, summarise, write_report
 from plstm_graph.train.dag_tasks.run import count_parameters, evaluate_training, make_model, run_training
 from plstm_graph.train.dag_tasks.tasks import DAGTask, load_dag_task
 from plstm_graph.train.inference import pick_device
-from plstm_graph.train.leaderboard.options import parse_seeds
-from plstm_graph.train.leaderboard.seed_run import Training
+from plstm_graph.train.options import Training, parse_seeds
 from plstm_graph.train.run_folder import check_name
 from plstm_graph.train.selection import Row
 

@@ -18,9 +18,9 @@ from plstm_graph.datasets.cache import write_errors
 from plstm_graph.datasets.files import replace_file, replace_text
 from plstm_graph.train.dag_tasks.tasks import DAGTask
 from plstm_graph.train.forward import Arguments, attach_line_graph, call_model, model_arguments
-from plstm_graph.train.leaderboard.seed_run import Training
 from plstm_graph.train.loop import train_epochs
 from plstm_graph.train.optimizer import make_adamw, warmup_cosine
+from plstm_graph.train.options import Training
 from plstm_graph.train.sampler import EpochBatchSampler
 from plstm_graph.train.selection import Row
 

@@ -13,7 +13,7 @@ from torch import nn
 from plstm_graph.datasets.files import replace_text
 from plstm_graph.datasets.image_task import load_image_task
 from plstm_graph.train.images.run import ImageTraining
-from plstm_graph.train.leaderboard.options import parse_seeds
+from plstm_graph.train.options import parse_seeds
 from plstm_graph.train.run_folder import check_name
 
 _DESCRIPTION = """Train an image classifier (arrow pointing, Fashion-MNIST, CIFAR-10, ImageNet-1k) with several seeds,

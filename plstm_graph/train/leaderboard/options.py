@@ -10,7 +10,7 @@ from jsonargparse.typing import PositiveInt
 from torch import nn
 
 from plstm_graph.datasets.benchmark import load_benchmark
-from plstm_graph.train.leaderboard.seed_run import Training
+from plstm_graph.train.options import Training, parse_seeds
 from plstm_graph.train.run_folder import check_name
 
 _DESCRIPTION = """Train a model on a benchmark (OGB's ogbg-mol... sets and ogbg-code2, LRGB's peptides) with several
@@ -100,25 +100,6 @@ def parse(arguments: list[str]) -> Options:
         threads=config.threads,
         export=config.export,
     )
-
-
-def parse_seeds(text: str) -> list[int]:
-    """Numbers of a text such as ``"0-9"`` or ``"0,3,5-7"``, each once, in order.
-
-    Args:
-        text: Numbers and ranges (ends included), separated by commas.
-
-    Raises:
-        ValueError: If it is something else.
-    """
-    seeds: list[int] = []
-    for part in text.split(","):
-        found = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
-        first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
-        if first > last:
-            raise ValueError(f"seeds must be numbers and ranges such as 0-9 or 0,3,5-7, got {text!r}")
-        seeds += range(first, last + 1)
-    return sorted(set(seeds))
 
 
 def check_tuned(tuned: dict[str, list[Any]]) -> None:

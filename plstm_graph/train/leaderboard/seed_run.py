@@ -5,7 +5,6 @@ import json
 import resource
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,45 +24,11 @@ from plstm_graph.train.inference import pick_device
 from plstm_graph.train.loop import train_epochs
 from plstm_graph.train.module import GraphModule
 from plstm_graph.train.optimizer import make_adamw, warmup_cosine
+from plstm_graph.train.options import Training
 from plstm_graph.train.sampler import EpochBatchSampler
 from plstm_graph.train.selection import BestEpoch, Row
 
 _EVALUATION_BATCH = 256
-
-
-@dataclass
-class Training:
-    """How a model is trained.
-
-    Args:
-        epochs: Number of epochs.
-        batch_size: Graphs per batch.
-        lr: Peak learning rate of AdamW.
-        weight_decay: Decay of weight matrices.
-        warmup: Part of all steps over which the learning rate rises; then it falls along a cosine.
-        final_lr: Learning rate at the end, as a part of the peak.
-        clip: Largest norm of the gradient.
-        average: Evaluate weights averaged over about this many epochs; 0 for those of the last step.
-        patience: Stop after this many epochs without a better validation metric; null for never.
-    """
-
-    epochs: int = 100
-    batch_size: int = 32
-    lr: float = 1e-3
-    weight_decay: float = 1e-2
-    warmup: float = 0.05
-    final_lr: float = 0.01
-    clip: float = 1.0
-    average: float = 0.0
-    patience: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 1 or self.lr <= 0 or self.clip <= 0 or self.average < 0:
-            raise ValueError(
-                "epochs and batch_size must be at least 1, lr and clip positive, average not negative, got "
-                f"epochs={self.epochs}, batch_size={self.batch_size}, lr={self.lr}, clip={self.clip}, "
-                f"average={self.average}"
-            )
 
 
 def benchmark_of(data: dict[str, Any]) -> Benchmark:
