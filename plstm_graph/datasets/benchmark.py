@@ -122,11 +122,12 @@ def mean_absolute_error(target: Tensor, prediction: Tensor) -> float:
 def _code2(root: str, source: str | None, pre_transform: BaseTransform | None) -> Benchmark:
     dataset = OGBCode2Dataset(root, source, pre_transform=pre_transform)
     split = dataset.get_idx_split()
-    vocabulary = NameVocabulary(dataset[int(number)].y for number in split["train"])
-    functions = NamedFunctions(dataset, vocabulary)
+    names = [data.y for data in dataset]
+    vocabulary = NameVocabulary(names[number] for number in split["train"].tolist())
+    functions = NamedFunctions(dataset, names, vocabulary)
 
     def evaluate(numbers: Tensor, codes: Tensor) -> float:
-        return code2_f1([functions.names[number] for number in numbers.tolist()], vocabulary.decode(codes))
+        return code2_f1([names[number] for number in numbers.tolist()], vocabulary.decode(codes))
 
     return Benchmark(
         name=CODE2,

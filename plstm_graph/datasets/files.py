@@ -1,8 +1,10 @@
 """Writing files so that a crash leaves no half-written one."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 
 def replace_file(path: str | Path, write: Callable[[str], object]) -> None:
@@ -32,3 +34,13 @@ def replace_text(path: str | Path, text: str) -> None:
         text: All of it.
     """
     replace_file(path, lambda unfinished: Path(unfinished).write_text(text, encoding="utf-8"))
+
+
+def replace_json(path: str | Path, value: Any) -> None:
+    """Write a JSON file, indented, as :func:`replace_file` does.
+
+    Args:
+        path: Where the file belongs; missing folders are made.
+        value: Plain values.
+    """
+    replace_text(path, json.dumps(value, indent=2) + "\n")

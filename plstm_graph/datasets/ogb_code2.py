@@ -177,18 +177,14 @@ class NamedFunctions(Dataset):
     """The graphs of :class:`OGBCode2Dataset` with their names as numbers.
 
     Args:
-        dataset: The graphs.
-        vocabulary: Of their names.
-
-    Attributes:
-        names (list[list[str]]): Name of each function; a graph has ``number`` ``[1]`` to find it by, and ``y``
-            ``[1, L]`` of the vocabulary.
+        dataset: The graphs; they get ``number`` ``[1]``, that of the function in the whole set, and ``y`` ``[1, L]``.
+        names: Name of each function.
+        vocabulary: Of the names.
     """
 
-    def __init__(self, dataset: OGBCode2Dataset, vocabulary: "NameVocabulary") -> None:
+    def __init__(self, dataset: OGBCode2Dataset, names: list[list[str]], vocabulary: "NameVocabulary") -> None:
         super().__init__()
-        self.functions, self.vocabulary = dataset, vocabulary
-        self.names: list[list[str]] = [data.y for data in dataset]
+        self.functions, self.names, self.vocabulary = dataset, names, vocabulary
 
     def len(self) -> int:
         """Number of functions."""
@@ -196,7 +192,7 @@ class NamedFunctions(Dataset):
 
     def get(self, idx: int) -> Data:
         """A function by its number in the whole set."""
-        data = self.functions[idx].clone()
+        data = self.functions[idx]
         data.y, data.number = self.vocabulary.encode(self.names[idx]), torch.tensor([idx])
         for name in _NODES:  # transforms have used them; batches need not carry them
             del data[name]

@@ -144,9 +144,18 @@ def predict(module: GraphModule, graphs: Sequence[Data], batch_size: int = 256) 
     module.eval()
     parts = []
     for part in _parts(graphs, batch_size):
-        batch = module.on_before_batch_transfer(cast(Batch, Batch.from_data_list(part)), 0).to(module.device)
-        parts.append(module.predict_batch(batch).to("cpu"))
+        parts.append(module.predict_batch(collate(module, part)).to("cpu"))
     return torch.cat(parts) if parts else torch.empty(0, module.target_mean.numel())
+
+
+def collate(module: GraphModule, graphs: list[Data]) -> Batch:
+    """A batch as a model takes it, on its device.
+
+    Args:
+        module: The model.
+        graphs: Prepared as in training.
+    """
+    return module.on_before_batch_transfer(cast(Batch, Batch.from_data_list(graphs)), 0).to(module.device)
 
 
 def _parts(graphs: Sequence[Data], batch_size: int) -> Iterator[list[Data]]:

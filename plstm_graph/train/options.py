@@ -1,7 +1,9 @@
 """Options that several commands share."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass
@@ -56,3 +58,41 @@ def parse_seeds(text: str) -> list[int]:
             raise ValueError(f"seeds must be numbers and ranges such as 0-9 or 0,3,5-7, got {text!r}")
         seeds += range(first, last + 1)
     return sorted(set(seeds))
+
+
+def learning_rates(given: float | list[float]) -> list[float]:
+    """Candidates, of which validation picks one.
+
+    Args:
+        given: One learning rate or several.
+
+    Raises:
+        ValueError: If there is none, or one stands twice.
+    """
+    rates = given if isinstance(given, list) else [given]
+    if not rates or len(set(rates)) != len(rates):
+        raise ValueError(f"lr must be a learning rate or a list of different ones, got {given}")
+    return rates
+
+
+def differences(earlier: dict[str, Any], now: dict[str, Any], outside: Collection[str]) -> list[str]:
+    """In what two configurations differ, such as ``"training.epochs is 2, was 9"``.
+
+    Args:
+        earlier: Nested plain values.
+        now: Likewise.
+        outside: Dotted names of options that do not decide the results of a run.
+    """
+    old, new = _flat(earlier, outside), _flat(now, outside)
+    names = [name for name in {**old, **new} if new.get(name) != old.get(name)]
+    return [f"{name} is {new.get(name)}, was {old.get(name)}" for name in names]
+
+
+def _flat(values: dict[str, Any], outside: Collection[str], prefix: str = "") -> dict[str, Any]:
+    """Options by their dotted names."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if name not in outside:
+            flat |= _flat(value, outside, f"{name}.") if isinstance(value, dict) else {name: value}
+    return flat

@@ -60,13 +60,12 @@ class Selection:
             Validation metrics; of an ensemble, means over its members.
         """
         rows = [self.evaluate(member) for member in self.members]
-        new = [
-            BestEpoch(epoch, row, {name: value.clone() for name, value in member.state_dict().items()})
+        self.best = [
+            BestEpoch(epoch, row, _weights(member))
             if number >= len(self.best) or self._key(row) > self._key(self.best[number].row)
             else self.best[number]
             for number, (member, row) in enumerate(zip(self.members, rows, strict=True))
         ]
-        self.best = new
         return {name: fmean(row[name] for row in rows) for name in rows[0]}
 
     def chosen(self) -> BestEpoch:
@@ -79,13 +78,14 @@ class Selection:
             raise ValueError("epochs must be at least 1, got 0")
         if not isinstance(self.model, Ensemble):
             return self.best[0]
-        own = {name: value.clone() for name, value in self.model.state_dict().items()}
+        own = _weights(self.model)
         for member, best in zip(self.members, self.best, strict=True):
             member.load_state_dict(best.state_dict)
         row = self.evaluate(self.model.eval())
-        state = {name: value.clone() for name, value in self.model.state_dict().items()}
+        state = _weights(self.model)
         self.model.load_state_dict(own)
-        return BestEpoch(max(best.epoch for best in self.best), row, state)
+        assert self.epoch is not None
+        return BestEpoch(self.epoch, row, state)
 
     def state_dict(self) -> list[dict[str, Any]]:
         """What was kept so far, as plain values and tensors."""
@@ -99,3 +99,8 @@ class Selection:
         """What makes one epoch better than another: the larger key; NaN is below everything."""
         values = [row[name] if mode == "max" else -row[name] for name, mode in self.monitor.items()]
         return tuple(value if value == value else -float("inf") for value in values)
+
+
+def _weights(model: nn.Module) -> dict[str, Tensor]:
+    """A copy of all weights and buffers, which training does not reach."""
+    return {name: value.clone() for name, value in model.state_dict().items()}

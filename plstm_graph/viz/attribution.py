@@ -1,6 +1,5 @@
 """Which nodes a prediction comes from, drawn on the molecule or the DAG."""
 
-import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -9,9 +8,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from PIL import Image
-from rdkit import Chem
-from rdkit.Chem.Draw import rdMolDraw2D
 from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.utils import subgraph
@@ -19,6 +15,7 @@ from torch_geometric.utils import subgraph
 from plstm_graph.graph import generations
 from plstm_graph.nn.graph_model import GraphModel
 from plstm_graph.viz.dag import draw_dag
+from plstm_graph.viz.molecule import draw_molecule, read_smiles
 
 _COLOURS = "RdBu_r"
 _SHOWN = 60  # nodes of a drawing
@@ -134,7 +131,7 @@ def draw_dag_attribution(
         edge_index,
         len(values),
         labels=labels,
-        colors=[tuple(colour) for colour in colours.to_rgba(values.numpy(force=True)).tolist()],
+        colors=_rgba(colours, values),
         marked=marked,
         title=title,
     )
@@ -157,31 +154,23 @@ def draw_molecule_attribution(smiles: str, values: Tensor, title: str = "", size
     Raises:
         ValueError: If the SMILES does not parse, or has another number of atoms than there are values.
     """
-    molecule = Chem.MolFromSmiles(smiles)
-    if molecule is None:
-        raise ValueError(f"invalid SMILES {smiles!r}")
+    molecule = read_smiles(smiles)
     if molecule.GetNumAtoms() != len(values):
         raise ValueError(f"{smiles} has {molecule.GetNumAtoms()} atoms, but there are {len(values)} values")
     colours = ScalarMappable(_scale(values), _COLOURS)
-    canvas = rdMolDraw2D.MolDraw2DCairo(size, size)
-    options = canvas.drawOptions()
-    options.useBWAtomPalette()
-    # RDKit's stubs give each option the type of the whole set.
-    options.fillHighlights = True  # type: ignore[assignment]
-    options.highlightRadius = 0.42  # type: ignore[assignment]
-    atoms = {atom: tuple(colour[:3]) for atom, colour in enumerate(colours.to_rgba(values.numpy(force=True)).tolist())}
-    bonds: list[int] = []
-    rdMolDraw2D.PrepareAndDrawMolecule(
-        canvas, molecule, highlightAtoms=list(atoms), highlightAtomColors=atoms, highlightBonds=bonds
-    )
+    atoms = {atom: (red, green, blue) for atom, (red, green, blue, _) in enumerate(_rgba(colours, values))}
     figure = Figure(figsize=(6.0, 5.0), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    axes.imshow(Image.open(io.BytesIO(canvas.GetDrawingText())))
+    axes.imshow(draw_molecule(molecule, atoms, size))
     axes.set_axis_off()
     axes.set_title(title)
     figure.colorbar(colours, ax=axes, shrink=0.7, label="what an atom adds")
     return figure
+
+
+def _rgba(colours: ScalarMappable, values: Tensor) -> list[tuple[float, ...]]:
+    return [tuple(colour) for colour in colours.to_rgba(values.numpy(force=True)).tolist()]
 
 
 def _scale(values: Tensor) -> Normalize:

@@ -1,17 +1,14 @@
 """Which atom reads of which: the gating matrices of a model, drawn on the molecule."""
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from matplotlib.figure import Figure
-from PIL import Image
-from rdkit import Chem
-from rdkit.Chem.Draw import rdMolDraw2D
 from torch import Tensor, nn
 
 from plstm_graph.nn import PLSTMConv
+from plstm_graph.viz.molecule import Colour, draw_molecule, read_smiles
 
 
 @torch.no_grad()
@@ -68,9 +65,7 @@ def draw_influence(smiles: str, matrix: Tensor, atoms: Sequence[int] | None = No
     Raises:
         ValueError: If the SMILES does not parse, or has another number of atoms than the matrix.
     """
-    molecule = Chem.MolFromSmiles(smiles)
-    if molecule is None:
-        raise ValueError(f"invalid SMILES {smiles!r}")
+    molecule = read_smiles(smiles)
     if matrix.shape != (molecule.GetNumAtoms(),) * 2:
         raise ValueError(f"{smiles} has {molecule.GetNumAtoms()} atoms, but the matrix is {list(matrix.shape)}")
     others = matrix * (1 - torch.eye(len(matrix)))
@@ -80,7 +75,8 @@ def draw_influence(smiles: str, matrix: Tensor, atoms: Sequence[int] | None = No
     figure = Figure(figsize=(4.0 * (len(atoms) + 1), 4.4), layout="constrained")
     axes = figure.subplots(1, len(atoms) + 1)
     for axis, atom in zip(axes, atoms, strict=False):
-        axis.imshow(_draw_molecule(molecule, others[atom] / others[atom].max().clamp(min=1e-12), atom, size))
+        colours = _colours(others[atom] / others[atom].max().clamp(min=1e-12), atom)
+        axis.imshow(draw_molecule(molecule, colours, size))
         axis.set_title(f"read by atom {atom} ({molecule.GetAtomWithIdx(atom).GetSymbol()})")
         axis.set_axis_off()
     image = axes[-1].imshow(matrix.numpy(force=True), cmap="Blues", vmin=0)
@@ -89,18 +85,7 @@ def draw_influence(smiles: str, matrix: Tensor, atoms: Sequence[int] | None = No
     return figure
 
 
-def _draw_molecule(molecule: Chem.Mol, weight: Tensor, atom: int, size: int) -> Image.Image:
-    """The molecule with its atoms in white (0) to orange (1), and a blue ring around one of them."""
-    canvas = rdMolDraw2D.MolDraw2DCairo(size, size)
-    options = canvas.drawOptions()
-    options.useBWAtomPalette()
-    # RDKit's stubs give each option the type of the whole set.
-    options.fillHighlights = True  # type: ignore[assignment]
-    options.highlightRadius = 0.42  # type: ignore[assignment]
+def _colours(weight: Tensor, atom: int) -> dict[int, Colour]:
+    """Atoms in white (0) to orange (1), and one of them in blue."""
     colours = {i: (1.0, 1.0 - 0.45 * w, 1.0 - 0.9 * w) for i, w in enumerate(weight.tolist())}
-    colours[atom] = (0.45, 0.68, 1.0)
-    bonds: list[int] = []
-    rdMolDraw2D.PrepareAndDrawMolecule(
-        canvas, molecule, highlightAtoms=list(colours), highlightAtomColors=colours, highlightBonds=bonds
-    )
-    return Image.open(io.BytesIO(canvas.GetDrawingText()))
+    return colours | {atom: (0.45, 0.68, 1.0)}

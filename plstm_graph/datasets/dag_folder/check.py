@@ -1,6 +1,5 @@
 """``plstm-graph check DIR``: is a folder of DAGs sound, and what is in it."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from plstm_graph.datasets.dag_folder.describe import Description, describe_folde
 from plstm_graph.datasets.dag_folder.folder import read_folder
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError
 from plstm_graph.datasets.dag_folder.spec import read_spec
-from plstm_graph.datasets.files import replace_text
+from plstm_graph.datasets.files import replace_json
 
 _PARTS = 12  # values of a distribution that are shown
 
@@ -59,8 +58,7 @@ def check(folder: str, output: str | None = None, console: Console | None = None
         return 1
     _print(console, folder, description)
     if output is not None:
-        text = json.dumps(asdict(description), indent=2) + "\n"
-        replace_text(output, text)
+        replace_json(output, asdict(description))
     return 0
 
 

@@ -132,7 +132,7 @@ class FeatureFit:
                 cells = dags.column(table, name, "a feature")
                 assert train is not None
                 wrong = fits[name].update(cells, train)
-                self._report(dags, table, name, wrong)
+                report_wrong_numbers(dags, table, name, wrong)
 
     def finish(self) -> tuple[list[Column], dict[str, str]]:
         """The columns that are features; and the others, with the reason."""
@@ -146,9 +146,11 @@ class FeatureFit:
                     left_out[f"{table}.{name}"] = result
         return columns, left_out
 
-    def _report(self, dags: Dags, table: str, name: str, wrong: np.ndarray) -> None:
-        cells = dags.frames[table].values[name].iloc[dags.rows[table]]
-        dags.report(table, wrong, lambda item: f"feature {name!r} is {cells.iloc[item]!r}, expected a finite number")
+
+def report_wrong_numbers(dags: Dags, table: str, name: str, wrong: np.ndarray) -> None:
+    """Note cells of a feature that are no finite numbers, ``wrong`` their items."""
+    cells = dags.frames[table].values[name].iloc[dags.rows[table]]
+    dags.report(table, wrong, lambda item: f"feature {name!r} is {cells.iloc[item]!r}, expected a finite number")
 
 
 def read_frames(folder: Path, spec: Spec) -> dict[str, Frame]:

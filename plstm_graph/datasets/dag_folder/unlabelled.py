@@ -12,7 +12,7 @@ from torch_geometric.data import Data
 from plstm_graph.datasets.dag_folder.assemble import Dags, assemble
 from plstm_graph.datasets.dag_folder.columns import Column
 from plstm_graph.datasets.dag_folder.encoding import Encoding, to_data
-from plstm_graph.datasets.dag_folder.folder import check_graphs, read_frames
+from plstm_graph.datasets.dag_folder.folder import check_graphs, read_frames, report_wrong_numbers
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem
 from plstm_graph.datasets.dag_folder.spec import NAME, Spec, read_spec
 from plstm_graph.datasets.dag_folder.targets import to_numbers
@@ -92,11 +92,7 @@ def _check_features(dags: Dags, encoding: Encoding, allow_unknown: bool) -> None
 
 def _check_numbers(dags: Dags, column: Column, cells: pd.Series) -> None:
     wrong = cells.notna().to_numpy() & ~np.isfinite(to_numbers(cells))
-    dags.report(
-        column.table,
-        np.flatnonzero(wrong),
-        lambda item: f"feature {column.name!r} is {cells[item]!r}, expected a finite number",
-    )
+    report_wrong_numbers(dags, column.table, column.name, np.flatnonzero(wrong))
 
 
 def _check_words(dags: Dags, column: Column, cells: pd.Series) -> None:

@@ -19,6 +19,7 @@ from plstm_graph.nn.baselines import widest
 from plstm_graph.nn.ensemble import Ensemble
 from plstm_graph.train.forward import Arguments, attach_line_graph, call_model, model_arguments
 from plstm_graph.train.loop import train_epochs
+from plstm_graph.train.losses import class_loss
 from plstm_graph.train.optimizer import make_adamw, warmup_cosine
 from plstm_graph.train.sampler import EpochBatchSampler
 from plstm_graph.train.selection import Mode, Row
@@ -230,7 +231,7 @@ def run_fold(
         optimizer,
         warmup_cosine(optimizer, options.epochs * len(sampler), options.warmup, options.final_lr),
         train_batches,
-        lambda output, target: _loss(output, target, options.label_smoothing),
+        lambda output, target: class_loss(output, target, options.label_smoothing),
         options.epochs,
         lambda model: {f"valid/{name}": value for name, value in _evaluate(model, valid_batches, arguments).items()},
         monitor,
@@ -256,12 +257,6 @@ def run_fold(
         "parameters": count_parameters(model),
         "seconds": time.perf_counter() - started,
     }
-
-
-def _loss(output: Tensor, target: Tensor, label_smoothing: float) -> Tensor:
-    """Mean cross-entropy of ``[B, C]``, or of ``[M, B, C]`` of an ensemble, where each member has a loss of its own."""
-    target = target.expand(output.shape[:-1]).reshape(-1)
-    return F.cross_entropy(output.reshape(-1, output.size(-1)), target, label_smoothing=label_smoothing)
 
 
 def _evaluate(model: nn.Module, batches: list[Batch], arguments: Arguments) -> Row:

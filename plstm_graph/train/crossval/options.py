@@ -11,6 +11,7 @@ from jsonargparse.typing import PositiveInt
 
 from plstm_graph.datasets.files import replace_text
 from plstm_graph.train.crossval.fold import NUM_FOLDS, FoldOptions, GraphOptions, ModelFactory
+from plstm_graph.train.options import differences
 
 _DESCRIPTION = """Cross-validate a graph classifier on a set of the TU Dortmund collection by the paper's protocol: ten
 stratified folds, one ninth of the rest to validate, the best validation epoch tested once. Everything can stand in a
@@ -26,8 +27,7 @@ MODELS = {
     "lstm-gnn": "plstm_graph.nn.baselines.LSTMGNN",
 }
 # Options that change where things lie or how fast they go, but not what comes out.
-_OUTSIDE = ("config", "folds", "jobs", "output", "device")
-_DATA_OUTSIDE = ("source", "root")
+_OUTSIDE = ("config", "folds", "jobs", "output", "device", "data.source", "data.root")
 
 
 def make_parser() -> ArgumentParser:
@@ -122,20 +122,7 @@ def _differences(folder: Path, plain: dict[str, Any]) -> list[str]:
     path = folder / "config.yaml"
     if not path.is_file():
         return ["it has no config.yaml"] if folder.is_dir() and any(folder.iterdir()) else []
-    old, new = _relevant(yaml.safe_load(path.read_text(encoding="utf-8"))), _relevant(plain)
-    names = [*new, *(name for name in old if name not in new)]
-    return [f"{name} is {new.get(name)}, was {old.get(name)}" for name in names if new.get(name) != old.get(name)]
-
-
-def _relevant(plain: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Options that decide the results, by their full names."""
-    flat: dict[str, Any] = {}
-    outside = {"": _OUTSIDE, "data.": _DATA_OUTSIDE}.get(prefix, ())
-    for name, value in plain.items():
-        if name in outside:
-            continue
-        flat |= _relevant(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat
+    return differences(yaml.safe_load(path.read_text(encoding="utf-8")), plain, _OUTSIDE)
 
 
 def read_results(folder: Path) -> list[dict[str, Any]]:

@@ -1,6 +1,5 @@
 """The report of a cross-validation: a Markdown table, the same as JSON, and the paper's numbers beside it."""
 
-import json
 import math
 import platform
 from importlib.metadata import version
@@ -8,7 +7,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from plstm_graph.datasets.files import replace_text
+from plstm_graph.datasets.files import replace_json, replace_text
 
 #: Test accuracy in the paper's table of TU sets, by set and model.
 PAPER = {
@@ -81,8 +80,8 @@ def markdown(summary: dict[str, Any]) -> str:
 
 def write_report(folder: Path, summary: dict[str, Any]) -> None:
     """Write ``report.md`` and ``report.json``."""
-    for name, text in (("report.md", markdown(summary)), ("report.json", json.dumps(summary, indent=2) + "\n")):
-        replace_text(folder / name, text)
+    replace_text(folder / "report.md", markdown(summary))
+    replace_json(folder / "report.json", summary)
 
 
 def _spread(summary: dict[str, Any], split: str) -> str:

@@ -19,7 +19,7 @@ from plstm_graph.train.dag_tasks.report import markdown, summarise, write_report
 from plstm_graph.train.dag_tasks.run import count_parameters, evaluate_training, make_model, run_training
 from plstm_graph.train.dag_tasks.tasks import DAGTask, load_dag_task
 from plstm_graph.train.inference import pick_device
-from plstm_graph.train.options import Training, parse_seeds
+from plstm_graph.train.options import Training, learning_rates, parse_seeds
 from plstm_graph.train.run_folder import check_name
 from plstm_graph.train.selection import Row
 
@@ -119,9 +119,7 @@ def parse(arguments: list[str]) -> DAGOptions:
     parser = _make_parser()
     config = parser.parse_args(arguments)
     values: dict[str, Any] = json.loads(parser.dump(config, format="json", skip_unset=False))
-    rates = values["lr"] if isinstance(values["lr"], list) else [values["lr"]]
-    if not rates or len(set(rates)) != len(rates):
-        raise ValueError(f"lr must be a learning rate or a list of different ones, got {values['lr']}")
+    rates = learning_rates(values["lr"])
     known = values["models"]
     names = list(known) if config.only is None else config.only.split(",")
     missing = [name for name in names if name not in known]

@@ -15,8 +15,9 @@ from torch_geometric import seed_everything
 from torch_geometric.data import Batch, Data
 
 from plstm_graph.datasets.cache import write_errors
-from plstm_graph.datasets.files import replace_file, replace_text
+from plstm_graph.datasets.files import replace_file, replace_json
 from plstm_graph.train.dag_tasks.tasks import DAGTask
+from plstm_graph.train.epoch_log import EpochLog
 from plstm_graph.train.forward import Arguments, attach_line_graph, call_model, model_arguments
 from plstm_graph.train.loop import train_epochs
 from plstm_graph.train.optimizer import make_adamw, warmup_cosine
@@ -108,14 +109,7 @@ def run_training(
     def validate(model: nn.Module) -> Row:
         return {f"valid/{name}": value for name, value in score(model, valid, task).items()}
 
-    rows: list[Row] = []
-
-    def on_epoch(row: Row) -> None:
-        rows.append(row)
-        lines = "".join(json.dumps(each) + "\n" for each in rows)
-        replace_text(folder / "epochs.jsonl", lines)
-        report(row)
-
+    log = EpochLog(folder, report)
     with write_errors(folder):
         best = train_epochs(
             model,
@@ -129,7 +123,7 @@ def run_training(
             seed=seed,
             clip=training.clip,
             patience=training.patience,
-            on_epoch=on_epoch,
+            on_epoch=log,
             checkpoint=folder / "state.pt",
         )
         model.load_state_dict(best.state_dict)
@@ -139,13 +133,13 @@ def run_training(
         "lr": lr,
         "parameters": count_parameters(model),
         "epoch": best.epoch + 1,
-        "epochs": len(rows),
-        "seconds": sum(row["seconds"] for row in rows),
-        "seconds_per_epoch": statistics.median(row["seconds"] for row in rows),
+        "epochs": len(log.rows),
+        "seconds": log.seconds,
+        "seconds_per_epoch": statistics.median(row["seconds"] for row in log.rows),
         "seconds_of_structure": prepared,
         "valid": {name.removeprefix("valid/"): best.row[name] for name in best.row if name.startswith("valid/")},
     }
-    _write_json(folder / "result.json", result)
+    replace_json(folder / "result.json", result)
     (folder / "state.pt").unlink(missing_ok=True)
     return result
 
@@ -177,7 +171,7 @@ def evaluate_training(
         size = max(1, room // max(graph.num_nodes for graph in task.parts[name]))
         row = score(model, _batches(task.parts[name], size, model_arguments(model), device), task)
         tests[name] = row | {"seconds": time.perf_counter() - started}
-    _write_json(path, tests)
+    replace_json(path, tests)
     return tests
 
 
@@ -197,8 +191,3 @@ def score(model: nn.Module, batches: Iterator[Batch] | Sequence[Batch], task: DA
 def _batches(graphs: Sequence[Data], size: int, arguments: Arguments, device: torch.device) -> Iterator[Batch]:
     for start in range(0, len(graphs), size):
         yield attach_line_graph(Batch.from_data_list(list(graphs[start : start + size])), arguments).to(device)
-
-
-def _write_json(path: Path, value: Any) -> None:
-    text = json.dumps(value, indent=2) + "\n"
-    replace_text(path, text)

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from plstm_graph.datasets.files import replace_file, replace_text
+from plstm_graph.datasets.files import replace_file, replace_json, replace_text
 from plstm_graph.train.metrics import MONITOR, Task
 from plstm_graph.viz.curves import draw_label_scores, draw_learning_curve, draw_predictions, new_figure
 
@@ -51,7 +50,7 @@ def write_results(folder: Path, results: dict[str, Any], task: Task, title: str)
     lines = [f"# {title}", "", f"| model | {' | '.join(names)} |", f"| --- |{' ---: |' * len(names)}"]
     lines += [f"| {model} | {' | '.join(f'{value:.4f}' for value in row.values())} |" for model, row in rows.items()]
     replace_text(folder / "results.md", "\n".join(lines) + "\n")
-    replace_text(folder / "results.json", json.dumps(plain_json(results), indent=2) + "\n")
+    replace_json(folder / "results.json", plain_json(results))
 
 
 def write_test_predictions(

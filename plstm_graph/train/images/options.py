@@ -13,13 +13,15 @@ from torch import nn
 from plstm_graph.datasets.files import replace_text
 from plstm_graph.datasets.image_task import load_image_task
 from plstm_graph.train.images.run import ImageTraining
-from plstm_graph.train.options import parse_seeds
+from plstm_graph.train.options import differences, learning_rates, parse_seeds
 from plstm_graph.train.run_folder import check_name
 
 _DESCRIPTION = """Train an image classifier (arrow pointing, Fashion-MNIST, CIFAR-10, ImageNet-1k) with several seeds,
 and test it. Of several learning rates, the first seed picks the one with the best validation accuracy, for all seeds.
 The same command goes on after an interruption; finished trainings are not run again. Everything can stand in YAML
 files (--config, merged in order)."""
+# Options that change where things lie or how fast they go, but not what comes out of a training.
+_OUTSIDE = ("lr", "data.root", "training.workers")
 
 
 @dataclass
@@ -62,9 +64,7 @@ def parse(arguments: list[str]) -> ImageOptions:
     config = parser.parse_args(arguments)
     values: dict[str, Any] = json.loads(parser.dump(config, format="json", skip_unset=False))
     training = parser.instantiate(config).training
-    rates = values["lr"] if isinstance(values["lr"], list) else [values["lr"]]
-    if not rates or len(set(rates)) != len(rates):
-        raise ValueError(f"lr must be a learning rate or a list of different ones, got {values['lr']}")
+    rates = learning_rates(values["lr"])
     name = config.name or f"{config.data.name}-{config.model.class_path.rpartition('.')[2]}".lower()
     check_name(name)
     return ImageOptions(
@@ -87,26 +87,12 @@ def claim(options: ImageOptions) -> None:
     """
     path = options.folder / "config.yaml"
     if path.is_file():
-        earlier = _flat(yaml.safe_load(path.read_text(encoding="utf-8")))
-        now = _flat(options.plain)
-        names = [name for name in {**earlier, **now} if earlier.get(name) != now.get(name)]
-        if names:
-            first = "; ".join(f"{name} is {now.get(name)}, was {earlier.get(name)}" for name in names[:5])
+        earlier = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if found := differences(earlier, options.plain, _OUTSIDE):
+            first = "; ".join(found[:5])
             raise ValueError(f"{options.folder} holds a run of another configuration ({first}): give another --name")
     text = yaml.safe_dump(options.plain, sort_keys=False)
     replace_text(path, text)
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Options that decide the results of a training, by their full names."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{name}.")
-        elif name not in ("lr", "data.root", "training.workers"):
-            flat[name] = value
-    return flat
 
 
 def _make_parser() -> ArgumentParser:

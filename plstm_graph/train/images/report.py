@@ -1,6 +1,5 @@
 """The report of ``plstm-graph images`` as JSON, Markdown and a table on the terminal."""
 
-import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from plstm_graph.datasets.files import replace_text
+from plstm_graph.datasets.files import replace_json, replace_text
 from plstm_graph.train.images.options import ImageOptions
 from plstm_graph.train.spread import mean_and_std, with_std
 
@@ -53,7 +52,7 @@ def make_report(
 
 def write_report(folder: Path, report: dict[str, Any]) -> None:
     """Write ``report.json`` and ``report.md`` into a folder."""
-    replace_text(folder / "report.json", json.dumps(report, indent=2) + "\n")
+    replace_json(folder / "report.json", report)
     replace_text(folder / "report.md", _markdown(report))
 
 

@@ -15,8 +15,9 @@ from torch_geometric import seed_everything
 from torch_geometric.data import Batch
 
 from plstm_graph.datasets.cache import write_errors
-from plstm_graph.datasets.files import replace_file, replace_text
+from plstm_graph.datasets.files import replace_file, replace_json
 from plstm_graph.datasets.image_task import Images, ImageTask
+from plstm_graph.train.epoch_log import EpochLog
 from plstm_graph.train.images.augment import Augment, Augmentation
 from plstm_graph.train.images.batches import ImageBatch, epoch_rows, image_batches
 from plstm_graph.train.loop import train_epochs
@@ -167,14 +168,7 @@ def train_run(
             for name in names or ("valid",)
         }
 
-    rows: list[Row] = []
-
-    def on_epoch(row: Row) -> None:
-        rows.append(row)
-        lines = "".join(json.dumps(each) + "\n" for each in rows)
-        replace_text(folder / "epochs.jsonl", lines)
-        report(row)
-
+    log = EpochLog(folder, report)
     with write_errors(folder):
         best = train_epochs(
             wrapped,
@@ -187,13 +181,13 @@ def train_run(
             {"valid/accuracy": "max"},
             seed=seed,
             clip=training.clip,
-            on_epoch=on_epoch,
+            on_epoch=log,
             checkpoint=folder / "state.pt",
         )
         if training.keep == "best":
             wrapped.load_state_dict(best.state_dict)
         replace_file(folder / "weights.pt", lambda path: torch.save(wrapped.model.state_dict(), path))
-    kept = best.row if training.keep == "best" else rows[-1]
+    kept = best.row if training.keep == "best" else log.rows[-1]
     # Those that select nothing are looked at once.
     others = [name for name in task.valid if name != "valid"]
     validation = {"valid/accuracy": kept["valid/accuracy"]} | (validate(wrapped, *others) if others else {})
@@ -202,10 +196,10 @@ def train_run(
         "seed": seed,
         "epoch": int(kept["epoch"]) + 1,
         "parameters": sum(parameter.numel() for parameter in wrapped.parameters()),
-        "seconds": sum(row["seconds"] for row in rows),
+        "seconds": log.seconds,
         **validation,
     }
-    _write_json(folder / "training.json", result)
+    replace_json(folder / "training.json", result)
     (folder / "state.pt").unlink(missing_ok=True)
     return result
 
@@ -232,7 +226,7 @@ def evaluate_run(
     started = time.perf_counter()
     result: dict[str, Any] = {name: accuracy(wrapped, task, part, training, device) for name, part in task.test.items()}
     result["seconds"] = time.perf_counter() - started
-    _write_json(path, result)
+    replace_json(path, result)
     return result
 
 
@@ -264,8 +258,3 @@ def accuracy(model: nn.Module, task: ImageTask, images: Images, training: ImageT
     for batch in image_batches(images, range(count), batch_size, training.workers, device):
         right += (model(batch.x).argmax(dim=-1) == batch.y).sum()
     return float(right) / count
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    text = json.dumps(value, indent=2) + "\n"
-    replace_text(path, text)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from plstm_graph.datasets.benchmark import Benchmark
-from plstm_graph.datasets.files import replace_text
+from plstm_graph.datasets.files import replace_json, replace_text
 from plstm_graph.datasets.fingerprints import morgan_fingerprints
 from plstm_graph.train.inference import pick_device, predict
 from plstm_graph.train.leaderboard.forest import Forest
@@ -69,7 +69,7 @@ def blend(folder: str, forest: Forest, device: str = "auto") -> int:
         "seeds": rows,
     }
     text = _markdown(report)
-    replace_text(path / "blend.json", json.dumps(report, indent=2) + "\n")
+    replace_json(path / "blend.json", report)
     replace_text(path / "blend.md", text)
     Console().print(Markdown(text))
     return 0

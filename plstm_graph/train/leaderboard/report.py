@@ -1,6 +1,5 @@
 """The report of a benchmark run: what OGB's leaderboard form asks, field by field, as JSON and Markdown."""
 
-import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 
 from plstm_graph.datasets.benchmark import Benchmark
-from plstm_graph.datasets.files import replace_text
+from plstm_graph.datasets.files import replace_json, replace_text
 from plstm_graph.train.leaderboard.options import Options
 from plstm_graph.train.spread import mean_and_std, with_std
 
@@ -78,7 +77,7 @@ def write_report(folder: Path, report: dict[str, Any]) -> None:
         folder: Folder of the run.
         report: By :func:`make_report`.
     """
-    replace_text(folder / "report.json", json.dumps(report, indent=2) + "\n")
+    replace_json(folder / "report.json", report)
     replace_text(folder / "report.md", _markdown(report))
 
 

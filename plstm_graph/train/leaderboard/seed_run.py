@@ -18,10 +18,12 @@ from torch_geometric.transforms import BaseTransform
 
 from plstm_graph.datasets.benchmark import Benchmark, load_benchmark
 from plstm_graph.datasets.cache import write_errors
-from plstm_graph.datasets.files import replace_file, replace_text
+from plstm_graph.datasets.files import replace_file, replace_json
+from plstm_graph.train.epoch_log import EpochLog
 from plstm_graph.train.forward import Arguments, attach_line_graph, model_arguments
 from plstm_graph.train.inference import pick_device
 from plstm_graph.train.loop import train_epochs
+from plstm_graph.train.losses import class_loss
 from plstm_graph.train.module import GraphModule
 from plstm_graph.train.optimizer import make_adamw, warmup_cosine
 from plstm_graph.train.options import Training
@@ -113,14 +115,7 @@ def run_seed(config: dict[str, Any], seed: int, folder: Path, report: Callable[[
         finally:
             module.model = whole
 
-    rows: list[Row] = []
-
-    def on_epoch(row: Row) -> None:
-        rows.append(row)
-        lines = "".join(json.dumps({"seed": seed, **each}) + "\n" for each in rows)
-        replace_text(folder / "epochs.jsonl", lines)
-        report(row)
-
+    log = EpochLog(folder, report, seed=seed)
     with write_errors(folder):
         best = train_epochs(
             module.model,
@@ -135,22 +130,21 @@ def run_seed(config: dict[str, Any], seed: int, folder: Path, report: Callable[[
             clip=training.clip,
             average_steps=training.average * len(_epoch_batches(sampler)),
             patience=training.patience,
-            on_epoch=on_epoch,
+            on_epoch=log,
             checkpoint=folder / "state.pt",
         )
         module.model.load_state_dict(best.state_dict)
         replace_file(folder / "best.pt", lambda path: torch.save(module.state_dict(), path))
     test_batches = _batches(parts["test"], _EVALUATION_BATCH, arguments, module.device)
-    result = _result(seed, module, best, rows, _score(module.eval(), test_batches, benchmark), benchmark)
+    result = _result(seed, module, best, log, _score(module.eval(), test_batches, benchmark), benchmark)
     result["revision"] = config.get("revision")
-    text = json.dumps(result, indent=2) + "\n"
-    replace_text(folder / "result.json", text)
+    replace_json(folder / "result.json", result)
     (folder / "state.pt").unlink(missing_ok=True)
     return result
 
 
 def _result(
-    seed: int, module: GraphModule, best: BestEpoch, rows: Sequence[Row], test: float, benchmark: Benchmark
+    seed: int, module: GraphModule, best: BestEpoch, log: EpochLog, test: float, benchmark: Benchmark
 ) -> dict[str, Any]:
     # ru_maxrss counts KiB on Linux and bytes on macOS.
     unit = 2**20 if sys.platform == "darwin" else 2**10
@@ -160,8 +154,8 @@ def _result(
         "test": test,
         "valid": best.row[f"valid/{benchmark.metric}"],
         "best_epoch": best.epoch + 1,
-        "epochs": len(rows),
-        "seconds": sum(row["seconds"] for row in rows),
+        "epochs": len(log.rows),
+        "seconds": log.seconds,
         "parameters": sum(parameter.numel() for parameter in module.model.parameters()),
         "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit),
     }
@@ -170,8 +164,7 @@ def _result(
 def _loss(output: Tensor, target: Tensor, module: GraphModule, benchmark: Benchmark) -> Tensor:
     """Mean over known targets of the cross-entropy, or of the error that the metric measures, standardised."""
     if benchmark.task == "sequence":
-        codes = target.long().expand(output.shape[:-1])  # [B, L], or [M, B, L] for an ensemble
-        return F.cross_entropy(output.flatten(0, -2), codes.flatten())
+        return class_loss(output, target.long())
     target = target.float().expand(output.shape)  # [B, T], or [M, B, T] for an ensemble
     known = target.isfinite()
     if benchmark.task == "classification":

@@ -1,20 +1,14 @@
 """``plstm-graph predict`` for a folder of DAGs: one table, a row for each graph, node or edge."""
 
-import csv
-import io
-import sys
-from pathlib import Path
-
-import torch
 from torch import Tensor
-from torch_geometric.data import Data
+from torch_geometric.transforms import BaseTransform
 
 from plstm_graph.datasets.dag_folder.encoding import Encoding, row_names
 from plstm_graph.datasets.dag_folder.spec import Spec
 from plstm_graph.datasets.dag_folder.unlabelled import Unlabelled, read_unlabelled
-from plstm_graph.datasets.files import replace_file
 from plstm_graph.train.inference import load_transform, predict
 from plstm_graph.train.module import GraphModule
+from plstm_graph.train.predict.table import format_number, write_csv
 from plstm_graph.transforms import ToDAG
 
 
@@ -36,21 +30,14 @@ def predict_dags(module: GraphModule, folder: str, output: str | None, allow_unk
         DAGFolderError: If anything is wrong with it; it lists everything that was found.
         ValueError: If a prediction is not finite.
     """
-    content, graphs, encoding = read_for(module, folder, allow_unknown)
+    content, encoding, transform = read_for(module, folder, allow_unknown)
     columns = row_names(content.graphs, encoding.level)
     columns |= {f"measured_{name}": cells for name, cells in content.measured.items()}
-    columns |= _predicted(predict(module, graphs), encoding)
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
-    if output is None:
-        sys.stdout.write(text.getvalue())
-    else:
-        replace_file(output, lambda path: Path(path).write_text(text.getvalue(), encoding="utf-8", newline=""))
+    columns |= _predicted(predict(module, [transform(graph) for graph in content.graphs]), encoding)
+    write_csv(list(columns), zip(*columns.values(), strict=True), output)
 
 
-def read_for(module: GraphModule, folder: str, allow_unknown: bool) -> tuple[Unlabelled, list[Data], Encoding]:
+def read_for(module: GraphModule, folder: str, allow_unknown: bool) -> tuple[Unlabelled, Encoding, BaseTransform]:
     """Read a folder as that of a model's training was read.
 
     Args:
@@ -59,21 +46,18 @@ def read_for(module: GraphModule, folder: str, allow_unknown: bool) -> tuple[Unl
         allow_unknown: Whether categories that the model was not trained on are taken for missing ones.
 
     Returns:
-        The folder as it is, its graphs as the model takes them, and what their columns mean.
+        The folder as it is, what its columns mean, and the transform that makes its graphs what the model takes.
     """
     reading = module.recipe["reading"]
     encoding = Encoding.of_plain(reading["encoding"])
     content = read_unlabelled(folder, Spec.of_plain(reading["spec"]), encoding, allow_unknown)
-    transform = load_transform(module.recipe) or ToDAG("keep")
-    return content, [transform(graph.clone()) for graph in content.graphs], encoding
+    return content, encoding, load_transform(module.recipe) or ToDAG("keep")
 
 
 def _predicted(values: Tensor, encoding: Encoding) -> dict[str, list[str]]:
-    if not torch.isfinite(values).all():
-        raise ValueError("the model predicts values that are not finite; its weights are not usable")
-    cells = [[f"{value:.6g}" for value in row] for row in values.t().tolist()]
+    cells = [[format_number(value) for value in row] for row in values.t().tolist()]
     if encoding.task != "classification":
         return {f"predicted_{name}": column for name, column in zip(encoding.target_names, cells, strict=True)}
-    best = [encoding.classes[number] for number in values.argmax(dim=1).tolist()]
+    best = [encoding.classes[code] for code in values.argmax(dim=1).tolist()]
     classes = {f"probability_{word}": column for word, column in zip(encoding.classes, cells, strict=True)}
     return {f"predicted_{encoding.target_names[0]}": best} | classes

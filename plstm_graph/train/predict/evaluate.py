@@ -1,6 +1,5 @@
 """``plstm-graph test``: metrics of a trained model on a split or on another table."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import torch
 from jsonargparse import ArgumentParser
 from rich.console import Console
 
-from plstm_graph.datasets.files import replace_text
+from plstm_graph.datasets.files import replace_json
 from plstm_graph.train.fit.report import plain_json, print_metrics
 from plstm_graph.train.graph_data import GraphDataModule
 from plstm_graph.train.inference import MOLECULES, load_module, pick_device, predict
@@ -54,5 +53,4 @@ def test_checkpoint(ckpt_path: str, split: str, data: str | None, output: str | 
         Console(stderr=True).print(note, soft_wrap=True, markup=False)
     if output is not None:
         result = {"data": datamodule.title, "split": split, datamodule.unit: len(graphs), **metrics}
-        text = json.dumps(plain_json(result), indent=2) + "\n"
-        replace_text(output, text)
+        replace_json(output, plain_json(result))

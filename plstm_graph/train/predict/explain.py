@@ -3,18 +3,17 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from matplotlib.figure import Figure
 from rdkit import Chem
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Data
 
 from plstm_graph.datasets import smiles_to_data
 from plstm_graph.datasets.dag_folder.encoding import Encoding
 from plstm_graph.datasets.files import replace_file
-from plstm_graph.train.inference import DAGS, MOLECULES, load_module, load_transform, pick_device
+from plstm_graph.train.inference import DAGS, MOLECULES, collate, load_module, load_transform, pick_device, predict
 from plstm_graph.train.module import GraphModule
 from plstm_graph.train.predict.dags import read_for
 from plstm_graph.transforms import ToDAG
@@ -79,14 +78,12 @@ def explain(ckpt_path: str, source: str, question: Question, output: str, device
         subject = _dag(module, source, question)
     else:
         raise ValueError(f"{ckpt_path} was trained by {data_class}, for which there is no `explain`")
-    batch = _collate(module, [subject.data])
-    with torch.no_grad():
-        predicted = module.predict_batch(batch)
+    predicted = predict(module, [subject.data])
     rows, predicted = len(predicted), predicted[subject.row]
     column = _column(subject.targets, question.target, predicted if module.task == "multiclass" else None)
 
     def number(graphs: list[Data]) -> Tensor:
-        output = _numbers(module(_collate(module, graphs)), module)
+        output = _numbers(module(collate(module, graphs)), module)
         return output.view(len(graphs), rows, -1)[:, subject.row, column]
 
     values = attribution(module, number, subject.data).to("cpu")
@@ -101,19 +98,18 @@ def explain(ckpt_path: str, source: str, question: Question, output: str, device
 def _molecule(module: GraphModule, smiles: str, question: Question) -> _Subject:
     if question.graph is not None or question.item is not None:
         raise ValueError("a molecule is one graph and has one prediction for each target: leave out --graph and --item")
-    raw = smiles_to_data(smiles)
-    data = (load_transform(module.recipe) or ToDAG())(raw.clone())
+    data = (load_transform(module.recipe) or ToDAG())(smiles_to_data(smiles))
     labels = [f"{atom.GetIdx()} {atom.GetSymbol()}" for atom in Chem.MolFromSmiles(smiles).GetAtoms()]
     return _Subject(smiles, data, labels, 0, [], module.recipe["target_names"], smiles)
 
 
 def _dag(module: GraphModule, folder: str, question: Question) -> _Subject:
-    content, graphs, encoding = read_for(module, folder, allow_unknown=True)
-    names = [graph.graph_id for graph in graphs]
+    content, encoding, transform = read_for(module, folder, allow_unknown=True)
+    names = [graph.graph_id for graph in content.graphs]
     number = 0 if question.graph is None else _find(names, question.graph, f"graph of {folder}")
-    data = graphs[number]
+    data = transform(content.graphs[number])
     row, marked = _row(data, encoding, question.item)
-    begin = sum(len(graph.node_id) for graph in graphs[:number])
+    begin = sum(len(graph.node_id) for graph in content.graphs[:number])
     labels = list(data.node_id)
     for cells in list(content.cells.values())[:1]:
         labels = [
@@ -162,10 +158,6 @@ def _column(targets: list[str], target: str | None, probabilities: Tensor | None
         return 0 if probabilities is None else int(probabilities.argmax())
     short = [name.partition(": ")[2] for name in targets]
     return short.index(target) if target in short else _find(targets, target, "target")
-
-
-def _collate(module: GraphModule, graphs: list[Data]) -> Batch:
-    return module.on_before_batch_transfer(Batch.from_data_list(graphs), 0).to(module.device)
 
 
 def _numbers(output: Tensor, module: GraphModule) -> Tensor:

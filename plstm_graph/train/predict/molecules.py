@@ -1,9 +1,5 @@
 """``plstm-graph predict`` for molecules: SMILES and tables of SMILES in, one table of predictions out."""
 
-import csv
-import io
-import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +8,9 @@ from rich.console import Console
 from torch_geometric.data import Data
 
 from plstm_graph.datasets import InvalidSmilesError, read_table, smiles_to_data
-from plstm_graph.datasets.files import replace_file
 from plstm_graph.train.inference import load_transform, predict
 from plstm_graph.train.module import GraphModule
+from plstm_graph.train.predict.table import format_number, write_csv
 from plstm_graph.transforms import ToDAG
 
 
@@ -60,11 +56,8 @@ def predict_smiles(module: GraphModule, inputs: Sequence[str], smiles_column: st
     graphs = [row.graph for row in rows if row.graph is not None]
     values = iter(predict(module, graphs).tolist())
     targets = [f"predicted_{name}" for name in module.recipe["target_names"]]
-    text = _to_csv(rows, targets, [next(values) if row.graph is not None else None for row in rows])
-    if output is None:
-        sys.stdout.write(text)
-    else:
-        replace_file(output, lambda path: Path(path).write_text(text, encoding="utf-8", newline=""))
+    header, cells = _cells(rows, targets, [next(values) if row.graph is not None else None for row in rows])
+    write_csv(header, cells, output)
     return _report_errors(rows)
 
 
@@ -84,24 +77,20 @@ def _read(inputs: Sequence[str], smiles_column: str) -> list[_Row]:
     return rows
 
 
-def _to_csv(rows: list[_Row], targets: list[str], values: Sequence[list[float] | None]) -> str:
+def _cells(
+    rows: list[_Row], targets: list[str], values: Sequence[list[float] | None]
+) -> tuple[list[str], list[list[str]]]:
+    """Names of the columns of the output, and its cells."""
     reserved = ["source", "smiles", *targets, "error"]
     names = list(dict.fromkeys(name for row in rows for name in row.others))
     # An input column may have the name of one of ours; it stays, under another name.
     headers = [f"input_{name}" if name in reserved else name for name in names]
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["source", "smiles", *headers, *targets, "error"])
+    cells = []
     for row, value in zip(rows, values, strict=True):
-        cells = [""] * len(targets) if value is None else [_number(each) for each in value]
-        writer.writerow([row.source, row.smiles, *(row.others.get(name, "") for name in names), *cells, row.error])
-    return text.getvalue()
-
-
-def _number(value: float) -> str:
-    if not math.isfinite(value):
-        raise ValueError(f"the model predicts {value}; its weights are not usable")
-    return f"{value:.6g}"
+        predicted = [""] * len(targets) if value is None else [format_number(each) for each in value]
+        others = [row.others.get(name, "") for name in names]
+        cells.append([row.source, row.smiles, *others, *predicted, row.error])
+    return ["source", "smiles", *headers, *targets, "error"], cells
 
 
 def _report_errors(rows: list[_Row]) -> int:
