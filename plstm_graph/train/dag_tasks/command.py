@@ -75,7 +75,7 @@ def dags(arguments: list[str], machine: dict[str, Any]) -> int:
     text = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
     console.print(f"{task.name}: {text} parameters, results in {options.folder}", highlight=False, soft_wrap=True)
     _claim(options)
-    command = shlex.join(["plstm-graph", "dags", *arguments])
+    command = shlex.join(["plstm-graph", "dags", *_without_output(arguments)])
     try:
         for seed_number in range(len(options.seeds)):
             for name in options.models:
@@ -86,6 +86,16 @@ def dags(arguments: list[str], machine: dict[str, Any]) -> int:
         return 130
     sys.stdout.write(markdown(summarise(options.folder, task, command, machine)))
     return 0
+
+
+def _without_output(arguments: list[str]) -> list[str]:
+    """Arguments that anyone can repeat: a folder of this machine decides nothing."""
+    kept, skip = [], False
+    for argument in arguments:
+        if not skip and argument != "--output" and not argument.startswith("--output="):
+            kept.append(argument)
+        skip = argument == "--output"
+    return kept
 
 
 def _train(
