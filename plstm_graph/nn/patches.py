@@ -102,7 +102,7 @@ class ConvStem(nn.Module):
             *self._stage(patch_size // 8, channels, channels, 3),
         )
         # The order in which processors convolve fastest.
-        self.stages.to(memory_format=torch.channels_last)
+        nn.utils.convert_conv2d_weight_memory_format(self.stages, torch.channels_last)
         self.lin = nn.Linear(channels, channels)
 
     @staticmethod

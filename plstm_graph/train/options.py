@@ -1,7 +1,8 @@
 """Options that several commands share."""
 
 import re
-from collections.abc import Collection
+import shlex
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +74,20 @@ def learning_rates(given: float | list[float]) -> list[float]:
     if not rates or len(set(rates)) != len(rates):
         raise ValueError(f"lr must be a learning rate or a list of different ones, got {given}")
     return rates
+
+
+def repeatable_command(arguments: Sequence[str]) -> str:
+    """The command of a run as reports quote it: without ``--output``, a folder of one machine that decides nothing.
+
+    Args:
+        arguments: Of ``plstm-graph``, from the name of the command.
+    """
+    kept, skip = ["plstm-graph"], False
+    for argument in arguments:
+        if not skip and argument != "--output" and not argument.startswith("--output="):
+            kept.append(argument)
+        skip = argument == "--output" and not skip
+    return shlex.join(kept)
 
 
 def differences(earlier: dict[str, Any], now: dict[str, Any], outside: Collection[str]) -> list[str]:

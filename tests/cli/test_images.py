@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from plstm_graph.cli import main
-from plstm_graph.datasets.image_task import ImageTask
+from plstm_graph.datasets.image_task import ImageTask, load_image_task
 from plstm_graph.train.images.options import parse
-from plstm_graph.train.images.run import make_model
+from plstm_graph.train.images.run import check_test_images, make_model
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"
 TINY = """
@@ -65,6 +65,21 @@ def test_another_configuration_is_refused(config, capsys):
     assert main(["images", "--config", config, "--name", "tiny"]) == 2
     message = capsys.readouterr().err
     assert "holds a run of another configuration" in message and "training.epochs is 2, was 9" in message
+
+
+def test_a_size_that_the_model_cannot_take_stops_the_command_first(config, capsys):
+    assert main(["images", "--config", config, "--name", "tiny", "--data.test_sizes", "[160, 144]"]) == 2
+    message = capsys.readouterr().err
+    assert "images of test_144" in message and "multiples of the patch size, 32, got 144 x 144" in message
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("arrows/*.yaml")), ids=lambda path: path.stem)
+def test_models_of_arrows_take_all_sizes_that_are_tested(path):
+    plain = parse(["--config", str(path)]).plain
+    task = load_image_task(**plain["data"])
+    assert len(task.test) > 5
+    check_test_images(make_model(plain["model"], task), task)
 
 
 def test_bad_rates(config, capsys):

@@ -3,7 +3,6 @@
 import json
 import multiprocessing
 import os
-import shlex
 import sys
 import threading
 from collections.abc import Sequence
@@ -29,6 +28,7 @@ from plstm_graph.train.crossval.options import (
 from plstm_graph.train.crossval.progress import FoldProgress
 from plstm_graph.train.crossval.report import markdown, summarise, write_report
 from plstm_graph.train.inference import pick_device
+from plstm_graph.train.options import repeatable_command
 from plstm_graph.train.selection import Row
 
 
@@ -73,7 +73,7 @@ def crossval(args: Sequence[str]) -> int:
         console.print(f"Stopped. {kept} finished folds are kept; the same command goes on from there.", highlight=False)
         return 130
     chosen = [result for result in read_results(folder) if result["fold"] in folds]
-    summary = summarise(chosen, plain, shlex.join(["plstm-graph", "crossval", *args]))
+    summary = summarise(chosen, plain, repeatable_command(["crossval", *args]))
     write_report(folder, summary)
     sys.stdout.write(markdown(summary))
     return 0

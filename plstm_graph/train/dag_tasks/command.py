@@ -1,7 +1,6 @@
 """``plstm-graph dags``: models side by side on a task of DAGs, over learning rates and seeds."""
 
 import json
-import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from plstm_graph.train.dag_tasks.report import markdown, summarise, write_report
 from plstm_graph.train.dag_tasks.run import count_parameters, evaluate_training, make_model, run_training
 from plstm_graph.train.dag_tasks.tasks import DAGTask, load_dag_task
 from plstm_graph.train.inference import pick_device
-from plstm_graph.train.options import Training, learning_rates, parse_seeds
+from plstm_graph.train.options import Training, learning_rates, parse_seeds, repeatable_command
 from plstm_graph.train.run_folder import check_name
 from plstm_graph.train.selection import Row
 
@@ -75,7 +74,7 @@ def dags(arguments: list[str], machine: dict[str, Any]) -> int:
     text = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
     console.print(f"{task.name}: {text} parameters, results in {options.folder}", highlight=False, soft_wrap=True)
     _claim(options)
-    command = shlex.join(["plstm-graph", "dags", *_without_output(arguments)])
+    command = repeatable_command(["dags", *arguments])
     try:
         for seed_number in range(len(options.seeds)):
             for name in options.models:
@@ -86,16 +85,6 @@ def dags(arguments: list[str], machine: dict[str, Any]) -> int:
         return 130
     sys.stdout.write(markdown(summarise(options.folder, task, command, machine)))
     return 0
-
-
-def _without_output(arguments: list[str]) -> list[str]:
-    """Arguments that anyone can repeat: a folder of this machine decides nothing."""
-    kept, skip = [], False
-    for argument in arguments:
-        if not skip and argument != "--output" and not argument.startswith("--output="):
-            kept.append(argument)
-        skip = argument == "--output"
-    return kept
 
 
 def _train(

@@ -10,7 +10,7 @@ from rich.console import Console
 from plstm_graph.datasets.image_task import load_image_task
 from plstm_graph.train.images.options import claim, parse
 from plstm_graph.train.images.report import make_report, print_report, write_report
-from plstm_graph.train.images.run import evaluate_run, make_model, train_run
+from plstm_graph.train.images.run import check_test_images, evaluate_run, make_model, train_run
 from plstm_graph.train.inference import pick_device
 from plstm_graph.train.selection import Row
 
@@ -34,6 +34,7 @@ def images(arguments: list[str], machine: dict[str, Any]) -> int:
     torch.set_num_threads(options.threads)
     task, device = load_image_task(**options.plain["data"]), pick_device(options.device)
     model = make_model(options.plain["model"], task)
+    check_test_images(model, task)
     claim(options)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     console.print(f"{task.name}, {type(model).__name__} of {parameters:,} parameters: {options.folder}", soft_wrap=True)

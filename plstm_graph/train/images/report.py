@@ -1,6 +1,5 @@
 """The report of ``plstm-graph images`` as JSON, Markdown and a table on the terminal."""
 
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from rich.table import Table
 
 from plstm_graph.datasets.files import replace_json, replace_text
 from plstm_graph.train.images.options import ImageOptions
+from plstm_graph.train.options import repeatable_command
 from plstm_graph.train.spread import mean_and_std, with_std
 
 
@@ -44,7 +44,7 @@ def make_report(
         "seeds": list(results),
         "threads": options.threads,
         "device": options.device,
-        "command": shlex.join(["plstm-graph", *sys.argv[1:]]),
+        "command": repeatable_command(sys.argv[1:]),
         "machine": machine,
         "config": options.plain,
     }

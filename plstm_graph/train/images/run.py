@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -114,6 +114,25 @@ def make_model(model: dict[str, Any], task: ImageTask) -> nn.Module:
     if shape != [2, len(task.classes)]:
         raise ValueError(f"the model gives {shape} for two images of {task.name}, not [2, {len(task.classes)}]")
     return module
+
+
+def check_test_images(model: nn.Module, task: ImageTask) -> None:
+    """Try a model on images of every size that will be tested, so that none stops a run after hours of training.
+
+    Args:
+        model: As :func:`make_model` gives it.
+        task: What it is for.
+
+    Raises:
+        ValueError: If it cannot take images of a test; it names the test.
+    """
+    shapes = {name: images[0][0].shape for name, images in task.test.items() if len(cast(Sized, images))}
+    with torch.no_grad():
+        for name, shape in shapes.items():
+            try:
+                model.eval()(torch.zeros(1, *shape))
+            except ValueError as error:
+                raise ValueError(f"the model cannot take the images of {name}: {error}") from error
 
 
 def train_run(

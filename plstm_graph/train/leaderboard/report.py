@@ -1,6 +1,5 @@
 """The report of a benchmark run: what OGB's leaderboard form asks, field by field, as JSON and Markdown."""
 
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from plstm_graph.datasets.benchmark import Benchmark
 from plstm_graph.datasets.files import replace_json, replace_text
 from plstm_graph.train.leaderboard.options import Options
+from plstm_graph.train.options import repeatable_command
 from plstm_graph.train.spread import mean_and_std, with_std
 
 #: Fewer seeds are no submission by OGB's rules.
@@ -49,7 +49,7 @@ def make_report(
         "contact": options.entry.contact,
         "code": options.entry.code,
         "paper": options.entry.paper,
-        "command": shlex.join(["plstm-graph", *sys.argv[1:]]),
+        "command": repeatable_command(sys.argv[1:]),
         "revision": None if revision is None else {"commit": revision.rstrip("+"), "dirty": revision.endswith("+")},
         "seeds": list(results),
         "seconds": sum(result["seconds"] for result in results),
