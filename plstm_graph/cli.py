@@ -139,6 +139,11 @@ def _add_blend(commands: argparse._SubParsersAction) -> None:
     )
     blend.add_argument("folder", metavar="DIR", help="folder of the run")
     blend.add_argument("--trees", type=int, default=300, help="of each forest (default: %(default)s)")
+    blend.add_argument(
+        "--counts",
+        action="store_true",
+        help="fingerprints of how often each substructure occurs, not whether it does; for large molecules",
+    )
     blend.add_argument("--jobs", type=int, default=-1, help="cores to grow trees on (default: all)")
     blend.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, ... (default: %(default)s)")
 
@@ -170,7 +175,7 @@ def _blend(options: argparse.Namespace) -> int:
     from plstm_graph.train.leaderboard.blend import blend
     from plstm_graph.train.leaderboard.forest import Forest
 
-    return blend(options.folder, Forest(trees=options.trees, jobs=options.jobs), options.device)
+    return blend(options.folder, Forest(trees=options.trees, jobs=options.jobs), options.device, options.counts)
 
 
 def _check(options: argparse.Namespace) -> int:

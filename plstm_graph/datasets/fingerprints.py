@@ -25,25 +25,30 @@ def read_molecule(smiles: str) -> Chem.Mol:
     return molecule
 
 
-def morgan_fingerprints(smiles: Sequence[str], radius: int = 2, size: int = 2048) -> np.ndarray:
-    """Which circular substructures each molecule has, hashed to a fixed number of bits (ECFP of diameter 2 x radius).
+def morgan_fingerprints(
+    smiles: Sequence[str], radius: int = 2, size: int = 2048, counts: bool = False
+) -> np.ndarray:
+    """Which circular substructures each molecule has, hashed to a fixed number of places (ECFP of diameter 2 x radius).
 
     Args:
         smiles: Of ``B`` molecules.
         radius: Largest number of bonds between the centre of a substructure and its rim.
-        size: Number of bits.
+        size: Number of places.
+        counts: How often each substructure occurs, rather than whether it does; 255 at most. It tells large molecules
+            of the same parts, such as peptides, from each other.
 
     Returns:
-        0 or 1, ``[B, size]``, uint8
+        0 or 1, or counts, ``[B, size]``, uint8
 
     Raises:
         ValueError: If one is no SMILES; names it.
     """
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=radius, fpSize=size)
-    bits = np.zeros((len(smiles), size), dtype=np.uint8)
+    generate = generator.GetCountFingerprintAsNumPy if counts else generator.GetFingerprintAsNumPy
+    places = np.zeros((len(smiles), size), dtype=np.uint8)
     for row, each in enumerate(tqdm(smiles, desc="fingerprints", unit=" molecules", delay=2, disable=None)):
         molecule = read_molecule(each)
         # The generator asks which atoms are in rings; only a sanitised molecule knows.
         Chem.FastFindRings(molecule)
-        bits[row] = generator.GetFingerprintAsNumPy(molecule)
-    return bits
+        places[row] = np.minimum(generate(molecule), 255)
+    return places

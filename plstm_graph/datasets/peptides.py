@@ -67,6 +67,7 @@ class PeptidesDataset(LRGBDataset):
         self._key = cache_key(_FORMAT, pre_transform)
         self._unfinished: Path | None = None
         self._source = _find_source(name, source)
+        self._subset = split
         try:
             super().__init__(str(Path(root).expanduser()), name, split, transform, pre_transform)
         except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
@@ -82,6 +83,22 @@ class PeptidesDataset(LRGBDataset):
     def num_tasks(self) -> int:
         """Number of targets."""
         return {name.lower(): count for name, count in PEPTIDES.items()}[self.name]
+
+    @property
+    def smiles(self) -> list[str]:
+        """The SMILES of each graph, from the table in ``source``.
+
+        Raises:
+            FileNotFoundError: If the set came without that table, as downloads do.
+        """
+        if self._source is None:
+            raise FileNotFoundError(
+                f"the SMILES of {self.name} are in {_TABLE}, which a download does not bring: give the folder that "
+                "holds it as source"
+            )
+        table = pd.read_csv(self._source / _TABLE)
+        rows = _read_split(self._source / _SPLIT, len(table))[self._subset]
+        return table["smiles"].iloc[rows.tolist()].iloc[list(self.indices())].tolist()
 
     def download(self) -> None:
         """Fill the raw folder. PyG calls this if a raw file is missing."""

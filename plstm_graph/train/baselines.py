@@ -1,12 +1,10 @@
 """What a model has to beat: the training mean, and ridge regression and a random forest on fixed features."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from rdkit import Chem
-from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
@@ -15,24 +13,9 @@ from torch import Tensor
 
 from plstm_graph.train.metrics import MONITOR, Task, evaluate
 
-_BITS = 2048
 _ALPHAS = (1.0, 3.0, 10.0, 30.0, 100.0)
 _FEATURES_PER_SPLIT = ("sqrt", 0.1, 0.3)
 _TREES = 300
-
-
-def morgan_fingerprints(smiles: Sequence[str]) -> np.ndarray:
-    """Morgan fingerprints of radius 2, 2048 bits (ECFP4).
-
-    Args:
-        smiles: Molecules that RDKit can read.
-
-    Returns:
-        ``[n, 2048]``, float32, 0 or 1.
-    """
-    generator = GetMorganGenerator(radius=2, fpSize=_BITS)
-    prints = [generator.GetFingerprintAsNumPy(Chem.MolFromSmiles(text)) for text in smiles]
-    return np.stack(prints).astype(np.float32)
 
 
 def baseline_predictions(

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
@@ -19,7 +20,8 @@ from plstm_graph.datasets import (
     random_split,
     scaffold_split,
 )
-from plstm_graph.train.baselines import baseline_predictions, morgan_fingerprints
+from plstm_graph.datasets.fingerprints import morgan_fingerprints
+from plstm_graph.train.baselines import baseline_predictions
 from plstm_graph.train.graph_data import Baselines, GraphDataModule
 from plstm_graph.train.metrics import Task
 from plstm_graph.train.problem import Problem
@@ -162,7 +164,7 @@ class MoleculeDataModule(GraphDataModule):
     def baselines(self, task: Task) -> Baselines:
         """Test predictions of models on Morgan fingerprints."""
         smiles = {split: self.row_names(split)["smiles"] for split in self.splits}
-        features = {split: morgan_fingerprints(texts) for split, texts in smiles.items()}
+        features = {split: morgan_fingerprints(texts).astype(np.float32) for split, texts in smiles.items()}
         return baseline_predictions(
             features, {split: self.targets(split) for split in smiles}, task, self.seed, "Morgan"
         )

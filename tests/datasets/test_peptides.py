@@ -7,6 +7,7 @@ import torch
 from sklearn.metrics import average_precision_score
 
 from plstm_graph.datasets.benchmark import load_benchmark, mean_absolute_error, mean_average_precision
+from plstm_graph.datasets.fingerprints import read_molecule
 from plstm_graph.datasets.peptides import PeptidesDataset
 from plstm_graph.transforms import ToDAG
 from tests.tiny_sets import tiny_peptides
@@ -30,6 +31,14 @@ def test_benchmark_from_the_table_of_smiles(source, tmp_path):
     assert torch.equal(again[0].x, graph.x)
 
 
+def test_smiles_are_those_of_the_graphs(source, tmp_path):
+    benchmark = load_benchmark("Peptides-func", str(tmp_path), str(source), ToDAG())
+    for part in benchmark.parts.values():
+        assert [read_molecule(smiles).GetNumAtoms() for smiles in part.smiles] == [data.num_nodes for data in part]
+    some = benchmark.parts["test"]
+    assert some[[3, 1]].smiles == [some.smiles[3], some.smiles[1]]
+
+
 def test_structure_is_read_from_raw_files_of_the_benchmark(source, tmp_path):
     PeptidesDataset(tmp_path, "Peptides-func", source=source)
     raw = tmp_path / "peptides-struct" / "raw"
@@ -40,6 +49,8 @@ def test_structure_is_read_from_raw_files_of_the_benchmark(source, tmp_path):
     benchmark = load_benchmark("Peptides-struct", str(tmp_path))
     assert benchmark.parts["test"][0].y.shape == (1, 11)
     assert (benchmark.metric, benchmark.mode, benchmark.task) == ("mae", "min", "regression")
+    with pytest.raises(FileNotFoundError, match="SMILES of peptides-struct are in peptide_multi_class_dataset"):
+        _ = benchmark.parts["test"].smiles
 
 
 def test_metrics_leave_unknown_labels_and_single_classes_out():

@@ -76,5 +76,8 @@ def test_fingerprints_of_molecules_that_rdkit_rejects_and_of_nonsense():
     bits = morgan_fingerprints(["CCO", "OCC", "F[Cl](F)(F)(F)(F)(F)F", "c1ccccc1"])
     assert bits.shape == (4, 2048) and (bits[0] == bits[1]).all() and (bits.sum(axis=1) > 0).all()
     assert (bits[0] != bits[3]).any()
+    counts = morgan_fingerprints(["CCO", "CCCCCCCCO", "C" * 400], counts=True)
+    assert ((counts > 0) == morgan_fingerprints(["CCO", "CCCCCCCCO", "C" * 400])).all()
+    assert counts[1].max() > 1 and counts[2].max() == 255
     with pytest.raises(ValueError, match="not a SMILES: 'not one'"):
         morgan_fingerprints(["not one"])

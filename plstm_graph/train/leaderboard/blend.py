@@ -25,7 +25,7 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _MODELS = ("network", "forest", "blend")
 
 
-def blend(folder: str, forest: Forest, device: str = "auto") -> int:
+def blend(folder: str, forest: Forest, device: str = "auto", counts: bool = False) -> int:
     """Run the command: for each seed of a run a forest of its own, and the mean of both, weighted by validation.
 
     The report goes to ``blend.json`` and ``blend.md`` in the folder of the run.
@@ -34,6 +34,7 @@ def blend(folder: str, forest: Forest, device: str = "auto") -> int:
         folder: Of a finished run of ``plstm-graph leaderboard``.
         forest: Its seed is replaced by that of each network.
         device: Where the networks run.
+        counts: Whether forests see how often each substructure occurs, rather than whether it does.
 
     Returns:
         Exit status.
@@ -47,7 +48,9 @@ def blend(folder: str, forest: Forest, device: str = "auto") -> int:
         raise ValueError(f"{path} holds no finished run: report.json is missing; `plstm-graph leaderboard` writes it")
     run = json.loads((path / "report.json").read_text(encoding="utf-8"))
     benchmark = benchmark_of(run["config"]["data"])
-    fingerprints = {part: morgan_fingerprints(_smiles(graphs, run)) for part, graphs in benchmark.parts.items()}
+    fingerprints = {
+        part: morgan_fingerprints(_smiles(graphs, run), counts=counts) for part, graphs in benchmark.parts.items()
+    }
     rows = []
     for number in (row["seed"] for row in run["seeds"]):
         weights = path / f"seed_{number}" / "best.pt"
@@ -61,7 +64,7 @@ def blend(folder: str, forest: Forest, device: str = "auto") -> int:
         "metric": run["metric"],
         "trees": forest.trees,
         "min_samples_leaf": forest.min_samples_leaf,
-        "fingerprint": "Morgan, radius 2, 2,048 bits",
+        "fingerprint": f"Morgan, radius 2, 2,048 {'counts' if counts else 'bits'}",
         **{
             model: {part: mean_and_std([row[model][part] for row in rows]) for part in ("valid", "test")}
             for model in _MODELS
@@ -98,7 +101,10 @@ def _blend_seed(
 
 def _smiles(graphs: Any, run: dict[str, Any]) -> list[str]:
     if not hasattr(graphs, "smiles"):
-        raise ValueError(f"fingerprints need SMILES, which {run['dataset']} does not come with; ogbg-mol... sets do")
+        raise ValueError(
+            f"fingerprints need SMILES, which {run['dataset']} does not come with; "
+            "ogbg-mol... sets and Peptides-func do"
+        )
     return graphs.smiles
 
 
