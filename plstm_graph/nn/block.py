@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn.gates import Mode
-from plstm_graph.nn.local import LocalConv
+from plstm_graph.nn.local import LocalConv, LocalFFN, Neighbours
 from plstm_graph.nn.norm import NormKind, make_norm
 from plstm_graph.nn.plstm_conv import PLSTMConv
 
@@ -37,8 +37,10 @@ class PLSTMLayer(nn.Module):
         ffn_ratio (float): Width of the feed-forward network over ``channels``. (default: ``2``)
         dropout (float): Dropout after both parts. (default: ``0``)
         norm (str): ``"rms"`` or ``"batch"``, see :func:`~plstm_graph.nn.norm.make_norm`. (default: ``"rms"``)
-        local (bool): Add :class:`~plstm_graph.nn.local.LocalConv` to the mixer; edge features must then be of size
-            ``channels``. (default: ``False``)
+        local (bool or str): True adds :class:`~plstm_graph.nn.local.LocalConv`, which knows no directions, to the
+            mixer; ``"ffn"`` makes the feed-forward network a :class:`~plstm_graph.nn.local.LocalFFN`, which reads
+            neighbours in ``direction``, or all alike if ``tied``. Edge features must then be of size ``channels``.
+            (default: ``False``)
         **kwargs: Of :class:`~plstm_graph.nn.PLSTMConv`.
 
     Shapes:
@@ -57,32 +59,40 @@ class PLSTMLayer(nn.Module):
         ffn_ratio: float = 2.0,
         dropout: float = 0.0,
         norm: NormKind = "rms",
-        local: bool = False,
+        local: bool | Literal["ffn"] = False,
         **kwargs: Any,
     ) -> None:
         super().__init__()
         if direction not in _FLOWS:
             raise ValueError(f"direction must be 'forward', 'backward' or 'both', got {direction!r}")
+        if local not in (True, False, "ffn"):
+            raise ValueError(f"local must be True, False or 'ffn', got {local!r}")
         self.norm = make_norm(norm, channels)
         symmetric = tied and direction == "both"
         self.convs = nn.ModuleList(
             PLSTMConv(channels, channels, heads, mode, edge_dim, flow=flow, symmetric=symmetric, **kwargs)
             for flow in (_FLOWS[direction][:1] if symmetric else _FLOWS[direction])
         )
-        self.local = LocalConv(channels, edge_dim is not None, norm) if local else None
+        self.local = LocalConv(channels, edge_dim is not None, norm) if local is True else None
         width = int(ffn_ratio * channels)
-        self.ffn = nn.Sequential(
-            make_norm(norm, channels),
-            nn.Linear(channels, width),
-            nn.GELU(),
-            nn.Dropout(dropout),
-            nn.Linear(width, channels),
+        neighbours: Neighbours = "undirected" if tied else direction
+        self.ffn = (
+            LocalFFN(channels, width, neighbours, norm, dropout)
+            if local == "ffn"
+            else nn.Sequential(
+                make_norm(norm, channels),
+                nn.Linear(channels, width),
+                nn.GELU(),
+                nn.Dropout(dropout),
+                nn.Linear(width, channels),
+            )
         )
         self.dropout = nn.Dropout(dropout)
 
     def reset_parameters(self) -> None:
         """Draw all weights anew."""
-        for module in (self.norm, *self.convs, self.local, *self.ffn):
+        network = self.ffn if isinstance(self.ffn, nn.Sequential) else [self.ffn]
+        for module in (self.norm, *self.convs, self.local, *network):
             if hasattr(module, "reset_parameters"):
                 module.reset_parameters()
 
@@ -93,7 +103,8 @@ class PLSTMLayer(nn.Module):
         if self.local is not None:
             mixed = mixed + self.local(normed, line_graph.edge_index, edge_attr)
         x = x + self.dropout(mixed)
-        return x + self.dropout(self.ffn(x))
+        fed = self.ffn(x) if isinstance(self.ffn, nn.Sequential) else self.ffn(x, line_graph.edge_index, edge_attr)
+        return x + self.dropout(fed)
 
 
 class PLSTMBlock(nn.Module):

@@ -1,10 +1,15 @@
-"""A local aggregation to run beside pLSTM in the same layer."""
+"""Local aggregation in the same layer as pLSTM."""
+
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.nn.conv import GINConv, GINEConv
 
 from plstm_graph.nn.norm import NormKind, make_norm
+from plstm_graph.ops.scatter import sum_rows
+
+Neighbours = Literal["forward", "backward", "both", "undirected"]
 
 
 class LocalConv(nn.Module):
@@ -41,3 +46,62 @@ class LocalConv(nn.Module):
         if edge_attr is None:
             return self.conv(x, edge_index)
         return self.conv(x, edge_index, torch.cat([edge_attr, edge_attr]))
+
+
+class LocalFFN(nn.Module):
+    r"""A feed-forward network of each node and its neighbours, with weights of their own for those before and behind.
+
+    .. math::
+        \mathrm{FFN}\Big(x_n, \sum_{m \to n} x_m, \sum_{n \to m} x_m\Big), \qquad x = \mathrm{norm}(\cdot)
+
+    With edge features each neighbour is summed with its edge and rectified first, as in GINE. Unlike
+    :class:`LocalConv` it knows given directions, and the node and its neighbours enter one by one, not summed up.
+
+    Args:
+        channels (int): Size of node and edge features.
+        width (int): Width of the hidden layer.
+        neighbours (str): ``"forward"`` reads the nodes before, ``"backward"`` those behind, ``"both"`` the two next to
+            each other, ``"undirected"`` their sum.
+        norm (str): Norm before the network, see :func:`~plstm_graph.nn.norm.make_norm`. (default: ``"rms"``)
+        dropout (float): Dropout in the hidden layer. (default: ``0``)
+
+    Shapes:
+        - **input:** node features ``[N, C]``, edges of a DAG ``[2, E]``, edge features ``[E, C]`` *(optional)*
+        - **output:** ``[N, C]``
+    """
+
+    def __init__(
+        self, channels: int, width: int, neighbours: Neighbours, norm: NormKind = "rms", dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.neighbours = neighbours
+        self.norm = make_norm(norm, channels)
+        self.network = nn.Sequential(
+            nn.Linear((3 if neighbours == "both" else 2) * channels, width),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(width, channels),
+        )
+
+    def reset_parameters(self) -> None:
+        """Draw all weights anew."""
+        for module in (self.norm, *self.network):
+            if hasattr(module, "reset_parameters"):
+                module.reset_parameters()
+
+    def forward(self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None = None) -> Tensor:
+        """Run the network on each node."""
+        x = self.norm(x)
+        start, end = edge_index
+        parts = [x]
+        if self.neighbours != "backward":
+            parts.append(self._sum(x, start, end, edge_attr))
+        if self.neighbours != "forward":
+            parts.append(self._sum(x, end, start, edge_attr))
+        if self.neighbours == "undirected":
+            parts = [x, parts[1] + parts[2]]
+        return self.network(torch.cat(parts, dim=1))
+
+    def _sum(self, x: Tensor, of: Tensor, at: Tensor, edge_attr: Tensor | None) -> Tensor:
+        sent = x.index_select(0, of)
+        return sum_rows(sent if edge_attr is None else (sent + edge_attr).relu(), at, x.size(0))

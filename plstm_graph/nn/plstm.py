@@ -1,7 +1,7 @@
 """A whole graph model."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -42,8 +42,9 @@ class PLSTM(GraphModel):
             the undirected graph. For graphs whose directions were chosen rather than given, such as molecules.
             (default: ``False``)
         norm (str): ``"rms"`` or ``"batch"``, see :func:`~plstm_graph.nn.norm.make_norm`. (default: ``"rms"``)
-        local (bool): Aggregate the neighbours of each node in every layer too, beside what runs along the DAG.
-            (default: ``False``)
+        local (bool or str): Aggregate the neighbours of each node in every layer too, beside what runs along the DAG:
+            True by :class:`~plstm_graph.nn.local.LocalConv`, for graphs whose directions were chosen; ``"ffn"`` in the
+            feed-forward networks, :class:`~plstm_graph.nn.local.LocalFFN`, for given directions. (default: ``False``)
         virtual_node (bool): Join all nodes of a graph through a virtual node after each block but the last.
             (default: ``False``)
         predict (str): ``"graph"``, ``"node"`` or ``"edge"``: what has the targets. (default: ``"graph"``)
@@ -71,7 +72,7 @@ class PLSTM(GraphModel):
         degree: bool = True,
         tied: bool = False,
         norm: NormKind = "rms",
-        local: bool = False,
+        local: bool | Literal["ffn"] = False,
         virtual_node: bool = False,
         predict: Predict = "graph",
         head_dropout: float | None = None,

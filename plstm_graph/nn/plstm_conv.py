@@ -55,6 +55,9 @@ class PLSTMConv(MessagePassing):
             (:class:`~plstm_graph.nn.TransitionGate`); ``"node"`` shares out at each node the sum of all that arrives
             (:class:`~plstm_graph.nn.NodeTransitionGate`), so that a hub costs its edges, not its pairs. The latter
             needs mode ``"P"`` and normalization ``"column"``. (default: ``"pair"``)
+        norm_eps (float): Added to the mean square of each head before its norm. Where a node hears one other node, it
+            reads that one's value times a score; a small ``norm_eps`` leaves no more of the score than its sign, which
+            has no gradient, while about 1 keeps sizes below 1 apart. (default: ``1e-5``)
         symmetric (bool): Run along the edges and against them with the same weights, and add up what both give after
             their norms; it costs less than two layers. For graphs whose directions were chosen rather than given, such
             as molecules. (default: ``False``)
@@ -84,6 +87,7 @@ class PLSTMConv(MessagePassing):
         bias: bool = True,
         form: Form = "auto",
         transition: Transition = "pair",
+        norm_eps: float = 1e-5,
         symmetric: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -118,7 +122,7 @@ class PLSTMConv(MessagePassing):
         )
         self.mark_gate = MarkGate(in_channels, heads, edge_dim)
         self.direct_gate = DirectGate(in_channels, heads)
-        self.norm = MultiHeadRMSNorm(heads, head_channels)
+        self.norm = MultiHeadRMSNorm(heads, head_channels, norm_eps)
         self.lin_out = Linear(heads * head_channels, out_channels, bias=bias, weight_initializer="glorot")
         self.reset_parameters()
 

@@ -4,13 +4,20 @@ import pytest
 import torch
 from torch_geometric.data import Batch
 
-from plstm_graph import PLSTM, LineGraph
-from plstm_graph.nn.local import LocalConv
+from plstm_graph import PLSTM, LineGraph, PLSTMConv
+from plstm_graph.nn.local import LocalConv, LocalFFN
 from plstm_graph.nn.virtual_node import VirtualNode
 from plstm_graph.testing import assert_batch_consistency, assert_edge_order_invariance
 from tests.nn.test_plstm import random_graph, run
 
-VARIANTS = [{"norm": "batch"}, {"local": True}, {"local": True, "norm": "batch"}, {"virtual_node": True}]
+VARIANTS = [
+    {"norm": "batch"},
+    {"local": True},
+    {"local": True, "norm": "batch"},
+    {"local": "ffn", "norm_eps": 1.0},
+    {"local": "ffn", "tied": True, "norm": "batch"},
+    {"virtual_node": True},
+]
 
 
 def make(edge_dim=(4,), **options):
@@ -55,6 +62,56 @@ def test_local_aggregation_knows_no_directions(edge_dim):
     torch.testing.assert_close(conv(x, data.edge_index, edges), flipped)
     if edges is not None:
         assert_edge_order_invariance(conv, x, data.edge_index, edges)
+
+
+@pytest.mark.parametrize("neighbours", ["forward", "backward", "both", "undirected"])
+@pytest.mark.parametrize("edge_dim", [None, 8])
+def test_local_network_reads_each_node_and_its_neighbours(neighbours, edge_dim):
+    layer = LocalFFN(8, 5, neighbours).double()
+    edge_index = random_graph(9, 14, 0).edge_index
+    x = torch.randn(9, 8, dtype=torch.double)
+    edges = None if edge_dim is None else torch.randn(14, 8, dtype=torch.double)
+    normed, zero = layer.norm(x), x.new_zeros(8)
+    for node in range(9):
+        sums = {"before": zero, "behind": zero}
+        for edge, (start, end) in enumerate(edge_index.t().tolist()):
+            for name, here, there in (("before", end, start), ("behind", start, end)):
+                if here == node:
+                    sent = normed[there] if edges is None else (normed[there] + edges[edge]).relu()
+                    sums[name] = sums[name] + sent
+        parts = {
+            "forward": [sums["before"]],
+            "backward": [sums["behind"]],
+            "both": [sums["before"], sums["behind"]],
+            "undirected": [sums["before"] + sums["behind"]],
+        }[neighbours]
+        expected = layer.network(torch.cat([normed[node], *parts]))
+        torch.testing.assert_close(layer(x, edge_index, edges)[node], expected)
+    if edges is not None:
+        assert_edge_order_invariance(layer, x, edge_index, edges)
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward", "both"])
+def test_local_networks_read_in_the_direction_of_the_model(direction):
+    model = make(local="ffn", direction=direction)
+    assert [block.layers[0].ffn.neighbours for block in model.blocks] == [direction] * 2
+    tied = make(local="ffn", tied=True)
+    assert [block.layers[0].ffn.neighbours for block in tied.blocks] == ["undirected"] * 2
+
+
+def test_an_unknown_local_aggregation():
+    with pytest.raises(ValueError, match="local must be True, False or 'ffn', got 'gin'"):
+        make(local="gin")
+
+
+def test_a_large_norm_eps_keeps_small_sizes_apart():
+    x, no_edges = torch.randn(1, 8, dtype=torch.double), torch.zeros(2, 0, dtype=torch.long)
+    ratios = []
+    for norm_eps in (1e-30, 1.0):
+        conv = PLSTMConv(8, 8, norm_eps=norm_eps, bias=False).double()
+        torch.nn.init.zeros_(conv.direct_gate.lin.weight)  # the gate is then the same for both
+        ratios.append((conv(x / 100, no_edges).norm() / conv(x / 10, no_edges).norm()).item())
+    assert ratios == pytest.approx([1, 1e-3], rel=0.01)  # query, key and value are a tenth
 
 
 def test_a_virtual_node_joins_the_nodes_of_its_graph_alone():
