@@ -9,6 +9,8 @@
 #include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
+/* For each head h; heads are independent. */
+#define HEADS _Pragma("omp simd") for (int64_t h = first; h < last; h++)
 
 typedef struct {
     /* Numbers of readers, nodes that are read, edges, own links, entries, steps, and links. */
@@ -35,96 +37,80 @@ INLINE void add(REAL *restrict y, REAL scale, const REAL *restrict x, int64_t n)
     _Pragma("omp simd") for (int64_t i = 0; i < n; i++) y[i] += scale * x[i];
 }
 
-INLINE void attend(const Sizes *z, const Structure *t, int64_t first, int64_t last, const REAL *query, const REAL *key,
-                   const REAL *value, const REAL *weight, REAL *out, int64_t nk, int64_t nv) {
-    const int64_t heads = z->heads;
+/* Outputs of all readers. What a reader has of its own stays in registers while it goes through its links. */
+INLINE void attend(const Sizes *z, const Structure *t, int64_t heads, int64_t first, int64_t last, const REAL *query,
+                   const REAL *key, const REAL *value, const REAL *weight, REAL *out, int64_t nk, int64_t nv) {
     for (int64_t reader = 0; reader < z->readers; reader++) {
-        for (int64_t h = first; h < last; h++) memset(out + (reader * heads + h) * nv, 0, (size_t)nv * sizeof(REAL));
-        for (int64_t item = t->ptr[reader]; item < t->ptr[reader + 1]; item++) {
-            const int64_t node = t->column[item], link = t->link[item];
-            for (int64_t h = first; h < last; h++) {
-                const int64_t row = reader * heads + h, column = node * heads + h;
-                const REAL score = dot(query + row * nk, key + column * nk, nk);
-                add(out + row * nv, weight[link * heads + h] * score, value + column * nv, nv);
+        for (int64_t h = first; h < last; h++) {
+            const REAL *q = query + (reader * heads + h) * nk;
+            REAL total[nv];
+            memset(total, 0, (size_t)nv * sizeof(REAL));
+            for (int64_t item = t->ptr[reader]; item < t->ptr[reader + 1]; item++) {
+                const int64_t column = t->column[item] * heads + h;
+                add(total, weight[t->link[item] * heads + h] * dot(q, key + column * nk, nk), value + column * nv, nv);
             }
+            memcpy(out + (reader * heads + h) * nv, total, (size_t)nv * sizeof(REAL));
         }
     }
 }
 
-INLINE void attend_backward(const Sizes *z, const Structure *t, int64_t first, int64_t last, const REAL *grad,
-                            const REAL *query, const REAL *key, const REAL *value, const REAL *weight,
-                            REAL *grad_query, REAL *grad_key, REAL *grad_value, REAL *grad_link, int64_t nk,
-                            int64_t nv) {
-    const int64_t heads = z->heads;
+INLINE void attend_backward(const Sizes *z, const Structure *t, int64_t heads, int64_t first, int64_t last,
+                            const REAL *grad, const REAL *query, const REAL *key, const REAL *value,
+                            const REAL *weight, REAL *grad_query, REAL *grad_key, REAL *grad_value, REAL *grad_link,
+                            int64_t nk, int64_t nv) {
     for (int64_t reader = 0; reader < z->readers; reader++) {
-        for (int64_t item = t->ptr[reader]; item < t->ptr[reader + 1]; item++) {
-            const int64_t node = t->column[item], link = t->link[item];
-            for (int64_t h = first; h < last; h++) {
-                const int64_t row = reader * heads + h, column = node * heads + h;
-                const REAL *q = query + row * nk, *k = key + column * nk, *g = grad + row * nv;
+        for (int64_t h = first; h < last; h++) {
+            const int64_t row = reader * heads + h;
+            const REAL *q = query + row * nk, *g = grad + row * nv;
+            REAL total[nk];
+            memset(total, 0, (size_t)nk * sizeof(REAL));
+            for (int64_t item = t->ptr[reader]; item < t->ptr[reader + 1]; item++) {
+                const int64_t column = t->column[item] * heads + h, link = t->link[item] * heads + h;
+                const REAL *k = key + column * nk;
                 const REAL score = dot(q, k, nk), grad_weight = dot(g, value + column * nv, nv);
-                const REAL own = weight[link * heads + h];
-                grad_link[link * heads + h] = grad_weight * score;
-                add(grad_query + row * nk, grad_weight * own, k, nk);
+                const REAL own = weight[link];
+                grad_link[link] = grad_weight * score;
+                add(total, grad_weight * own, k, nk);
                 add(grad_key + column * nk, grad_weight * own, q, nk);
                 add(grad_value + column * nv, own * score, g, nv);
             }
+            add(grad_query + row * nk, 1, total, nk);
         }
     }
 }
 
-/* Outputs [R, H, V], carried scalars [A, H] and weights of links [M, H]. */
-void forward(const Sizes *z, const Structure *t, int64_t first, int64_t last, const REAL *query, const REAL *key,
-             const REAL *value, const REAL *begin, const REAL *transition, const REAL *finish, const REAL *direct,
-             REAL *out, REAL *carried, REAL *weight) {
-    const int64_t heads = z->heads;
+/* Scalars along the DAG, then weights of links. */
+INLINE void carry(const Sizes *z, const Structure *t, int64_t heads, int64_t first, int64_t last, const REAL *begin,
+                  const REAL *transition, const REAL *finish, const REAL *direct, REAL *carried, REAL *weight) {
     for (int64_t a = 0; a < z->entries; a++)
-        for (int64_t h = first; h < last; h++) carried[a * heads + h] = 0;
+        HEADS carried[a * heads + h] = 0;
     for (int64_t edge = 0; edge < z->edges; edge++)
-        for (int64_t h = first; h < last; h++)
+        HEADS
             carried[t->own[edge] * heads + h] = begin[t->edge_order[edge] * heads + h];
     for (int64_t step = 0; step < z->steps; step++) {
         const int64_t from = t->step_from[step] * heads, to = t->step_to[step] * heads;
         const int64_t pair = t->step_pair[step] * heads;
-        for (int64_t h = first; h < last; h++) carried[to + h] += transition[pair + h] * carried[from + h];
+        HEADS carried[to + h] += transition[pair + h] * carried[from + h];
     }
     for (int64_t link = 0; link < z->links; link++)
-        for (int64_t h = first; h < last; h++) weight[link * heads + h] = 0;
+        HEADS weight[link * heads + h] = 0;
     for (int64_t node = 0; node < z->own_links; node++)
-        for (int64_t h = first; h < last; h++) weight[t->own_link[node] * heads + h] = direct[node * heads + h];
+        HEADS weight[t->own_link[node] * heads + h] = direct[node * heads + h];
     for (int64_t a = 0; a < z->entries; a++) {
         const int64_t link = t->entry_link[a] * heads, edge = t->edge_order[t->to_edge[a]] * heads;
-        for (int64_t h = first; h < last; h++) weight[link + h] += finish[edge + h] * carried[a * heads + h];
+        HEADS weight[link + h] += finish[edge + h] * carried[a * heads + h];
     }
-    /* Widths that compilers know are twice as fast. */
-    if (z->key_width == 16 && z->value_width == 16)
-        attend(z, t, first, last, query, key, value, weight, out, 16, 16);
-    else if (z->key_width == 32 && z->value_width == 32)
-        attend(z, t, first, last, query, key, value, weight, out, 32, 32);
-    else
-        attend(z, t, first, last, query, key, value, weight, out, z->key_width, z->value_width);
 }
 
-/* Gradients of all arguments, zero at first; grad_carried [A, H] and grad_link [M, H] are scratch. */
-void backward(const Sizes *z, const Structure *t, int64_t first, int64_t last, const REAL *grad, const REAL *carried,
-              const REAL *weight, const REAL *query, const REAL *key, const REAL *value, const REAL *transition,
-              const REAL *finish, REAL *grad_query, REAL *grad_key, REAL *grad_value, REAL *grad_begin,
-              REAL *grad_transition, REAL *grad_finish, REAL *grad_direct, REAL *grad_carried, REAL *grad_link) {
-    const int64_t heads = z->heads;
-    if (z->key_width == 16 && z->value_width == 16)
-        attend_backward(z, t, first, last, grad, query, key, value, weight, grad_query, grad_key, grad_value,
-                        grad_link, 16, 16);
-    else if (z->key_width == 32 && z->value_width == 32)
-        attend_backward(z, t, first, last, grad, query, key, value, weight, grad_query, grad_key, grad_value,
-                        grad_link, 32, 32);
-    else
-        attend_backward(z, t, first, last, grad, query, key, value, weight, grad_query, grad_key, grad_value,
-                        grad_link, z->key_width, z->value_width);
+INLINE void carry_backward(const Sizes *z, const Structure *t, int64_t heads, int64_t first, int64_t last,
+                           const REAL *carried, const REAL *transition, const REAL *finish, REAL *grad_begin,
+                           REAL *grad_transition, REAL *grad_finish, REAL *grad_direct, REAL *grad_carried,
+                           const REAL *grad_link) {
     for (int64_t node = 0; node < z->own_links; node++)
-        for (int64_t h = first; h < last; h++) grad_direct[node * heads + h] = grad_link[t->own_link[node] * heads + h];
+        HEADS grad_direct[node * heads + h] = grad_link[t->own_link[node] * heads + h];
     for (int64_t a = 0; a < z->entries; a++) {
         const int64_t link = t->entry_link[a] * heads, edge = t->edge_order[t->to_edge[a]] * heads;
-        for (int64_t h = first; h < last; h++) {
+        HEADS {
             grad_finish[edge + h] += grad_link[link + h] * carried[a * heads + h];
             grad_carried[a * heads + h] = grad_link[link + h] * finish[edge + h];
         }
@@ -132,12 +118,60 @@ void backward(const Sizes *z, const Structure *t, int64_t first, int64_t last, c
     for (int64_t step = z->steps - 1; step >= 0; step--) {
         const int64_t from = t->step_from[step] * heads, to = t->step_to[step] * heads;
         const int64_t pair = t->step_pair[step] * heads;
-        for (int64_t h = first; h < last; h++) {
+        HEADS {
             grad_transition[pair + h] += grad_carried[to + h] * carried[from + h];
             grad_carried[from + h] += grad_carried[to + h] * transition[pair + h];
         }
     }
     for (int64_t edge = 0; edge < z->edges; edge++)
-        for (int64_t h = first; h < last; h++)
+        HEADS
             grad_begin[t->edge_order[edge] * heads + h] = grad_carried[t->own[edge] * heads + h];
+}
+
+/* Outputs [R, H, V], carried scalars [A, H] and weights of links [M, H].
+   Numbers of heads and widths that compilers know are twice as fast, here and below. */
+void forward(const Sizes *z, const Structure *t, int64_t first, int64_t last, const REAL *query, const REAL *key,
+             const REAL *value, const REAL *begin, const REAL *transition, const REAL *finish, const REAL *direct,
+             REAL *out, REAL *carried, REAL *weight) {
+    const int64_t heads = z->heads, nk = z->key_width, nv = z->value_width;
+    const int all_four = heads == 4 && first == 0 && last == 4;
+    if (all_four)
+        carry(z, t, 4, 0, 4, begin, transition, finish, direct, carried, weight);
+    else
+        carry(z, t, heads, first, last, begin, transition, finish, direct, carried, weight);
+    if (all_four && nk == 16 && nv == 16)
+        attend(z, t, 4, 0, 4, query, key, value, weight, out, 16, 16);
+    else if (nk == 16 && nv == 16)
+        attend(z, t, heads, first, last, query, key, value, weight, out, 16, 16);
+    else if (nk == 32 && nv == 32)
+        attend(z, t, heads, first, last, query, key, value, weight, out, 32, 32);
+    else
+        attend(z, t, heads, first, last, query, key, value, weight, out, nk, nv);
+}
+
+/* Gradients of all arguments, zero at first; grad_carried [A, H] and grad_link [M, H] are scratch. */
+void backward(const Sizes *z, const Structure *t, int64_t first, int64_t last, const REAL *grad, const REAL *carried,
+              const REAL *weight, const REAL *query, const REAL *key, const REAL *value, const REAL *transition,
+              const REAL *finish, REAL *grad_query, REAL *grad_key, REAL *grad_value, REAL *grad_begin,
+              REAL *grad_transition, REAL *grad_finish, REAL *grad_direct, REAL *grad_carried, REAL *grad_link) {
+    const int64_t heads = z->heads, nk = z->key_width, nv = z->value_width;
+    const int all_four = heads == 4 && first == 0 && last == 4;
+    if (all_four && nk == 16 && nv == 16)
+        attend_backward(z, t, 4, 0, 4, grad, query, key, value, weight, grad_query, grad_key, grad_value, grad_link,
+                        16, 16);
+    else if (nk == 16 && nv == 16)
+        attend_backward(z, t, heads, first, last, grad, query, key, value, weight, grad_query, grad_key, grad_value,
+                        grad_link, 16, 16);
+    else if (nk == 32 && nv == 32)
+        attend_backward(z, t, heads, first, last, grad, query, key, value, weight, grad_query, grad_key, grad_value,
+                        grad_link, 32, 32);
+    else
+        attend_backward(z, t, heads, first, last, grad, query, key, value, weight, grad_query, grad_key, grad_value,
+                        grad_link, nk, nv);
+    if (all_four)
+        carry_backward(z, t, 4, 0, 4, carried, transition, finish, grad_begin, grad_transition, grad_finish,
+                       grad_direct, grad_carried, grad_link);
+    else
+        carry_backward(z, t, heads, first, last, carried, transition, finish, grad_begin, grad_transition,
+                       grad_finish, grad_direct, grad_carried, grad_link);
 }
