@@ -3,7 +3,8 @@
     python benchmarks/dag_tasks.py                      # from the numbers in docs/dags/*.json
     python benchmarks/dag_tasks.py --runs runs/dags     # take the reports of new runs there first
 
-A table stands between ``<!-- table NAME METRIC ... -->`` and ``<!-- end -->``; NAME is that of a run.
+A table stands between ``<!-- table NAME METRIC ... -->`` and ``<!-- end -->``; NAME is that of a run. Models that a new
+run of a name did not train keep their rows, with the command that made them.
 """
 
 import argparse
@@ -19,11 +20,21 @@ _TABLE = re.compile(r"(<!-- table (\w+)((?: [\w/]+)*) -->\n).*?(<!-- end -->)", 
 
 
 def take(runs: Path, folder: Path) -> None:
-    """Copy what is worth keeping of each report."""
+    """Copy what is worth keeping of each report, beside what is kept of models that it does not have."""
     for path in sorted(runs.glob("*/report.json")):
         report = json.loads(path.read_text(encoding="utf-8"))
+        kept = folder / f"{path.parent.name}.json"
         if report["models"]:
-            _write(folder / f"{path.parent.name}.json", json.dumps(report, indent=1) + "\n")
+            if kept.is_file():
+                report = merged(report, json.loads(kept.read_text(encoding="utf-8")))
+            _write(kept, json.dumps(report, indent=1) + "\n")
+
+
+def merged(report: dict[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
+    """A report with the models of an earlier one that it lacks; ``run`` says what made those."""
+    run = {"command": kept["command"], "machine": kept["machine"], "config": {"lr": kept["config"]["lr"]}}
+    earlier = {name: {"run": run} | model for name, model in kept["models"].items() if name not in report["models"]}
+    return report | {"models": report["models"] | earlier}
 
 
 def fill(page: str, folder: Path) -> str:
@@ -36,19 +47,28 @@ def fill(page: str, folder: Path) -> str:
     def make(found: re.Match[str]) -> str:
         begin, name, metrics, end = found.groups()
         report: dict[str, Any] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-        lines = [*table(report, metrics.split() or None), "", _below(report)]
+        lines = [*table(report, metrics.split() or None), "", *_below(report)]
         return begin + "\n".join(lines) + "\n" + end
 
     return _TABLE.sub(make, page)
 
 
-def _below(report: dict[str, Any]) -> str:
-    machine = report["machine"]
+def _below(report: dict[str, Any]) -> list[str]:
+    """What made the rows of a table; runs that made some of them only, with the names of these."""
+    names: dict[str, list[str]] = {}
+    for name, model in report["models"].items():
+        if "run" in model:
+            names.setdefault(_origin(model["run"]), []).append(name)
+    return [f"{_origin(report)}.", *(f"Of {', '.join(rows)}: {origin}." for origin, rows in names.items())]
+
+
+def _origin(run: dict[str, Any]) -> str:
+    machine = run["machine"]
     packages = ", ".join(f"{name} {machine['packages'][name]}" for name in ("torch", "torch_geometric"))
-    rates = ", ".join(f"{rate:g}" for rate in report["config"]["lr"])
+    rates = ", ".join(f"{rate:g}" for rate in run["config"]["lr"])
     return (
-        f"`{report['command']}`; learning rates tried: {rates}; {machine['processor']}, revision "
-        f"{machine['revision']}, {packages}."
+        f"`{run['command']}`; learning rates tried: {rates}; {machine['processor']}, revision "
+        f"{machine['revision']}, {packages}"
     )
 
 

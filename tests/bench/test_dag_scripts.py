@@ -91,6 +91,31 @@ def test_tables(tmp_path, monkeypatch):
     assert json.loads((tmp_path / "dags" / "enas.json").read_text()) == report
 
 
+def test_models_that_a_new_run_lacks_keep_their_rows(tmp_path):
+    """Over several runs, each row with the command that made it."""
+    script, page = load("dag_tasks"), "<!-- table enas test/rmse -->\n<!-- end -->\n"
+    for number, names in enumerate([("plstm", "gin", "bag"), ("plstm", "gin"), ("plstm",)]):
+        folder = tmp_path / str(number) / "enas"
+        folder.mkdir(parents=True)
+        model = {"parameters": 1, "lr": 0.1, "tests": {}, "seconds_per_epoch": number, "seeds": []}
+        report = {
+            "models": dict.fromkeys(names, model),
+            "command": f"run {number}",
+            "config": {"lr": [0.1 * number]},
+            "machine": {"processor": "CPU", "revision": "abc", "packages": {"torch": "2", "torch_geometric": "3"}},
+        }
+        (folder / "report.json").write_text(json.dumps(report))
+        script.take(folder.parent, tmp_path)
+    lines = script.fill(page, tmp_path).splitlines()
+    found = [line.split(" | ") for line in lines if line.endswith("0 |")]
+    assert [(row[0], row[-1]) for row in found] == [("| plstm", "2.00 |"), ("| gin", "1.00 |"), ("| bag", "0.00 |")]
+    assert [line.split(";")[:2] for line in lines if "revision" in line] == [
+        ["`run 2`", " learning rates tried: 0.2"],
+        ["Of gin: `run 1`", " learning rates tried: 0.1"],
+        ["Of bag: `run 0`", " learning rates tried: 0"],
+    ]
+
+
 def test_the_page_has_its_numbers():
     """Tables in docs/dags.md are those of docs/dags/*.json."""
     page = (ROOT / "docs" / "dags.md").read_text()
