@@ -7,6 +7,7 @@ from torch import Tensor
 
 from plstm_graph.graph.levels import expand_ranges
 from plstm_graph.graph.schedule import Schedule
+from plstm_graph.graph.structure_compiled import can_compile_structure, list_ancestors
 
 #: More entries than this (each takes about 100 bytes with its steps) are never built.
 MAX_ENTRIES = 2**24
@@ -44,7 +45,7 @@ class Ancestry:
 
     @classmethod
     def build(cls, schedule: Schedule, max_entries: int = MAX_ENTRIES) -> "Ancestry":
-        """List the ancestors of every edge, level by level.
+        """List the ancestors of every edge.
 
         Args:
             schedule: The line graph in storage order.
@@ -53,6 +54,16 @@ class Ancestry:
         Raises:
             AncestryTooLargeError: If there are; nothing of that size has been allocated by then.
         """
+        if can_compile_structure(schedule.edge_order):
+            listed = list_ancestors(schedule, max_entries)
+            if listed is None:
+                raise _too_large(schedule, max_entries)
+            return cls(*listed)
+        return cls._build_in_torch(schedule, max_entries)
+
+    @classmethod
+    def _build_in_torch(cls, schedule: Schedule, max_entries: int) -> "Ancestry":
+        """What :meth:`build` does, level by level, on any device."""
         size = schedule.edge_order.numel()
         edge_ptr, pair_ptr = schedule.edge_ptr.tolist(), schedule.pair_ptr.tolist()
         count = schedule.edge_order.new_zeros(size)
@@ -72,9 +83,7 @@ class Ancestry:
                 arriving = count[schedule.pair_in[pairs]]
                 num_steps = int(arriving.sum())
                 if step_ptr[-1] + num_steps > max_entries or filled + num_steps > max_entries:
-                    raise AncestryTooLargeError(
-                        f"the {size} edges have more than {max_entries} ancestors in all; use the recurrent form"
-                    )
+                    raise _too_large(schedule, max_entries)
                 step_from = expand_ranges(first[schedule.pair_in[pairs]], arriving)
                 pair = torch.repeat_interleave(
                     torch.arange(pairs.start, pairs.stop, device=count.device), arriving, output_size=num_steps
@@ -123,3 +132,9 @@ class Ancestry:
                 for name, tensor in moved.items()
             }
         )
+
+
+def _too_large(schedule: Schedule, max_entries: int) -> AncestryTooLargeError:
+    return AncestryTooLargeError(
+        f"the {schedule.edge_order.numel()} edges have more than {max_entries} ancestors in all; use the recurrent form"
+    )

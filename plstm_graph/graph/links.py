@@ -9,6 +9,7 @@ from torch import Tensor
 from plstm_graph.graph.ancestry import Ancestry
 from plstm_graph.graph.rows import Rows, pointer
 from plstm_graph.graph.schedule import Schedule
+from plstm_graph.graph.structure_compiled import can_compile_structure, stable_order, unique_links
 
 
 class LinkLayout(NamedTuple):
@@ -88,18 +89,20 @@ class Links:
     @classmethod
     def _build(cls, reader: Tensor, read: Tensor, num_readers: int, num_read: int, num_own: int) -> "Links":
         """Links from one (reader, read) for each node with itself and each entry, repetitions included."""
-        link, which = torch.unique(reader * num_read + read, return_inverse=True)
-        reader = torch.div(link, max(num_read, 1), rounding_mode="floor")
-        read = link - reader * num_read
-        by_reader = Rows(
-            pointer(torch.bincount(reader, minlength=num_readers)), read, torch.arange(link.numel(), device=link.device)
-        )
-        read, order = torch.sort(read, stable=True)
+        if can_compile_structure(reader):
+            reader, read, which = unique_links(reader, read, num_readers, num_read)
+            order = stable_order(read, num_read)
+        else:
+            link, which = torch.unique(reader * num_read + read, return_inverse=True)
+            reader = torch.div(link, max(num_read, 1), rounding_mode="floor")
+            read = link - reader * num_read
+            order = torch.argsort(read, stable=True)
+        number = torch.arange(reader.numel(), device=reader.device)
         return cls(
-            by_reader=by_reader,
+            by_reader=Rows(pointer(torch.bincount(reader, minlength=num_readers)), read, number),
             reader=reader,
             by_read=Rows(pointer(torch.bincount(read, minlength=num_read)), reader[order], order),
-            read=read,
+            read=read[order],
             entry_link=which[num_own:],
             own_link=which[:num_own],
         )

@@ -76,7 +76,7 @@ def plstm_grid2d(
             anti-diagonal after the other), ``"parallel"`` (gating matrix by merging blocks in logarithmic depth,
             then one masked attention), ``"chunkwise"`` (parallel inside blocks, states between them; memory is
             linear in the number of nodes), ``"compiled"`` (node by node in C, on a CPU where there is a C compiler,
-            see :mod:`plstm_graph.ops.compiled`), or ``"auto"`` for the cheapest.
+            see :mod:`plstm_graph.compiled`), or ``"auto"`` for the cheapest.
 
     Returns:
         ``[..., X, Y, H, V]``

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from plstm_graph.compiled import REALS, can_compile, load_compiled, place, places, spread
 from plstm_graph.graph import LineGraph
-from plstm_graph.ops.compiled import REALS, can_compile, load_compiled, place, places, spread
 from plstm_graph.ops.precision import without_autocast
 
 _SOURCE = Path(__file__).with_name("recurrent.c")

@@ -7,8 +7,8 @@ import sys
 import pytest
 import torch
 
+from plstm_graph.compiled import load_compiled
 from plstm_graph.ops import plstm_grid2d, plstm_grid2d_oriented
-from plstm_graph.ops.compiled import load_compiled
 from plstm_graph.ops.grid2d import GATES
 from plstm_graph.ops.grid2d_compiled import _SOURCE, can_compile_grids
 from plstm_graph.testing import assert_close

@@ -50,12 +50,12 @@ def places(tensors: Sequence[Tensor]) -> Any:
 
 
 @functools.cache
-def load_compiled(source: Path, real: str) -> ctypes.CDLL | None:
+def load_compiled(source: Path, real: str | None = None) -> ctypes.CDLL | None:
     """Compile a C source, unless that was done before, and load it.
 
     Args:
         source: The C file.
-        real: The C type that its ``REAL`` stands for, ``"float"`` or ``"double"``.
+        real: The C type that its ``REAL`` stands for, ``"float"`` or ``"double"``; None if it has integers only.
 
     Returns:
         The library; None if there is no compiler or compiling is switched off. If the compiler fails, a warning tells
@@ -64,9 +64,9 @@ def load_compiled(source: Path, real: str) -> ctypes.CDLL | None:
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if os.environ.get("PLSTM_COMPILE", "1") == "0" or not compiler or os.name == "nt":
         return None
-    command = [*compiler.split(), *_FLAGS, f"-DREAL={real}"]
+    command = [*compiler.split(), *_FLAGS, *([] if real is None else [f"-DREAL={real}"])]
     text = source.read_bytes() + repr((command, platform.node(), platform.machine())).encode()
-    target = _cache_folder() / f"{source.stem}-{real}-{hashlib.sha256(text).hexdigest()[:16]}.so"
+    target = _cache_folder() / f"{source.stem}-{real or 'int64'}-{hashlib.sha256(text).hexdigest()[:16]}.so"
     try:
         if not target.exists():
             _compile(command, source, target)
@@ -74,7 +74,7 @@ def load_compiled(source: Path, real: str) -> ctypes.CDLL | None:
     except (OSError, subprocess.SubprocessError) as error:
         reason = getattr(error, "stderr", None) or error
         warnings.warn(
-            f"cannot compile {source.name} ({reason}); the slower forms in torch are used. "
+            f"cannot compile {source.name} ({reason}); slower code in torch is used. "
             "PLSTM_COMPILE=0 in the environment silences this",
             RuntimeWarning,
             stacklevel=2,

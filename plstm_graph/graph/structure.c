@@ -1,0 +1,110 @@
+/* Which edges of a DAG reach which, and which nodes therefore read which: what ancestry.py and links.py list with
+   torch, without a pass over memory per level. Names are theirs; indices are 64-bit, tensors contiguous. */
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DONE = 0, MORE_ROOM = 1, TOO_MANY = 2 };
+
+typedef struct {
+    int64_t edges, pairs;
+    int64_t max_entries;               /* the most entries, and steps, that may be listed */
+    int64_t entry_room, step_room;     /* of the lists that grow */
+    int64_t edge, pair, entries, steps; /* done so far */
+} State;
+
+static int ascending(const void *a, const void *b) {
+    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Entries and steps of edge after edge in storage order, from where the last call stopped for lack of room.
+   first [E + 1] and step_first [E + 1]: where those of each edge begin; seen [E], -1 at first, and place [E] are
+   scratch. */
+int64_t list_ancestors(State *s, const int64_t *pair_in, const int64_t *pair_out, const int64_t *pair_order,
+                       int64_t *from_edge, int64_t *to_edge, int64_t *own, int64_t *step_from, int64_t *step_to,
+                       int64_t *step_pair, int64_t *first, int64_t *step_first, int64_t *seen, int64_t *place) {
+    for (; s->edge < s->edges; s->edge++) {
+        const int64_t edge = s->edge, begin = s->pair;
+        int64_t end = begin, arriving = 0;
+        for (; end < s->pairs && pair_out[end] == edge; end++)
+            arriving += first[pair_in[end] + 1] - first[pair_in[end]];
+        if (s->steps + arriving > s->max_entries) return TOO_MANY;
+        if (s->entries + arriving + 1 > s->entry_room || s->steps + arriving > s->step_room) return MORE_ROOM;
+
+        /* The union of what reaches the in-edges, sorted as each of them is; then where each of it stands. */
+        int64_t *here = from_edge + s->entries, count = 0;
+        if (end - begin == 2) {
+            const int64_t *one = from_edge + first[pair_in[begin]], *two = from_edge + first[pair_in[begin + 1]];
+            const int64_t *one_end = from_edge + first[pair_in[begin] + 1];
+            const int64_t *two_end = from_edge + first[pair_in[begin + 1] + 1];
+            while (one < one_end || two < two_end) {
+                const int64_t next = two == two_end || (one < one_end && *one <= *two) ? *one : *two;
+                one += one < one_end && *one == next;
+                two += two < two_end && *two == next;
+                here[count++] = next;
+            }
+        } else {
+            for (int64_t pair = begin; pair < end; pair++)
+                for (int64_t entry = first[pair_in[pair]]; entry < first[pair_in[pair] + 1]; entry++)
+                    if (seen[from_edge[entry]] != edge) {
+                        seen[from_edge[entry]] = edge;
+                        here[count++] = from_edge[entry];
+                    }
+            if (end - begin > 2) qsort(here, (size_t)count, sizeof(int64_t), ascending);
+        }
+        for (int64_t i = 0; i < count; i++) place[here[i]] = s->entries + i;
+        for (int64_t pair = begin; pair < end; pair++)
+            for (int64_t entry = first[pair_in[pair]]; entry < first[pair_in[pair] + 1]; entry++) {
+                step_from[s->steps] = entry;
+                step_to[s->steps] = place[from_edge[entry]];
+                step_pair[s->steps++] = pair_order[pair];
+            }
+        /* Whatever reaches an edge is stored before it. */
+        here[count] = edge;
+        own[edge] = s->entries + count;
+        for (int64_t i = 0; i <= count; i++) to_edge[s->entries + i] = edge;
+        s->entries += count + 1;
+        if (s->entries > s->max_entries) return TOO_MANY;
+        s->pair = end;
+        first[edge + 1] = s->entries;
+        step_first[edge + 1] = s->steps;
+    }
+    return DONE;
+}
+
+/* Sort items by a key of few values, stably: order [n] becomes sorted [n]; start [values + 1] is scratch. */
+static void sort_by(const int64_t *key, int64_t values, const int64_t *order, int64_t n, int64_t *sorted,
+                    int64_t *start) {
+    memset(start, 0, (size_t)(values + 1) * sizeof(int64_t));
+    for (int64_t i = 0; i < n; i++) start[key[i] + 1]++;
+    for (int64_t value = 0; value < values; value++) start[value + 1] += start[value];
+    for (int64_t i = 0; i < n; i++) sorted[start[key[order[i]]]++] = order[i];
+}
+
+/* Number of different (reader, read) among n, in the order of both: link_reader, link_read [n], of which that many are
+   filled; which [n]: the link of each; a, b [n] and start [max(readers, reads) + 1] are scratch. */
+int64_t unique_links(int64_t n, int64_t readers, int64_t reads, const int64_t *reader, const int64_t *read,
+                     int64_t *link_reader, int64_t *link_read, int64_t *which, int64_t *a, int64_t *b,
+                     int64_t *start) {
+    for (int64_t i = 0; i < n; i++) a[i] = i;
+    sort_by(read, reads, a, n, b, start);
+    sort_by(reader, readers, b, n, a, start);
+    int64_t links = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t item = a[i];
+        if (links == 0 || link_reader[links - 1] != reader[item] || link_read[links - 1] != read[item]) {
+            link_reader[links] = reader[item];
+            link_read[links++] = read[item];
+        }
+        which[item] = links - 1;
+    }
+    return links;
+}
+
+/* Stable order [n] of items by a key in 0 .. values - 1; identity [n] and start [values + 1] are scratch. */
+void stable_order(int64_t n, int64_t values, const int64_t *key, int64_t *order, int64_t *identity, int64_t *start) {
+    for (int64_t i = 0; i < n; i++) identity[i] = i;
+    sort_by(key, values, identity, n, order, start);
+}

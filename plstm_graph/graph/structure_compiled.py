@@ -1,0 +1,106 @@
+"""Structure of a DAG in C, on a CPU: what ancestry.py and links.py list with torch."""
+
+import ctypes
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from plstm_graph.compiled import load_compiled, place
+from plstm_graph.graph.schedule import Schedule
+
+_SOURCE = Path(__file__).with_name("structure.c")
+_DONE, _MORE_ROOM = 0, 1
+
+
+class _State(ctypes.Structure):
+    _fields_ = [
+        (name, ctypes.c_int64)
+        for name in ("edges", "pairs", "max_entries", "entry_room", "step_room", "edge", "pair", "entries", "steps")
+    ]
+
+
+def can_compile_structure(tensor: Tensor) -> bool:
+    """Whether the compiled functions are there for this device; compiles them at the first call."""
+    return tensor.device.type == "cpu" and not torch.compiler.is_compiling() and load_compiled(_SOURCE) is not None
+
+
+def list_ancestors(schedule: Schedule, max_entries: int) -> tuple[Tensor, ...] | None:
+    """Entries and steps of an :class:`~plstm_graph.graph.ancestry.Ancestry`.
+
+    Args:
+        schedule: The line graph in storage order, on the CPU.
+        max_entries: Stop when there are more entries or steps than this.
+
+    Returns:
+        ``from_edge [A]``, ``to_edge [A]``, ``own [E]``, ``step_from [S]``, ``step_to [S]``, ``step_pair [S]``,
+        ``step_ptr [L + 1]``; None if there are more.
+    """
+    library: Any = load_compiled(_SOURCE)
+    edges, pairs = schedule.edge_order.numel(), schedule.pair_order.numel()
+    state = _State(edges=edges, pairs=pairs, max_entries=max_entries)
+    state.entry_room, state.step_room = 8 * edges + 1, 8 * pairs + 1
+    new = schedule.edge_order.new_empty
+    entries = [new(state.entry_room) for _ in range(2)]  # from_edge, to_edge
+    steps = [new(state.step_room) for _ in range(3)]  # step_from, step_to, step_pair
+    own, first, step_first = new(edges), new(edges + 1), new(edges + 1)
+    seen, where = new(edges).fill_(-1), new(edges)
+    first[:1], step_first[:1] = 0, 0
+    given = [tensor.contiguous() for tensor in (schedule.pair_in, schedule.pair_out, schedule.pair_order)]
+    while True:
+        tensors = [*given, *entries, own, *steps, first, step_first, seen, where]
+        status = library.list_ancestors(ctypes.byref(state), *(place(tensor) for tensor in tensors))
+        if status == _DONE:
+            break
+        if status != _MORE_ROOM:
+            return None
+        # An edge has no more ancestors than there are edges before it, from each of its pairs.
+        state.entry_room, state.step_room = (2 * room + edges * 2 + 1 for room in (state.entry_room, state.step_room))
+        entries = [_grown(tensor, state.entries, state.entry_room) for tensor in entries]
+        steps = [_grown(tensor, state.steps, state.step_room) for tensor in steps]
+    step_ptr = step_first[schedule.edge_ptr]
+    return (
+        *(tensor[: state.entries].clone() for tensor in entries),
+        own,
+        *(tensor[: state.steps].clone() for tensor in steps),
+        step_ptr,
+    )
+
+
+def unique_links(reader: Tensor, read: Tensor, num_readers: int, num_read: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Different pairs (reader, read), sorted.
+
+    Args:
+        reader: ``[n]``, below ``num_readers``, on the CPU.
+        read: ``[n]``, below ``num_read``.
+        num_readers: Number of readers.
+        num_read: Number of what can be read.
+
+    Returns:
+        Reader and read of each link, ``[M]``, and the link of each of the given pairs, ``[n]``.
+    """
+    library: Any = load_compiled(_SOURCE)
+    count = reader.numel()
+    link_reader, link_read, which, first, second = (reader.new_empty(count) for _ in range(5))
+    start = reader.new_empty(max(num_readers, num_read) + 1)
+    tensors = (reader.contiguous(), read.contiguous(), link_reader, link_read, which, first, second, start)
+    library.unique_links.restype = ctypes.c_int64
+    sizes = (ctypes.c_int64(size) for size in (count, num_readers, num_read))
+    links = library.unique_links(*sizes, *(place(tensor) for tensor in tensors))
+    return link_reader[:links].clone(), link_read[:links].clone(), which
+
+
+def stable_order(key: Tensor, num_values: int) -> Tensor:
+    """What ``torch.sort(key, stable=True)`` returns as indices, for keys from 0 to ``num_values - 1``, ``[n]``."""
+    library: Any = load_compiled(_SOURCE)
+    order, identity, start = torch.empty_like(key), torch.empty_like(key), key.new_empty(num_values + 1)
+    sizes = (ctypes.c_int64(size) for size in (key.numel(), num_values))
+    library.stable_order(*sizes, *(place(tensor) for tensor in (key.contiguous(), order, identity, start)))
+    return order
+
+
+def _grown(tensor: Tensor, filled: int, room: int) -> Tensor:
+    larger = tensor.new_empty(room)
+    larger[:filled] = tensor[:filled]
+    return larger
