@@ -17,6 +17,12 @@ from plstm_graph.train.averaging import WeightAverage
 from plstm_graph.train.forward import call_model, model_arguments
 from plstm_graph.train.selection import BestEpoch, Mode, Row, Selection
 
+#: What commands say of ``--compile``.
+COMPILE_HELP = (
+    "Compile the training step (torch.compile; needs a C++ compiler). It takes some minutes at first, less where its "
+    "cache is warm, and makes steps about a third faster; results differ by rounding."
+)
+
 
 def train_epochs(
     model: nn.Module,
@@ -32,6 +38,7 @@ def train_epochs(
     clip: float = 1.0,
     average_steps: float = 0.0,
     patience: int | None = None,
+    compiled: bool = False,
     train_metrics: Callable[[Tensor, Tensor], Row] | None = None,
     on_epoch: Callable[[Row], None] | None = None,
     checkpoint: Path | None = None,
@@ -58,6 +65,7 @@ def train_epochs(
         average_steps: Evaluate, and keep, weights averaged over about this many steps, see
             :class:`~plstm_graph.train.averaging.WeightAverage`; 0 for those of the last step.
         patience: Stop after this many epochs without a better one. (default: never)
+        compiled: Run training steps through :func:`torch.compile`, see :data:`COMPILE_HELP`.
         train_metrics: Metrics of an epoch's outputs and targets as they were in training, both concatenated.
         on_epoch: Called with the metrics of each epoch that is trained here, and once with each epoch that a resumed
             training had before, so that it always sees all epochs in order.
@@ -70,6 +78,8 @@ def train_epochs(
         FloatingPointError: If the loss is not finite; the weights were not updated with it.
     """
     arguments = model_arguments(model)
+    # Batches differ in size: without dynamic shapes each would be compiled anew.
+    step_model = torch.compile(model, dynamic=True) if compiled else model
     rows: list[Row] = []
     selection = Selection(model, evaluate, monitor)
     average = WeightAverage(model, average_steps) if average_steps else None
@@ -88,7 +98,7 @@ def train_epochs(
         outputs, targets = [], []
         model.train()
         for batch in train_batches(epoch):
-            output = call_model(model, batch, arguments)
+            output = call_model(step_model, batch, arguments)
             loss = loss_fn(output, batch.y)
             value = loss.item()
             if not abs(value) < float("inf"):

@@ -140,10 +140,11 @@ def _work(config: str, fold: int, path: str) -> dict[str, Any]:
     """Train one fold in this process."""
     parser = make_parser()
     options = parser.instantiate(parser.parse_string(config))
+    device = pick_device(options.device)
     with open(path, "w", encoding="utf-8") as file:
 
         def on_epoch(row: Row) -> None:
             file.write(json.dumps(row) + "\n")
             file.flush()
 
-        return run_fold(fold, options.model, options.data, options.training, on_epoch, pick_device(options.device))
+        return run_fold(fold, options.model, options.data, options.training, on_epoch, device, options.compile)

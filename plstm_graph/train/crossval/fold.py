@@ -114,7 +114,7 @@ def load_graphs(options: GraphOptions, arguments: Arguments) -> TUGraphs:
     if options.walk_length:
         steps.append(AddRandomWalkPE(options.walk_length, attr_name=None))
     if "line_graph" in arguments.names:
-        steps.append(ToDAG(options.orientation))
+        steps.append(ToDAG(options.orientation, multitree=arguments.multitree))
     return TUGraphs(options.root, options.name, Compose(steps), options.source)
 
 
@@ -180,6 +180,7 @@ def run_fold(
     options: FoldOptions,
     on_epoch: Callable[[Row], None],
     device: torch.device,
+    compiled: bool = False,
 ) -> dict[str, Any]:
     """Train on a fold, select the epoch by validation accuracy, and test that epoch once.
 
@@ -190,6 +191,7 @@ def run_fold(
         options: How to train.
         on_epoch: Called with the metrics of each epoch.
         device: Where to train.
+        compiled: Whether training steps are compiled.
 
     Returns:
         Plain values: fold, accuracies, the selected epoch, parameters, seconds.
@@ -239,6 +241,7 @@ def run_fold(
         clip=options.clip,
         average_steps=options.average * len(sampler),
         patience=options.patience,
+        compiled=compiled,
         train_metrics=lambda output, target: {"accuracy": float((output.argmax(dim=-1) == target).double().mean())},
         on_epoch=on_epoch,
     )

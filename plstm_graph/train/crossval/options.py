@@ -11,6 +11,7 @@ from jsonargparse.typing import PositiveInt
 
 from plstm_graph.datasets.files import replace_text
 from plstm_graph.train.crossval.fold import NUM_FOLDS, FoldOptions, GraphOptions, ModelFactory
+from plstm_graph.train.loop import COMPILE_HELP
 from plstm_graph.train.options import differences
 
 _DESCRIPTION = """Cross-validate a graph classifier on a set of the TU Dortmund collection by the paper's protocol: ten
@@ -27,7 +28,7 @@ MODELS = {
     "lstm-gnn": "plstm_graph.nn.baselines.LSTMGNN",
 }
 # Options that change where things lie or how fast they go, but not what comes out.
-_OUTSIDE = ("config", "folds", "jobs", "output", "device", "data.source", "data.root")
+_OUTSIDE = ("config", "folds", "jobs", "output", "device", "compile", "data.source", "data.root")
 
 
 def make_parser() -> ArgumentParser:
@@ -40,6 +41,7 @@ def make_parser() -> ArgumentParser:
         "--output", type=str | None, default=None, help="Folder of the results. (default: runs/crossval/SET-MODEL)"
     )
     parser.add_argument("--device", type=str, default="cpu", help="cpu, cuda, ..., or auto.")
+    parser.add_argument("--compile", type=bool, default=False, help=COMPILE_HELP)
     parser.add_argument(
         "--model",
         type=ModelFactory,

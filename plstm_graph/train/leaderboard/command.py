@@ -47,7 +47,7 @@ def leaderboard(arguments: list[str], machine: dict[str, Any]) -> int:
     console.print(f"{benchmark.name} ({sizes}), {name} of {parameters:,} parameters: {folder}", soft_wrap=True)
     try:
         with SeedProgress(options.seeds, options.plain["training"]["epochs"], benchmark) as progress:
-            config = options.plain | {"revision": machine["revision"]}
+            config = options.plain | {"compile": options.compile, "revision": machine["revision"]}
             results = run_seeds(config, options.seeds, folder, options.jobs, options.threads, progress.update)
     except KeyboardInterrupt:
         Console(stderr=True).print("Stopped. The same command goes on from the last whole epoch of each seed.")

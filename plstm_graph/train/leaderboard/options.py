@@ -10,6 +10,7 @@ from jsonargparse.typing import PositiveInt
 from torch import nn
 
 from plstm_graph.datasets.benchmark import load_benchmark
+from plstm_graph.train.loop import COMPILE_HELP
 from plstm_graph.train.options import Training, parse_seeds
 from plstm_graph.train.run_folder import check_name
 
@@ -52,6 +53,7 @@ class Options:
         output (str): Folder of the run.
         jobs (int): Seeds that run at the same time.
         threads (int): CPU threads of each.
+        compile (bool): Whether training steps are compiled.
         export (str, optional): Where the best model goes.
     """
 
@@ -62,6 +64,7 @@ class Options:
     output: str = ""
     jobs: int = 1
     threads: int = 1
+    compile: bool = False
     export: str | None = None
 
 
@@ -98,6 +101,7 @@ def parse(arguments: list[str]) -> Options:
         output=config.output or f"runs/leaderboard/{name}",
         jobs=config.jobs,
         threads=config.threads,
+        compile=config.compile,
         export=config.export,
     )
 
@@ -129,6 +133,7 @@ def _make_parser() -> ArgumentParser:
     parser.add_argument("--threads", type=PositiveInt, default=1, help="CPU threads of each seed.")
     parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1, ...")
     parser.add_argument("--output", type=str | None, default=None, help="Folder (default: runs/leaderboard/NAME).")
+    parser.add_argument("--compile", type=bool, default=False, help=COMPILE_HELP)
     parser.add_argument(
         "--export", type=str | None, default=None, help="Best model, for predict (default: OUTPUT/best.ckpt)."
     )

@@ -72,8 +72,8 @@ def run_seed(config: dict[str, Any], seed: int, folder: Path, report: Callable[[
     """Train and test with one seed, or go on with a training that was interrupted.
 
     Args:
-        config: Plain configuration with the sections ``data``, ``model`` and ``training``, ``device``, and
-            ``revision`` of the code, for the record.
+        config: Plain configuration with the sections ``data``, ``model`` and ``training``, ``device``,
+            ``compile`` (whether training steps are compiled), and ``revision`` of the code, for the record.
         seed: Of weights, order of graphs and dropout.
         folder: Folder of this seed: ``epochs.jsonl`` (a line per epoch), ``state.pt`` (to go on from, until finished),
             ``best.pt`` (weights of the epoch that validation picked) and ``result.json`` (once finished).
@@ -130,6 +130,7 @@ def run_seed(config: dict[str, Any], seed: int, folder: Path, report: Callable[[
             clip=training.clip,
             average_steps=training.average * len(_epoch_batches(sampler)),
             patience=training.patience,
+            compiled=config.get("compile", False),
             on_epoch=log,
             checkpoint=folder / "state.pt",
         )
