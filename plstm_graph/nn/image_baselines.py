@@ -1,7 +1,7 @@
 """Image models to compare with :class:`~plstm_graph.nn.PLSTMVision`: a Vision Transformer and a small CNN."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from plstm_graph.nn.patches import PositionEmbedding, Stem, check_images, make_s
 from plstm_graph.nn.plstm_vision import BatchNorm, init_head, init_small, patch_grid
 
 Norm = Literal["layer", "batch"]
-Pool = Literal["token", "mean"]
+Pool = Literal["token", "mean", "max"]
 
 
 class _ViTBlock(nn.Module):
@@ -50,8 +50,8 @@ class ViT(nn.Module):
         positions (bool): (default: ``True``)
         stem (str): (default: ``"linear"``)
         norm (str): ``"layer"`` or ``"batch"``. (default: ``"layer"``)
-        pool (str): What is read at the end, the class ``"token"`` or the ``"mean"`` of all patches; then there is no
-            token. (default: ``"token"``)
+        pool (str): What is read at the end, the class ``"token"``, or the ``"mean"`` or ``"max"`` of all patches; then
+            there is no token. (default: ``"token"``)
 
     Shapes:
         - **input:** images ``[B, in_channels, height, width]``, float in [0, 1], or uint8, which is divided by 255
@@ -75,10 +75,11 @@ class ViT(nn.Module):
         pool: Pool = "token",
     ) -> None:
         super().__init__()
-        if pool not in ("token", "mean"):
-            raise ValueError(f"pool must be 'token' or 'mean', got {pool!r}")
+        if pool not in get_args(Pool):
+            raise ValueError(f"pool must be 'token', 'mean' or 'max', got {pool!r}")
         self.patches = make_stem(stem, in_channels, hidden_channels, patch_size)
         self.positions = PositionEmbedding(hidden_channels, patch_grid(image_size, patch_size)) if positions else None
+        self.pool = pool
         self.token = nn.Parameter(torch.zeros(hidden_channels)) if pool == "token" else None
         self.layers = nn.Sequential(
             *(_ViTBlock(hidden_channels, heads, ffn_ratio, drop_path, norm) for _ in range(num_layers))
@@ -97,7 +98,8 @@ class ViT(nn.Module):
             x = self.positions(x)
         x = x.flatten(1, 2)
         if self.token is None:
-            return self.head(self.norm(self.layers(x).mean(dim=1)))
+            x = self.layers(x)
+            return self.head(self.norm(x.mean(dim=1) if self.pool == "mean" else x.amax(dim=1)))
         x = torch.cat([self.token.to(x.dtype).expand(len(x), 1, -1), x], dim=1)
         return self.head(self.norm(self.layers(x)[:, 0]))
 

@@ -1,7 +1,7 @@
 """pLSTM for images."""
 
 import math
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from plstm_graph.nn.patches import PositionEmbedding, Stem, make_stem
 from plstm_graph.nn.plstm_2d import PLSTM2d
 
 Size = Literal["T", "S", "B"]
-Pool = Literal["corners", "mean"]
+Pool = Literal["corners", "mean", "max"]
 
 #: Width, heads and drop path of the paper's models.
 SIZES: dict[str, dict[str, Any]] = {
@@ -113,7 +113,8 @@ class PLSTMVision(nn.Module):
             :class:`~plstm_graph.nn.patches.ConvStem`. (default: ``"linear"``)
         norm (str): ``"rms"``, or ``"batch"``: a norm of each node alone keeps what all nodes have in common, and in
             sums over an image that is mostly background this hides the rest. (default: ``"rms"``)
-        pool (str): What is read at the end, ``"corners"`` or the ``"mean"`` of all nodes. (default: ``"corners"``)
+        pool (str): What is read at the end, ``"corners"``, or the ``"mean"`` or ``"max"`` of all nodes; what a few nodes
+            know is diluted in the mean of a larger image, and not in the maximum. (default: ``"corners"``)
 
     Shapes:
         - **input:** images ``[B, in_channels, height, width]``, float in [0, 1], or uint8, which is divided by 255
@@ -142,8 +143,8 @@ class PLSTMVision(nn.Module):
         pool: Pool = "corners",
     ) -> None:
         super().__init__()
-        if pool not in ("corners", "mean"):
-            raise ValueError(f"pool must be 'corners' or 'mean', got {pool!r}")
+        if pool not in get_args(Pool):
+            raise ValueError(f"pool must be 'corners', 'mean' or 'max', got {pool!r}")
         if not modes or set(modes) - {"P", "D"}:
             raise ValueError(f"modes must be a word of the letters P and D, such as 'PD', got {modes!r}")
         self.patches = make_stem(stem, in_channels, hidden_channels, patch_size)
@@ -192,6 +193,8 @@ class PLSTMVision(nn.Module):
         x = self.layers(x)
         if self.pool == "mean":
             read = x.mean(dim=(1, 2))
+        elif self.pool == "max":
+            read = x.amax(dim=(1, 2))
         else:
             read = torch.cat([x[:, 0, 0], x[:, -1, 0], x[:, 0, -1], x[:, -1, -1]], dim=-1)
         return self.head(self.norm(read))

@@ -13,8 +13,10 @@ TINY = {"image_size": 32, "patch_size": 8, "hidden_channels": 16, "num_layers": 
 MODELS = {
     "plstm": lambda **options: PLSTMVision(3, **TINY, **options),
     "plstm, from few images": lambda: PLSTMVision(3, **TINY, stem="conv", norm="batch", pool="mean"),
+    "plstm, maximum": lambda: PLSTMVision(3, **TINY, pool="max"),
     "vit": lambda **options: ViT(3, **TINY, **options),
     "vit, from few images": lambda: ViT(3, **TINY, stem="conv", norm="batch", pool="mean"),
+    "vit, maximum": lambda: ViT(3, **TINY, pool="max"),
     "cnn": lambda: SmallCNN(3, channels=(4, 8)),
 }
 
