@@ -113,8 +113,8 @@ class PLSTMVision(nn.Module):
             :class:`~plstm_graph.nn.patches.ConvStem`. (default: ``"linear"``)
         norm (str): ``"rms"``, or ``"batch"``: a norm of each node alone keeps what all nodes have in common, and in
             sums over an image that is mostly background this hides the rest. (default: ``"rms"``)
-        pool (str): What is read at the end, ``"corners"``, or the ``"mean"`` or ``"max"`` of all nodes; what a few nodes
-            know is diluted in the mean of a larger image, and not in the maximum. (default: ``"corners"``)
+        pool (str): What is read at the end, ``"corners"``, or the ``"mean"`` or ``"max"`` of all nodes; what a few
+            nodes know is diluted in the mean of a larger image, not in the maximum. (default: ``"corners"``)
 
     Shapes:
         - **input:** images ``[B, in_channels, height, width]``, float in [0, 1], or uint8, which is divided by 255
