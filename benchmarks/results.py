@@ -35,7 +35,6 @@ decides a run (options, command, revision, versions) and its metrics in every ep
 def collect(folder: Path) -> None:
     """Keep what matters of a finished run."""
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    report["command"] = re.sub(r"(?<=[ =])/\S+", "PATH", report["command"])
     for option in ("root", "source"):
         report["config"]["data"].pop(option, None)
     report["config"].pop("output", None)

@@ -76,17 +76,21 @@ def learning_rates(given: float | list[float]) -> list[float]:
     return rates
 
 
+#: Options that name folders of one machine, and decide nothing.
+_FOLDERS = ("--output", "--data.root", "--data.source")
+
+
 def repeatable_command(arguments: Sequence[str]) -> str:
-    """The command of a run as reports quote it: without ``--output``, a folder of one machine that decides nothing.
+    """The command of a run as reports quote it, without folders of one machine such as ``--output``.
 
     Args:
         arguments: Of ``plstm-graph``, from the name of the command.
     """
     kept, skip = ["plstm-graph"], False
     for argument in arguments:
-        if not skip and argument != "--output" and not argument.startswith("--output="):
+        if not skip and argument.partition("=")[0] not in _FOLDERS:
             kept.append(argument)
-        skip = argument == "--output" and not skip
+        skip = argument in _FOLDERS and not skip
     return shlex.join(kept)
 
 

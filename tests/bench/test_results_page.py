@@ -9,6 +9,7 @@ from plstm_graph.datasets.benchmark import Benchmark
 from plstm_graph.train.crossval.report import summarise
 from plstm_graph.train.leaderboard.options import Entry, Options
 from plstm_graph.train.leaderboard.report import make_report
+from plstm_graph.train.options import repeatable_command
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "results.py"
 
@@ -32,7 +33,7 @@ def crossval_run(folder, seed, local=False, name="MUTAG", accuracy=0.8, valid=0.
     }
     row = {"valid_accuracy": valid, "best_epoch": 2, "parameters": 1000, "seconds": 30.0}
     folds = [{**row, "fold": fold, "test_accuracy": accuracy + fold / 100} for fold in range(10)]
-    command = "plstm-graph crossval --config configs/tu/mutag.yaml --data.root /somewhere/data"
+    command = repeatable_command(["crossval", "--config", "configs/tu/mutag.yaml", "--data.root", "/somewhere/data"])
     write(folder, summarise(folds, config, command), {f"folds/fold-{fold}.jsonl": "accuracy" for fold in range(10)})
 
 

@@ -12,6 +12,7 @@ from plstm_graph.train.options import repeatable_command
         ["dags", "--output=/tmp/a", "--seeds", "0", "--lr", "[1, 2]"],
         ["dags", "--seeds", "0", "--lr", "[1, 2]", "--output", "--output"],
         ["dags", "--seeds", "0", "--lr", "[1, 2]"],
+        ["dags", "--seeds", "0", "--data.root", "/tmp/a", "--lr", "[1, 2]", "--data.source=/tmp/b"],
     ],
 )
 def test_a_command_that_anyone_can_repeat(arguments):

@@ -57,15 +57,13 @@ def write_report(folder: Path, report: dict[str, Any]) -> None:
 
 
 def print_report(console: Console, report: dict[str, Any]) -> None:
-    """Print accuracies of all seeds."""
-    table = Table()
-    header, *rows = _rows(report)
-    for name in header:
-        table.add_column(name, justify="right")
-    for row in rows[:-1]:
+    """Print accuracies of all seeds, a column each: there may be many tests, and terminals are narrow."""
+    names, *columns = _rows(report)
+    table = Table(names[0])
+    for column in columns:
+        table.add_column(column[0], justify="right")
+    for row in zip(names[1:], *(column[1:] for column in columns), strict=True):
         table.add_row(*row)
-    table.add_section()
-    table.add_row(*rows[-1])
     console.print(table)
 
 
