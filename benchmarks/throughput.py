@@ -5,9 +5,11 @@
 Every model has the same width and batch size and as many layers as it is made with by default. A case is a number of
 training steps from collating graphs to the optimiser's update, structure of the batch included. Cases are timed in
 turns (one repetition of each model, then the next of each), so that a busy moment of the machine meets all alike.
+Some models run a second time with compiled steps, as with `--compile true` of the commands.
 """
 
 import argparse
+import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +32,9 @@ from plstm_graph.train.inference import pick_device
 from plstm_graph.train.optimizer import make_adamw
 from plstm_graph.transforms import ToDAG
 
+#: Models that are also timed with compiled steps.
+COMPILED = ("pLSTM", "pLSTM + local", "GIN")
+
 
 def models(width: int, out_channels: int, **features: Any) -> dict[str, nn.Module]:
     """All models of one width."""
@@ -46,15 +51,18 @@ def models(width: int, out_channels: int, **features: Any) -> dict[str, nn.Modul
     return made
 
 
-def make_step(model: nn.Module, graphs: list[Data], batch_size: int, device: torch.device) -> Callable[[], None]:
+def make_step(
+    model: nn.Module, graphs: list[Data], batch_size: int, device: torch.device, compiled: bool
+) -> Callable[[], None]:
     """Training steps over all the graphs."""
     model = model.to(device).train()
     arguments, optimizer = model_arguments(model), make_adamw(model, 1e-3, 1e-2, fused=True)
+    step_model = torch.compile(model, dynamic=True) if compiled else model
 
     def run() -> None:
         for start in range(0, len(graphs), batch_size):
             batch = attach_line_graph(Batch.from_data_list(graphs[start : start + batch_size]), arguments).to(device)
-            output = call_model(model, batch, arguments)
+            output = call_model(step_model, batch, arguments)
             if batch.y.dim() == 2:
                 loss = F.binary_cross_entropy_with_logits(output, batch.y.float())
             else:
@@ -86,9 +94,12 @@ def measure(name: str, options: argparse.Namespace, device: torch.device) -> dic
     undirected, _ = load(name, options.root, options.source, Compose([]), options.graphs)
     made = models(options.width, **features)
     timers = {}
+    made |= {f"{label}, compiled": copy.deepcopy(made[label]) for label in COMPILED}
     for label, model in made.items():
         graphs = dags if "line_graph" in model_arguments(model).names else undirected
-        timers[label] = Timer(make_step(model, graphs, options.batch_size, device), options.repeat, options.budget)
+        step = make_step(model, graphs, options.batch_size, device, label.endswith(", compiled"))
+        step()  # compiles
+        timers[label] = Timer(step, options.repeat, options.budget)
     time_in_turns(list(timers.values()))
     results = {}
     for label, timer in timers.items():
