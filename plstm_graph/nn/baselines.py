@@ -34,6 +34,7 @@ class Baseline(GraphModel):
         norm (str): ``"batch"``, ``"rms"`` or ``"none"``. (default: ``"batch"``)
         jk (str, optional): Jumping knowledge of GCN, GAT and GIN: ``"cat"``, ``"max"``, ``"last"`` or None.
             (default: ``"cat"``)
+        readout_channels (int, optional): As in :class:`~plstm_graph.nn.PLSTM`. (default: ``hidden_channels``)
 
     Shapes:
         - **input:** node features ``[N, F]``, edge indices ``[2, E]``, edge features ``[E, D]`` *(optional)*, graph of
@@ -55,6 +56,7 @@ class Baseline(GraphModel):
         jk: str | None = "cat",
         predict: Predict = "graph",
         head_dropout: float | None = None,
+        readout_channels: int | None = None,
     ) -> None:
         super().__init__(out_channels, in_channels, edge_dim, hidden_channels, degree)
         self.num_layers = num_layers
@@ -62,7 +64,7 @@ class Baseline(GraphModel):
         self.norm = norm
         self.jk = jk
         self.layers = self.make_layers()
-        self.add_head(pool, dropout if head_dropout is None else head_dropout, predict)
+        self.add_head(pool, dropout if head_dropout is None else head_dropout, predict, readout_channels)
 
     def make_layers(self) -> nn.Module:
         """Layers called as ``layers(nodes, edge_index, edge_attr=edges)``, with ``[N, C]`` in and out."""

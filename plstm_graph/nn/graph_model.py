@@ -44,13 +44,22 @@ class GraphModel(nn.Module):
         self.edge_encoder = None if edge_dim is None else feature_encoder(edge_dim, hidden_channels)
         self.degree_encoder = DegreeEncoder(hidden_channels, directed) if degree else None
 
-    def add_head(self, pool: str | Sequence[str], dropout: float, predict: Predict = "graph") -> None:
+    def add_head(
+        self,
+        pool: str | Sequence[str],
+        dropout: float,
+        predict: Predict = "graph",
+        readout_channels: int | None = None,
+    ) -> None:
         """Add pooling and head, after the layers of the subclass.
 
         Args:
             pool: Names of :mod:`torch_geometric.nn.aggr`; several are concatenated.
             dropout: Dropout in the head.
             predict: ``"graph"``, ``"node"`` or ``"edge"``; the latter two need no pooling.
+            readout_channels: Widen node embeddings to this size, by a linear map and GELU, before they are pooled: a
+                pooled vector has to tell what all nodes of a graph are, a node's only what one is. (default: as they
+                are)
         """
         if predict not in get_args(Predict):
             raise ValueError(f"predict must be 'graph', 'node' or 'edge', got {predict!r}")
@@ -58,11 +67,13 @@ class GraphModel(nn.Module):
         pools = [pool] if isinstance(pool, str) else list(pool)
         self.pool = MultiAggregation(pools) if predict == "graph" else None
         inputs = {"graph": len(pools), "node": 1, "edge": 2}[predict]
+        width = readout_channels or self.hidden_channels
+        self.widen = nn.Sequential(nn.Linear(self.hidden_channels, width), nn.GELU()) if readout_channels else None
         self.head = nn.Sequential(
-            nn.Linear(inputs * self.hidden_channels, self.hidden_channels),
+            nn.Linear(inputs * width, width),
             nn.GELU(),
             nn.Dropout(dropout),
-            nn.Linear(self.hidden_channels, self.out_channels),
+            nn.Linear(width, self.out_channels),
         )
 
     def embed(
@@ -102,6 +113,8 @@ class GraphModel(nn.Module):
 
         An edge is predicted from the embeddings of its start and its end; only then ``edge_index`` is needed.
         """
+        if self.widen is not None:
+            nodes = self.widen(nodes)
         if self.pool is None:
             if self.predict == "node":
                 return self.head(nodes)

@@ -48,6 +48,8 @@ class PLSTM(GraphModel):
         virtual_node (bool): Join all nodes of a graph through a virtual node after each block but the last.
             (default: ``False``)
         predict (str): ``"graph"``, ``"node"`` or ``"edge"``: what has the targets. (default: ``"graph"``)
+        readout_channels (int, optional): Widen node embeddings to this size before pooling, for large graphs of which
+            the target asks what they are made of. (default: ``hidden_channels``)
         **kwargs: Of :class:`~plstm_graph.nn.PLSTMConv`.
 
     Shapes:
@@ -76,6 +78,7 @@ class PLSTM(GraphModel):
         virtual_node: bool = False,
         predict: Predict = "graph",
         head_dropout: float | None = None,
+        readout_channels: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(out_channels, in_channels, edge_dim, hidden_channels, degree, directed=not tied)
@@ -99,7 +102,7 @@ class PLSTM(GraphModel):
             VirtualNode(hidden_channels, dropout) for _ in range(num_layers - 1 if virtual_node else 0)
         )
         self.norm = make_norm(norm, hidden_channels)
-        self.add_head(pool, dropout if head_dropout is None else head_dropout, predict)
+        self.add_head(pool, dropout if head_dropout is None else head_dropout, predict, readout_channels)
 
     def forward(
         self,

@@ -17,6 +17,7 @@ VARIANTS = [
     {"local": "ffn", "norm_eps": 1.0},
     {"local": "ffn", "tied": True, "norm": "batch"},
     {"virtual_node": True},
+    {"readout_channels": 40, "pool": ["mean", "max"]},
 ]
 
 
@@ -46,6 +47,17 @@ def test_every_weight_learns_and_can_be_drawn_anew(options):
     after = [parameter for parameter in model.parameters() if parameter.dim() == 2]
     heads = [old.shape for old, new in zip(before, after, strict=True) if torch.equal(old, new)]
     assert all(shape == (4, 4) for shape in heads)  # the scales of the heads' norms, ones in both
+
+
+def test_nodes_are_widened_before_they_are_pooled():
+    model = make(readout_channels=40, pool=["mean", "max"])
+    pooled: list[torch.Tensor] = []
+    model.head[0].register_forward_pre_hook(lambda module, inputs: pooled.append(inputs[0]))
+    data = Batch.from_data_list([random_graph(9, 14, 0)])
+    run(model, data)
+    nodes = model.widen(model.encode(data.x, data.edge_index, data.edge_attr))
+    torch.testing.assert_close(pooled[0], torch.cat([nodes.mean(dim=0), nodes.amax(dim=0)]).unsqueeze(0))
+    assert model.head[0].in_features == 80
 
 
 def test_an_unknown_norm():
