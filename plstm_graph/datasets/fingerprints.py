@@ -25,9 +25,7 @@ def read_molecule(smiles: str) -> Chem.Mol:
     return molecule
 
 
-def morgan_fingerprints(
-    smiles: Sequence[str], radius: int = 2, size: int = 2048, counts: bool = False
-) -> np.ndarray:
+def morgan_fingerprints(smiles: Sequence[str], radius: int = 2, size: int = 2048, counts: bool = False) -> np.ndarray:
     """Which circular substructures each molecule has, hashed to a fixed number of places (ECFP of diameter 2 x radius).
 
     Args:

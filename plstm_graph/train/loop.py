@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +19,8 @@ from plstm_graph.train.selection import BestEpoch, Mode, Row, Selection
 
 #: What commands say of ``--compile``.
 COMPILE_HELP = (
-    "Compile the training step (torch.compile; needs a C++ compiler). It takes some minutes at first, less where its "
-    "cache is warm, and makes steps about a third faster; results differ by rounding."
+    "Compile the training step (torch.compile; needs a C++ compiler). That takes some minutes at first, less where its "
+    "cache is warm; it pays for long trainings on small graphs. Results differ by rounding."
 )
 
 
@@ -79,7 +79,7 @@ def train_epochs(
     """
     arguments = model_arguments(model)
     # Batches differ in size: without dynamic shapes each would be compiled anew.
-    step_model = torch.compile(model, dynamic=True) if compiled else model
+    step_model = cast(nn.Module, torch.compile(model, dynamic=True)) if compiled else model
     rows: list[Row] = []
     selection = Selection(model, evaluate, monitor)
     average = WeightAverage(model, average_steps) if average_steps else None
