@@ -27,6 +27,7 @@ class PLSTM2d(nn.Module):
         chirality (str): The turn that D-mode takes: ``"L"`` from y to x, ``"R"`` from x to y. (default: ``"L"``)
         gate_weights (bool): Whether gates depend on the input; without, each is a learned constant.
             (default: ``True``)
+        norm_eps (float): As in :class:`~plstm_graph.nn.PLSTMConv`. (default: ``1e-5``)
         form (str): How to evaluate the operator, see :func:`~plstm_graph.ops.plstm_grid2d`. (default: ``"auto"``)
 
     Shapes:
@@ -46,6 +47,7 @@ class PLSTM2d(nn.Module):
         orientations: int = 4,
         chirality: Chirality = "L",
         gate_weights: bool = True,
+        norm_eps: float = 1e-5,
         form: GridForm = "auto",
     ) -> None:
         super().__init__()
@@ -58,7 +60,7 @@ class PLSTM2d(nn.Module):
         self.gate = Grid2dGate(in_channels, heads, mode, orientations, chirality, gate_weights)
         self.direct = nn.Parameter(torch.empty(heads))
         self.lin = nn.Linear(in_channels, 3 * out_channels, bias=False)
-        self.norm = MultiHeadRMSNorm(heads, out_channels // heads)
+        self.norm = MultiHeadRMSNorm(heads, out_channels // heads, norm_eps)
         self.lin_out = nn.Linear(out_channels, out_channels, bias=False)
         self.reset_parameters()
 

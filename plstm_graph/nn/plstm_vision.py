@@ -49,6 +49,7 @@ class PLSTM2dBlock(nn.Module):
         chirality (str): As in :class:`PLSTM2d`. (default: ``"L"``)
         gate_weights (bool): As in :class:`PLSTM2d`. (default: ``True``)
         norm (str): Norm before the mixer and the feed-forward network, ``"rms"`` or ``"batch"``. (default: ``"rms"``)
+        norm_eps (float): As in :class:`PLSTM2d`. (default: ``1e-5``)
 
     Shapes:
         - **input:** ``[B, X, Y, channels]``
@@ -65,6 +66,7 @@ class PLSTM2dBlock(nn.Module):
         chirality: Chirality = "L",
         gate_weights: bool = True,
         norm: NormKind = "rms",
+        norm_eps: float = 1e-5,
     ) -> None:
         super().__init__()
         if norm not in ("rms", "batch"):
@@ -72,7 +74,9 @@ class PLSTM2dBlock(nn.Module):
         make_norm = rms_norm if norm == "rms" else BatchNorm
         width = int(ffn_ratio * channels)
         self.norm = make_norm(channels)
-        self.mixer = PLSTM2d(channels, channels, heads, mode, chirality=chirality, gate_weights=gate_weights)
+        self.mixer = PLSTM2d(
+            channels, channels, heads, mode, chirality=chirality, gate_weights=gate_weights, norm_eps=norm_eps
+        )
         self.ffn = nn.Sequential(
             make_norm(channels),
             nn.Linear(channels, width, bias=False),
@@ -115,6 +119,8 @@ class PLSTMVision(nn.Module):
             sums over an image that is mostly background this hides the rest. (default: ``"rms"``)
         pool (str): What is read at the end, ``"corners"``, or the ``"mean"`` or ``"max"`` of all nodes; what a few
             nodes know is diluted in the mean of a larger image, not in the maximum. (default: ``"corners"``)
+        norm_eps (float): As in :class:`~plstm_graph.nn.PLSTM2d`; about 1 leaves nodes that hear nothing near zero.
+            (default: ``1e-5``)
 
     Shapes:
         - **input:** images ``[B, in_channels, height, width]``, float in [0, 1], or uint8, which is divided by 255
@@ -141,6 +147,7 @@ class PLSTMVision(nn.Module):
         stem: Stem = "linear",
         norm: NormKind = "rms",
         pool: Pool = "corners",
+        norm_eps: float = 1e-5,
     ) -> None:
         super().__init__()
         if pool not in get_args(Pool):
@@ -161,6 +168,7 @@ class PLSTMVision(nn.Module):
                     "L" if layer_modes[:layer].count("D") % 2 == 0 else "R",
                     gate_weights,
                     norm,
+                    norm_eps,
                 )
                 for layer, mode in enumerate(layer_modes)
             )

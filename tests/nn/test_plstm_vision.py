@@ -86,6 +86,15 @@ def test_convolutions_cut_as_many_patches(patch_size):
     assert ConvStem(3, 8, patch_size).eval()(images).shape == (2, 2, 3, 8)
 
 
+def test_nodes_that_hear_nothing_stay_small_with_a_large_eps():
+    faint = torch.randn(1, 4, 4, 8) * 1e-3
+    loud, quiet = (PLSTM2dBlock(8, 2, "P", norm="batch", norm_eps=eps).eval() for eps in (1e-5, 1.0))
+    quiet.load_state_dict(loud.state_dict())
+    mixed = [block.mixer(faint).abs().mean() for block in (loud, quiet)]
+    assert mixed[1] < 0.1 * mixed[0]
+    assert all(layer.mixer.norm.eps == 0.5 for layer in PLSTMVision(3, **TINY, norm_eps=0.5).layers)
+
+
 def test_batch_norm_takes_away_what_all_nodes_share():
     """Neighbours decide about a background that is the same everywhere: alone it would fill every sum."""
     block = PLSTM2dBlock(8, 2, "P", norm="batch")
