@@ -31,10 +31,14 @@ def take(runs: Path, folder: Path) -> None:
 
 
 def merged(report: dict[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
-    """A report with the models of an earlier one that it lacks; ``run`` says what made those."""
+    """A report with the models of an earlier one that it did not train itself; ``run`` says what made those."""
     run = {"command": kept["command"], "machine": kept["machine"], "config": {"lr": kept["config"]["lr"]}}
-    earlier = {name: {"run": run} | model for name, model in kept["models"].items() if name not in report["models"]}
-    return report | {"models": report["models"] | earlier}
+    models = dict(report["models"])
+    for name, model in kept["models"].items():
+        numbers = {key: value for key, value in model.items() if key != "run"}
+        if models.get(name, numbers) == numbers and ("run" in model or report["command"] != kept["command"]):
+            models[name] = {"run": run} | model
+    return report | {"models": models}
 
 
 def fill(page: str, folder: Path) -> str:

@@ -116,6 +116,21 @@ def test_models_that_a_new_run_lacks_keep_their_rows(tmp_path):
     ]
 
 
+def test_models_that_a_run_went_on_with_keep_the_command_that_trained_them(tmp_path):
+    script = load("dag_tasks")
+    model = {"parameters": 1, "seeds": []}
+    machine = {"processor": "CPU"}
+    first = {"models": {"plstm": model, "gin": model}, "command": "first", "config": {"lr": [1]}, "machine": machine}
+    again = first | {"models": {"plstm": model, "gin": model | {"parameters": 2}, "bag": model}, "command": "second"}
+    kept = script.merged(again, first)
+    assert script.merged(again, kept) == kept and kept["command"] == "second"
+    assert {name: row.get("run", {}).get("command") for name, row in kept["models"].items()} == {
+        "plstm": "first",
+        "gin": None,
+        "bag": None,
+    }
+
+
 def test_the_page_has_its_numbers():
     """Tables in docs/dags.md are those of docs/dags/*.json."""
     page = (ROOT / "docs" / "dags.md").read_text()
