@@ -114,7 +114,7 @@ def test_a_failing_compiler_is_reported_and_leaves_nothing(tmp_path, monkeypatch
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     source = tmp_path / "wrong.c"
     source.write_text("this is no C\n", encoding="utf-8")
-    with pytest.warns(RuntimeWarning, match=r"(?s)cannot compile wrong\.c .*slower forms in torch"):
+    with pytest.warns(RuntimeWarning, match=r"(?s)cannot compile wrong\.c .*slower code in torch"):
         assert load_compiled(source, "float") is None
     assert not list((tmp_path / "plstm_graph").iterdir())
 
