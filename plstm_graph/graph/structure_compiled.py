@@ -55,7 +55,7 @@ def list_ancestors(schedule: Schedule, max_entries: int) -> tuple[Tensor, ...] |
             break
         if status != _MORE_ROOM:
             return None
-        # An edge has no more ancestors than there are edges before it, from each of its pairs.
+        # Doubling keeps copies few; a hub that needs more still comes here again.
         state.entry_room, state.step_room = (2 * room + edges * 2 + 1 for room in (state.entry_room, state.step_room))
         entries = [_grown(tensor, state.entries, state.entry_room) for tensor in entries]
         steps = [_grown(tensor, state.steps, state.step_room) for tensor in steps]

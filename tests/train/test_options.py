@@ -8,11 +8,11 @@ from plstm_graph.train.options import repeatable_command
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["dags", "--seeds", "0", "--output", "/tmp/a b", "--lr", "[1, 2]"],
-        ["dags", "--output=/tmp/a", "--seeds", "0", "--lr", "[1, 2]"],
+        ["dags", "--seeds", "0", "--output", "runs/a b", "--lr", "[1, 2]"],
+        ["dags", "--output=runs/a", "--seeds", "0", "--lr", "[1, 2]"],
         ["dags", "--seeds", "0", "--lr", "[1, 2]", "--output", "--output"],
         ["dags", "--seeds", "0", "--lr", "[1, 2]"],
-        ["dags", "--seeds", "0", "--data.root", "/tmp/a", "--lr", "[1, 2]", "--data.source=/tmp/b"],
+        ["dags", "--seeds", "0", "--data.root", "data", "--lr", "[1, 2]", "--data.source=copies"],
     ],
 )
 def test_a_command_that_anyone_can_repeat(arguments):
