@@ -71,7 +71,14 @@ def dag(hops: int, seed: int) -> Tensor:
 
 
 #: Models of configs/dags/copy.yaml by their names above; they have fewer layers of message passing.
-TRAINED = {"plstm_p": "pLSTM, P", "plstm_d": "pLSTM, D", "level_gru": "level GRU", "gin": "GIN", "gatv2": "GATv2"}
+TRAINED = {
+    "plstm_p": "pLSTM, P",
+    "plstm_d": "pLSTM, D",
+    "level_gru": "level GRU",
+    "gin": "GIN",
+    "gatv2": "GATv2",
+    "gcn": "GCN",
+}
 
 GRAPHS = {"chain": chain, "grid, 4 wide": grid, "tree": tree, "random DAG": dag}
 

@@ -2,9 +2,8 @@
 
 import re
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass
@@ -92,26 +91,3 @@ def repeatable_command(arguments: Sequence[str]) -> str:
             kept.append(argument)
         skip = argument in _FOLDERS and not skip
     return shlex.join(kept)
-
-
-def differences(earlier: dict[str, Any], now: dict[str, Any], outside: Collection[str]) -> list[str]:
-    """In what two configurations differ, such as ``"training.epochs is 2, was 9"``.
-
-    Args:
-        earlier: Nested plain values.
-        now: Likewise.
-        outside: Dotted names of options that do not decide the results of a run.
-    """
-    old, new = _flat(earlier, outside), _flat(now, outside)
-    names = [name for name in {**old, **new} if new.get(name) != old.get(name)]
-    return [f"{name} is {new.get(name)}, was {old.get(name)}" for name in names]
-
-
-def _flat(values: dict[str, Any], outside: Collection[str], prefix: str = "") -> dict[str, Any]:
-    """Options by their dotted names."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if name not in outside:
-            flat |= _flat(value, outside, f"{name}.") if isinstance(value, dict) else {name: value}
-    return flat

@@ -144,7 +144,7 @@ def test_results_of_another_configuration_are_left_alone(folder, capsys):
     old = {"training": {"epochs": 7, "lr": 0.1}, "data": {"source": "here"}, "folds": "0-3"}
     plain = {"training": {"epochs": 4, "lr": 0.1}, "data": {"source": "there"}, "folds": "0-9"}
     assert open_folder("out", old) == open_folder("out", old | {"folds": "0-9", "jobs": 1})
-    with pytest.raises(ValueError, match=r"of another configuration \(training.epochs is 4, was 7\): choose another"):
+    with pytest.raises(ValueError, match=r"of another configuration \(training.epochs is 4, was 7\): give another"):
         open_folder("out", plain)
     assert "epochs: 7" in (folder / "out" / "config.yaml").read_text()
     (folder / "out" / "config.yaml").rename(folder / "out" / "thesis.tex")

@@ -61,6 +61,20 @@ def test_command(tmp_path, capsys):
     assert "epoch" not in again.err and again.out.splitlines()[2:6] == printed.out.splitlines()[2:6]
 
 
+def test_averaged_weights_are_kept(tmp_path):
+    kept = []
+    for average in (0.0, 5.0):
+        config = write(tmp_path, training={"epochs": 2, "batch_size": 8, "average": average}, lr=[0.01])
+        folder = tmp_path / f"run_{average:g}"
+        assert command(config, "--output", str(folder), "--only", "bag", "--seeds", "0") == 0
+        (best,) = folder.rglob("best.pt")
+        kept.append(torch.load(best, weights_only=True))
+    last, averaged = kept
+    assert last.keys() == averaged.keys()
+    moved = [name for name, value in last.items() if value.is_floating_point() and not value.equal(averaged[name])]
+    assert moved
+
+
 def test_what_cannot_run(tmp_path, capsys):
     folder = tmp_path / "run"
     folder.mkdir()

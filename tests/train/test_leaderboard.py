@@ -122,8 +122,9 @@ def test_many_tasks_with_missing_labels(workspace):
 
 
 def test_failed_seed_costs_no_other(workspace, capsys):
-    (workspace / "failing").mkdir()
+    assert leaderboard("--seeds", "0", "--output", "failing", "--training.epochs", "1") == 0
     (workspace / "failing/seed_1").write_text("in the way")
+    capsys.readouterr()
     assert leaderboard("--seeds", "0-2", "--output", "failing", "--training.epochs", "1") == 2
     message = capsys.readouterr().err
     assert "1 of 3 seeds failed (seed 1: " in message and "failing/seed_1" in message
@@ -166,7 +167,10 @@ def test_baseline_takes_bonds_in_both_directions_and_a_last_batch_of_one(workspa
         (("--seeds", "9-0"), "seeds must be numbers and ranges"),
         (("--tuned", "{lr: [0.1, 0.2]}"), "tuned.lr must mark the selected value with a star"),
         (("--training.epochs", "0"), "epochs and batch_size must be at least 1"),
-        (("--output", "held"), "held holds a run with another training.lr; give another --output"),
+        (
+            ("--output", "held"),
+            "held holds a run of another configuration (training.lr is 0.001, was 0.5): give another --output",
+        ),
     ],
 )
 def test_bad_options_start_nothing(workspace, capsys, options, message):

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import ArgumentParser
 from jsonargparse.typing import PositiveInt
 
 from plstm_graph.datasets.files import replace_text
+from plstm_graph.train.claimed_folder import claim_folder, differences_to, write_configuration
+from plstm_graph.train.command_parser import CommandParser
 from plstm_graph.train.crossval.fold import NUM_FOLDS, FoldOptions, GraphOptions, ModelFactory
 from plstm_graph.train.loop import COMPILE_HELP
-from plstm_graph.train.options import differences
 
 _DESCRIPTION = """Cross-validate a graph classifier on a set of the TU Dortmund collection by the paper's protocol: ten
 stratified folds, one ninth of the rest to validate, the best validation epoch tested once. Everything can stand in a
@@ -31,9 +31,9 @@ MODELS = {
 _OUTSIDE = ("config", "folds", "jobs", "output", "device", "compile", "data.source", "data.root")
 
 
-def make_parser() -> ArgumentParser:
+def make_parser() -> CommandParser:
     """The parser of all options."""
-    parser = ArgumentParser(prog="plstm-graph crossval", description=_DESCRIPTION, allow_abbrev=False)
+    parser = CommandParser(prog="plstm-graph crossval", description=_DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--config", action="config", help="YAML file; several are merged in order.")
     parser.add_argument("--folds", type=str, default=f"0-{NUM_FOLDS - 1}", help="Folds, such as 0-9 or 0,3.")
     parser.add_argument("--jobs", type=PositiveInt, default=2, help="Folds that run at the same time, a thread each.")
@@ -85,7 +85,7 @@ def parse_folds(text: str) -> list[int]:
     return sorted(folds)
 
 
-def plain_config(parser: ArgumentParser, config: Any) -> dict[str, Any]:
+def plain_config(parser: CommandParser, config: Any) -> dict[str, Any]:
     """All options as plain values."""
     return yaml.safe_load(parser.dump(config, skip_unset=False))
 
@@ -100,31 +100,19 @@ def open_folder(output: str | None, plain: dict[str, Any]) -> Path:
     Raises:
         ValueError: If the folder holds results of another configuration; it names the differences.
     """
+    parser = make_parser()
     if output is not None:
         folder = Path(output)
-        if differences := _differences(folder, plain):
-            raise ValueError(
-                f"{folder} holds results of another configuration ({'; '.join(differences[:5])}): choose another "
-                "--output"
-            )
-    else:
-        name = f"{plain['data']['name']}-{plain['model']['class_path'].rpartition('.')[2]}"
-        runs, number = Path("runs/crossval"), 1
-        folder = runs / name
-        while folder.exists() and any(folder.iterdir()) and _differences(folder, plain):
-            number += 1
-            folder = runs / f"{name}-{number}"
-    text = yaml.safe_dump(plain, sort_keys=False)
-    replace_text(folder / "config.yaml", text)
+        claim_folder(folder, plain, parser, _OUTSIDE, "--output")
+        return folder
+    name = f"{plain['data']['name']}-{plain['model']['class_path'].rpartition('.')[2]}"
+    runs, number = Path("runs/crossval"), 1
+    folder = runs / name
+    while differences_to(folder, plain, parser, _OUTSIDE):
+        number += 1
+        folder = runs / f"{name}-{number}"
+    write_configuration(folder, plain)
     return folder
-
-
-def _differences(folder: Path, plain: dict[str, Any]) -> list[str]:
-    """What differs between a configuration and that of a folder."""
-    path = folder / "config.yaml"
-    if not path.is_file():
-        return ["it has no config.yaml"] if folder.is_dir() and any(folder.iterdir()) else []
-    return differences(yaml.safe_load(path.read_text(encoding="utf-8")), plain, _OUTSIDE)
 
 
 def read_results(folder: Path) -> list[dict[str, Any]]:

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from jsonargparse import ArgumentParser
 from jsonargparse.typing import PositiveFloat, PositiveInt
 from rich.console import Console
 
-from plstm_graph.datasets.files import replace_text
+from plstm_graph.train.claimed_folder import differences, read_configuration, refuse, write_configuration
+from plstm_graph.train.command_parser import CommandParser
 from plstm_graph.train.dag_tasks.report import markdown, summarise, write_report
 from plstm_graph.train.dag_tasks.run import count_parameters, evaluate_training, make_model, run_training
 from plstm_graph.train.dag_tasks.tasks import DAGTask, load_dag_task
@@ -26,6 +25,9 @@ _DESCRIPTION = """Train several models on a task of DAGs under equal terms: the 
 epochs; of several learning rates the first seed picks the one with the best validation metric, for each model. Each
 training is tested once, with the weights of the epoch that validation picked. The same command goes on after an
 interruption; finished trainings are not run again."""
+
+# Learning rates may be added, data may move; and the name is that of the folder.
+_OUTSIDE = ("lr", "name", "data.root", "data.source")
 
 
 @dataclass
@@ -137,8 +139,8 @@ def parse(arguments: list[str]) -> DAGOptions:
     )
 
 
-def _make_parser() -> ArgumentParser:
-    parser = ArgumentParser(prog="plstm-graph dags", description=_DESCRIPTION, allow_abbrev=False)
+def _make_parser() -> CommandParser:
+    parser = CommandParser(prog="plstm-graph dags", description=_DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--config", action="config", help="YAML file; several are merged in order.")
     parser.add_argument("--name", type=str, required=True, help="Name of the run.")
     parser.add_argument("--only", type=str | None, default=None, help="Models to train, such as plstm,gin.")
@@ -163,30 +165,14 @@ def _claim(options: DAGOptions) -> None:
 
     Models and learning rates may be added; a model that is there must stay as it is.
     """
-    path = options.folder / "config.yaml"
-    plain = options.plain
-    if path.is_file():
-        earlier = yaml.safe_load(path.read_text(encoding="utf-8"))
-        differ = [
-            f"{part} is {plain[part]}, was {earlier[part]}" for part in ("training",) if plain[part] != earlier[part]
-        ]
-        differ += [
-            f"data.{key} is {plain['data'].get(key)}, was {earlier['data'].get(key)}"
-            for key in {**plain["data"], **earlier["data"]}
-            if key not in ("root", "source") and plain["data"].get(key) != earlier["data"].get(key)
-        ]
-        differ += [
-            f"model {name} is {plain['models'][name]}, was {earlier['models'][name]}"
-            for name in options.models
-            if name in earlier["models"] and plain["models"][name] != earlier["models"][name]
-        ]
-        if differ:
-            raise ValueError(
-                f"{options.folder} holds a run of another configuration ({differ[0]}): give another --name"
-            )
-        plain = plain | {"models": earlier["models"] | plain["models"]}
-    text = yaml.safe_dump(plain, sort_keys=False)
-    replace_text(path, text)
+    plain, earlier = options.plain, read_configuration(options.folder)
+    if earlier is not None:
+        earlier = _make_parser().complete(earlier | {"name": options.folder.name})
+        there = earlier["models"]
+        again = {name: plain["models"][name] for name in options.models if name in there}
+        refuse(options.folder, differences(earlier, plain | {"models": there | again}, _OUTSIDE), "--name")
+        plain = plain | {"models": there | plain["models"]}
+    write_configuration(options.folder, plain)
 
 
 def _progress(console: Console, title: str, epochs: int) -> Callable[[Row], None]:

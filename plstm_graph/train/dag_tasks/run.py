@@ -122,6 +122,7 @@ def run_training(
             {f"valid/{name}": mode for name, mode in task.monitor.items()},
             seed=seed,
             clip=training.clip,
+            average_steps=training.average * len(train),
             patience=training.patience,
             on_epoch=log,
             checkpoint=folder / "state.pt",

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-from jsonargparse import ArgumentParser
 from jsonargparse.typing import PositiveFloat, PositiveInt
 from torch import nn
 
-from plstm_graph.datasets.files import replace_text
 from plstm_graph.datasets.image_task import load_image_task
+from plstm_graph.train.claimed_folder import claim_folder
+from plstm_graph.train.command_parser import CommandParser
 from plstm_graph.train.images.run import ImageTraining
-from plstm_graph.train.options import differences, learning_rates, parse_seeds
+from plstm_graph.train.options import learning_rates, parse_seeds
 from plstm_graph.train.run_folder import check_name
 
 _DESCRIPTION = """Train an image classifier (arrow pointing, Fashion-MNIST, CIFAR-10, ImageNet-1k) with several seeds,
@@ -85,18 +84,11 @@ def claim(options: ImageOptions) -> None:
     Raises:
         ValueError: If data, model or training differ; it names the first differences.
     """
-    path = options.folder / "config.yaml"
-    if path.is_file():
-        earlier = yaml.safe_load(path.read_text(encoding="utf-8"))
-        if found := differences(earlier, options.plain, _OUTSIDE):
-            first = "; ".join(found[:5])
-            raise ValueError(f"{options.folder} holds a run of another configuration ({first}): give another --name")
-    text = yaml.safe_dump(options.plain, sort_keys=False)
-    replace_text(path, text)
+    claim_folder(options.folder, options.plain, _make_parser(), _OUTSIDE, "--name")
 
 
-def _make_parser() -> ArgumentParser:
-    parser = ArgumentParser(prog="plstm-graph images", description=_DESCRIPTION, allow_abbrev=False)
+def _make_parser() -> CommandParser:
+    parser = CommandParser(prog="plstm-graph images", description=_DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--config", action="config", help="YAML file; several are merged in order.")
     parser.add_argument(
         "--name", type=str | None, default=None, help="Name of the run (default: that of the data and the model)."

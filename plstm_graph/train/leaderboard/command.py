@@ -4,15 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from rich.console import Console
 from rich.table import Table
 
 from plstm_graph.datasets.benchmark import Benchmark
-from plstm_graph.datasets.files import replace_file, replace_text
+from plstm_graph.datasets.files import replace_file
 from plstm_graph.train.checkpoint import KEY
+from plstm_graph.train.claimed_folder import claim_folder
 from plstm_graph.train.inference import make_recipe
-from plstm_graph.train.leaderboard.options import Options, parse
+from plstm_graph.train.leaderboard.options import Options, make_parser, parse
 from plstm_graph.train.leaderboard.report import make_report, write_report
 from plstm_graph.train.leaderboard.seed_pool import run_seeds, seed_folder
 from plstm_graph.train.leaderboard.seed_progress import SeedProgress
@@ -20,6 +20,8 @@ from plstm_graph.train.leaderboard.seed_run import benchmark_of, make_module
 
 # Where no transform is named, `predict` would make a DAG of each molecule.
 _BOTH_DIRECTIONS = {"class_path": "torch_geometric.transforms.Compose", "init_args": {"transforms": []}}
+# Where the data lies decides nothing.
+_OUTSIDE = ("data.root", "data.source")
 
 
 def leaderboard(arguments: list[str], machine: dict[str, Any]) -> int:
@@ -70,24 +72,7 @@ def _claim(folder: Path, plain: dict[str, Any]) -> None:
         "model": plain["model"],
         "training": plain["training"],
     }
-    path = folder / "config.yaml"
-    if path.is_file():
-        earlier = yaml.safe_load(path.read_text(encoding="utf-8"))
-        different = ", ".join(_differences(earlier, kept))
-        if different:
-            raise ValueError(f"{folder} holds a run with another {different}; give another --output or --name")
-        return
-    text = yaml.safe_dump(kept, sort_keys=False)
-    replace_text(path, text)
-
-
-def _differences(first: Any, second: Any, name: str = "") -> list[str]:
-    """Dotted names under which two plain values differ."""
-    if isinstance(first, dict) and isinstance(second, dict):
-        keys = [*first, *(key for key in second if key not in first)]
-        prefix = f"{name}." if name else ""
-        return [each for key in keys for each in _differences(first.get(key), second.get(key), f"{prefix}{key}")]
-    return [] if first == second else [name]
+    claim_folder(folder, kept, make_parser(), _OUTSIDE, "--output or --name")
 
 
 def _export(path: Path, weights: Path, options: Options, benchmark: Benchmark) -> None:

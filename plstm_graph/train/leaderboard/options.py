@@ -5,11 +5,11 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from jsonargparse import ArgumentParser
 from jsonargparse.typing import PositiveInt
 from torch import nn
 
 from plstm_graph.datasets.benchmark import load_benchmark
+from plstm_graph.train.command_parser import CommandParser
 from plstm_graph.train.loop import COMPILE_HELP
 from plstm_graph.train.options import Training, parse_seeds
 from plstm_graph.train.run_folder import check_name
@@ -68,12 +68,6 @@ class Options:
     export: str | None = None
 
 
-class _Parser(ArgumentParser):
-    def format_help(self, *args: Any, **kwargs: Any) -> str:
-        """The help text without the hundreds of classes that happen to be imported."""
-        return re.sub(r",\s+known\s+subclasses:[^()]*\)", ")", super().format_help(*args, **kwargs))
-
-
 def parse(arguments: list[str]) -> Options:
     """Parse the arguments of ``plstm-graph leaderboard``.
 
@@ -84,7 +78,7 @@ def parse(arguments: list[str]) -> Options:
         SystemExit: If they are not understood, after a message on stderr.
         ValueError: If values do not go together.
     """
-    parser = _make_parser()
+    parser = make_parser()
     config = parser.parse_args(arguments)
     values: dict[str, Any] = json.loads(parser.dump(config, format="json", skip_unset=False))
     entry = Entry(**values["entry"])
@@ -122,8 +116,9 @@ def check_tuned(tuned: dict[str, list[Any]]) -> None:
             )
 
 
-def _make_parser() -> ArgumentParser:
-    parser = _Parser(prog="plstm-graph leaderboard", description=_DESCRIPTION)
+def make_parser() -> CommandParser:
+    """The parser of all options."""
+    parser = CommandParser(prog="plstm-graph leaderboard", description=_DESCRIPTION)
     parser.add_argument("--config", action="config", help="YAML file with options.")
     parser.add_argument(
         "--name", type=str | None, default=None, help="Name of the run (default: that of the data and the method)."
