@@ -22,7 +22,7 @@ from plstm_graph.viz.curves import new_figure
 DOCS = Path(__file__).parents[1] / "docs"
 KEPT = DOCS / "results"
 _LABELS = {"PLSTM": "pLSTM", "LSTMGNN": "LSTM-GNN"}
-_VARIANTS = {"local": "local", "virtual_node": "virtual node"}
+_VARIANTS = {"local": "local", "virtual_node": "virtual node", "histogram": "counts"}
 _COLORS = {"pLSTM": "C3"}
 
 HEAD = """# Results
@@ -116,7 +116,8 @@ def _tu_table(reports: list[dict[str, Any]]) -> str:
     lines = [
         "## TU sets: all variants\n",
         "As above; local: local aggregation beside the long-range path; walks: return probabilities of random walks as",
-        "node features; n members: networks side by side, averaged. `average` is over the paper's four sets.\n",
+        "node features; counts: how often each Weisfeiler-Leman colour occurs enters the head; n members: networks side",
+        "by side, averaged. `average` is over the paper's four sets.\n",
         f"| model | {' | '.join(sets)} | average | parameters | minutes |",
         f"| --- |{' ---: |' * (len(sets) + 3)}",
     ]
@@ -212,6 +213,7 @@ def _label(report: dict[str, Any]) -> str:
     if "set" in report:
         config = report["config"]
         variants += ["walks"] if config["data"].get("walk_length") else []
+        variants += ["counts"] if config["data"].get("wl_rounds") else []
         members = config["training"].get("members", 1)
         variants += [f"{members} members"] if members > 1 else []
     return " + ".join([name, *variants])

@@ -35,6 +35,7 @@ class Baseline(GraphModel):
         jk (str, optional): Jumping knowledge of GCN, GAT and GIN: ``"cat"``, ``"max"``, ``"last"`` or None.
             (default: ``"cat"``)
         readout_channels (int, optional): As in :class:`~plstm_graph.nn.PLSTM`. (default: ``hidden_channels``)
+        histogram (list[int]): As in :class:`~plstm_graph.nn.PLSTM`. (default: none)
 
     Shapes:
         - **input:** node features ``[N, F]``, edge indices ``[2, E]``, edge features ``[E, D]`` *(optional)*, graph of
@@ -57,8 +58,9 @@ class Baseline(GraphModel):
         predict: Predict = "graph",
         head_dropout: float | None = None,
         readout_channels: int | None = None,
+        histogram: Sequence[int] = (),
     ) -> None:
-        super().__init__(out_channels, in_channels, edge_dim, hidden_channels, degree)
+        super().__init__(out_channels, in_channels, edge_dim, hidden_channels, degree, histogram=histogram)
         self.num_layers = num_layers
         self.dropout = dropout
         self.norm = norm
@@ -88,7 +90,7 @@ class Baseline(GraphModel):
             batch_size: Number of graphs ``B``.
         """
         nodes, edges = self.embed(x, edge_index, edge_attr, both_directions=True)
-        return self.read_out(self.layers(nodes, edge_index, edge_attr=edges), batch, batch_size, edge_index)
+        return self.read_out(self.layers(nodes, edge_index, edge_attr=edges), batch, batch_size, edge_index, x)
 
 
 class _FromPyG(Baseline):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch_geometric.nn.aggr import MultiAggregation
 
 from plstm_graph.nn.encoders import DegreeEncoder, FeatureSpec, feature_encoder
+from plstm_graph.nn.histogram import CategoryHistogram
 from plstm_graph.ops.scatter import sum_rows
 
 #: What a model predicts something of.
@@ -26,6 +27,9 @@ class GraphModel(nn.Module):
         hidden_channels (int): Size of node embeddings.
         degree (bool): Whether to encode degrees.
         directed (bool): Whether in-degree and out-degree are encoded rather than their sum.
+        histogram (list[int]): Sizes of category columns that follow the node features in ``x``. They do not enter
+            nodes; their histograms over each graph enter the head, see
+            :class:`~plstm_graph.nn.histogram.CategoryHistogram`.
     """
 
     def __init__(
@@ -36,8 +40,10 @@ class GraphModel(nn.Module):
         hidden_channels: int,
         degree: bool = True,
         directed: bool = False,
+        histogram: Sequence[int] = (),
     ) -> None:
         super().__init__()
+        self.histogram_sizes = list(histogram)
         self.out_channels = out_channels
         self.hidden_channels = hidden_channels
         self.node_encoder = feature_encoder(in_channels, hidden_channels)
@@ -66,8 +72,11 @@ class GraphModel(nn.Module):
         self.predict: Predict = predict
         pools = [pool] if isinstance(pool, str) else list(pool)
         self.pool = MultiAggregation(pools) if predict == "graph" else None
-        inputs = {"graph": len(pools), "node": 1, "edge": 2}[predict]
+        if self.histogram_sizes and predict != "graph":
+            raise ValueError(f"a histogram is of a whole graph, but predict={predict!r}")
         width = readout_channels or self.hidden_channels
+        self.histogram = CategoryHistogram(self.histogram_sizes, width, dropout) if self.histogram_sizes else None
+        inputs = {"graph": len(pools), "node": 1, "edge": 2}[predict] + (self.histogram is not None)
         self.widen = nn.Sequential(nn.Linear(self.hidden_channels, width), nn.GELU()) if readout_channels else None
         self.head = nn.Sequential(
             nn.Linear(inputs * width, width),
@@ -90,7 +99,7 @@ class GraphModel(nn.Module):
         Raises:
             ValueError: If edge features are missing or not expected.
         """
-        nodes = self.node_encoder(x)
+        nodes = self.node_encoder(self.split_columns(x)[0])
         if self.degree_encoder is not None:
             nodes = nodes + self.degree_encoder(edge_index[1:] if both_directions else edge_index, x.size(0))
         if (edge_attr is None) != (self.edge_encoder is None):
@@ -106,12 +115,23 @@ class GraphModel(nn.Module):
                 nodes = nodes + sum_rows(edges, index, x.size(0))
         return nodes, edges
 
+    def split_columns(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Node features and the columns of the histogram, of node features ``[N, F]`` with both."""
+        features = x.size(-1) - len(self.histogram_sizes)
+        return x[..., :features], x[..., features:]
+
     def read_out(
-        self, nodes: Tensor, batch: Tensor | None, batch_size: int | None, edge_index: Tensor | None = None
+        self,
+        nodes: Tensor,
+        batch: Tensor | None,
+        batch_size: int | None,
+        edge_index: Tensor | None = None,
+        x: Tensor | None = None,
     ) -> Tensor:
         """Predictions ``[B, T]``, ``[N, T]`` or ``[E, T]`` from node embeddings ``[N, C]``.
 
-        An edge is predicted from the embeddings of its start and its end; only then ``edge_index`` is needed.
+        An edge is predicted from the embeddings of its start and its end; only then ``edge_index`` is needed. The node
+        features ``x`` are needed for a histogram.
         """
         if self.widen is not None:
             nodes = self.widen(nodes)
@@ -123,7 +143,11 @@ class GraphModel(nn.Module):
             return self.head(torch.cat([nodes[edge_index[0]], nodes[edge_index[1]]], dim=-1))
         if batch is None:
             batch, batch_size = torch.zeros(nodes.size(0), dtype=torch.long, device=nodes.device), 1
-        return self.head(self.pool(nodes, batch, dim_size=batch_size, dim=0))
+        pooled = self.pool(nodes, batch, dim_size=batch_size, dim=0)
+        if self.histogram is not None:
+            columns = self.split_columns(cast(Tensor, x))[1]
+            pooled = torch.cat([pooled, self.histogram(columns, batch, pooled.size(0))], dim=-1)
+        return self.head(pooled)
 
     def reset_parameters(self) -> None:
         """Draw all weights anew."""

@@ -50,6 +50,9 @@ class PLSTM(GraphModel):
         predict (str): ``"graph"``, ``"node"`` or ``"edge"``: what has the targets. (default: ``"graph"``)
         readout_channels (int, optional): Widen node embeddings to this size before pooling, for large graphs of which
             the target asks what they are made of. (default: ``hidden_channels``)
+        histogram (list[int]): Sizes of category columns that follow the other node features in ``x``, such as those of
+            :class:`~plstm_graph.transforms.AddWLColors`: how often each category occurs in a graph enters the head.
+            (default: none)
         **kwargs: Of :class:`~plstm_graph.nn.PLSTMConv`.
 
     Shapes:
@@ -79,9 +82,10 @@ class PLSTM(GraphModel):
         predict: Predict = "graph",
         head_dropout: float | None = None,
         readout_channels: int | None = None,
+        histogram: Sequence[int] = (),
         **kwargs: Any,
     ) -> None:
-        super().__init__(out_channels, in_channels, edge_dim, hidden_channels, degree, directed=not tied)
+        super().__init__(out_channels, in_channels, edge_dim, hidden_channels, degree, not tied, histogram)
         self.blocks = nn.ModuleList(
             PLSTMBlock(
                 hidden_channels,
@@ -126,7 +130,7 @@ class PLSTM(GraphModel):
         if batch is None:
             batch, batch_size = edge_index.new_zeros(x.size(0)), 1
         nodes = self.encode(x, edge_index, edge_attr, line_graph, batch, batch_size)
-        return self.read_out(nodes, batch, batch_size, edge_index)
+        return self.read_out(nodes, batch, batch_size, edge_index, x)
 
     def encode(
         self,

@@ -40,6 +40,8 @@ def test_folds_are_stratified_and_disjoint():
         ("MUTAG", small_plstm, {}),
         ("MUTAG", small_plstm, {"walk_length": 4, "orientation": "depth_first", "edge_features": False}),
         ("MUTAG", small_gin, {"walk_length": 4}),
+        ("MUTAG", small_plstm, {"walk_length": 4, "wl_rounds": 2, "wl_colors": 16}),
+        ("ENZYMES", small_gin, {"wl_rounds": 1}),
         ("ENZYMES", small_gin, {}),
     ],
 )

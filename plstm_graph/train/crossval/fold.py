@@ -23,7 +23,7 @@ from plstm_graph.train.losses import class_loss
 from plstm_graph.train.optimizer import make_adamw, warmup_cosine
 from plstm_graph.train.sampler import EpochBatchSampler
 from plstm_graph.train.selection import Mode, Row
-from plstm_graph.transforms import ToDAG
+from plstm_graph.transforms import AddWLColors, ToDAG
 from plstm_graph.transforms.to_dag import Orientation
 
 #: Makes a model of a number of targets, node features and edge features (None for none).
@@ -42,6 +42,9 @@ class GraphOptions:
         root: Folder for downloaded and processed files.
         orientation: How undirected edges get directions, as in ToDAG; for models that run on DAGs.
         walk_length: Add return probabilities of random walks up to this length to the node features.
+        wl_rounds: Let the model count what lies around nodes: Weisfeiler-Leman colours of so many rounds, which begin
+            with the node labels.
+        wl_colors: Number of colours of each round.
         standardise: Give continuous node attributes mean 0 and variance 1 over the training graphs of each fold.
         edge_features: Whether edge labels and attributes are used.
     """
@@ -51,6 +54,8 @@ class GraphOptions:
     root: str = "datasets"
     orientation: Orientation = "auto"
     walk_length: int = 0
+    wl_rounds: int = 0
+    wl_colors: int = 512
     standardise: bool = True
     edge_features: bool = True
 
@@ -115,7 +120,17 @@ def load_graphs(options: GraphOptions, arguments: Arguments) -> TUGraphs:
         steps.append(AddRandomWalkPE(options.walk_length, attr_name=None))
     if "line_graph" in arguments.names:
         steps.append(ToDAG(options.orientation, multitree=arguments.multitree))
-    return TUGraphs(options.root, options.name, Compose(steps), options.source)
+    data = TUGraphs(options.root, options.name, Compose(steps), options.source)
+    if options.wl_rounds:
+        labels = range(data.num_node_attributes, data.num_features - options.walk_length)
+        data.transform = AddWLColors(options.wl_rounds, options.wl_colors, labels)
+    return data
+
+
+def _histogram(data: TUGraphs) -> list[int]:
+    """Sizes of the columns of colours that follow the node features."""
+    colors = data.transform
+    return [colors.num_colors] * colors.rounds if isinstance(colors, AddWLColors) else []
 
 
 def fold_split(labels: np.ndarray, fold: int, seed: int) -> dict[str, np.ndarray]:
@@ -149,11 +164,12 @@ def build_model(make_model: ModelFactory, data: TUGraphs, graphs: GraphOptions, 
     """
     make: Any = make_model
     edge_dim = (data.num_edge_features or None) if graphs.edge_features else None
-    sizes = (data.num_classes, data.num_features, edge_dim)
-    extra: dict[str, int] = {}
+    histogram = _histogram(data)
+    sizes = (data.num_classes, data.num_features - len(histogram), edge_dim)
+    extra: dict[str, Any] = {"histogram": histogram} if histogram else {}
     if options.widest_below is not None:
         extra["hidden_channels"] = widest(
-            lambda width: make(*sizes, hidden_channels=width), options.widest_below // options.members
+            lambda width: make(*sizes, **extra, hidden_channels=width), options.widest_below // options.members
         )
     seed_everything(options.seed)
     model = make(*sizes, **extra)
