@@ -116,8 +116,8 @@ def _tu_table(reports: list[dict[str, Any]]) -> str:
     lines = [
         "## TU sets: all variants\n",
         "As above; local: local aggregation beside the long-range path; walks: return probabilities of random walks as",
-        "node features; counts: how often each Weisfeiler-Leman colour occurs enters the head; n members: networks side",
-        "by side, averaged. `average` is over the paper's four sets.\n",
+        "node features; counts: how often each Weisfeiler-Leman colour occurs enters the head; n members: networks",
+        "side by side, averaged. `average` is over the paper's four sets.\n",
         f"| model | {' | '.join(sets)} | average | parameters | minutes |",
         f"| --- |{' ---: |' * (len(sets) + 3)}",
     ]
