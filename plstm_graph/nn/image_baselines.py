@@ -1,17 +1,18 @@
 """Image models to compare with :class:`~plstm_graph.nn.PLSTMVision`: a Vision Transformer and a small CNN."""
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from plstm_graph.nn.drop_path import DropPath
+from plstm_graph.nn.image_pool import ImagePool, NodePool, check_pool
 from plstm_graph.nn.patches import PositionEmbedding, Stem, check_images, make_stem
 from plstm_graph.nn.plstm_vision import BatchNorm, init_head, init_small, patch_grid
 
 Norm = Literal["layer", "batch"]
-Pool = Literal["token", "mean", "max"]
+Pool = Literal["token"] | NodePool
 
 
 class _ViTBlock(nn.Module):
@@ -50,8 +51,8 @@ class ViT(nn.Module):
         positions (bool): (default: ``True``)
         stem (str): (default: ``"linear"``)
         norm (str): ``"layer"`` or ``"batch"``. (default: ``"layer"``)
-        pool (str): What is read at the end, the class ``"token"``, or the ``"mean"`` or ``"max"`` of all patches; then
-            there is no token. (default: ``"token"``)
+        pool (str): What is read at the end, the class ``"token"``, or all patches by ``"mean"``, ``"max"`` or
+            ``"attention"``; then there is no token. (default: ``"token"``)
 
     Shapes:
         - **input:** images ``[B, in_channels, height, width]``, float in [0, 1], or uint8, which is divided by 255
@@ -75,11 +76,10 @@ class ViT(nn.Module):
         pool: Pool = "token",
     ) -> None:
         super().__init__()
-        if pool not in get_args(Pool):
-            raise ValueError(f"pool must be 'token', 'mean' or 'max', got {pool!r}")
+        check_pool(pool, "token")
         self.patches = make_stem(stem, in_channels, hidden_channels, patch_size)
         self.positions = PositionEmbedding(hidden_channels, patch_grid(image_size, patch_size)) if positions else None
-        self.pool = pool
+        self.pool = None if pool == "token" else ImagePool(pool, hidden_channels)
         self.token = nn.Parameter(torch.zeros(hidden_channels)) if pool == "token" else None
         self.layers = nn.Sequential(
             *(_ViTBlock(hidden_channels, heads, ffn_ratio, drop_path, norm) for _ in range(num_layers))
@@ -97,10 +97,10 @@ class ViT(nn.Module):
         if self.positions is not None:
             x = self.positions(x)
         x = x.flatten(1, 2)
-        if self.token is None:
-            x = self.layers(x)
-            return self.head(self.norm(x.mean(dim=1) if self.pool == "mean" else x.amax(dim=1)))
-        x = torch.cat([self.token.to(x.dtype).expand(len(x), 1, -1), x], dim=1)
+        if self.pool is not None:
+            return self.head(self.norm(self.pool(self.layers(x))))
+        token = cast(Tensor, self.token)
+        x = torch.cat([token.to(x.dtype).expand(len(x), 1, -1), x], dim=1)
         return self.head(self.norm(self.layers(x)[:, 0]))
 
 

@@ -1,7 +1,7 @@
 """pLSTM for images."""
 
 import math
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -9,12 +9,13 @@ from torch import Tensor, nn
 from plstm_graph.nn.drop_path import DropPath
 from plstm_graph.nn.gates import Mode
 from plstm_graph.nn.grid_gates import Chirality
+from plstm_graph.nn.image_pool import ImagePool, NodePool, check_pool
 from plstm_graph.nn.norm import NormKind, rms_norm
 from plstm_graph.nn.patches import PositionEmbedding, Stem, make_stem
 from plstm_graph.nn.plstm_2d import PLSTM2d
 
 Size = Literal["T", "S", "B"]
-Pool = Literal["corners", "mean", "max"]
+Pool = Literal["corners"] | NodePool
 
 #: Width, heads and drop path of the paper's models.
 SIZES: dict[str, dict[str, Any]] = {
@@ -117,8 +118,8 @@ class PLSTMVision(nn.Module):
             :class:`~plstm_graph.nn.patches.ConvStem`. (default: ``"linear"``)
         norm (str): ``"rms"``, or ``"batch"``: a norm of each node alone keeps what all nodes have in common, and in
             sums over an image that is mostly background this hides the rest. (default: ``"rms"``)
-        pool (str): What is read at the end, ``"corners"``, or the ``"mean"`` or ``"max"`` of all nodes; what a few
-            nodes know is diluted in the mean of a larger image, not in the maximum. (default: ``"corners"``)
+        pool (str): What is read at the end, ``"corners"``, or all nodes by ``"mean"``, ``"max"`` or ``"attention"``,
+            see :class:`~plstm_graph.nn.image_pool.ImagePool`. (default: ``"corners"``)
         norm_eps (float): As in :class:`~plstm_graph.nn.PLSTM2d`; about 1 leaves nodes that hear nothing near zero.
             (default: ``1e-5``)
 
@@ -150,8 +151,7 @@ class PLSTMVision(nn.Module):
         norm_eps: float = 1e-5,
     ) -> None:
         super().__init__()
-        if pool not in get_args(Pool):
-            raise ValueError(f"pool must be 'corners', 'mean' or 'max', got {pool!r}")
+        check_pool(pool, "corners")
         if not modes or set(modes) - {"P", "D"}:
             raise ValueError(f"modes must be a word of the letters P and D, such as 'PD', got {modes!r}")
         self.patches = make_stem(stem, in_channels, hidden_channels, patch_size)
@@ -173,7 +173,7 @@ class PLSTMVision(nn.Module):
                 for layer, mode in enumerate(layer_modes)
             )
         )
-        self.pool = pool
+        self.pool = None if pool == "corners" else ImagePool(pool, hidden_channels)
         read = hidden_channels * (4 if pool == "corners" else 1)
         self.norm = rms_norm(read)
         self.head = nn.Linear(read, out_channels)
@@ -199,10 +199,8 @@ class PLSTMVision(nn.Module):
         if self.positions is not None:
             x = self.positions(x)
         x = self.layers(x)
-        if self.pool == "mean":
-            read = x.mean(dim=(1, 2))
-        elif self.pool == "max":
-            read = x.amax(dim=(1, 2))
+        if self.pool is not None:
+            read = self.pool(x.flatten(1, 2))
         else:
             read = torch.cat([x[:, 0, 0], x[:, -1, 0], x[:, 0, -1], x[:, -1, -1]], dim=-1)
         return self.head(self.norm(read))

@@ -14,9 +14,11 @@ MODELS = {
     "plstm": lambda **options: PLSTMVision(3, **TINY, **options),
     "plstm, from few images": lambda: PLSTMVision(3, **TINY, stem="conv", norm="batch", pool="mean"),
     "plstm, maximum": lambda: PLSTMVision(3, **TINY, pool="max"),
+    "plstm, attention": lambda: PLSTMVision(3, **TINY, pool="attention"),
     "vit": lambda **options: ViT(3, **TINY, **options),
     "vit, from few images": lambda: ViT(3, **TINY, stem="conv", norm="batch", pool="mean"),
     "vit, maximum": lambda: ViT(3, **TINY, pool="max"),
+    "vit, attention": lambda: ViT(3, **TINY, pool="attention"),
     "cnn": lambda: SmallCNN(3, channels=(4, 8)),
 }
 
