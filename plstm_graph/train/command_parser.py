@@ -1,5 +1,6 @@
 """The parser of commands that train."""
 
+import copy
 import re
 from argparse import ArgumentError
 from typing import Any
@@ -23,7 +24,7 @@ class CommandParser(ArgumentParser):
         """
         exits, self.exit_on_error = self.exit_on_error, False
         try:
-            parsed = self.parse_object(values)
+            parsed = self.parse_object(copy.deepcopy(values))  # which it changes where they lie
         except ArgumentError:
             return values
         finally:

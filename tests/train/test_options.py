@@ -3,6 +3,7 @@
 from dataclasses import asdict
 
 import pytest
+from jsonargparse.typing import PositiveFloat
 
 from plstm_graph.cli import main
 from plstm_graph.train.claimed_folder import claim_folder, read_configuration, write_configuration
@@ -37,6 +38,14 @@ def test_a_folder_of_an_earlier_version_goes_on(tmp_path):
     write_configuration(tmp_path, {"training": older | {"momentum": 0.9}})
     with pytest.raises(ValueError, match=r"training.momentum is None, was 0.9"):
         claim_folder(tmp_path, plain, parser, (), "--name")
+
+
+def test_completing_leaves_what_it_is_given_alone():
+    parser = CommandParser()
+    parser.add_argument("--lr", type=PositiveFloat | list[PositiveFloat], default=1e-3)
+    values = {"lr": [0.1, 0.2]}
+    assert parser.complete(values) == values
+    assert [type(value) for value in values["lr"]] == [float, float]
 
 
 @pytest.mark.parametrize("command", ["crossval", "leaderboard", "images", "dags"])
