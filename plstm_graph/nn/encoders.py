@@ -38,6 +38,11 @@ def feature_encoder(features: FeatureSpec, channels: int) -> nn.Module:
     return CategoryEncoder(features, channels)
 
 
+def column_offsets(sizes: Sequence[int]) -> Tensor:
+    """Where the categories of each column begin if those of all columns are numbered on, ``[len(sizes)]``."""
+    return torch.tensor([0, *sizes[:-1]]).cumsum(0)
+
+
 class CategoryEncoder(nn.Module):
     """Sum of one embedding per integer column.
 
@@ -56,8 +61,7 @@ class CategoryEncoder(nn.Module):
         super().__init__()
         self.sizes = list(sizes)
         self.embedding = nn.Embedding(sum(self.sizes), channels)
-        offset = torch.tensor([0, *self.sizes[:-1]]).cumsum(0)
-        self.register_buffer("offset", offset, persistent=False)
+        self.register_buffer("offset", column_offsets(self.sizes), persistent=False)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from plstm_graph.nn.encoders import column_offsets
 
 
 class CategoryHistogram(nn.Module):
@@ -29,8 +30,7 @@ class CategoryHistogram(nn.Module):
     def __init__(self, sizes: Sequence[int], channels: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.sizes = list(sizes)
-        offset = torch.tensor([0, *self.sizes[:-1]]).cumsum(0)
-        self.register_buffer("offset", offset, persistent=False)
+        self.register_buffer("offset", column_offsets(self.sizes), persistent=False)
         self.dropout = nn.Dropout(dropout)
         self.lin = nn.Linear(sum(self.sizes), channels)
 

@@ -1,7 +1,7 @@
 """Image models to compare with :class:`~plstm_graph.nn.PLSTMVision`: a Vision Transformer and a small CNN."""
 
 from collections.abc import Sequence
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -97,11 +97,10 @@ class ViT(nn.Module):
         if self.positions is not None:
             x = self.positions(x)
         x = x.flatten(1, 2)
-        if self.pool is not None:
-            return self.head(self.norm(self.pool(self.layers(x))))
-        token = cast(Tensor, self.token)
-        x = torch.cat([token.to(x.dtype).expand(len(x), 1, -1), x], dim=1)
-        return self.head(self.norm(self.layers(x)[:, 0]))
+        if self.token is not None:
+            x = torch.cat([self.token.to(x.dtype).expand(len(x), 1, -1), x], dim=1)
+        x = self.layers(x)
+        return self.head(self.norm(x[:, 0] if self.pool is None else self.pool(x)))
 
 
 class SmallCNN(nn.Module):

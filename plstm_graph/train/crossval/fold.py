@@ -127,12 +127,6 @@ def load_graphs(options: GraphOptions, arguments: Arguments) -> TUGraphs:
     return data
 
 
-def _histogram(data: TUGraphs) -> list[int]:
-    """Sizes of the columns of colours that follow the node features."""
-    colors = data.transform
-    return [colors.num_colors] * colors.rounds if isinstance(colors, AddWLColors) else []
-
-
 def fold_split(labels: np.ndarray, fold: int, seed: int) -> dict[str, np.ndarray]:
     """The paper's split: a stratified tenth to test; of the rest, a stratified ninth to validate.
 
@@ -156,7 +150,7 @@ def build_model(make_model: ModelFactory, data: TUGraphs, graphs: GraphOptions, 
     Args:
         make_model: Makes it.
         data: The set.
-        graphs: Whether edge features are used.
+        graphs: Whether edge features are used, and colours counted.
         options: Width and largest number of parameters.
 
     Raises:
@@ -164,7 +158,7 @@ def build_model(make_model: ModelFactory, data: TUGraphs, graphs: GraphOptions, 
     """
     make: Any = make_model
     edge_dim = (data.num_edge_features or None) if graphs.edge_features else None
-    histogram = _histogram(data)
+    histogram = [graphs.wl_colors] * graphs.wl_rounds
     sizes = (data.num_classes, data.num_features - len(histogram), edge_dim)
     extra: dict[str, Any] = {"histogram": histogram} if histogram else {}
     if options.widest_below is not None:
