@@ -164,6 +164,16 @@ INLINE int64_t width_at(const Sizes *z, int64_t from) {
     return z->value_width - from < z->slice ? z->value_width - from : z->slice;
 }
 
+/* Widths that compilers know are faster, small ones most of all. */
+#define FOR_WIDTH(nk, nv, CALL)                                   \
+    do {                                                          \
+        if ((nk) == 4 && (nv) == 4) CALL(4, 4);                   \
+        else if ((nk) == 8 && (nv) == 8) CALL(8, 8);              \
+        else if ((nk) == 16 && (nv) == 16) CALL(16, 16);          \
+        else if ((nk) == 32 && (nv) == 32) CALL(32, 32);          \
+        else CALL(nk, nv);                                        \
+    } while (0)
+
 /* Large states are read at random: on Linux they ask for huge pages, so that not every read misses the table of pages. */
 static void *allocate(size_t bytes) {
 #ifdef __linux__
@@ -189,11 +199,8 @@ int forward(const Sizes *z, const Plan *t, int64_t first, int64_t last, const In
     for (int64_t h = first; h < last; h++)
         for (int64_t from = 0; from < z->value_width; from += z->slice) {
             const int64_t width = width_at(z, from);
-            /* Widths that compilers know are faster. */
-            if (z->key_width == 16 && width == 16)
-                run(z, t, x, h, from, out, states, 16, 16);
-            else
-                run(z, t, x, h, from, out, states, z->key_width, width);
+#define RUN(nk, nv) run(z, t, x, h, from, out, states, nk, nv)
+            FOR_WIDTH(z->key_width, width, RUN);
         }
     free(states);
     return 0;
@@ -208,10 +215,8 @@ int backward(const Sizes *z, const Plan *t, int64_t first, int64_t last, const I
     for (int64_t h = first; h < last; h++)
         for (int64_t from = 0; from < z->value_width; from += z->slice) {
             const int64_t width = width_at(z, from);
-            if (z->key_width == 16 && width == 16)
-                run_backward(z, t, x, d, h, from, grad, states, grads, 16, 16);
-            else
-                run_backward(z, t, x, d, h, from, grad, states, grads, z->key_width, width);
+#define RUN_BACKWARD(nk, nv) run_backward(z, t, x, d, h, from, grad, states, grads, nk, nv)
+            FOR_WIDTH(z->key_width, width, RUN_BACKWARD);
         }
     free(states);
     return 0;

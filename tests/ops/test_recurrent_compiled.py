@@ -31,7 +31,7 @@ def test_the_form_in_torch_agrees_with_the_naive_one(problem):
 
 @needs_compiler
 @pytest.mark.parametrize("slice_bytes", [2**29, 1])
-@pytest.mark.parametrize("widths", [(16, 16), (16, 32), (1, 1), (7, 11)], ids=str)
+@pytest.mark.parametrize("widths", [(4, 4), (8, 8), (16, 16), (32, 32), (16, 32), (1, 1), (7, 11)], ids=str)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_any_width_and_slice(monkeypatch, widths, dtype, slice_bytes):
     monkeypatch.setattr(recurrent_compiled, "SLICE_BYTES", slice_bytes)
