@@ -51,8 +51,8 @@ class ViT(nn.Module):
         positions (bool): (default: ``True``)
         stem (str): (default: ``"linear"``)
         norm (str): ``"layer"`` or ``"batch"``. (default: ``"layer"``)
-        pool (str): What is read at the end, the class ``"token"``, or all patches by ``"mean"``, ``"max"`` or
-            ``"attention"``; then there is no token. (default: ``"token"``)
+        pool (str): What is read at the end, the class ``"token"``, or all patches by ``"mean"``, ``"max"``,
+            ``"attention"`` or ``"top"``; then there is no token. (default: ``"token"``)
 
     Shapes:
         - **input:** images ``[B, in_channels, height, width]``, float in [0, 1], or uint8, which is divided by 255

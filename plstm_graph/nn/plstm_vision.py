@@ -118,8 +118,8 @@ class PLSTMVision(nn.Module):
             :class:`~plstm_graph.nn.patches.ConvStem`. (default: ``"linear"``)
         norm (str): ``"rms"``, or ``"batch"``: a norm of each node alone keeps what all nodes have in common, and in
             sums over an image that is mostly background this hides the rest. (default: ``"rms"``)
-        pool (str): What is read at the end, ``"corners"``, or all nodes by ``"mean"``, ``"max"`` or ``"attention"``,
-            see :class:`~plstm_graph.nn.image_pool.ImagePool`. (default: ``"corners"``)
+        pool (str): What is read at the end, ``"corners"``, or all nodes by ``"mean"``, ``"max"``, ``"attention"``
+            or ``"top"``, see :class:`~plstm_graph.nn.image_pool.ImagePool`. (default: ``"corners"``)
         norm_eps (float): As in :class:`~plstm_graph.nn.PLSTM2d`; about 1 leaves nodes that hear nothing near zero.
             (default: ``1e-5``)
 

@@ -8,7 +8,7 @@ import torch
 from plstm_graph.datasets.image_sets import ImageArrays
 from plstm_graph.datasets.image_task import ImageTask, load_image_task
 from plstm_graph.train.images.batches import epoch_rows, image_batches
-from plstm_graph.train.images.run import ImageTraining, evaluate_run, make_model, train_run
+from plstm_graph.train.images.run import ImageTraining, accuracy, evaluate_run, load_run, make_model, train_run
 
 CPU = torch.device("cpu")
 MODEL = {
@@ -134,6 +134,14 @@ def test_fashion_mnist_sets_validation_images_apart(real_data, monkeypatch):
     assert (task.channels, task.image_size, len(task.classes)) == (1, 28, 10)
 
 
+def test_averaged_weights_are_those_that_are_kept(task, tmp_path):
+    result, training = run(task, tmp_path / "averaged", average=1)
+    run(task, tmp_path / "last")
+    averaged, last = (load_run(task, MODEL, training, tmp_path / name, CPU) for name in ("averaged", "last"))
+    assert accuracy(averaged, task, task.valid["valid"], training, CPU) == result["valid/accuracy"]
+    assert not torch.equal(averaged.model.head.weight, last.model.head.weight)
+
+
 def test_bad_arguments(task, tmp_path, monkeypatch):
     monkeypatch.delenv("PLSTM_DATA", raising=False)
     with pytest.raises(ValueError, match="fashion_mnist needs its folder: give root"):
@@ -144,6 +152,10 @@ def test_bad_arguments(task, tmp_path, monkeypatch):
         load_image_task("cifar10", root=str(tmp_path), image_size=64)
     with pytest.raises(ValueError, match="epochs=0"):
         ImageTraining(epochs=0)
+    with pytest.raises(ValueError, match="average=-1"):
+        ImageTraining(average=-1)
+    with pytest.raises(ValueError, match="average needs keep='best'"):
+        ImageTraining(average=1, keep="last")
     wrong = {**MODEL, "init_args": {**MODEL["init_args"], "out_channels": 3}}
     with pytest.raises(ValueError, match=r"gives \[2, 3\] for two images of halves, not \[2, 2\]"):
         make_model(wrong, task)

@@ -39,6 +39,7 @@ class ImageTraining:
         warmup: Part of all steps over which the learning rate rises; then it falls along a cosine.
         final_lr: Learning rate at the end, as a part of the peak.
         clip: Largest norm of the gradient.
+        average: Evaluate, and keep, weights averaged over about this many epochs; 0 for those of the last step.
         keep: Weights that are tested: of the ``"best"`` epoch on validation images, or of the ``"last"``.
         standardise: Subtract from pixels the mean of the training images, and divide by their standard deviation.
         precision: Of matrix products in training and testing; ``"bfloat16"`` by autocast.
@@ -53,6 +54,7 @@ class ImageTraining:
     warmup: float = 0.02
     final_lr: float = 1e-3
     clip: float = 1.0
+    average: float = 0.0
     keep: Literal["best", "last"] = "best"
     standardise: bool = True
     precision: Precision = "float32"
@@ -60,11 +62,13 @@ class ImageTraining:
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 1 or self.clip <= 0 or (self.epoch_images or 1) < 1:
+        if self.average and self.keep == "last":
+            raise ValueError("average needs keep='best': the last weights are those of the last step")
+        if self.epochs < 1 or self.batch_size < 1 or self.clip <= 0 or self.average < 0 or (self.epoch_images or 1) < 1:
             raise ValueError(
-                "epochs, epoch_images and batch_size must be at least 1, clip positive, got "
+                "epochs, epoch_images and batch_size must be at least 1, clip positive, average not negative, got "
                 f"epochs={self.epochs}, epoch_images={self.epoch_images}, batch_size={self.batch_size}, "
-                f"clip={self.clip}"
+                f"clip={self.clip}, average={self.average}"
             )
 
 
@@ -172,8 +176,8 @@ def train_run(
     count = len(cast(Any, images))
     per_epoch = training.epoch_images or count
     optimizer = make_adamw(wrapped, lr, training.weight_decay, fused=True)
-    steps = training.epochs * max(-(-per_epoch // training.batch_size), 1)
-    scheduler = warmup_cosine(optimizer, steps, training.warmup, training.final_lr)
+    steps = max(-(-per_epoch // training.batch_size), 1)  # of an epoch
+    scheduler = warmup_cosine(optimizer, training.epochs * steps, training.warmup, training.final_lr)
     augment = Augment(training.augmentation, len(task.classes), task.image_size)
 
     def train_batches(epoch: int) -> Iterator[ImageBatch]:
@@ -200,6 +204,7 @@ def train_run(
             {"valid/accuracy": "max"},
             seed=seed,
             clip=training.clip,
+            average_steps=training.average * steps,
             on_epoch=log,
             checkpoint=folder / "state.pt",
         )
