@@ -14,8 +14,8 @@ TOP = 8
 class ImagePool(nn.Module):
     r"""Mean, maximum, a weighted mean of all nodes, or the mean of the largest few.
 
-    What a few nodes know is diluted in the mean of a larger image. The maximum keeps it, but lets only a few nodes learn
-    at first. Attention starts close to the mean: with scores :math:`S x` of a linear map, channel c is
+    What a few nodes know is diluted in the mean of a larger image. The maximum keeps it, but lets only a few nodes
+    learn at first. Attention starts close to the mean: with scores :math:`S x` of a linear map, channel c is
     :math:`\sum_n \mathrm{softmax}_n((S x_n)_c)\, x_{nc}`; how much it dilutes is learned. ``"top"``, the mean of the
     :data:`TOP` largest values of each channel, keeps what more than one node knows, and dilutes nothing.
 

@@ -46,5 +46,7 @@ def test_top_is_the_mean_of_the_largest_of_each_channel():
 
 @pytest.mark.parametrize(("make", "own"), [(PLSTMVision, "corners"), (ViT, "token")])
 def test_there_is_no_such_pooling(make, own):
-    with pytest.raises(ValueError, match=f"pool must be one of '{own}', 'mean', 'max', 'attention', 'top', got 'median'"):
+    with pytest.raises(
+        ValueError, match=f"pool must be one of '{own}', 'mean', 'max', 'attention', 'top', got 'median'"
+    ):
         make(2, pool="median")
