@@ -49,11 +49,12 @@ def main() -> None:
 def table(reports: dict[str, dict[str, Any]]) -> str:
     """Accuracies as a Markdown table, mean and standard deviation over seeds."""
     lines = [
-        "| model | parameters | lr | test | twice the size | training s | seeds |",
-        "|---|---:|---:|---:|---:|---:|---:|",
+        "| model | parameters | lr | validation | twice the size | test | twice the size | training s | seeds |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name, report in reports.items():
         cells = [name, f"{report['parameters']:,}", f"{report['lr']:g}"]
+        cells += [_text(report["validation"][part]) for part in ("valid", "valid_ext")]
         cells += [_text(report["test"][part]) for part in ("test", "test_ext")]
         lines.append("| " + " | ".join([*cells, f"{report['seconds']['mean']:.0f}", str(len(report["seeds"]))]) + " |")
     return "\n".join(lines) + "\n"
