@@ -116,8 +116,18 @@ class GraphModel(nn.Module):
         return nodes, edges
 
     def split_columns(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Node features and the columns of the histogram, of node features ``[N, F]`` with both."""
-        features = x.size(-1) - len(self.histogram_sizes)
+        """Node features and the columns of the histogram, of node features ``[N, F]`` with both.
+
+        Raises:
+            ValueError: If there are no node features before the columns of the histogram.
+        """
+        columns = len(self.histogram_sizes)
+        features = x.size(-1) - columns
+        if features < 1:
+            raise ValueError(
+                f"x has {x.size(-1)} columns, but this model reads node features and, after them, {columns} columns of "
+                "categories for its histogram, such as those that AddWLColors appends"
+            )
         return x[..., :features], x[..., features:]
 
     def read_out(

@@ -53,3 +53,9 @@ def test_baselines_count_too():
 def test_a_node_has_no_histogram():
     with pytest.raises(ValueError, match="a histogram is of a whole graph, but predict='node'"):
         PLSTM(2, [3], None, 16, 1, histogram=[5], predict="node")
+
+
+def test_a_graph_without_its_columns_is_named():
+    model = GIN(2, [3], None, 16, 2, histogram=[16, 16])
+    with pytest.raises(ValueError, match="x has 2 columns, but .* after them, 2 columns of categories"):
+        model(torch.zeros(4, 2, dtype=torch.long), torch.tensor([[0, 1], [1, 0]]))
