@@ -57,5 +57,5 @@ def test_a_node_has_no_histogram():
 
 def test_a_graph_without_its_columns_is_named():
     model = GIN(2, [3], None, 16, 2, histogram=[16, 16])
-    with pytest.raises(ValueError, match="x has 2 columns, but .* after them, 2 columns of categories"):
+    with pytest.raises(ValueError, match=r"x has 2 columns, but .* after them, 2 columns of categories"):
         model(torch.zeros(4, 2, dtype=torch.long), torch.tensor([[0, 1], [1, 0]]))

@@ -8,6 +8,7 @@ import torch
 from rich.console import Console
 
 from plstm_graph.datasets.image_task import load_image_task
+from plstm_graph.train.allocator import keep_freed_memory
 from plstm_graph.train.images.options import claim, parse
 from plstm_graph.train.images.report import make_report, print_report, write_report
 from plstm_graph.train.images.run import check_test_images, evaluate_run, make_model, train_run
@@ -32,6 +33,7 @@ def images(arguments: list[str], machine: dict[str, Any]) -> int:
     """
     options, console = parse(arguments), Console()
     torch.set_num_threads(options.threads)
+    keep_freed_memory()
     task, device = load_image_task(**options.plain["data"]), pick_device(options.device)
     model = make_model(options.plain["model"], task)
     check_test_images(model, task)
