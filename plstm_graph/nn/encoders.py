@@ -38,6 +38,13 @@ def feature_encoder(features: FeatureSpec, channels: int) -> nn.Module:
     return CategoryEncoder(features, channels)
 
 
+def num_columns(features: FeatureSpec) -> int:
+    """How many columns of features a specification describes, see :func:`feature_encoder`."""
+    if isinstance(features, str):
+        features = OGB_DIMS[features]
+    return features if isinstance(features, int) else len(features)
+
+
 def column_offsets(sizes: Sequence[int]) -> Tensor:
     """Where the categories of each column begin if those of all columns are numbered on, ``[len(sizes)]``."""
     return torch.tensor([0, *sizes[:-1]]).cumsum(0)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn.aggr import MultiAggregation
 
-from plstm_graph.nn.encoders import DegreeEncoder, FeatureSpec, feature_encoder
+from plstm_graph.nn.encoders import DegreeEncoder, FeatureSpec, feature_encoder, num_columns
 from plstm_graph.nn.histogram import CategoryHistogram
 from plstm_graph.ops.scatter import sum_rows
 
@@ -47,6 +47,7 @@ class GraphModel(nn.Module):
         self.out_channels = out_channels
         self.hidden_channels = hidden_channels
         self.node_encoder = feature_encoder(in_channels, hidden_channels)
+        self.num_features = num_columns(in_channels)
         self.edge_encoder = None if edge_dim is None else feature_encoder(edge_dim, hidden_channels)
         self.degree_encoder = DegreeEncoder(hidden_channels, directed) if degree else None
 
@@ -119,14 +120,14 @@ class GraphModel(nn.Module):
         """Node features and the columns of the histogram, of node features ``[N, F]`` with both.
 
         Raises:
-            ValueError: If there are no node features before the columns of the histogram.
+            ValueError: If a model with a histogram gets another number of columns.
         """
         columns = len(self.histogram_sizes)
         features = x.size(-1) - columns
-        if features < 1:
+        if columns and features != self.num_features:
             raise ValueError(
-                f"x has {x.size(-1)} columns, but this model reads node features and, after them, {columns} columns of "
-                "categories for its histogram, such as those that AddWLColors appends"
+                f"x has {x.size(-1)} columns, but this model reads {self.num_features} of node features and, after "
+                f"them, {columns} columns of categories for its histogram, such as those that AddWLColors appends"
             )
         return x[..., :features], x[..., features:]
 

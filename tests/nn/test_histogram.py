@@ -59,3 +59,9 @@ def test_a_graph_without_its_columns_is_named():
     model = GIN(2, [3], None, 16, 2, histogram=[16, 16])
     with pytest.raises(ValueError, match=r"x has 2 columns, but .* after them, 2 columns of categories"):
         model(torch.zeros(4, 2, dtype=torch.long), torch.tensor([[0, 1], [1, 0]]))
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element")
+def test_nodes_need_no_features():
+    model = GIN(2, 0, None, 16, 2).eval()
+    assert model(torch.zeros(4, 0), torch.tensor([[0, 1], [1, 0]])).shape == (1, 2)
