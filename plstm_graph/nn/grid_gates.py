@@ -65,6 +65,9 @@ class Grid2dGate(nn.Module):
         orientations (int): 1 or 4.
         chirality (str): Which turn D-mode has: ``"L"`` from y to x, ``"R"`` from x to y.
         weights (bool): Whether gates depend on features at all; without, only their biases are learned.
+        attenuation (float): In training, the transitions of each grid are multiplied by :math:`e^{-u}`, u drawn from
+            [0, ``attenuation``]: signals arrive as weak as from further away, so that what is learned holds on larger
+            grids. (default: ``0``)
 
     Shapes:
         - **input:** ``[..., X, Y, channels]``
@@ -79,6 +82,7 @@ class Grid2dGate(nn.Module):
         orientations: int = 4,
         chirality: Chirality = "L",
         weights: bool = True,
+        attenuation: float = 0.0,
     ) -> None:
         super().__init__()
         if mode not in ("P", "D"):
@@ -89,6 +93,9 @@ class Grid2dGate(nn.Module):
             raise ValueError(f"orientations must be 1 or 4, got {orientations}")
         if channels % heads:
             raise ValueError(f"channels ({channels}) must be divisible by heads ({heads})")
+        if attenuation < 0:
+            raise ValueError(f"attenuation must not be negative, got {attenuation}")
+        self.attenuation = attenuation
         self.mode = mode
         self.chirality = chirality
         self.heads = heads
@@ -131,15 +138,23 @@ class Grid2dGate(nn.Module):
         mark, source = first.sigmoid(), second.sigmoid()
         mark_left, mark_up = self._per_orientation(mark)
         if self.mode == "P":
-            share, keep = third.sigmoid(), fourth.sigmoid()
+            share, keep = third.sigmoid(), self._attenuate(fourth.sigmoid())
             right = share * keep
             down = keep - right
             source_right = share * source
             return Grid2dGates(source_right, source - source_right, right, down, down, right, mark_left, mark_up)
-        straight, turn = torch.tanh(LONG_RANGE_FACTOR * third), torch.tanh(LONG_RANGE_FACTOR * fourth)
+        passed = self._attenuate(torch.tanh(LONG_RANGE_FACTOR * torch.cat([third, fourth], dim=-2)))
+        straight, turn = passed.split(self._sizes[2:], dim=-2)
         none = torch.zeros_like(turn)
         turns = (none, turn) if self.chirality == "L" else (turn, none)
         return Grid2dGates(*self._per_orientation(source), *self._per_orientation(straight), *turns, mark_left, mark_up)
+
+    def _attenuate(self, transitions: Tensor) -> Tensor:
+        """Weaken all transitions of a grid alike."""
+        if not self.training or self.attenuation == 0:
+            return transitions
+        drawn = transitions.new_empty(*transitions.shape[:-4], 1, 1, 1, 1).uniform_(0, self.attenuation)
+        return transitions * (-drawn).exp()
 
     def _per_orientation(self, gate: Tensor) -> tuple[Tensor, Tensor]:
         """Gates of directions as those along x and along y of each orientation, ``[..., O, H]``."""

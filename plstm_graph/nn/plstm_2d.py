@@ -28,6 +28,8 @@ class PLSTM2d(nn.Module):
         gate_weights (bool): Whether gates depend on the input; without, each is a learned constant.
             (default: ``True``)
         norm_eps (float): As in :class:`~plstm_graph.nn.PLSTMConv`. (default: ``1e-5``)
+        attenuation (float): In training, weaken the transitions of each image by up to this exponent, see
+            :class:`~plstm_graph.nn.grid_gates.Grid2dGate`. (default: ``0``)
         form (str): How to evaluate the operator, see :func:`~plstm_graph.ops.plstm_grid2d`. (default: ``"auto"``)
 
     Shapes:
@@ -48,6 +50,7 @@ class PLSTM2d(nn.Module):
         chirality: Chirality = "L",
         gate_weights: bool = True,
         norm_eps: float = 1e-5,
+        attenuation: float = 0.0,
         form: GridForm = "auto",
     ) -> None:
         super().__init__()
@@ -57,7 +60,7 @@ class PLSTM2d(nn.Module):
         self.out_channels = out_channels
         self.heads = heads
         self.form = form
-        self.gate = Grid2dGate(in_channels, heads, mode, orientations, chirality, gate_weights)
+        self.gate = Grid2dGate(in_channels, heads, mode, orientations, chirality, gate_weights, attenuation)
         self.direct = nn.Parameter(torch.empty(heads))
         self.lin = nn.Linear(in_channels, 3 * out_channels, bias=False)
         self.norm = MultiHeadRMSNorm(heads, out_channels // heads, norm_eps)

@@ -51,6 +51,7 @@ class PLSTM2dBlock(nn.Module):
         gate_weights (bool): As in :class:`PLSTM2d`. (default: ``True``)
         norm (str): Norm before the mixer and the feed-forward network, ``"rms"`` or ``"batch"``. (default: ``"rms"``)
         norm_eps (float): As in :class:`PLSTM2d`. (default: ``1e-5``)
+        attenuation (float): As in :class:`PLSTM2d`. (default: ``0``)
 
     Shapes:
         - **input:** ``[B, X, Y, channels]``
@@ -68,6 +69,7 @@ class PLSTM2dBlock(nn.Module):
         gate_weights: bool = True,
         norm: NormKind = "rms",
         norm_eps: float = 1e-5,
+        attenuation: float = 0.0,
     ) -> None:
         super().__init__()
         if norm not in ("rms", "batch"):
@@ -76,7 +78,14 @@ class PLSTM2dBlock(nn.Module):
         width = int(ffn_ratio * channels)
         self.norm = make_norm(channels)
         self.mixer = PLSTM2d(
-            channels, channels, heads, mode, chirality=chirality, gate_weights=gate_weights, norm_eps=norm_eps
+            channels,
+            channels,
+            heads,
+            mode,
+            chirality=chirality,
+            gate_weights=gate_weights,
+            norm_eps=norm_eps,
+            attenuation=attenuation,
         )
         self.ffn = nn.Sequential(
             make_norm(channels),
@@ -122,6 +131,8 @@ class PLSTMVision(nn.Module):
             or ``"top"``, see :class:`~plstm_graph.nn.image_pool.ImagePool`. (default: ``"corners"``)
         norm_eps (float): As in :class:`~plstm_graph.nn.PLSTM2d`; about 1 leaves nodes that hear nothing near zero.
             (default: ``1e-5``)
+        attenuation (float): As in :class:`~plstm_graph.nn.PLSTM2d`; for tests on images larger than those of training.
+            (default: ``0``)
 
     Shapes:
         - **input:** images ``[B, in_channels, height, width]``, float in [0, 1], or uint8, which is divided by 255
@@ -149,6 +160,7 @@ class PLSTMVision(nn.Module):
         norm: NormKind = "rms",
         pool: Pool = "corners",
         norm_eps: float = 1e-5,
+        attenuation: float = 0.0,
     ) -> None:
         super().__init__()
         check_pool(pool, "corners")
@@ -169,6 +181,7 @@ class PLSTMVision(nn.Module):
                     gate_weights,
                     norm,
                     norm_eps,
+                    attenuation,
                 )
                 for layer, mode in enumerate(layer_modes)
             )

@@ -1,5 +1,7 @@
 """Layers on chains and grids: bounds of the gates, equality with the general layer's operator, streaming."""
 
+import math
+
 import pytest
 import torch
 
@@ -102,6 +104,30 @@ def test_constant_gates_do_not_depend_on_the_input():
     assert direct.shape == (2, 3, 3, 2)
     layer(torch.randn(2, 3, 3, 8)).sum().backward()
     assert layer.gate.bias.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("mode", ["P", "D"])
+def test_attenuation_weakens_the_transitions_of_an_image_alike_in_training(mode):
+    layer = PLSTM2d(8, 8, heads=2, mode=mode, attenuation=0.5).double()
+    x = torch.randn(3, 4, 5, 8, dtype=torch.double)
+    weakened, _ = layer.gates(x)
+    whole, _ = layer.eval().gates(x)
+    factors = []
+    for name, gate in vars(whole).items():
+        other = vars(weakened)[name]
+        if name in ("right_from_left", "down_from_up", "down_from_left", "right_from_up"):
+            factors += [other / gate] if gate.any() else []
+        else:
+            torch.testing.assert_close(other, gate)
+    per_image = factors[0][:, 0, 0, 0, 0]
+    for factor in factors:
+        torch.testing.assert_close(factor, per_image.view(3, 1, 1, 1, 1).expand_as(factor))
+    assert (per_image < 1).all() and (per_image > math.exp(-0.5)).all() and per_image.unique().numel() == 3
+
+
+def test_attenuation_must_not_be_negative():
+    with pytest.raises(ValueError, match="attenuation must not be negative, got -1"):
+        PLSTM2d(8, 8, attenuation=-1)
 
 
 def test_all_weights_of_2d_layers_are_trained():
