@@ -146,8 +146,15 @@ class Grid2dGate(nn.Module):
         passed = self._attenuate(torch.tanh(LONG_RANGE_FACTOR * torch.cat([third, fourth], dim=-2)))
         straight, turn = passed.split(self._sizes[2:], dim=-2)
         none = torch.zeros_like(turn)
-        turns = (none, turn) if self.chirality == "L" else (turn, none)
-        return Grid2dGates(*self._per_orientation(source), *self._per_orientation(straight), *turns, mark_left, mark_up)
+        down_from_left, right_from_up = (none, turn) if self.chirality == "L" else (turn, none)
+        return Grid2dGates(
+            *self._per_orientation(source),
+            *self._per_orientation(straight),
+            down_from_left,
+            right_from_up,
+            mark_left,
+            mark_up,
+        )
 
     def _attenuate(self, transitions: Tensor) -> Tensor:
         """Weaken all transitions of a grid alike."""
