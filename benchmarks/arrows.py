@@ -2,8 +2,8 @@
 
     python benchmarks/arrows.py runs/images/arrows-* --output docs/figures/arrows
 
-Writes ``arrows.md`` (a row per run), ``accuracy_by_size.png``, ``contact_sheet.png``, and for each run
-``saliency-NAME.png`` of its first seed.
+Writes ``arrows.md`` (a row per run), ``accuracy_by_size.png``, ``accuracy_by_distance.png`` (on the validation images
+of twice the size, all seeds), ``contact_sheet.png``, and for each run ``saliency-NAME.png`` of its first seed.
 """
 
 import argparse
@@ -13,14 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from plstm_graph.datasets import ArrowPointing
 from plstm_graph.datasets.files import replace_file
-from plstm_graph.datasets.image_task import load_image_task
+from plstm_graph.datasets.image_task import ImageTask, load_image_task
 from plstm_graph.train.images.augment import Augmentation
 from plstm_graph.train.images.command import run_folder
-from plstm_graph.train.images.run import ImageTraining, load_run
-from plstm_graph.viz import contact_sheet, draw_accuracy_by_size, draw_saliency, saliency
+from plstm_graph.train.images.run import ImageTraining, PreparedModel, load_run
+from plstm_graph.viz import (
+    contact_sheet,
+    draw_accuracy_by_distance,
+    draw_accuracy_by_size,
+    draw_saliency,
+    saliency,
+)
 
 _PICTURES = 4  # of each size
 
@@ -42,6 +49,7 @@ def main() -> None:
     images, labels = zip(*(examples[number] for number in range(18)), strict=True)
     sheet = contact_sheet(images, [examples.classes[label] for label in labels])
     sheet.savefig(options.output / "contact_sheet.png", dpi=100)
+    by_distance(reports).savefig(options.output / "accuracy_by_distance.png", dpi=150)
     for name, (folder, report) in reports.items():
         pictures(folder, report).savefig(options.output / f"saliency-{name}.png", dpi=100)
 
@@ -68,17 +76,43 @@ def accuracy_by_size(report: dict[str, Any]) -> dict[int, list[float]]:
     return {size: [seed["tests"][name] for seed in report["seeds"]] for name, size in sizes.items()}
 
 
-def pictures(folder: Path, report: dict[str, Any]) -> Any:
-    """What the model of the first seed looks at, in images of the training size and of twice that."""
+def trained(folder: Path, report: dict[str, Any], seed: dict[str, Any]) -> tuple[ImageTask, PreparedModel]:
+    """The model of a seed, and its task."""
     config = report["config"]
     task = load_image_task(**config["data"])
     training = ImageTraining(
         **config["training"] | {"augmentation": Augmentation(**config["training"]["augmentation"])}
     )
-    first = report["seeds"][0]
-    model = load_run(
-        task, config["model"], training, run_folder(folder, first["lr"], first["seed"]), torch.device("cpu")
-    )
+    run = run_folder(folder, seed["lr"], seed["seed"])
+    return task, load_run(task, config["model"], training, run, torch.device("cpu"))
+
+
+@torch.no_grad()
+def right_on_far_images(folder: Path, report: dict[str, Any]) -> Tensor:
+    """Part of the seeds that is right about each validation image of twice the size, ``[N]``."""
+    votes = []
+    for seed in report["seeds"]:
+        task, model = trained(folder, report, seed)
+        images = task.valid["valid_ext"]
+        assert isinstance(images, ArrowPointing)
+        answers = [model(images[number][0][None] / 255).argmax() == images[number][1] for number in range(len(images))]
+        votes.append(torch.stack(answers))
+    return torch.stack(votes).double().mean(dim=0)
+
+
+def by_distance(reports: dict[str, tuple[Path, dict[str, Any]]]) -> Any:
+    """What all models make of validation images of twice the size, by the distance in them."""
+    images = load_image_task(**next(iter(reports.values()))[1]["config"]["data"]).valid["valid_ext"]
+    assert isinstance(images, ArrowPointing)
+    labels = torch.tensor([images[number][1] for number in range(len(images))])
+    distances = torch.tensor([images.distance(number) for number in range(len(images))])
+    right = {name: right_on_far_images(folder, report) for name, (folder, report) in reports.items()}
+    return draw_accuracy_by_distance(right, distances, labels, images.classes)
+
+
+def pictures(folder: Path, report: dict[str, Any]) -> Any:
+    """What the model of the first seed looks at, in images of the training size and of twice that."""
+    task, model = trained(folder, report, report["seeds"][0])
     images, maps, titles, rays = [], [], [], []
     for part in ("test", "test_ext"):
         dataset = task.test[part]

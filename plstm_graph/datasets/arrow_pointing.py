@@ -108,6 +108,11 @@ class ArrowPointing(Dataset[tuple[Tensor, int]]):
         scene = self._scene(index)
         return (scene.arrow_x, scene.arrow_y), scene.heading
 
+    def distance(self, index: int) -> float:
+        """Pixels from the centre of an image's arrow to that of its disc."""
+        scene = self._scene(index)
+        return math.hypot(scene.disc_x - scene.arrow_x, scene.disc_y - scene.arrow_y)
+
     def _scene(self, index: int) -> "_Scene":
         if not -self.num_samples <= index < self.num_samples:
             raise IndexError(f"image {index} of {self.num_samples}")

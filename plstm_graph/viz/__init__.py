@@ -1,5 +1,6 @@
 """Pictures: what a model reads, how a training went."""
 
+from plstm_graph.viz.accuracy_by_distance import draw_accuracy_by_distance as draw_accuracy_by_distance
 from plstm_graph.viz.accuracy_by_size import draw_accuracy_by_size as draw_accuracy_by_size
 from plstm_graph.viz.attribution import attribution as attribution
 from plstm_graph.viz.attribution import draw_dag_attribution as draw_dag_attribution

@@ -87,3 +87,14 @@ def test_bad_arguments():
         ArrowPointing.split("val")
     with pytest.raises(IndexError, match="image 5 of 5"):
         ArrowPointing(num_samples=5).render(5)
+
+
+def test_distance_is_that_of_the_drawing():
+    dataset = ArrowPointing(192, seed=3, num_samples=20)
+    for number in range(20):
+        black = (dataset[number][0][0] == 0).double()
+        # Strokes are at most three pixels wide: only inside the disc is a square of nine all black.
+        inside = torch.nn.functional.avg_pool2d(black[None], 9, stride=1, padding=4)[0] > 0.999
+        disc_y, disc_x = inside.nonzero().double().mean(dim=0).tolist()
+        (x, y), _ = dataset.arrow(number)
+        assert dataset.distance(number) == pytest.approx(math.hypot(disc_x - x, disc_y - y), abs=1)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from plstm_graph.nn import PLSTMVision
-from plstm_graph.viz import draw_accuracy_by_size, draw_saliency, saliency
+from plstm_graph.viz import draw_accuracy_by_distance, draw_accuracy_by_size, draw_saliency, saliency
 
 
 class Corner(nn.Module):
@@ -54,3 +54,18 @@ def test_accuracy_by_size():
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["pLSTM", "ViT"]
     with pytest.raises(ValueError, match="no accuracy"):
         draw_accuracy_by_size({}, 192)
+
+
+def test_accuracy_by_distance():
+    distances, labels = torch.tensor([50.0, 300, 100, 60, 200, 70, 80, 90]), torch.tensor([1, 1, 1, 1, 0, 0, 0, 0])
+    right = {"pLSTM": torch.tensor([1, 0, 1, 0.5, 1, 1, 0, 0]), "ViT": labels == 1}
+    figure = draw_accuracy_by_distance(right, distances, labels, ["elsewhere", "at the disc"], bins=2)
+    elsewhere, at = figure.axes
+    assert [axes.get_title() for axes in figure.axes] == ["elsewhere", "at the disc"]
+    assert at.lines[0].get_xdata().tolist() == [50, 100] and elsewhere.lines[0].get_xdata().tolist() == [70, 90]
+    assert at.lines[0].get_ydata().tolist() == [0.75, 0.5] and elsewhere.lines[0].get_ydata().tolist() == [0.5, 0.5]
+    assert at.lines[1].get_ydata().tolist() == [1, 1] and elsewhere.lines[1].get_ydata().tolist() == [0, 0]
+    with pytest.raises(ValueError, match="4 images of 'elsewhere' are too few for 6 bins"):
+        draw_accuracy_by_distance(right, distances, labels, ["elsewhere", "at the disc"])
+    with pytest.raises(ValueError, match="CNN has 3 answers for 8 images"):
+        draw_accuracy_by_distance({"CNN": torch.ones(3)}, distances, labels, ["elsewhere", "at the disc"], bins=2)
