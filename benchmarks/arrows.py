@@ -9,6 +9,7 @@ of twice the size, all seeds), ``contact_sheet.png``, and for each run ``salienc
 import argparse
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from plstm_graph.datasets import ArrowPointing
 from plstm_graph.datasets.files import replace_file
 from plstm_graph.datasets.image_task import ImageTask, load_image_task
 from plstm_graph.train.images.augment import Augmentation
+from plstm_graph.train.images.batches import ImageBatch, image_batches
 from plstm_graph.train.images.command import run_folder
 from plstm_graph.train.images.run import ImageTraining, PreparedModel, load_run
 from plstm_graph.viz import (
@@ -30,6 +32,7 @@ from plstm_graph.viz import (
 )
 
 _PICTURES = 4  # of each size
+_BATCH_SIZE = 4
 
 
 def main() -> None:
@@ -90,21 +93,20 @@ def trained(folder: Path, report: dict[str, Any], seed: dict[str, Any]) -> tuple
 @torch.no_grad()
 def right_on_far_images(folder: Path, report: dict[str, Any]) -> Tensor:
     """Part of the seeds that is right about each validation image of twice the size, ``[N]``."""
-    votes = []
+    seeds = []
     for seed in report["seeds"]:
         task, model = trained(folder, report, seed)
-        images = task.valid["valid_ext"]
-        assert isinstance(images, ArrowPointing)
-        answers = [model(images[number][0][None] / 255).argmax() == images[number][1] for number in range(len(images))]
-        votes.append(torch.stack(answers))
-    return torch.stack(votes).double().mean(dim=0)
+        batches = _far_batches(task)
+        seeds.append(torch.cat([model(batch.x).argmax(dim=-1) == batch.y for batch in batches]))
+    return torch.stack(seeds).double().mean(dim=0)
 
 
 def by_distance(reports: dict[str, tuple[Path, dict[str, Any]]]) -> Any:
     """What all models make of validation images of twice the size, by the distance in them."""
-    images = load_image_task(**next(iter(reports.values()))[1]["config"]["data"]).valid["valid_ext"]
+    task = load_image_task(**next(iter(reports.values()))[1]["config"]["data"])
+    images = task.valid["valid_ext"]
     assert isinstance(images, ArrowPointing)
-    labels = torch.tensor([images[number][1] for number in range(len(images))])
+    labels = torch.cat([batch.y for batch in _far_batches(task)])
     distances = torch.tensor([images.distance(number) for number in range(len(images))])
     right = {name: right_on_far_images(folder, report) for name, (folder, report) in reports.items()}
     return draw_accuracy_by_distance(right, distances, labels, images.classes)
@@ -128,6 +130,12 @@ def pictures(folder: Path, report: dict[str, Any]) -> Any:
             titles.append(f"{dataset.classes[label]}: {'right' if right else 'wrong'}")
             rays.append(((x, y), (x + reach * math.cos(heading), y + reach * math.sin(heading))))
     return draw_saliency(images, maps, titles, rays)
+
+
+def _far_batches(task: ImageTask) -> Iterator[ImageBatch]:
+    images = task.valid["valid_ext"]
+    assert isinstance(images, ArrowPointing)
+    return image_batches(images, range(len(images)), _BATCH_SIZE, 0, torch.device("cpu"))
 
 
 def _text(summary: dict[str, Any]) -> str:

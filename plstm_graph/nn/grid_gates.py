@@ -138,13 +138,13 @@ class Grid2dGate(nn.Module):
         mark, source = first.sigmoid(), second.sigmoid()
         mark_left, mark_up = self._per_orientation(mark)
         if self.mode == "P":
-            share, keep = third.sigmoid(), self._attenuate(fourth.sigmoid())
+            share = third.sigmoid()
+            (keep,) = self._attenuate(fourth.sigmoid())
             right = share * keep
             down = keep - right
             source_right = share * source
             return Grid2dGates(source_right, source - source_right, right, down, down, right, mark_left, mark_up)
-        passed = self._attenuate(torch.tanh(LONG_RANGE_FACTOR * torch.cat([third, fourth], dim=-2)))
-        straight, turn = passed.split(self._sizes[2:], dim=-2)
+        straight, turn = self._attenuate(torch.tanh(LONG_RANGE_FACTOR * third), torch.tanh(LONG_RANGE_FACTOR * fourth))
         none = torch.zeros_like(turn)
         down_from_left, right_from_up = (none, turn) if self.chirality == "L" else (turn, none)
         return Grid2dGates(
@@ -156,12 +156,13 @@ class Grid2dGate(nn.Module):
             mark_up,
         )
 
-    def _attenuate(self, transitions: Tensor) -> Tensor:
+    def _attenuate(self, *transitions: Tensor) -> tuple[Tensor, ...]:
         """Weaken all transitions of a grid alike."""
         if not self.training or self.attenuation == 0:
             return transitions
-        drawn = transitions.new_empty(*transitions.shape[:-4], 1, 1, 1, 1).uniform_(0, self.attenuation)
-        return transitions * (-drawn).exp()
+        drawn = transitions[0].new_empty(*transitions[0].shape[:-4], 1, 1, 1, 1).uniform_(0, self.attenuation)
+        kept = (-drawn).exp()
+        return tuple(transition * kept for transition in transitions)
 
     def _per_orientation(self, gate: Tensor) -> tuple[Tensor, Tensor]:
         """Gates of directions as those along x and along y of each orientation, ``[..., O, H]``."""
