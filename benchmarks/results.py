@@ -23,7 +23,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 KEPT = DOCS / "results"
 _LABELS = {"PLSTM": "pLSTM", "LSTMGNN": "LSTM-GNN"}
 _VARIANTS = {"local": "local", "virtual_node": "virtual node", "histogram": "counts"}
-_COLORS = {"pLSTM": "C3"}
+_COLORS = {"pLSTM": "black"}  # none of the colours that the others take in turn
 
 HEAD = """# Results
 

@@ -32,7 +32,7 @@ def draw_accuracy_by_distance(
             raise ValueError(f"{name} has {answers.numel()} answers for {distances.numel()} images")
     figure = Figure(figsize=(4.2 * len(classes), 3.6), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(1, len(classes), sharey=True, squeeze=False)[0]
+    panels = figure.subplots(1, len(classes), sharex=True, sharey=True, squeeze=False)[0]
     for label, (panel, title) in enumerate(zip(panels, classes, strict=True)):
         mine = (labels == label).nonzero().flatten()
         if mine.numel() < bins:
