@@ -6,10 +6,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from plstm_graph.nn.batch_norm import BatchNorm
 from plstm_graph.nn.drop_path import DropPath
 from plstm_graph.nn.image_pool import ImagePool, NodePool, check_pool
 from plstm_graph.nn.patches import PositionEmbedding, Stem, check_images, make_stem
-from plstm_graph.nn.plstm_vision import BatchNorm, init_head, init_small, patch_grid
+from plstm_graph.nn.plstm_vision import init_head, init_small, patch_grid
 
 Norm = Literal["layer", "batch"]
 Pool = Literal["token"] | NodePool

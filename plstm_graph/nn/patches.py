@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from plstm_graph.nn.batch_norm import BatchRMSNorm
+
 Stem = Literal["linear", "conv"]
 
 
@@ -67,14 +69,39 @@ class PatchEmbedding(nn.Module):
         return self.lin(patches.permute(0, 2, 4, 1, 3, 5).flatten(3)).to(self.lin.weight.dtype)
 
 
+class Threshold(nn.Module):
+    """ReLU of what exceeds a learned threshold of each channel, which is never negative.
+
+    A background has its values near zero. With the threshold there, a pattern and its negative would on average give
+    the same, and so half a turn of an arrow would be lost.
+
+    Args:
+        channels (int): Number of channels ``C``.
+        start (float): All thresholds at first. (default: ``1.5``)
+
+    Shapes:
+        - **input:** ``[B, C, height, width]``
+        - **output:** the same
+    """
+
+    def __init__(self, channels: int, start: float = 1.5) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.full((channels,), start))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Cut off."""
+        return F.relu(x - self.value.abs().to(x.dtype)[:, None, None])
+
+
 class ConvStem(nn.Module):
     """Embeds patches by convolutions that overlap (`"Early Convolutions Help Transformers See Better"
     <https://arxiv.org/abs/2106.14881>`_), made smaller by averages rather than strides (`"Making Convolutional
     Networks Shift-Invariant Again" <https://arxiv.org/abs/1904.11486>`_).
 
-    Four convolutions with batch norm and ReLU, and a linear map. The image is halved before the first three of them,
-    and what is left of the patch size before the fourth. Strides would do with fewer operations, but lose thin strokes
-    between the places they keep: which way an arrow points then hardly shows in the features, however wide they are.
+    Four convolutions, each divided by its root mean square over the batch and followed by ReLU, and a linear map. The
+    image is halved before the first three of them, and what is left of the patch size before the fourth. Strides would
+    do with fewer operations, but lose thin strokes between the places they keep: which way an arrow points then hardly
+    shows in the features, however wide they are. Where the image is zero, so are the vectors.
 
     Args:
         in_channels (int): Channels of the images.
@@ -96,23 +123,21 @@ class ConvStem(nn.Module):
         self.patch_size = patch_size
         half = max(32, channels // 2)
         self.stages = nn.Sequential(
-            *self._stage(2, in_channels, half // 2, 5, bias=-1.5),
-            *self._stage(2, half // 2, half, 3),
-            *self._stage(2, half, channels, 3),
-            *self._stage(patch_size // 8, channels, channels, 3),
+            *self._stage(2, in_channels, half // 2, 5, Threshold(half // 2)),
+            *self._stage(2, half // 2, half, 3, nn.ReLU()),
+            *self._stage(2, half, channels, 3, nn.ReLU()),
+            *self._stage(patch_size // 8, channels, channels, 3, nn.ReLU()),
         )
         # The order in which processors convolve fastest.
         nn.utils.convert_conv2d_weight_memory_format(self.stages, torch.channels_last)
-        self.lin = nn.Linear(channels, channels)
+        # Without a bias, so that a patch in which no convolution sees anything is embedded as zero.
+        self.lin = nn.Linear(channels, channels, bias=False)
 
     @staticmethod
-    def _stage(shrink: int, before: int, after: int, kernel: int, bias: float = 0.0) -> tuple[nn.Module, ...]:
-        conv, norm = nn.Conv2d(before, after, kernel, padding=kernel // 2, bias=False), nn.BatchNorm2d(after)
+    def _stage(shrink: int, before: int, after: int, kernel: int, activation: nn.Module) -> tuple[nn.Module, ...]:
+        conv = nn.Conv2d(before, after, kernel, padding=kernel // 2, bias=False)
         nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-        # A threshold above the background. At zero, where a background has its mean, ReLU gives on average the same for
-        # a pattern and for its negative, and so half a turn of an arrow is lost.
-        nn.init.constant_(norm.bias, bias)
-        return nn.AvgPool2d(shrink), conv, norm, nn.ReLU()
+        return nn.AvgPool2d(shrink), conv, BatchRMSNorm(after, dim=1), activation
 
     def forward(self, images: Tensor) -> Tensor:
         """Embed all patches."""

@@ -1,21 +1,26 @@
 """pLSTM for images."""
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from plstm_graph.nn.batch_norm import BatchNorm, BatchRMSNorm
 from plstm_graph.nn.drop_path import DropPath
 from plstm_graph.nn.gates import Mode
 from plstm_graph.nn.grid_gates import Chirality
 from plstm_graph.nn.image_pool import ImagePool, NodePool, check_pool
-from plstm_graph.nn.norm import NormKind, rms_norm
+from plstm_graph.nn.norm import rms_norm
 from plstm_graph.nn.patches import PositionEmbedding, Stem, make_stem
 from plstm_graph.nn.plstm_2d import PLSTM2d
 
 Size = Literal["T", "S", "B"]
 Pool = Literal["corners"] | NodePool
+Norm = Literal["rms", "batch", "batch_rms"]
+
+_NORMS: dict[str, Callable[[int], nn.Module]] = {"rms": rms_norm, "batch": BatchNorm, "batch_rms": BatchRMSNorm}
 
 #: Width, heads and drop path of the paper's models.
 SIZES: dict[str, dict[str, Any]] = {
@@ -23,19 +28,6 @@ SIZES: dict[str, dict[str, Any]] = {
     "S": {"hidden_channels": 384, "heads": 6, "drop_path": 0.05},
     "B": {"hidden_channels": 768, "heads": 12, "drop_path": 0.1},
 }
-
-
-class BatchNorm(nn.BatchNorm1d):
-    """Batch norm of the last dimension over all others.
-
-    Shapes:
-        - **input:** ``[..., C]``
-        - **output:** ``[..., C]``
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise."""
-        return super().forward(x.flatten(0, -2)).view(x.shape)
 
 
 class PLSTM2dBlock(nn.Module):
@@ -49,7 +41,8 @@ class PLSTM2dBlock(nn.Module):
         drop_path (float): Rate of :class:`~plstm_graph.nn.drop_path.DropPath`. (default: ``0``)
         chirality (str): As in :class:`PLSTM2d`. (default: ``"L"``)
         gate_weights (bool): As in :class:`PLSTM2d`. (default: ``True``)
-        norm (str): Norm before the mixer and the feed-forward network, ``"rms"`` or ``"batch"``. (default: ``"rms"``)
+        norm (str): Norm before the mixer and the feed-forward network: ``"rms"``, ``"batch"``, or ``"batch_rms"``,
+            :class:`~plstm_graph.nn.batch_norm.BatchRMSNorm`. (default: ``"rms"``)
         norm_eps (float): As in :class:`PLSTM2d`. (default: ``1e-5``)
         attenuation (float): As in :class:`PLSTM2d`. (default: ``0``)
 
@@ -67,14 +60,14 @@ class PLSTM2dBlock(nn.Module):
         drop_path: float = 0.0,
         chirality: Chirality = "L",
         gate_weights: bool = True,
-        norm: NormKind = "rms",
+        norm: Norm = "rms",
         norm_eps: float = 1e-5,
         attenuation: float = 0.0,
     ) -> None:
         super().__init__()
-        if norm not in ("rms", "batch"):
-            raise ValueError(f"norm must be 'rms' or 'batch', got {norm!r}")
-        make_norm = rms_norm if norm == "rms" else BatchNorm
+        if norm not in _NORMS:
+            raise ValueError(f"norm must be one of {', '.join(map(repr, _NORMS))}, got {norm!r}")
+        make_norm = _NORMS[norm]
         width = int(ffn_ratio * channels)
         self.norm = make_norm(channels)
         self.mixer = PLSTM2d(
@@ -125,8 +118,10 @@ class PLSTMVision(nn.Module):
         positions (bool): Whether to add a position embedding. (default: ``True``)
         stem (str): ``"linear"``, or ``"conv"`` for convolutions that overlap,
             :class:`~plstm_graph.nn.patches.ConvStem`. (default: ``"linear"``)
-        norm (str): ``"rms"``, or ``"batch"``: a norm of each node alone keeps what all nodes have in common, and in
-            sums over an image that is mostly background this hides the rest. (default: ``"rms"``)
+        norm (str): ``"rms"``, or over the batch: a norm of each node alone keeps what all nodes have in common, and in
+            sums over an image that is mostly background this hides the rest. ``"batch"`` subtracts it; ``"batch_rms"``
+            does not, but leaves at zero what is zero, so that without positions a larger background changes nothing
+            where its patches are embedded as zero. (default: ``"rms"``)
         pool (str): What is read at the end, ``"corners"``, or all nodes by ``"mean"``, ``"max"``, ``"attention"``
             or ``"top"``, see :class:`~plstm_graph.nn.image_pool.ImagePool`. (default: ``"corners"``)
         norm_eps (float): As in :class:`~plstm_graph.nn.PLSTM2d`; about 1 leaves nodes that hear nothing near zero.
@@ -157,7 +152,7 @@ class PLSTMVision(nn.Module):
         gate_weights: bool = True,
         positions: bool = True,
         stem: Stem = "linear",
-        norm: NormKind = "rms",
+        norm: Norm = "rms",
         pool: Pool = "corners",
         norm_eps: float = 1e-5,
         attenuation: float = 0.0,

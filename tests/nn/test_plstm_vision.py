@@ -10,9 +10,11 @@ from plstm_graph.nn.patches import ConvStem
 from plstm_graph.nn.plstm_vision import PLSTM2dBlock
 
 TINY = {"image_size": 32, "patch_size": 8, "hidden_channels": 16, "num_layers": 4, "heads": 2}
+EMPTY = {"stem": "conv", "norm": "batch_rms", "pool": "top", "positions": False}
 MODELS = {
     "plstm": lambda **options: PLSTMVision(3, **TINY, **options),
     "plstm, from few images": lambda: PLSTMVision(3, **TINY, stem="conv", norm="batch", pool="mean"),
+    "plstm, empty patches at zero": lambda: PLSTMVision(3, **TINY, **EMPTY),
     "plstm, maximum": lambda: PLSTMVision(3, **TINY, pool="max"),
     "plstm, attention": lambda: PLSTMVision(3, **TINY, pool="attention"),
     "vit": lambda **options: ViT(3, **TINY, **options),
@@ -102,6 +104,21 @@ def test_batch_norm_takes_away_what_all_nodes_share():
     block = PLSTM2dBlock(8, 2, "P", norm="batch")
     x = torch.randn(2, 3, 3, 8)
     torch.testing.assert_close(block(x + 5) - 5, block(x))
+
+
+@pytest.mark.parametrize("pool", ["top", "max"])
+def test_more_background_changes_nothing_where_empty_patches_are_zero(pool):
+    images = torch.zeros(2, 3, 64, 64)
+    images[:, :, 24:40, 24:40] = torch.rand(2, 3, 16, 16)  # further from the edges than convolutions see
+    larger = torch.nn.functional.pad(images, (32, 64, 0, 32))
+    change = {}
+    for norm in ("batch_rms", "batch"):
+        model = PLSTMVision(3, **TINY, **EMPTY | {"norm": norm, "pool": pool})
+        torch.nn.init.normal_(model.head.weight)
+        model(images)  # running statistics are no longer those of the start
+        change[norm] = (model.eval()(larger) - model(images)).abs().max()
+    assert change["batch_rms"] < 1e-5
+    assert change["batch"] > 1e-3
 
 
 @pytest.mark.parametrize("option", ["stem", "norm", "pool"])
