@@ -2,22 +2,28 @@
 
     python benchmarks/arrows.py runs/images/arrows-* --output docs/figures/arrows
 
-Writes ``arrows.md`` (a row per run), ``accuracy_by_size.png``, ``accuracy_by_distance.png`` (on the validation images
-of twice the size, all seeds), ``contact_sheet.png``, and for each run ``saliency-NAME.png`` of its first seed.
+Writes ``arrows.md`` (a row per run, and what more background and longer distances do to each, on validation images),
+``accuracy_by_size.png``, ``accuracy_by_distance.png`` (on the validation images of twice the size, all seeds),
+``contact_sheet.png``, and for each run ``saliency-NAME.png`` of its first seed. ``report.json`` of each run is kept as
+``NAME.json``.
 """
 
 import argparse
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+from torchmetrics.functional.classification import binary_auroc
 
 from plstm_graph.datasets import ArrowPointing
-from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.files import replace_file, replace_json
 from plstm_graph.datasets.image_task import ImageTask, load_image_task
 from plstm_graph.train.images.augment import Augmentation
 from plstm_graph.train.images.batches import ImageBatch, image_batches
@@ -35,86 +41,139 @@ _PICTURES = 4  # of each size
 _BATCH_SIZE = 4
 
 
+#: Titles of the runs of configs/arrows.
+_TITLES = {
+    "plstm": "pLSTM, P and D",
+    "p_only": "P only",
+    "d_only": "D only",
+    "constant_gates": "constant gates",
+    "positions": "with positions",
+    "vit": "ViT",
+    "cnn": "CNN",
+}
+
+
+@dataclass
+class FinishedRun:
+    """A folder of ``plstm-graph images`` with its report, and the models of its seeds."""
+
+    name: str
+    report: dict[str, Any]
+    models: list[PreparedModel]
+
+    @property
+    def title(self) -> str:
+        """What tables and pictures call it."""
+        return _TITLES.get(self.name, self.name)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, help="folders with report.json")
     parser.add_argument("--output", type=Path, default=Path("runs/images/arrows-report"))
     options = parser.parse_args()
-    reports = {folder.name.removeprefix("arrows-"): (folder, _read(folder)) for folder in options.runs}
+    reports = [json.loads((folder / "report.json").read_text(encoding="utf-8")) for folder in options.runs]
+    task = load_image_task(**reports[0]["config"]["data"])
+    runs = [finished_run(folder, report, task) for folder, report in zip(options.runs, reports, strict=True)]
+    order = list(_TITLES)
+    runs.sort(key=lambda run: (order.index(run.name) if run.name in order else len(order), run.name))
     options.output.mkdir(parents=True, exist_ok=True)
-    text = table({name: report for name, (_, report) in reports.items()})
+    for run in runs:
+        replace_json(options.output / f"{run.name}.json", run.report)
+    logits = {run.title: [far_logits(model, task) for model in run.models] for run in runs}
+    text = table(runs) + "\n" + background_table(runs, task, logits)
     replace_file(options.output / "arrows.md", lambda path: Path(path).write_text(text, encoding="utf-8"))
     print(text)
-    by_size = {name: accuracy_by_size(report) for name, (_, report) in reports.items()}
-    trained_at = next(iter(reports.values()))[1]["config"]["data"]["image_size"] or 192
-    draw_accuracy_by_size(by_size, trained_at).savefig(options.output / "accuracy_by_size.png", dpi=150)
-    examples = ArrowPointing.split("test", image_size=trained_at)
+    by_size = {run.title: accuracy_by_size(run.report, task) for run in runs}
+    draw_accuracy_by_size(by_size, task.image_size).savefig(options.output / "accuracy_by_size.png", dpi=150)
+    examples = ArrowPointing.split("test", image_size=task.image_size)
     images, labels = zip(*(examples[number] for number in range(18)), strict=True)
     sheet = contact_sheet(images, [examples.classes[label] for label in labels])
     sheet.savefig(options.output / "contact_sheet.png", dpi=100)
-    by_distance(reports).savefig(options.output / "accuracy_by_distance.png", dpi=150)
-    for name, (folder, report) in reports.items():
-        pictures(folder, report).savefig(options.output / f"saliency-{name}.png", dpi=100)
+    by_distance(logits, task).savefig(options.output / "accuracy_by_distance.png", dpi=150)
+    for run in runs:
+        pictures(run.models[0], task).savefig(options.output / f"saliency-{run.name}.png", dpi=100)
 
 
-def table(reports: dict[str, dict[str, Any]]) -> str:
+def finished_run(folder: Path, report: dict[str, Any], task: ImageTask) -> FinishedRun:
+    """Load the models of all seeds."""
+    config = report["config"]
+    training = ImageTraining(
+        **config["training"] | {"augmentation": Augmentation(**config["training"]["augmentation"])}
+    )
+    folders = (run_folder(folder, seed["lr"], seed["seed"]) for seed in report["seeds"])
+    models = [load_run(task, config["model"], training, run, torch.device("cpu")) for run in folders]
+    return FinishedRun(folder.name.removeprefix("arrows-"), report, models)
+
+
+def table(runs: list[FinishedRun]) -> str:
     """Accuracies as a Markdown table, mean and standard deviation over seeds."""
     lines = [
         "| model | parameters | lr | validation | twice the size | test | twice the size | training s | seeds |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    for name, report in reports.items():
-        cells = [name, f"{report['parameters']:,}", f"{report['lr']:g}"]
+    for run in runs:
+        report = run.report
+        cells = [run.title, f"{report['parameters']:,}", f"{report['lr']:g}"]
         cells += [_text(report["validation"][part]) for part in ("valid", "valid_ext")]
         cells += [_text(report["test"][part]) for part in ("test", "test_ext")]
         lines.append("| " + " | ".join([*cells, f"{report['seconds']['mean']:.0f}", str(len(report["seeds"]))]) + " |")
     return "\n".join(lines) + "\n"
 
 
-def accuracy_by_size(report: dict[str, Any]) -> dict[int, list[float]]:
+def background_table(runs: list[FinishedRun], task: ImageTask, logits: dict[str, list[Tensor]]) -> str:
+    """What more background does, and longer distances: means over seeds, on validation images."""
+    lines = [
+        "| model | validation | padded with background to twice the size | twice the size | hits found | misses found "
+        "| area under the ROC curve |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    labels = torch.cat([batch.y for batch in _validation(task, "valid_ext")])
+    for run in runs:
+        far = logits[run.title]
+        right = torch.stack([(each > 0) == labels for each in far]).double()
+        cells = [run.report["validation"]["valid"]["mean"], fmean(padded_accuracy(model, task) for model in run.models)]
+        cells += [float(right.mean()), float(right[:, labels == 1].mean()), float(right[:, labels == 0].mean())]
+        cells += [fmean(float(binary_auroc(each, labels)) for each in far)]
+        lines.append(f"| {run.title} | " + " | ".join(f"{cell:.3f}" for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def accuracy_by_size(report: dict[str, Any], task: ImageTask) -> dict[int, list[float]]:
     """Accuracies of all seeds at each size."""
-    side = report["config"]["data"]["image_size"] or 192
-    sizes = {"test": side, "test_ext": 2 * side}
+    sizes = {"test": task.image_size, "test_ext": 2 * task.image_size}
     sizes |= {name: int(name.removeprefix("test_")) for name in report["test"] if name not in sizes}
     return {size: [seed["tests"][name] for seed in report["seeds"]] for name, size in sizes.items()}
 
 
-def trained(folder: Path, report: dict[str, Any], seed: dict[str, Any]) -> tuple[ImageTask, PreparedModel]:
-    """The model of a seed, and its task."""
-    config = report["config"]
-    task = load_image_task(**config["data"])
-    training = ImageTraining(
-        **config["training"] | {"augmentation": Augmentation(**config["training"]["augmentation"])}
-    )
-    run = run_folder(folder, seed["lr"], seed["seed"])
-    return task, load_run(task, config["model"], training, run, torch.device("cpu"))
+@torch.no_grad()
+def far_logits(model: PreparedModel, task: ImageTask) -> Tensor:
+    """How much more a model gives for a hit, of each validation image of twice the size, ``[N]``."""
+    return torch.cat([model(batch.x).diff(dim=1)[:, 0] for batch in _validation(task, "valid_ext")])
 
 
 @torch.no_grad()
-def right_on_far_images(folder: Path, report: dict[str, Any]) -> Tensor:
-    """Part of the seeds that is right about each validation image of twice the size, ``[N]``."""
-    seeds = []
-    for seed in report["seeds"]:
-        task, model = trained(folder, report, seed)
-        batches = _far_batches(task)
-        seeds.append(torch.cat([model(batch.x).argmax(dim=-1) == batch.y for batch in batches]))
-    return torch.stack(seeds).double().mean(dim=0)
+def padded_accuracy(model: PreparedModel, task: ImageTask) -> float:
+    """Part of the validation images that are right with a white border, as wide as half of the image."""
+    width = task.image_size // 2
+    right = [
+        model(F.pad(batch.x, (width,) * 4, value=1.0)).argmax(dim=1) == batch.y for batch in _validation(task, "valid")
+    ]
+    return float(torch.cat(right).double().mean())
 
 
-def by_distance(reports: dict[str, tuple[Path, dict[str, Any]]]) -> Any:
+def by_distance(logits: dict[str, list[Tensor]], task: ImageTask) -> Any:
     """What all models make of validation images of twice the size, by the distance in them."""
-    task = load_image_task(**next(iter(reports.values()))[1]["config"]["data"])
     images = task.valid["valid_ext"]
     assert isinstance(images, ArrowPointing)
-    labels = torch.cat([batch.y for batch in _far_batches(task)])
+    labels = torch.cat([batch.y for batch in _validation(task, "valid_ext")])
     distances = torch.tensor([images.distance(number) for number in range(len(images))])
-    right = {name: right_on_far_images(folder, report) for name, (folder, report) in reports.items()}
+    right = {name: ((torch.stack(each) > 0) == labels).double().mean(dim=0) for name, each in logits.items()}
     return draw_accuracy_by_distance(right, distances, labels, images.classes)
 
 
-def pictures(folder: Path, report: dict[str, Any]) -> Any:
-    """What the model of the first seed looks at, in images of the training size and of twice that."""
-    task, model = trained(folder, report, report["seeds"][0])
+def pictures(model: PreparedModel, task: ImageTask) -> Any:
+    """What a model looks at, in images of the training size and of twice that."""
     images, maps, titles, rays = [], [], [], []
     for part in ("test", "test_ext"):
         dataset = task.test[part]
@@ -132,18 +191,14 @@ def pictures(folder: Path, report: dict[str, Any]) -> Any:
     return draw_saliency(images, maps, titles, rays)
 
 
-def _far_batches(task: ImageTask) -> Iterator[ImageBatch]:
-    images = task.valid["valid_ext"]
+def _validation(task: ImageTask, part: str) -> Iterable[ImageBatch]:
+    images = task.valid[part]
     assert isinstance(images, ArrowPointing)
     return image_batches(images, range(len(images)), _BATCH_SIZE, 0, torch.device("cpu"))
 
 
 def _text(summary: dict[str, Any]) -> str:
     return f"{summary['mean']:.3f}" + ("" if summary["std"] is None else f" ± {summary['std']:.3f}")
-
-
-def _read(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "report.json").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

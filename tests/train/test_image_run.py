@@ -9,6 +9,7 @@ from plstm_graph.datasets.image_sets import ImageArrays
 from plstm_graph.datasets.image_task import ImageTask, load_image_task
 from plstm_graph.train.images.batches import epoch_rows, image_batches
 from plstm_graph.train.images.run import ImageTraining, accuracy, evaluate_run, load_run, make_model, train_run
+from plstm_graph.train.images.symmetries import averaged_output, views
 
 CPU = torch.device("cpu")
 MODEL = {
@@ -85,6 +86,31 @@ def test_bfloat16_is_close_to_float32(task, tmp_path):
     assert result["valid/accuracy"] > 0.9
     weights = torch.load(tmp_path / "weights.pt", weights_only=True)
     assert all(weight.dtype == torch.float32 for weight in weights.values())
+
+
+def test_symmetries_change_what_comes_after_training_only(task, tmp_path):
+    """Top and bottom cannot be told apart from all sides."""
+    plain, _ = run(task, tmp_path / "plain")
+    averaged, training = run(task, tmp_path / "averaged", symmetries=8)
+    first, second = (torch.load(tmp_path / name / "weights.pt", weights_only=True) for name in ("plain", "averaged"))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert averaged["epoch"] == plain["epoch"]
+    model = load_run(task, MODEL, training, tmp_path / "averaged", CPU)
+    x = torch.rand(6, 1, 16, 16)
+    output = averaged_output(model, x, 8)
+    torch.testing.assert_close(output, sum(model(view) for view in views(x, 8)) / 8)
+    for view in views(x, 8):
+        torch.testing.assert_close(averaged_output(model, view, 8), output)
+    torch.testing.assert_close(averaged_output(model, x.rot90(1, (2, 3)), 4), averaged_output(model, x, 4))
+    assert torch.equal(averaged_output(model, x, 1), model(x))
+    assert averaged["valid/accuracy"] == accuracy(model, task, task.valid["valid"], training, CPU)
+    assert averaged["valid/accuracy"] < 0.8 < plain["valid/accuracy"]
+
+
+@pytest.mark.parametrize("count", [1, 4, 8])
+def test_views_are_all_different(count):
+    x = torch.arange(6.0).view(1, 1, 2, 3)
+    assert len({str(view.tolist()) for view in views(x, count)}) == count
 
 
 def test_epochs_are_stretches_of_permutations():

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -20,6 +20,7 @@ from plstm_graph.datasets.image_task import Images, ImageTask
 from plstm_graph.train.epoch_log import EpochLog
 from plstm_graph.train.images.augment import Augment, Augmentation
 from plstm_graph.train.images.batches import ImageBatch, epoch_rows, image_batches
+from plstm_graph.train.images.symmetries import Symmetries, averaged_output
 from plstm_graph.train.loop import train_epochs
 from plstm_graph.train.optimizer import make_adamw, warmup_cosine
 from plstm_graph.train.selection import Row
@@ -45,6 +46,8 @@ class ImageTraining:
         precision: Of matrix products in training and testing; ``"bfloat16"`` by autocast.
         workers: Processes that load images.
         augmentation: Random changes of training images.
+        symmetries: After training, average outputs over the 4 turns of an image, or with their mirror images 8, at
+            as many times the cost. Where a label does not depend on how an image lies, errors of one view average out.
     """
 
     epochs: int = 50
@@ -60,6 +63,7 @@ class ImageTraining:
     precision: Precision = "float32"
     workers: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
+    symmetries: Symmetries = 1
 
     def __post_init__(self) -> None:
         if self.average and self.keep == "last":
@@ -179,17 +183,15 @@ def train_run(
     steps = max(-(-per_epoch // training.batch_size), 1)  # of an epoch
     scheduler = warmup_cosine(optimizer, training.epochs * steps, training.warmup, training.final_lr)
     augment = Augment(training.augmentation, len(task.classes), task.image_size)
+    one_view = replace(training, symmetries=1)
 
     def train_batches(epoch: int) -> Iterator[ImageBatch]:
         rows = epoch_rows(count, per_epoch, epoch, seed)
         for batch in image_batches(images, rows, training.batch_size, training.workers, device):
             yield ImageBatch(*augment(batch.x, batch.y))
 
-    def validate(module: nn.Module, *names: str) -> Row:
-        return {
-            f"{name}/accuracy": accuracy(module, task, task.valid[name], training, device)
-            for name in names or ("valid",)
-        }
+    def validate(module: nn.Module) -> Row:
+        return {"valid/accuracy": accuracy(module, task, task.valid["valid"], one_view, device)}
 
     log = EpochLog(folder, report)
     with write_errors(folder):
@@ -212,9 +214,12 @@ def train_run(
             wrapped.load_state_dict(best.state_dict)
         replace_file(folder / "weights.pt", lambda path: torch.save(wrapped.model.state_dict(), path))
     kept = best.row if training.keep == "best" else log.rows[-1]
-    # Those that select nothing are looked at once.
-    others = [name for name in task.valid if name != "valid"]
-    validation = {"valid/accuracy": kept["valid/accuracy"]} | (validate(wrapped, *others) if others else {})
+    # Those that select no epoch are looked at once.
+    known = {"valid": kept["valid/accuracy"]} if training.symmetries == 1 else {}
+    validation = {
+        f"{name}/accuracy": known[name] if name in known else accuracy(wrapped, task, images, training, device)
+        for name, images in task.valid.items()
+    }
     result = {
         "lr": lr,
         "seed": seed,
@@ -271,8 +276,8 @@ def accuracy(model: nn.Module, task: ImageTask, images: Images, training: ImageT
         model: On the device; it is put into evaluation mode.
         task: For the size of its training images.
         images: One of its sets.
-        training: For the sizes of batches. Larger images come in smaller batches of as many pixels: fresh memory for
-            large ones would cost more than a quarter of the time.
+        training: For symmetries and the sizes of batches. Larger images come in smaller batches of as many pixels:
+            fresh memory for large ones would cost more than a quarter of the time.
         device: Where.
     """
     model.eval()
@@ -280,5 +285,6 @@ def accuracy(model: nn.Module, task: ImageTask, images: Images, training: ImageT
     height, width = images[0][0].shape[-2:]
     batch_size = max(1, min(training.batch_size, training.batch_size * task.image_size**2 // (height * width)))
     for batch in image_batches(images, range(count), batch_size, training.workers, device):
-        right += (model(batch.x).argmax(dim=-1) == batch.y).sum()
+        output = averaged_output(model, batch.x, training.symmetries)
+        right += (output.argmax(dim=-1) == batch.y).sum()
     return float(right) / count
