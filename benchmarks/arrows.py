@@ -48,7 +48,9 @@ _TITLES = {
     "d_only": "D only",
     "constant_gates": "constant gates",
     "positions": "with positions",
+    "symmetric": "P and D, 8 views",
     "vit": "ViT",
+    "vit-symmetric": "ViT, 8 views",
     "cnn": "CNN",
 }
 
@@ -66,6 +68,11 @@ class FinishedRun:
         """What tables and pictures call it."""
         return _TITLES.get(self.name, self.name)
 
+    @property
+    def one_view(self) -> bool:
+        """Whether it answers from an image as it is."""
+        return self.report["config"]["training"].get("symmetries", 1) == 1
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -80,8 +87,9 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     for run in runs:
         replace_json(options.output / f"{run.name}.json", run.report)
-    logits = {run.title: [far_logits(model, task) for model in run.models] for run in runs}
-    text = table(runs) + "\n" + background_table(runs, task, logits)
+    plain = [run for run in runs if run.one_view]  # several views of the same models would show little else
+    logits = {run.title: [far_logits(model, task) for model in run.models] for run in plain}
+    text = table(runs) + "\n" + background_table(plain, task, logits)
     replace_file(options.output / "arrows.md", lambda path: Path(path).write_text(text, encoding="utf-8"))
     print(text)
     by_size = {run.title: accuracy_by_size(run.report, task) for run in runs}
@@ -91,7 +99,7 @@ def main() -> None:
     sheet = contact_sheet(images, [examples.classes[label] for label in labels])
     sheet.savefig(options.output / "contact_sheet.png", dpi=100)
     by_distance(logits, task).savefig(options.output / "accuracy_by_distance.png", dpi=150)
-    for run in runs:
+    for run in plain:
         pictures(run.models[0], task).savefig(options.output / f"saliency-{run.name}.png", dpi=100)
 
 
