@@ -1,4 +1,4 @@
-"""Norms of each channel over all nodes of a batch, for features in the last dimension."""
+"""Norms of each channel over all nodes of a batch."""
 
 import torch
 from torch import Tensor, nn
@@ -47,15 +47,15 @@ class BatchRMSNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise."""
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        shape = [1] * x.dim()
+        shape[self.dim] = -1
         if self.training:
-            others = [dim for dim in range(x.dim()) if dim != self.dim % x.dim()]
-            mean_square = wide.square().mean(dim=others)
+            mean_square = wide.square().mean(dim=[dim for dim, size in enumerate(shape) if size == 1])
             with torch.no_grad():
                 self.mean_square.lerp_(mean_square.to(self.mean_square.dtype), _MOMENTUM)
         else:
             mean_square = self.mean_square
-        scale = (mean_square + _EPS).rsqrt() * self.weight
-        return wide * scale.view([-1 if dim == self.dim % x.dim() else 1 for dim in range(x.dim())])
+        return wide * ((mean_square + _EPS).rsqrt() * self.weight).view(shape)
 
     def extra_repr(self) -> str:
         """Shown by ``print(module)``."""

@@ -72,8 +72,8 @@ class PatchEmbedding(nn.Module):
 class Threshold(nn.Module):
     """ReLU of what exceeds a learned threshold of each channel, which is never negative.
 
-    A background has its values near zero. With the threshold there, a pattern and its negative would on average give
-    the same, and so half a turn of an arrow would be lost.
+    A background has its values at zero. Cut off at zero, a pattern and its negative would on average give the same, and
+    so half a turn of an arrow would be lost.
 
     Args:
         channels (int): Number of channels ``C``.

@@ -20,7 +20,8 @@ def views(images: Tensor, count: Symmetries) -> Iterator[Tensor]:
         Images; quarter turns exchange height and width.
     """
     for view in range(count):
-        turned = torch.rot90(images, view % 4, (2, 3))
+        # No turn would be a copy.
+        turned = torch.rot90(images, view % 4, (2, 3)) if view % 4 else images
         yield turned.flip(3) if view >= 4 else turned
 
 
