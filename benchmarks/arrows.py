@@ -1,6 +1,6 @@
 """Tables and pictures of finished runs of ``plstm-graph images`` on arrow pointing.
 
-    python benchmarks/arrows.py runs/images/arrows-* --output docs/figures/arrows
+    python benchmarks/arrows.py runs/images/arrows-* --output docs/grids/arrows
 
 Writes ``arrows.md`` (a row per run, and what more background and longer distances do to each, on validation images),
 ``accuracy_by_size.png``, ``accuracy_by_distance.png`` (on the validation images of twice the size, all seeds),
@@ -49,6 +49,7 @@ _TITLES = {
     "constant_gates": "constant gates",
     "positions": "with positions",
     "symmetric": "P and D, 8 views",
+    "p_only-symmetric": "P only, 8 views",
     "vit": "ViT",
     "vit-symmetric": "ViT, 8 views",
     "cnn": "CNN",
