@@ -50,8 +50,9 @@ _TITLES = {
     "positions": "with positions",
     "symmetric": "P and D, 8 views",
     "p_only-symmetric": "P only, 8 views",
+    "p_only-wide": "P only, width 96",
+    "p_only-wide-symmetric": "P only, width 96, 8 views",
     "vit": "ViT",
-    "vit-symmetric": "ViT, 8 views",
     "cnn": "CNN",
 }
 
@@ -93,7 +94,7 @@ def main() -> None:
     text = table(runs) + "\n" + background_table(plain, task, logits)
     replace_file(options.output / "arrows.md", lambda path: Path(path).write_text(text, encoding="utf-8"))
     print(text)
-    by_size = {run.title: accuracy_by_size(run.report, task) for run in runs}
+    by_size = {run.title: accuracy_by_size(run.report, task) for run in plain}
     draw_accuracy_by_size(by_size, task.image_size).savefig(options.output / "accuracy_by_size.png", dpi=150)
     examples = ArrowPointing.split("test", image_size=task.image_size)
     images, labels = zip(*(examples[number] for number in range(18)), strict=True)
