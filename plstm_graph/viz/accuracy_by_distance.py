@@ -30,7 +30,7 @@ def draw_accuracy_by_distance(
     for name, answers in right.items():
         if answers.shape != distances.shape:
             raise ValueError(f"{name} has {answers.numel()} answers for {distances.numel()} images")
-    figure = Figure(figsize=(4.2 * len(classes), 3.6), layout="constrained")
+    figure = Figure(figsize=(4.2 * len(classes) + 1.6, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(classes), sharex=True, sharey=True, squeeze=False)[0]
     for label, (panel, title) in enumerate(zip(panels, classes, strict=True)):
@@ -44,5 +44,6 @@ def draw_accuracy_by_distance(
             panel.plot(middles, accuracies, marker="o", markersize=3, linewidth=1.5, label=name)
         panel.set(title=title, xlabel="distance from arrow to disc (pixels)", ylim=(0, 1.02))
     panels[0].set_ylabel("accuracy")
-    panels[0].legend(frameon=False, fontsize=8)
+    # Beside the panels: with many models no place in them is free.
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize=8)
     return figure
