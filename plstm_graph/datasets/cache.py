@@ -1,12 +1,8 @@
-"""Folders of processed graphs: named after everything that decides what is in them, and never half-written."""
+"""Names of folders of processed graphs: they change with everything that decides what is in them."""
 
 import hashlib
-import os
 import re
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
@@ -41,50 +37,3 @@ def describe(value: Any) -> str:
     if isinstance(value, Tensor):
         return f"tensor({value.dtype}, {value.tolist()})"
     return _ADDRESS.sub("", repr(value))
-
-
-@contextmanager
-def write_errors(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn what torch raises when a file cannot be written, a RuntimeError of its C++ part, into an OSError.
-
-    Args:
-        path: What is written, for the message.
-
-    Raises:
-        OSError: If torch could not write.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0]
-        if "inline_container" not in reason and "PytorchStreamWriter" not in reason:
-            raise
-        raise OSError(f"{path} could not be written; is the disk full? ({reason})") from error
-
-
-@contextmanager
-def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Make a folder with everything in it appear at once, or not at all.
-
-    If another process has made it meanwhile, that one stays.
-
-    Args:
-        path: Where the folder belongs; folders above it are made.
-
-    Yields:
-        The folder to write to, which lies beside its place until the block ends without an error.
-    """
-    path = Path(path)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir()
-    try:
-        yield unfinished
-        try:
-            unfinished.rename(path)
-        except OSError:
-            if not path.is_dir() or not any(path.iterdir()):
-                raise
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import torch
 from torch_geometric.data import Data, InMemoryDataset
 
-from plstm_graph.datasets.cache import cache_key, new_folder, write_errors
-from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.cache import cache_key
+from plstm_graph.datasets.files import new_folder, replace_file
 
 # Part of the cache key; raise it when what is stored changes.
 _FORMAT = 1
@@ -116,7 +116,7 @@ class DAGSet(InMemoryDataset):
         folder = self.processed_dir
         if Path(folder).is_dir():
             return
-        with new_folder(folder) as self._unfinished, write_errors(folder):
+        with new_folder(folder) as self._unfinished:
             self.process()
         self._unfinished = None
 

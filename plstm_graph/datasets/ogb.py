@@ -20,7 +20,8 @@ from torch_geometric.data.data import DataEdgeAttr, DataTensorAttr
 from torch_geometric.data.storage import GlobalStorage
 from tqdm import tqdm
 
-from plstm_graph.datasets.cache import cache_key, new_folder, write_errors
+from plstm_graph.datasets.cache import cache_key
+from plstm_graph.datasets.files import new_folder
 from plstm_graph.datasets.fingerprints import read_molecule
 from plstm_graph.datasets.ogb_files import ensure_ogb_files, ogb_meta
 
@@ -122,7 +123,7 @@ class OGBMolDataset(PygGraphPropPredDataset):
         if Path(self.processed_paths[0]).is_file():
             return
         folder = self.processed_dir
-        with new_folder(folder) as self._unfinished, write_errors(folder):
+        with new_folder(folder) as self._unfinished:
             self.process()
         self._unfinished = None
 

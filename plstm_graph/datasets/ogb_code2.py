@@ -21,8 +21,9 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.data.storage import GlobalStorage
 from torch_geometric.transforms import BaseTransform
 
-from plstm_graph.datasets.cache import cache_key, new_folder, write_errors
+from plstm_graph.datasets.cache import cache_key
 from plstm_graph.datasets.download import check_gzip, download_zip
+from plstm_graph.datasets.files import new_folder
 
 NAME = "ogbg-code2"
 _URL = "http://snap.stanford.edu/ogb/data/graphproppred/code2.zip"
@@ -107,7 +108,7 @@ class OGBCode2Dataset(PygGraphPropPredDataset):
         if Path(self.processed_paths[0]).is_file():
             return
         folder = self.processed_dir
-        with new_folder(folder) as self._unfinished, write_errors(folder):
+        with new_folder(folder) as self._unfinished:
             self.process()
         self._unfinished = None
 

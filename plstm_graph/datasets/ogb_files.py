@@ -9,8 +9,8 @@ from typing import Any
 import ogb.graphproppred
 import pandas as pd
 
-from plstm_graph.datasets.cache import new_folder
 from plstm_graph.datasets.download import check_gzip, download_zip
+from plstm_graph.datasets.files import new_folder
 
 _RAW = ("edge", "node-feat", "edge-feat", "graph-label", "num-node-list", "num-edge-list")
 _PARTS = ("train", "valid", "test")

@@ -13,8 +13,9 @@ from torch import Tensor
 from torch_geometric.datasets import LRGBDataset
 from tqdm import tqdm
 
-from plstm_graph.datasets.cache import cache_key, new_folder, write_errors
+from plstm_graph.datasets.cache import cache_key
 from plstm_graph.datasets.download import check_gzip, download_zip
+from plstm_graph.datasets.files import new_folder
 from plstm_graph.datasets.molecule import InvalidSmilesError, smiles_to_data
 from plstm_graph.datasets.restricted_pickle import load_arrays
 from plstm_graph.datasets.table import TableError
@@ -108,7 +109,7 @@ class PeptidesDataset(LRGBDataset):
         if raw.is_dir():
             missing = ", ".join(Path(path).name for path in self.raw_paths if not Path(path).is_file())
             raise FileNotFoundError(f"{raw} lacks {missing}; remove the folder to get the set anew")
-        with new_folder(raw) as folder, write_errors(raw):
+        with new_folder(raw) as folder:
             if self._source is not None:
                 _convert(self._source, folder)
             else:
@@ -121,7 +122,7 @@ class PeptidesDataset(LRGBDataset):
             # PyG would fall back to running whatever code a file holds.
             torch.load(path, weights_only=True)
         folder = self.processed_dir
-        with new_folder(folder) as self._unfinished, write_errors(folder):
+        with new_folder(folder) as self._unfinished:
             self.process()
         self._unfinished = None
 

@@ -140,7 +140,7 @@ def test_full_disk_is_named_and_leaves_no_half_file(workspace, capsys):
         assert leaderboard("--seeds", "0", "--output", "full") == 2
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert "full/seed_0 could not be written; is the disk full?" in capsys.readouterr().err
+    assert "full/seed_0/state.pt could not be written; is the disk full?" in capsys.readouterr().err
     assert not any((workspace / "full/seed_0").iterdir())
     assert leaderboard("--seeds", "0", "--output", "full") == 0
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data, InMemoryDataset, OnDiskDataset
 
-from plstm_graph.datasets.cache import cache_key, new_folder, write_errors
+from plstm_graph.datasets.cache import cache_key
 from plstm_graph.datasets.dag_folder.assemble import Dags
 from plstm_graph.datasets.dag_folder.encoding import MASKS, Encoding, make_encoding, to_data
 from plstm_graph.datasets.dag_folder.folder import FeatureFit, read_folder
@@ -27,6 +27,7 @@ from plstm_graph.datasets.dag_folder.targets import (
     sort_words,
     split_table,
 )
+from plstm_graph.datasets.files import new_folder
 
 # Part of the cache key; raise it when what is stored changes.
 _FORMAT = 1
@@ -79,7 +80,7 @@ class _Files:
             return
         folder = self.processed_dir
         try:
-            with new_folder(folder) as self._unfinished, write_errors(folder):
+            with new_folder(folder) as self._unfinished:
                 self.process()  # type: ignore[attr-defined]
         except DAGFolderError as error:
             raise DAGFolderError(error.problems, self.folder) from error

@@ -10,10 +10,10 @@ import yaml
 from torch import Tensor
 from torch_geometric.data import Data
 
-from plstm_graph.datasets.cache import new_folder
 from plstm_graph.datasets.dag_folder.check import check_folder
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError
 from plstm_graph.datasets.dag_folder.spec import NAME, Level, Task, spec_of
+from plstm_graph.datasets.files import new_folder
 
 if TYPE_CHECKING:
     import networkx

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch_geometric import seed_everything
 from torch_geometric.data import Batch, Data
 
-from plstm_graph.datasets.cache import write_errors
 from plstm_graph.datasets.files import replace_file, replace_json
 from plstm_graph.train.dag_tasks.tasks import DAGTask
 from plstm_graph.train.epoch_log import EpochLog
@@ -110,25 +109,24 @@ def run_training(
         return {f"valid/{name}": value for name, value in score(model, valid, task).items()}
 
     log = EpochLog(folder, report)
-    with write_errors(folder):
-        best = train_epochs(
-            model,
-            optimizer,
-            scheduler,
-            train_batches,
-            task.loss_of,
-            training.epochs,
-            validate,
-            {f"valid/{name}": mode for name, mode in task.monitor.items()},
-            seed=seed,
-            clip=training.clip,
-            average_steps=training.average * len(train),
-            patience=training.patience,
-            on_epoch=log,
-            checkpoint=folder / "state.pt",
-        )
-        model.load_state_dict(best.state_dict)
-        replace_file(folder / "best.pt", lambda path: torch.save(best.state_dict, path))
+    best = train_epochs(
+        model,
+        optimizer,
+        scheduler,
+        train_batches,
+        task.loss_of,
+        training.epochs,
+        validate,
+        {f"valid/{name}": mode for name, mode in task.monitor.items()},
+        seed=seed,
+        clip=training.clip,
+        average_steps=training.average * len(train),
+        patience=training.patience,
+        on_epoch=log,
+        checkpoint=folder / "state.pt",
+    )
+    model.load_state_dict(best.state_dict)
+    replace_file(folder / "best.pt", lambda path: torch.save(best.state_dict, path))
     result = {
         "seed": seed,
         "lr": lr,

@@ -5,7 +5,6 @@ import warnings
 
 from rich.console import Console
 
-from plstm_graph.datasets.cache import write_errors
 from plstm_graph.train.fit.cli import FitCLI
 from plstm_graph.train.fit.report import draw_run, print_metrics, write_results, write_test_predictions
 from plstm_graph.train.fit.summary import print_summary
@@ -23,8 +22,7 @@ def fit(args: list[str]) -> None:
     cli = FitCLI(args)
     if cli.trainer.is_global_zero:
         print_summary(Console(), cli)
-    with write_errors(cli.folder.path):
-        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.resume_from, weights_only=True)
+    cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.resume_from, weights_only=True)
     if cli.trainer.is_global_zero and not cli.config.trainer.fast_dev_run:
         _report(cli)
 

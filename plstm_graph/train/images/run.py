@@ -14,7 +14,6 @@ from torch.nn import functional as F
 from torch_geometric import seed_everything
 from torch_geometric.data import Batch
 
-from plstm_graph.datasets.cache import write_errors
 from plstm_graph.datasets.files import replace_file, replace_json
 from plstm_graph.datasets.image_task import Images, ImageTask
 from plstm_graph.train.epoch_log import EpochLog
@@ -194,25 +193,24 @@ def train_run(
         return {"valid/accuracy": accuracy(module, task, task.valid["valid"], one_view, device)}
 
     log = EpochLog(folder, report)
-    with write_errors(folder):
-        best = train_epochs(
-            wrapped,
-            optimizer,
-            scheduler,
-            cast(Callable[[int], Iterable[Batch]], train_batches),
-            F.cross_entropy,
-            training.epochs,
-            validate,
-            {"valid/accuracy": "max"},
-            seed=seed,
-            clip=training.clip,
-            average_steps=training.average * steps,
-            on_epoch=log,
-            checkpoint=folder / "state.pt",
-        )
-        if training.keep == "best":
-            wrapped.load_state_dict(best.state_dict)
-        replace_file(folder / "weights.pt", lambda path: torch.save(wrapped.model.state_dict(), path))
+    best = train_epochs(
+        wrapped,
+        optimizer,
+        scheduler,
+        cast(Callable[[int], Iterable[Batch]], train_batches),
+        F.cross_entropy,
+        training.epochs,
+        validate,
+        {"valid/accuracy": "max"},
+        seed=seed,
+        clip=training.clip,
+        average_steps=training.average * steps,
+        on_epoch=log,
+        checkpoint=folder / "state.pt",
+    )
+    if training.keep == "best":
+        wrapped.load_state_dict(best.state_dict)
+    replace_file(folder / "weights.pt", lambda path: torch.save(wrapped.model.state_dict(), path))
     kept = best.row if training.keep == "best" else log.rows[-1]
     # Those that select no epoch are looked at once.
     known = {"valid": kept["valid/accuracy"]} if training.symmetries == 1 else {}

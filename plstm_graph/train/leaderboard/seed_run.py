@@ -17,7 +17,6 @@ from torch_geometric.data import Batch, Data
 from torch_geometric.transforms import BaseTransform
 
 from plstm_graph.datasets.benchmark import Benchmark, load_benchmark
-from plstm_graph.datasets.cache import write_errors
 from plstm_graph.datasets.files import replace_file, replace_json
 from plstm_graph.train.epoch_log import EpochLog
 from plstm_graph.train.forward import Arguments, attach_line_graph, model_arguments
@@ -116,26 +115,25 @@ def run_seed(config: dict[str, Any], seed: int, folder: Path, report: Callable[[
             module.model = whole
 
     log = EpochLog(folder, report, seed=seed)
-    with write_errors(folder):
-        best = train_epochs(
-            module.model,
-            optimizer,
-            scheduler,
-            train_batches,
-            lambda output, target: _loss(output, target, module, benchmark),
-            training.epochs,
-            validate,
-            {f"valid/{benchmark.metric}": benchmark.mode},
-            seed=seed,
-            clip=training.clip,
-            average_steps=training.average * len(_epoch_batches(sampler)),
-            patience=training.patience,
-            compiled=config.get("compile", False),
-            on_epoch=log,
-            checkpoint=folder / "state.pt",
-        )
-        module.model.load_state_dict(best.state_dict)
-        replace_file(folder / "best.pt", lambda path: torch.save(module.state_dict(), path))
+    best = train_epochs(
+        module.model,
+        optimizer,
+        scheduler,
+        train_batches,
+        lambda output, target: _loss(output, target, module, benchmark),
+        training.epochs,
+        validate,
+        {f"valid/{benchmark.metric}": benchmark.mode},
+        seed=seed,
+        clip=training.clip,
+        average_steps=training.average * len(_epoch_batches(sampler)),
+        patience=training.patience,
+        compiled=config.get("compile", False),
+        on_epoch=log,
+        checkpoint=folder / "state.pt",
+    )
+    module.model.load_state_dict(best.state_dict)
+    replace_file(folder / "best.pt", lambda path: torch.save(module.state_dict(), path))
     test_batches = _batches(parts["test"], _EVALUATION_BATCH, arguments, module.device)
     result = _result(seed, module, best, log, _score(module.eval(), test_batches, benchmark), benchmark)
     result["revision"] = config.get("revision")
