@@ -18,6 +18,12 @@ def _seed():
 
 
 @pytest.fixture(scope="session")
+def golden() -> Path:
+    """The folder of cases with known answers; its README says what each file holds."""
+    return Path(__file__).with_name("golden")
+
+
+@pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real data sets."""
     folder = os.environ.get("PLSTM_DATA")

@@ -128,11 +128,9 @@ def test_larger_grids(form, size):
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("mode", ["P", "D"])
 @pytest.mark.parametrize("case", range(4))
-def test_golden_case(real_data, case, mode, form):
-    path = real_data.parent / "golden" / f"grid2d_{case}_{mode}.npz"
-    if not path.exists():
-        pytest.skip(f"no golden folder beside PLSTM_DATA: {path.name} is missing")
-    arrays = {name: torch.from_numpy(array) for name, array in np.load(path).items()}
+def test_golden_case(golden, case, mode, form):
+    arrays = np.load(golden / f"grid2d_{case}_{mode}.npz")
+    arrays = {name: torch.from_numpy(array) for name, array in arrays.items()}
     names = ("query", "key", "value", *GATES, "direct")
     leaves = {name: arrays[name].requires_grad_() for name in names}
     out = plstm_grid2d(**leaves, form=form)
