@@ -1,41 +1,61 @@
 """C sources of this package, compiled when they are first needed, if there is a compiler; without one nothing is lost
 but speed.
 
-The result is kept in the user's cache folder, under a name that changes with the source, the flags, the compiler and
-the machine. The environment variable ``PLSTM_COMPILE=0`` switches compiling off, ``CC`` chooses the compiler.
+:mod:`~plstm_graph.native_cache` keeps what was compiled. The environment variable ``PLSTM_COMPILE=0`` switches native
+code off, ``CC`` chooses the compiler, ``PLSTM_CFLAGS`` adds flags. Whatever goes wrong is told once in a process, and
+not tried again.
 """
 
 import ctypes
 import functools
-import hashlib
 import os
-import platform
+import shlex
 import shutil
-import subprocess
-import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from plstm_graph import native_cache
+
 #: The C type of each dtype that a source may be compiled for.
 REALS = {torch.float32: "float", torch.float64: "double"}
 
-_FLAGS = ("-std=c11", "-O3", "-fopenmp-simd", "-fno-math-errno", "-ffp-contract=fast", "-shared", "-fPIC")
-_NATIVE = "-march=native"
+#: More bytes than any machine has, and few enough that C may add to them.
+_MOST_BYTES = 2**60
 
 
-def can_compile(source: Path, tensor: Tensor) -> bool:
+class Source(NamedTuple):
+    """A C file and the functions that are called in it."""
+
+    path: Path
+    functions: tuple[str, ...]
+
+
+class _Process:
+    """What this process knows of native code: whether making it failed before."""
+
+    failed = False
+    lock = threading.Lock()
+
+
+# A child must not wait for a thread that it does not have.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: setattr(_Process, "lock", threading.Lock()))
+
+
+def can_compile(source: Source, tensor: Tensor) -> bool:
     """Whether a C source can be had for the device and dtype of a tensor; compiles it at the first call."""
     return tensor.device.type == "cpu" and tensor.dtype in REALS and _is_there(source, tensor.dtype)
 
 
 @torch.compiler.assume_constant_result
-def _is_there(source: Path, dtype: torch.dtype) -> bool:
+def _is_there(source: Source, dtype: torch.dtype) -> bool:
     return load_compiled(source, REALS[dtype]) is not None
 
 
@@ -50,7 +70,7 @@ def places(tensors: Sequence[Tensor]) -> Any:
 
 
 @functools.cache
-def load_compiled(source: Path, real: str | None = None) -> ctypes.CDLL | None:
+def load_compiled(source: Source, real: str | None = None) -> ctypes.CDLL | None:
     """Compile a C source, unless that was done before, and load it.
 
     Args:
@@ -58,28 +78,51 @@ def load_compiled(source: Path, real: str | None = None) -> ctypes.CDLL | None:
         real: The C type that its ``REAL`` stands for, ``"float"`` or ``"double"``; None if it has integers only.
 
     Returns:
-        The library; None if there is no compiler or compiling is switched off. If the compiler fails, a warning tells
-        why, once.
+        The library; None if there is no compiler or native code is switched off. If it cannot be made or loaded, a
+        warning tells why, once in a process, and no other source is tried after that.
     """
+    if os.environ.get("PLSTM_COMPILE", "1") == "0" or os.name == "nt":
+        return None
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    if os.environ.get("PLSTM_COMPILE", "1") == "0" or not compiler or os.name == "nt":
+    if not compiler:
         return None
-    command = [*compiler.split(), *_FLAGS, *([] if real is None else [f"-DREAL={real}"])]
-    text = source.read_bytes() + repr((command, platform.node(), platform.machine())).encode()
-    target = _cache_folder() / f"{source.stem}-{real or 'int64'}-{hashlib.sha256(text).hexdigest()[:16]}.so"
-    try:
-        if not target.exists():
-            _compile(command, source, target)
-        return ctypes.CDLL(str(target))
-    except (OSError, subprocess.SubprocessError) as error:
-        reason = getattr(error, "stderr", None) or error
-        warnings.warn(
-            f"cannot compile {source.name} ({reason}); slower code in torch is used. "
-            "PLSTM_COMPILE=0 in the environment silences this",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        return None
+    with _Process.lock:
+        if _Process.failed:
+            return None
+        try:
+            command, flags = shlex.split(compiler), shlex.split(os.environ.get("PLSTM_CFLAGS", ""))
+            return native_cache.library(source.path, real, source.functions, command, flags)
+        except (native_cache.NativeCodeError, ValueError) as error:
+            _Process.failed = True
+            reason = str(error)
+    warnings.warn(
+        f"cannot compile {source.path.name} ({reason}); slower code in torch is used. "
+        "PLSTM_COMPILE=0 in the environment silences this",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return None
+
+
+def forget_compiled() -> None:
+    """Try again what was loaded or failed before, as a new process would."""
+    load_compiled.cache_clear()
+    _Process.failed = False
+
+
+def check_room(numbers: int, dtype: torch.dtype, what: str) -> None:
+    """Refuse sizes that no memory holds, before C multiplies them.
+
+    Args:
+        numbers: How many numbers C will ask memory for.
+        dtype: Their dtype.
+        what: What they are.
+
+    Raises:
+        MemoryError: If the bytes could not be counted in C.
+    """
+    if numbers * dtype.itemsize > _MOST_BYTES:
+        raise MemoryError(f"no memory for {what}: {numbers:.3g} numbers")
 
 
 def spread(call: Callable[[ctypes.c_int64, ctypes.c_int64], object], units: int, threads: int) -> list[Any]:
@@ -99,22 +142,3 @@ def spread(call: Callable[[ctypes.c_int64, ctypes.c_int64], object], units: int,
         return [call(*ends)]
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(call, ends[:-1], ends[1:]))
-
-
-def _compile(command: list[str], source: Path, target: Path) -> None:
-    """Compile to a file of another name first, so that no process ever sees half a library."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(suffix=".so", dir=target.parent)
-    os.close(handle)
-    call = functools.partial(subprocess.run, capture_output=True, text=True, timeout=120)
-    try:
-        if call([*command, _NATIVE, str(source), "-o", temporary]).returncode != 0:
-            # Not every compiler knows the flag.
-            call([*command, str(source), "-o", temporary], check=True)
-        os.replace(temporary, target)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
-def _cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "plstm_graph"

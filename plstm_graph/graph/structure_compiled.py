@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from plstm_graph.compiled import load_compiled, place
+from plstm_graph.compiled import Source, load_compiled, place
 from plstm_graph.graph.schedule import Schedule
 
-_SOURCE = Path(__file__).with_name("structure.c")
+_SOURCE = Source(Path(__file__).with_name("structure.c"), ("list_ancestors", "unique_links", "stable_order"))
 _DONE, _MORE_ROOM = 0, 1
 
 

@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plstm_graph.compiled import REALS, can_compile, load_compiled, place, spread
+from plstm_graph.compiled import REALS, Source, can_compile, load_compiled, place, spread
 from plstm_graph.ops.precision import without_autocast
 
-_SOURCE = Path(__file__).with_name("grid2d.c")
+_SOURCE = Source(Path(__file__).with_name("grid2d.c"), ("forward", "backward"))
 
 
 def can_compile_grids(tensor: Tensor) -> bool:

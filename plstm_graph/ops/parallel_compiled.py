@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from plstm_graph.compiled import REALS, can_compile, load_compiled, place, places, spread
+from plstm_graph.compiled import REALS, Source, can_compile, load_compiled, place, places, spread
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops.precision import without_autocast
 
-_SOURCE = Path(__file__).with_name("parallel.c")
+_SOURCE = Source(Path(__file__).with_name("parallel.c"), ("forward", "backward"))
 
 #: Numbers in the features that links read below which starting a thread is not worth its while.
 _WORTH_THREADS = 2**19

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from plstm_graph.compiled import REALS, can_compile, load_compiled, place, places, spread
+from plstm_graph.compiled import REALS, Source, can_compile, load_compiled, place, places, spread
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops.precision import without_autocast
 
-_SOURCE = Path(__file__).with_name("recurrent.c")
+_SOURCE = Source(Path(__file__).with_name("recurrent.c"), ("make_plan", "forward", "backward"))
 
 #: States of a head are kept in slices of the value width of about this size, but of :data:`_THINNEST` columns at least.
 SLICE_BYTES = 2**29

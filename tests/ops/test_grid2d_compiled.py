@@ -7,10 +7,9 @@ import sys
 import pytest
 import torch
 
-from plstm_graph.compiled import load_compiled
 from plstm_graph.ops import plstm_grid2d, plstm_grid2d_oriented
 from plstm_graph.ops.grid2d import GATES
-from plstm_graph.ops.grid2d_compiled import _SOURCE, can_compile_grids
+from plstm_graph.ops.grid2d_compiled import can_compile_grids
 from plstm_graph.testing import assert_close
 from tests.ops.test_chain import assert_same, results
 from tests.ops.test_grid2d import operands
@@ -107,26 +106,3 @@ except RuntimeError as error:
     value, error = done.stdout.splitlines()
     assert float(value) == expected
     assert "needs float32 or float64 tensors on a CPU and a C compiler" in error
-
-
-@needs_compiler
-def test_a_failing_compiler_is_reported_and_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    source = tmp_path / "wrong.c"
-    source.write_text("this is no C\n", encoding="utf-8")
-    with pytest.warns(RuntimeWarning, match=r"(?s)cannot compile wrong\.c .*slower code in torch"):
-        assert load_compiled(source, "float") is None
-    assert not list((tmp_path / "plstm_graph").iterdir())
-
-
-@needs_compiler
-def test_a_library_is_compiled_once(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    load_compiled.cache_clear()
-    assert load_compiled(_SOURCE, "float") is not None
-    (library,) = (tmp_path / "plstm_graph").iterdir()
-    compiled = library.stat().st_mtime_ns
-    load_compiled.cache_clear()
-    assert load_compiled(_SOURCE, "float") is not None
-    assert library.stat().st_mtime_ns == compiled
-    load_compiled.cache_clear()
