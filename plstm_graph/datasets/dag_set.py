@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from torch_geometric.data import Data, InMemoryDataset
+from torch_geometric.data import Data
 
 from plstm_graph.datasets.cache import cache_key
 from plstm_graph.datasets.files import new_folder, replace_file
+from plstm_graph.datasets.tensor_files import PlainGraphs
 
 # Part of the cache key; raise it when what is stored changes.
 _FORMAT = 1
 _TIMEOUT = 60.0  # seconds without an answer
 
 
-class DAGSet(InMemoryDataset):
+class DAGSet(PlainGraphs):
     """A set of real DAGs with named parts, made from raw files.
 
     Raw files lie in ``root/FOLDER/raw``. What is missing there is taken from ``source``, or downloaded where a public

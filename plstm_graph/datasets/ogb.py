@@ -3,7 +3,6 @@
 import contextlib
 import io
 import os
-import pickle
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,25 +11,22 @@ from typing import Any
 import pandas as pd
 import rdkit
 import torch
-from ogb.graphproppred import Evaluator, PygGraphPropPredDataset
+from ogb.graphproppred import Evaluator
 from rdkit import Chem
 from torch import Tensor
 from torch_geometric.data import Data
-from torch_geometric.data.data import DataEdgeAttr, DataTensorAttr
-from torch_geometric.data.storage import GlobalStorage
 from tqdm import tqdm
 
 from plstm_graph.datasets.cache import cache_key
-from plstm_graph.datasets.files import new_folder
 from plstm_graph.datasets.fingerprints import read_molecule
 from plstm_graph.datasets.ogb_files import ensure_ogb_files, ogb_meta
+from plstm_graph.datasets.ogb_graphs import OGBGraphs
 
 # Part of the cache key; raise it when process() changes what it stores.
 _FORMAT = 1
-_SAFE_GLOBALS = [DataEdgeAttr, DataTensorAttr, GlobalStorage]
 
 
-class OGBMolDataset(PygGraphPropPredDataset):
+class OGBMolDataset(OGBGraphs):
     r"""Any molecule set of OGB: its official loader, features and split (:meth:`get_idx_split`).
 
     Beside what OGB's loader gives (``x`` ``[N, 9]``, ``edge_attr`` ``[E, 3]``, ``edge_index`` ``[2, E]`` with each bond
@@ -66,21 +62,10 @@ class OGBMolDataset(PygGraphPropPredDataset):
         pre_transform: Callable[..., Any] | None = None,
     ) -> None:
         root = Path(root).expanduser()
-        folder = ensure_ogb_files(name, root, source)
-        self._key = cache_key(_FORMAT, rdkit.__version__, pre_transform)
-        self._unfinished: Path | None = None
+        ensure_ogb_files(name, root, source)
         self._user_transform = pre_transform
-        try:
-            with torch.serialization.safe_globals(_SAFE_GLOBALS):
-                super().__init__(name, str(root), transform, self._prepare)
-        except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-            path = folder / "processed" / self._key
-            raise ValueError(f"the graphs in {path} cannot be read; remove this folder to make them anew") from error
-
-    @property
-    def processed_dir(self) -> str:
-        """Folder of the graphs with this pre-transform."""
-        return str(self._unfinished or Path(self.root) / "processed" / self._key)
+        key = cache_key(_FORMAT, rdkit.__version__, pre_transform)
+        super().__init__(name, root, key, transform, self._prepare)
 
     @property
     def target_names(self) -> list[str]:
@@ -117,15 +102,6 @@ class OGBMolDataset(PygGraphPropPredDataset):
                 super().process()
         except (EOFError, pd.errors.ParserError, pd.errors.EmptyDataError, IndexError) as error:
             raise ValueError(f"the raw files in {self.raw_dir} are damaged or do not fit together: {error}") from error
-
-    def _process(self) -> None:
-        # PyG's own keeps two more files here that guard against another pre-transform; the folder's name does already.
-        if Path(self.processed_paths[0]).is_file():
-            return
-        folder = self.processed_dir
-        with new_folder(folder) as self._unfinished:
-            self.process()
-        self._unfinished = None
 
     def _prepare(self, data: Data) -> Data:
         """The next graph of OGB's reader with all that is stored of it."""

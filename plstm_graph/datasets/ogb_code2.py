@@ -3,7 +3,6 @@
 import contextlib
 import io
 import os
-import pickle
 import shutil
 import warnings
 from collections import Counter
@@ -13,17 +12,16 @@ from typing import Any
 
 import pandas as pd
 import torch
-from ogb.graphproppred import Evaluator, PygGraphPropPredDataset
+from ogb.graphproppred import Evaluator
 from torch import Tensor
 from torch_geometric.data import Data, Dataset
-from torch_geometric.data.data import DataEdgeAttr, DataTensorAttr
 from torch_geometric.data.datapipes import functional_transform
-from torch_geometric.data.storage import GlobalStorage
 from torch_geometric.transforms import BaseTransform
 
 from plstm_graph.datasets.cache import cache_key
 from plstm_graph.datasets.download import check_gzip, download_zip
 from plstm_graph.datasets.files import new_folder
+from plstm_graph.datasets.ogb_graphs import OGBGraphs
 
 NAME = "ogbg-code2"
 _URL = "http://snap.stanford.edu/ogb/data/graphproppred/code2.zip"
@@ -32,12 +30,11 @@ _RELEASE = "RELEASE_v1.txt"
 _NODES = ("node_is_attributed", "node_dfs_order", "node_depth")
 _RAW = ("edge", "node-feat", "graph-label", "num-node-list", "num-edge-list", *_NODES)
 _PARTS = ("train", "valid", "test")
-_SAFE_GLOBALS = [DataEdgeAttr, DataTensorAttr, GlobalStorage]
 # Part of the cache key; raise it when what is stored changes.
 _FORMAT = 1
 
 
-class OGBCode2Dataset(PygGraphPropPredDataset):
+class OGBCode2Dataset(OGBGraphs):
     r"""The set ``ogbg-code2`` by OGB's own loader, with its split by project (:meth:`get_idx_split`).
 
     A graph is the syntax tree of a function, edges from the parent to the child: ``x`` ``[N, 2]`` (type, attribute),
@@ -65,20 +62,8 @@ class OGBCode2Dataset(PygGraphPropPredDataset):
         pre_transform: Callable[..., Any] | None = None,
     ) -> None:
         root = Path(root).expanduser()
-        folder = _ensure_files(root, source)
-        self._key = cache_key(_FORMAT, pre_transform)
-        self._unfinished: Path | None = None
-        try:
-            with torch.serialization.safe_globals(_SAFE_GLOBALS):
-                super().__init__(NAME, str(root), transform, pre_transform)
-        except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-            path = folder / "processed" / self._key
-            raise ValueError(f"the graphs in {path} cannot be read; remove this folder to make them anew") from error
-
-    @property
-    def processed_dir(self) -> str:
-        """Folder of the graphs with this pre-transform."""
-        return str(self._unfinished or Path(self.root) / "processed" / self._key)
+        _ensure_files(root, source)
+        super().__init__(NAME, root, cache_key(_FORMAT, pre_transform), transform, pre_transform)
 
     @property
     def num_types(self) -> int:
@@ -103,14 +88,6 @@ class OGBCode2Dataset(PygGraphPropPredDataset):
                 super().process()
         except (pd.errors.ParserError, pd.errors.EmptyDataError, IndexError) as error:
             raise ValueError(f"the raw files in {self.raw_dir} are damaged or do not fit together: {error}") from error
-
-    def _process(self) -> None:
-        if Path(self.processed_paths[0]).is_file():
-            return
-        folder = self.processed_dir
-        with new_folder(folder) as self._unfinished:
-            self.process()
-        self._unfinished = None
 
     def _rows(self, name: str) -> int:
         return len(pd.read_csv(Path(self.root) / "mapping" / f"{name}.csv.gz"))

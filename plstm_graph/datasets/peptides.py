@@ -2,7 +2,6 @@
 
 import ast
 import os
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from plstm_graph.datasets.files import new_folder
 from plstm_graph.datasets.molecule import InvalidSmilesError, smiles_to_data
 from plstm_graph.datasets.restricted_pickle import load_arrays
 from plstm_graph.datasets.table import TableError
+from plstm_graph.datasets.tensor_files import PlainGraphs, load_tensors, make_anew, tensors_only
 
 #: Number of targets of each set.
 PEPTIDES = {"Peptides-func": 10, "Peptides-struct": 11}
@@ -29,7 +29,7 @@ _SUBSETS = ("train", "val", "test")
 _FORMAT = 1
 
 
-class PeptidesDataset(LRGBDataset):
+class PeptidesDataset(PlainGraphs, LRGBDataset):
     r"""Peptides as molecular graphs of 151 atoms on average, by PyG's :class:`torch_geometric.datasets.LRGBDataset`.
 
     ``"Peptides-func"`` has ten labels of function (average precision), ``"Peptides-struct"`` eleven standardised
@@ -69,11 +69,7 @@ class PeptidesDataset(LRGBDataset):
         self._unfinished: Path | None = None
         self._source = _find_source(name, source)
         self._subset = split
-        try:
-            super().__init__(str(Path(root).expanduser()), name, split, transform, pre_transform)
-        except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-            folder = Path(root).expanduser() / name.lower()
-            raise ValueError(f"a file under {folder} cannot be read; remove this folder to make it anew") from error
+        super().__init__(str(Path(root).expanduser()), name, split, transform, pre_transform)
 
     @property
     def processed_dir(self) -> str:
@@ -120,9 +116,9 @@ class PeptidesDataset(LRGBDataset):
             return
         for path in self.raw_paths:
             # PyG would fall back to running whatever code a file holds.
-            torch.load(path, weights_only=True)
+            load_tensors(path, make_anew(self.raw_dir))
         folder = self.processed_dir
-        with new_folder(folder) as self._unfinished:
+        with new_folder(folder) as self._unfinished, tensors_only():
             self.process()
         self._unfinished = None
 

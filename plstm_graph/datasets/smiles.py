@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import pickle
 import re
 import warnings
 from collections.abc import Callable, Sequence
@@ -13,12 +12,13 @@ from typing import Any, Literal
 import rdkit
 import torch
 from torch import Tensor
-from torch_geometric.data import Data, InMemoryDataset
+from torch_geometric.data import Data
 from tqdm import tqdm
 
 from plstm_graph.datasets.files import replace_file, replace_text
 from plstm_graph.datasets.molecule import InvalidSmilesError, smiles_to_data
 from plstm_graph.datasets.table import BadRow, Table, TableError, parse_table
+from plstm_graph.datasets.tensor_files import PlainGraphs
 
 # Part of the cache key; raise it when process() changes what it stores.
 _FORMAT = 1
@@ -28,7 +28,7 @@ class BadRowsWarning(UserWarning):
     """Some rows of a table were left out of a data set."""
 
 
-class SmilesDataset(InMemoryDataset):
+class SmilesDataset(PlainGraphs):
     r"""Molecules of a CSV table with a SMILES column and any number of target columns.
 
     Each row is a graph of :func:`~plstm_graph.datasets.smiles_to_data` (``x``, ``edge_index``, ``edge_attr``,
@@ -148,11 +148,7 @@ class SmilesDataset(InMemoryDataset):
 
     def _load(self) -> None:
         data_path, bad_rows_path = self.processed_paths
-        try:
-            values, self.slices, data_class = torch.load(data_path, weights_only=True)
-        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            raise RuntimeError(f"{data_path} cannot be read; force_reload=True makes it anew") from error
-        self.data = data_class.from_dict(values)
+        self.load(data_path)
         rows = json.loads(Path(bad_rows_path).read_text(encoding="utf-8"))
         self.bad_rows = [BadRow(line, reason) for line, reason in rows]
 

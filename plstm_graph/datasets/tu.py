@@ -16,6 +16,7 @@ from torch_geometric.datasets import TUDataset
 from torch_geometric.transforms import BaseTransform, Compose
 
 from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.tensor_files import load_graphs
 
 
 class TUGraphs(TUDataset):
@@ -51,7 +52,11 @@ class TUGraphs(TUDataset):
         self._file = "data.pt"
         self._key = hashlib.sha256(describe_transform(pre_transform).encode()).hexdigest()[:16]
         steps = [_Featured()] if pre_transform is None else [_Featured(), pre_transform]
-        super().__init__(root, name, pre_transform=Compose(steps), use_node_attr=True, use_edge_attr=True)
+        self.name, self.cleaned = name, False
+        # Not PyG's constructor of TU sets, which runs code that stored graphs may contain.
+        super(TUDataset, self).__init__(root, pre_transform=Compose(steps))
+        self.data, self.slices, more = load_graphs(self.processed_paths[0])
+        self.sizes: dict[str, int] = dict(*more)
         if self._data.y is None or self._data.y.is_floating_point():
             raise ValueError(f"{name} has no classes of graphs, so it cannot be used for classification")
 

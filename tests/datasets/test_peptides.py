@@ -91,7 +91,9 @@ def test_wrong_names_missing_and_damaged_files(source, tmp_path):
     PeptidesDataset(tmp_path, "Peptides-func", source=source)
     path = tmp_path / "peptides-func" / "raw" / "val.pt"
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(ValueError, match=r"a file under .*peptides-func cannot be read"):
+    with pytest.raises(
+        ValueError, match=r"raw/val\.pt is no file of tensors.*; remove the folder .*peptides-func/raw to make"
+    ):
         PeptidesDataset(tmp_path, "Peptides-func", pre_transform=ToDAG())
     path.unlink()
     with pytest.raises(FileNotFoundError, match=r"lacks val\.pt"):

@@ -184,7 +184,7 @@ def test_a_damaged_cache_says_what_to_do(tmp_path: Path) -> None:
     content = stored.read_bytes()
     for damaged in (content[: len(content) // 2], b"", b"no archive"):
         stored.write_bytes(damaged)
-        with pytest.raises(RuntimeError, match=r"data\.pt cannot be read; force_reload=True"):
+        with pytest.raises(ValueError, match=r"data\.pt is no file of tensors.*; remove the folder .* to make it anew"):
             SmilesDataset(tmp_path, path)
     assert len(SmilesDataset(tmp_path, path, force_reload=True)) == 3
     assert len(SmilesDataset(tmp_path, path)) == 3

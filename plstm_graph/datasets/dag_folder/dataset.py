@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch_geometric.data import Data, InMemoryDataset, OnDiskDataset
+from torch_geometric.data import Data, OnDiskDataset
 
 from plstm_graph.datasets.cache import cache_key
 from plstm_graph.datasets.dag_folder.assemble import Dags
@@ -28,6 +28,7 @@ from plstm_graph.datasets.dag_folder.targets import (
     split_table,
 )
 from plstm_graph.datasets.files import new_folder
+from plstm_graph.datasets.tensor_files import PlainGraphs, load_graph, load_tensors, make_anew
 
 # Part of the cache key; raise it when what is stored changes.
 _FORMAT = 1
@@ -66,7 +67,7 @@ class _Files:
     def split(self) -> dict[str, Tensor]:
         """Numbers of the graphs in ``"train"``, ``"valid"`` and ``"test"``; all of them in each where the targets of a
         graph are split, as ``train_mask``, ``val_mask`` and ``test_mask`` say."""
-        part = torch.load(Path(self.processed_dir) / "split.pt", weights_only=True)
+        part = load_tensors(Path(self.processed_dir) / "split.pt", make_anew(self.processed_dir))
         if part.numel() == 0:
             return dict.fromkeys(PARTS, torch.arange(len(self)))  # type: ignore[arg-type]
         return {name: (part == number).nonzero().view(-1) for number, name in enumerate(PARTS)}
@@ -88,7 +89,7 @@ class _Files:
             self._unfinished = None
 
 
-class DAGFolder(_Files, InMemoryDataset):
+class DAGFolder(_Files, PlainGraphs):
     r"""The DAGs of a folder: an edge table, a node table, a graph table and a ``dag.yaml``, or JSON lines.
 
     ``docs/custom_dags.md`` describes the files. Each graph has ``x`` ``[N, F]``, ``edge_index`` ``[2, E]``,
@@ -228,7 +229,8 @@ class OnDiskDAGFolder(_Files, OnDiskDataset):
 
     def deserialize(self, data: Tensor) -> Data:
         """A graph of bytes."""
-        return Data.from_dict(torch.load(io.BytesIO(data.numpy().tobytes()), weights_only=True))
+        name = f"a graph in {self.processed_dir}"
+        return load_graph(data.numpy().tobytes(), name, make_anew(self.processed_dir))
 
 
 def _transformed(graphs: Iterator[Data], transform: Transform | None) -> Iterator[Data]:
