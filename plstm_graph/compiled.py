@@ -26,6 +26,9 @@ from plstm_graph import native_cache
 #: The C type of each dtype that a source may be compiled for.
 REALS = {torch.float32: "float", torch.float64: "double"}
 
+#: What to do about a structure that native code cannot walk through.
+CHANGED = "edge_index or pairs were changed after the line graph was built; build a new LineGraph from them"
+
 #: More bytes than any machine has, and few enough that C may add to them.
 _MOST_BYTES = 2**60
 
@@ -108,6 +111,24 @@ def forget_compiled() -> None:
     """Try again what was loaded or failed before, as a new process would."""
     load_compiled.cache_clear()
     _Process.failed = False
+
+
+def check_tensors(dtype: torch.dtype, **expected: tuple[Tensor, tuple[int, ...]]) -> None:
+    """Refuse tensors that C would read or write beyond their end.
+
+    Args:
+        dtype: The dtype of all of them.
+        **expected: A tensor and its shape, by the name for the message.
+
+    Raises:
+        ValueError: If a tensor has another shape or dtype, or does not lie on the CPU.
+    """
+    for name, (tensor, shape) in expected.items():
+        if tensor.shape != shape or tensor.dtype is not dtype or not tensor.is_cpu:
+            raise ValueError(
+                f"native code needs {name} to be {list(shape)}, {dtype}, on the CPU; it is {list(tensor.shape)}, "
+                f"{tensor.dtype}, on {tensor.device}"
+            )
 
 
 def check_room(numbers: int, dtype: torch.dtype, what: str) -> None:

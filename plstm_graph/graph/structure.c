@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DONE = 0, MORE_ROOM = 1, TOO_MANY = 2 };
+enum { DONE = 0, MORE_ROOM = 1, TOO_MANY = 2, OUT_OF_ORDER = 3 };
 
 typedef struct {
     int64_t edges, pairs;
@@ -13,6 +13,13 @@ typedef struct {
     int64_t entry_room, step_room;     /* of the lists that grow */
     int64_t edge, pair, entries, steps; /* done so far */
 } State;
+
+/* Whether any of n numbers is no index below a bound; without branches, to cost little beside what reads them. */
+static int outside(const int64_t *index, int64_t n, int64_t bound) {
+    int bad = 0;
+    for (int64_t i = 0; i < n; i++) bad |= (uint64_t)index[i] >= (uint64_t)bound;
+    return bad;
+}
 
 static int ascending(const void *a, const void *b) {
     const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
@@ -28,8 +35,11 @@ int64_t list_ancestors(State *s, const int64_t *pair_in, const int64_t *pair_out
     for (; s->edge < s->edges; s->edge++) {
         const int64_t edge = s->edge, begin = s->pair;
         int64_t end = begin, arriving = 0;
-        for (; end < s->pairs && pair_out[end] == edge; end++)
+        for (; end < s->pairs && pair_out[end] == edge; end++) {
+            /* Only of the edges before this one is it known yet what reaches them. */
+            if (pair_in[end] < 0 || pair_in[end] >= edge) return OUT_OF_ORDER;
             arriving += first[pair_in[end] + 1] - first[pair_in[end]];
+        }
         if (s->steps + arriving > s->max_entries) return TOO_MANY;
         if (s->entries + arriving + 1 > s->entry_room || s->steps + arriving > s->step_room) return MORE_ROOM;
 
@@ -71,7 +81,7 @@ int64_t list_ancestors(State *s, const int64_t *pair_in, const int64_t *pair_out
         first[edge + 1] = s->entries;
         step_first[edge + 1] = s->steps;
     }
-    return DONE;
+    return s->pair == s->pairs ? DONE : OUT_OF_ORDER;
 }
 
 /* Sort items by a key of few values, stably: order [n] becomes sorted [n]; start [values + 1] is scratch. */
@@ -84,10 +94,12 @@ static void sort_by(const int64_t *key, int64_t values, const int64_t *order, in
 }
 
 /* Number of different (reader, read) among n, in the order of both: link_reader, link_read [n], of which that many are
-   filled; which [n]: the link of each; a, b [n] and start [max(readers, reads) + 1] are scratch. */
+   filled; which [n]: the link of each; a, b [n] and start [max(readers, reads) + 1] are scratch. -1 if a reader or
+   read is outside its range. */
 int64_t unique_links(int64_t n, int64_t readers, int64_t reads, const int64_t *reader, const int64_t *read,
                      int64_t *link_reader, int64_t *link_read, int64_t *which, int64_t *a, int64_t *b,
                      int64_t *start) {
+    if (outside(reader, n, readers) || outside(read, n, reads)) return -1;
     for (int64_t i = 0; i < n; i++) a[i] = i;
     sort_by(read, reads, a, n, b, start);
     sort_by(reader, readers, b, n, a, start);
@@ -103,8 +115,11 @@ int64_t unique_links(int64_t n, int64_t readers, int64_t reads, const int64_t *r
     return links;
 }
 
-/* Stable order [n] of items by a key in 0 .. values - 1; identity [n] and start [values + 1] are scratch. */
-void stable_order(int64_t n, int64_t values, const int64_t *key, int64_t *order, int64_t *identity, int64_t *start) {
+/* Stable order [n] of items by a key in 0 .. values - 1; identity [n] and start [values + 1] are scratch. 1 if a key
+   is outside its range, else 0. */
+int stable_order(int64_t n, int64_t values, const int64_t *key, int64_t *order, int64_t *identity, int64_t *start) {
+    if (outside(key, n, values)) return 1;
     for (int64_t i = 0; i < n; i++) identity[i] = i;
     sort_by(key, values, identity, n, order, start);
+    return 0;
 }

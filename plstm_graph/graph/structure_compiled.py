@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from plstm_graph.compiled import Source, load_compiled, place
+from plstm_graph.compiled import CHANGED, Source, check_tensors, load_compiled, place
 from plstm_graph.graph.schedule import Schedule
 
 _SOURCE = Source(Path(__file__).with_name("structure.c"), ("list_ancestors", "unique_links", "stable_order"))
-_DONE, _MORE_ROOM = 0, 1
+_DONE, _MORE_ROOM, _TOO_MANY = 0, 1, 2
 
 
 class _State(ctypes.Structure):
@@ -36,6 +36,9 @@ def list_ancestors(schedule: Schedule, max_entries: int) -> tuple[Tensor, ...] |
     Returns:
         ``from_edge [A]``, ``to_edge [A]``, ``own [E]``, ``step_from [S]``, ``step_to [S]``, ``step_pair [S]``,
         ``step_ptr [L + 1]``; None if there are more.
+
+    Raises:
+        ValueError: If a pair leads to an edge from one that is not stored before it.
     """
     library: Any = load_compiled(_SOURCE)
     edges, pairs = schedule.edge_order.numel(), schedule.pair_order.numel()
@@ -48,13 +51,17 @@ def list_ancestors(schedule: Schedule, max_entries: int) -> tuple[Tensor, ...] |
     seen, where = new(edges).fill_(-1), new(edges)
     first[:1], step_first[:1] = 0, 0
     given = [tensor.contiguous() for tensor in (schedule.pair_in, schedule.pair_out, schedule.pair_order)]
+    names = ("pair_in", "pair_out", "pair_order")
+    check_tensors(torch.int64, **{name: (tensor, (pairs,)) for name, tensor in zip(names, given, strict=True)})
     while True:
         tensors = [*given, *entries, own, *steps, first, step_first, seen, where]
         status = library.list_ancestors(ctypes.byref(state), *(place(tensor) for tensor in tensors))
         if status == _DONE:
             break
-        if status != _MORE_ROOM:
+        if status == _TOO_MANY:
             return None
+        if status != _MORE_ROOM:
+            raise ValueError(f"pairs of the line graph are not in the order of their edges: {CHANGED}")
         # Doubling keeps copies few; a hub that needs more still comes here again.
         state.entry_room, state.step_room = (2 * room + edges * 2 + 1 for room in (state.entry_room, state.step_room))
         entries = [_grown(tensor, state.entries, state.entry_room) for tensor in entries]
@@ -79,8 +86,12 @@ def unique_links(reader: Tensor, read: Tensor, num_readers: int, num_read: int) 
 
     Returns:
         Reader and read of each link, ``[M]``, and the link of each of the given pairs, ``[n]``.
+
+    Raises:
+        ValueError: If a number is outside its range.
     """
     library: Any = load_compiled(_SOURCE)
+    check_tensors(torch.int64, reader=(reader, (reader.numel(),)), read=(read, (reader.numel(),)))
     count = reader.numel()
     link_reader, link_read, which, first, second = (reader.new_empty(count) for _ in range(5))
     start = reader.new_empty(max(num_readers, num_read) + 1)
@@ -88,15 +99,24 @@ def unique_links(reader: Tensor, read: Tensor, num_readers: int, num_read: int) 
     library.unique_links.restype = ctypes.c_int64
     sizes = (ctypes.c_int64(size) for size in (count, num_readers, num_read))
     links = library.unique_links(*sizes, *(place(tensor) for tensor in tensors))
+    if links < 0:
+        raise ValueError(f"a node that is read, or reads, is none of the graph's: {CHANGED}")
     return link_reader[:links].clone(), link_read[:links].clone(), which
 
 
 def stable_order(key: Tensor, num_values: int) -> Tensor:
-    """What ``torch.sort(key, stable=True)`` returns as indices, for keys from 0 to ``num_values - 1``, ``[n]``."""
+    """What ``torch.sort(key, stable=True)`` returns as indices, for keys from 0 to ``num_values - 1``, ``[n]``.
+
+    Raises:
+        ValueError: If a key is outside its range.
+    """
     library: Any = load_compiled(_SOURCE)
+    check_tensors(torch.int64, key=(key, (key.numel(),)))
     order, identity, start = torch.empty_like(key), torch.empty_like(key), key.new_empty(num_values + 1)
     sizes = (ctypes.c_int64(size) for size in (key.numel(), num_values))
-    library.stable_order(*sizes, *(place(tensor) for tensor in (key.contiguous(), order, identity, start)))
+    key = key.contiguous()
+    if library.stable_order(*sizes, *(place(tensor) for tensor in (key, order, identity, start))):
+        raise ValueError(f"a node that is read is none of the graph's: {CHANGED}")
     return order
 
 

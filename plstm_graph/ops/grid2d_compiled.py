@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plstm_graph.compiled import REALS, Source, can_compile, load_compiled, place, spread
+from plstm_graph.compiled import REALS, Source, can_compile, check_room, check_tensors, load_compiled, place, spread
 from plstm_graph.ops.precision import without_autocast
 
 _SOURCE = Source(Path(__file__).with_name("grid2d.c"), ("forward", "backward"))
@@ -69,7 +69,7 @@ def _vector_width(width: int) -> int:
 def _compiled(
     query: Tensor, key: Tensor, value: Tensor, gates: list[Tensor], direct: Tensor, flips: list[bool]
 ) -> Tensor:
-    inputs = _arranged(query, key, value, gates, direct)
+    inputs = _arranged(query, key, value, gates, direct, flips)
     out = torch.empty_like(inputs[2])
     _run("forward", inputs, flips, [], [out])
     return out
@@ -81,16 +81,25 @@ def _compiled_backward(
     grad: Tensor, query: Tensor, key: Tensor, value: Tensor, gates: list[Tensor], direct: Tensor, flips: list[bool]
 ) -> list[Tensor]:
     """Gradients of query, key, value, each of the gates, and direct."""
-    inputs = _arranged(query, key, value, gates, direct)
+    inputs = _arranged(query, key, value, gates, direct, flips)
+    check_tensors(value.dtype, grad=(grad, value.shape))
     grads = [torch.empty_like(tensor) for tensor in inputs]
     _run("backward", inputs, flips, [grad.contiguous()], grads)
     own = [gate.permute(0, 3, 4, 2, 1).contiguous() for gate in grads[3].unbind(dim=-1)]
     return [*grads[:3], *own, grads[4]]
 
 
-def _arranged(query: Tensor, key: Tensor, value: Tensor, gates: list[Tensor], direct: Tensor) -> list[Tensor]:
+def _arranged(
+    query: Tensor, key: Tensor, value: Tensor, gates: list[Tensor], direct: Tensor, flips: list[bool]
+) -> list[Tensor]:
     """Inputs as the C functions want them, all gates in one, ``[B, H, O, X, Y, 8]``."""
     batch, width, height, orientations, heads = gates[0].shape
+    nodes = (batch, width, height, heads)
+    features = {name: (tensor, (*nodes, tensor.size(-1))) for name, tensor in (("query", query), ("value", value))}
+    named = {f"gate {number}": (gate, (*nodes[:3], orientations, heads)) for number, gate in enumerate(gates)}
+    check_tensors(query.dtype, **features, key=(key, query.shape), direct=(direct, nodes), **named)
+    if len(gates) != 8 or len(flips) != 2 * orientations:
+        raise ValueError(f"8 gates and {2 * orientations} flips are needed, got {len(gates)} and {len(flips)}")
     together = direct.new_empty(batch, heads, orientations, width, height, len(gates))
     for own, gate in zip(together.unbind(dim=-1), gates, strict=True):
         own.copy_(gate.permute(0, 4, 3, 1, 2))
@@ -109,6 +118,8 @@ def _run(name: str, inputs: list[Tensor], flips: list[bool], before: list[Tensor
     """
     query, value, gates = inputs[0], inputs[2], inputs[3]
     batch, width, height, heads, key_width = query.shape
+    lines = height * key_width * value.size(4)
+    check_room((width + 6) * lines + 9 * value.size(4) + 1, query.dtype, f"the states of a grid of {width} x {height}")
     shape = (ctypes.c_ssize_t * 6)(width, height, gates.size(2), heads, key_width, value.size(4))
     against = (ctypes.c_ubyte * max(len(flips), 1))(*flips)
     pointers = [place(tensor) for tensor in (*before, *inputs, *after)]

@@ -13,8 +13,8 @@
 #define HEADS _Pragma("omp simd") for (int64_t h = first; h < last; h++)
 
 typedef struct {
-    /* Numbers of readers, nodes that are read, edges, own links, entries, steps, and links. */
-    int64_t readers, read, edges, own_links, entries, steps, links;
+    /* Numbers of readers, nodes that are read, edges, pairs, own links, entries, steps, and links. */
+    int64_t readers, read, edges, pairs, own_links, entries, steps, links;
     int64_t heads, key_width, value_width;
 } Sizes;
 
@@ -25,6 +25,31 @@ typedef struct {
     const int64_t *ptr, *column, *link;             /* a row for each reader: what it reads, by which link */
     const int64_t *entry_link, *own_link;           /* link of each entry; of each node with itself */
 } Structure;
+
+/* Whether any of n numbers is no index below a bound; without branches, to cost little beside what reads them. */
+static int outside(const int64_t *index, int64_t n, int64_t bound) {
+    int bad = 0;
+    for (int64_t i = 0; i < n; i++) bad |= (uint64_t)index[i] >= (uint64_t)bound;
+    return bad;
+}
+
+/* The first array of a structure, counted from 1, with an index outside its range; 0 if all can be used. */
+int check(const Sizes *z, const Structure *t) {
+    if (outside(t->edge_order, z->edges, z->edges)) return 1;
+    if (outside(t->own, z->edges, z->entries)) return 2;
+    if (outside(t->to_edge, z->entries, z->edges)) return 3;
+    if (outside(t->step_from, z->steps, z->entries)) return 4;
+    if (outside(t->step_to, z->steps, z->entries)) return 5;
+    if (outside(t->step_pair, z->steps, z->pairs)) return 6;
+    int unsorted = t->ptr[0] != 0 || t->ptr[z->readers] != z->links;
+    for (int64_t r = 0; r < z->readers; r++) unsorted |= t->ptr[r] > t->ptr[r + 1];
+    if (unsorted) return 7;
+    if (outside(t->column, z->links, z->read)) return 8;
+    if (outside(t->link, z->links, z->links)) return 9;
+    if (outside(t->entry_link, z->entries, z->links)) return 10;
+    if (outside(t->own_link, z->own_links, z->links)) return 11;
+    return 0;
+}
 
 INLINE REAL dot(const REAL *restrict a, const REAL *restrict b, int64_t n) {
     REAL total = 0;
@@ -37,19 +62,22 @@ INLINE void add(REAL *restrict y, REAL scale, const REAL *restrict x, int64_t n)
     _Pragma("omp simd") for (int64_t i = 0; i < n; i++) y[i] += scale * x[i];
 }
 
+/* The widest sums that are kept on the stack, where they may stay in registers. */
+enum { MOST_NEAR = 32 };
+
 /* Outputs of all readers. What a reader has of its own stays in registers while it goes through its links. */
 INLINE void attend(const Sizes *z, const Structure *t, int64_t heads, int64_t first, int64_t last, const REAL *query,
                    const REAL *key, const REAL *value, const REAL *weight, REAL *out, int64_t nk, int64_t nv) {
     for (int64_t reader = 0; reader < z->readers; reader++) {
         for (int64_t h = first; h < last; h++) {
             const REAL *q = query + (reader * heads + h) * nk;
-            REAL total[nv];
+            REAL near[MOST_NEAR], *y = out + (reader * heads + h) * nv, *total = nv <= MOST_NEAR ? near : y;
             memset(total, 0, (size_t)nv * sizeof(REAL));
             for (int64_t item = t->ptr[reader]; item < t->ptr[reader + 1]; item++) {
                 const int64_t column = t->column[item] * heads + h;
                 add(total, weight[t->link[item] * heads + h] * dot(q, key + column * nk, nk), value + column * nv, nv);
             }
-            memcpy(out + (reader * heads + h) * nv, total, (size_t)nv * sizeof(REAL));
+            if (nv <= MOST_NEAR) memcpy(y, near, (size_t)nv * sizeof(REAL));
         }
     }
 }
@@ -62,7 +90,7 @@ INLINE void attend_backward(const Sizes *z, const Structure *t, int64_t heads, i
         for (int64_t h = first; h < last; h++) {
             const int64_t row = reader * heads + h;
             const REAL *q = query + row * nk, *g = grad + row * nv;
-            REAL total[nk];
+            REAL near[MOST_NEAR], *grad_q = grad_query + row * nk, *total = nk <= MOST_NEAR ? near : grad_q;
             memset(total, 0, (size_t)nk * sizeof(REAL));
             for (int64_t item = t->ptr[reader]; item < t->ptr[reader + 1]; item++) {
                 const int64_t column = t->column[item] * heads + h, link = t->link[item] * heads + h;
@@ -74,7 +102,7 @@ INLINE void attend_backward(const Sizes *z, const Structure *t, int64_t heads, i
                 add(grad_key + column * nk, grad_weight * own, q, nk);
                 add(grad_value + column * nv, own * score, g, nv);
             }
-            add(grad_query + row * nk, 1, total, nk);
+            if (nk <= MOST_NEAR) memcpy(grad_q, near, (size_t)nk * sizeof(REAL));
         }
     }
 }

@@ -11,11 +11,27 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from plstm_graph.compiled import REALS, Source, can_compile, load_compiled, place, places, spread
+from plstm_graph.compiled import (
+    CHANGED,
+    REALS,
+    Source,
+    can_compile,
+    check_tensors,
+    load_compiled,
+    place,
+    places,
+    spread,
+)
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops.precision import without_autocast
 
-_SOURCE = Source(Path(__file__).with_name("parallel.c"), ("forward", "backward"))
+_SOURCE = Source(Path(__file__).with_name("parallel.c"), ("check", "forward", "backward"))
+
+#: Names of the index tensors, in the order of the C structure.
+_STRUCTURE = (
+    *("edge_order", "own", "to_edge", "step_from", "step_to", "step_pair"),
+    *("ptr", "column", "link", "entry_link", "own_link"),
+)
 
 #: Numbers in the features that links read below which starting a thread is not worth its while.
 _WORTH_THREADS = 2**19
@@ -96,10 +112,10 @@ def _compiled_backward(
     """Gradients of query, key, value, begin, transition, finish and direct."""
     inputs = [tensor.contiguous() for tensor in (query, key, value, begin, transition, finish, direct)]
     grads = [torch.zeros_like(tensor) for tensor in inputs]
-    read = [*inputs[:3], inputs[4], inputs[5]]
-    _run(
-        "backward", inputs, structure, [grad.contiguous(), carried, weight, *read, *grads, *_scratch(inputs, structure)]
-    )
+    read, scratch = [*inputs[:3], inputs[4], inputs[5]], _scratch(inputs, structure)
+    expected = zip(("grad", "carried", "weight"), (grad, carried, weight), (value, *scratch), strict=True)
+    check_tensors(value.dtype, **{name: (tensor, like.shape) for name, tensor, like in expected})
+    _run("backward", inputs, structure, [grad.contiguous(), carried, weight, *read, *grads, *scratch])
     return tuple(grads)  # type: ignore[return-value]
 
 
@@ -119,19 +135,43 @@ def _run(name: str, inputs: list[Tensor], structure: list[Tensor], tensors: list
         structure: Index tensors in the order of the C structure.
         tensors: What the function takes, in its order.
     """
-    query, key, value = inputs[:3]
-    edges, entries, steps, links = (structure[part].numel() for part in (1, 2, 3, 7))
-    heads, own_links = query.size(1), structure[10].numel()
-    counts = (query.size(0), key.size(0), edges, own_links, entries, steps, links)
-    sizes = (ctypes.c_int64 * 10)(*counts, heads, query.size(2), value.size(2))
+    query, value = inputs[0], inputs[2]
+    counts = _counts(inputs, structure)
+    heads, links = query.size(1), counts[-1]
+    sizes = (ctypes.c_int64 * 11)(*counts, heads, query.size(2), value.size(2))
     indices = [tensor.contiguous() for tensor in structure]
     indices_in_c = places(indices)
     pointers = [place(tensor) for tensor in tensors]
-    function: Any = getattr(load_compiled(_SOURCE, REALS[query.dtype]), name)
+    library: Any = load_compiled(_SOURCE, REALS[query.dtype])
+    wrong = library.check(sizes, indices_in_c)
+    if wrong:
+        raise ValueError(f"{_STRUCTURE[wrong - 1]} of the line graph has an index outside its range: {CHANGED}")
+    function: Any = getattr(library, name)
 
     work = links * heads * (query.size(2) + value.size(2))
     threads = min(torch.get_num_threads(), work // _WORTH_THREADS)
     spread(lambda first, last: function(sizes, indices_in_c, first, last, *pointers), heads, threads)
+
+
+def _counts(inputs: list[Tensor], structure: list[Tensor]) -> tuple[int, ...]:
+    """Sizes in the order of the C structure, up to the number of links; all tensors are held to them."""
+    query, key, value, begin, transition, finish, direct = inputs
+    (nodes, heads, key_width), pairs, own_links = query.shape, transition.size(0), structure[10].numel()
+    edges, entries, steps, links = (structure[part].numel() for part in (1, 2, 3, 7))
+    check_tensors(
+        query.dtype,
+        query=(query, (nodes, heads, key_width)),
+        key=(key, (nodes, heads, key_width)),
+        value=(value, (nodes, heads, value.size(-1))),
+        begin=(begin, (edges, heads)),
+        transition=(transition, (pairs, heads)),
+        finish=(finish, (edges, heads)),
+        direct=(direct, (own_links, heads)),
+    )
+    lengths = (edges, edges, entries, steps, steps, steps, nodes + 1, links, links, entries, own_links)
+    index = zip(_STRUCTURE, structure, lengths, strict=True)
+    check_tensors(torch.int64, **{name: (tensor, (length,)) for name, tensor, length in index})
+    return nodes, nodes, edges, pairs, own_links, entries, steps, links
 
 
 @_compiled.register_fake

@@ -36,6 +36,13 @@ typedef struct {
     REAL *query, *key, *value, *source, *transition, *mark, *direct;
 } Grads;
 
+/* Whether any of n numbers is no index below a bound; without branches, to cost little beside what reads them. */
+static int outside(const int64_t *index, int64_t n, int64_t bound) {
+    int bad = 0;
+    for (int64_t i = 0; i < n; i++) bad |= (uint64_t)index[i] >= (uint64_t)bound;
+    return bad;
+}
+
 static void group(const int64_t *row, int64_t items, int64_t rows, int64_t *ptr, int64_t *item) {
     memset(ptr, 0, (size_t)(rows + 1) * sizeof(int64_t));
     for (int64_t i = 0; i < items; i++) ptr[row[i] + 1]++;
@@ -45,8 +52,14 @@ static void group(const int64_t *row, int64_t items, int64_t rows, int64_t *ptr,
     ptr[0] = 0;
 }
 
-/* Fills a plan; 1 if there is no memory, 2 if the graph has a cycle. */
+/* Fills a plan; 1 if there is no memory, 2 if the graph has a cycle, 3 if an index is outside its range, 4 if a pair
+   does not meet at a node: its second edge could come before its first. */
 int make_plan(const Sizes *z, const Plan *t, const int64_t *start, const int64_t *end, const int64_t *pair_out) {
+    if (outside(start, z->edges, z->nodes) || outside(end, z->edges, z->nodes)) return 3;
+    if (outside(t->pair_in, z->pairs, z->edges) || outside(pair_out, z->pairs, z->edges)) return 3;
+    int apart = 0;
+    for (int64_t p = 0; p < z->pairs; p++) apart |= end[t->pair_in[p]] != start[pair_out[p]];
+    if (apart) return 4;
     int64_t *waiting = malloc((size_t)(2 * z->nodes + 1) * sizeof(int64_t));
     if (!waiting) return 1;
     int64_t *stack = waiting + z->nodes, height = 0, done = 0;

@@ -12,7 +12,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from plstm_graph.compiled import REALS, Source, can_compile, load_compiled, place, places, spread
+from plstm_graph.compiled import (
+    CHANGED,
+    REALS,
+    Source,
+    can_compile,
+    check_room,
+    check_tensors,
+    load_compiled,
+    place,
+    places,
+    spread,
+)
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops.precision import without_autocast
 
@@ -86,6 +97,7 @@ def _compiled_backward(
     """Gradients of all arguments but the structure."""
     inputs = [tensor.contiguous() for tensor in (query, key, value, source, transition, mark, direct)]
     grads = [torch.zeros_like(tensor) for tensor in inputs]
+    check_tensors(inputs[2].dtype, grad=(grad, inputs[2].shape))
     grad = grad.contiguous()
     _run("backward", inputs, edge_index, pairs, [places(inputs), places(grads), place(grad)])
     return tuple(grads)  # type: ignore[return-value]
@@ -96,9 +108,11 @@ def _run(name: str, inputs: list[Tensor], edge_index: Tensor, pairs: Tensor, arg
     query, value = inputs[0], inputs[2]
     (nodes, heads, key_width), value_width = query.shape, value.size(2)
     edges, num_pairs = edge_index.size(1), pairs.size(1)
+    _check_shapes(inputs, edge_index, pairs)
     slice_width, row = value_width, edges * key_width * query.element_size()
     while slice_width > _THINNEST and slice_width * row > SLICE_BYTES:
         slice_width = (slice_width + 1) // 2
+    check_room(2 * (edges * key_width * slice_width + 1), query.dtype, f"the states of {edges} edges")
     sizes = (ctypes.c_int64 * 7)(nodes, edges, num_pairs, heads, key_width, value_width, slice_width)
     library: Any = load_compiled(_SOURCE, REALS[query.dtype])
 
@@ -118,7 +132,28 @@ def _check(status: int, edges: int) -> None:
     if status == 1:
         raise MemoryError(f"no memory for the states of {edges} edges")
     if status == 2:
-        raise ValueError("the graph has a cycle")
+        raise ValueError(f"the graph has a cycle: {CHANGED}")
+    if status == 3:
+        raise ValueError(f"edge_index or pairs of the line graph have an index outside their range: {CHANGED}")
+    if status == 4:
+        raise ValueError(f"a pair of the line graph does not meet at a node: {CHANGED}")
+
+
+def _check_shapes(inputs: list[Tensor], edge_index: Tensor, pairs: Tensor) -> None:
+    """Hold tensors to the sizes that C is told."""
+    query, key, value, source, transition, mark, direct = inputs
+    (nodes, heads, key_width), edges, num_pairs = query.shape, edge_index.size(-1), pairs.size(-1)
+    check_tensors(
+        query.dtype,
+        query=(query, (nodes, heads, key_width)),
+        key=(key, (nodes, heads, key_width)),
+        value=(value, (nodes, heads, value.size(-1))),
+        source=(source, (edges, heads)),
+        transition=(transition, (num_pairs, heads)),
+        mark=(mark, (edges, heads)),
+        direct=(direct, (nodes, heads)),
+    )
+    check_tensors(torch.int64, edge_index=(edge_index, (2, edges)), pairs=(pairs, (2, num_pairs)))
 
 
 @_compiled.register_fake

@@ -1,0 +1,216 @@
+"""Native code leaves nothing but its tensors, whatever indices and sizes arrive, and needs no deep stack."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+
+import plstm_graph
+from plstm_graph.graph import LineGraph
+from plstm_graph.graph.structure_compiled import can_compile_structure, list_ancestors, stable_order, unique_links
+from plstm_graph.ops import grid2d_compiled, parallel_compiled, plstm, plstm_grid2d_oriented, recurrent_compiled
+from plstm_graph.testing import assert_close, random_dag, random_operands, value_and_gradients
+from tests.ops.test_chain import assert_same, results
+from tests.ops.test_grid2d import operands as grid_operands
+
+needs_compiler = pytest.mark.skipif(
+    not can_compile_structure(torch.empty(0)), reason="native code is off: PLSTM_COMPILE=0, or no C compiler"
+)
+pytestmark = needs_compiler
+
+#: No index of any array of a small graph.
+BAD = [-1, 10_000, 2**40, -(2**63)]
+INPUTS = ("query", "key", "value", "source", "transition", "mark", "direct")
+
+
+@pytest.fixture
+def graph():
+    return LineGraph(random_dag(9, 16, torch.Generator().manual_seed(0)), 9)
+
+
+@pytest.fixture
+def inputs(graph):
+    operands = random_operands(graph)
+    return [operands[name] for name in INPUTS]
+
+
+def structure_of(graph):
+    """What the parallel form hands to C."""
+    seen = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parallel_compiled, "_compiled", lambda *given: seen.append(given) or [given[2]])
+        plstm(**random_operands(graph), line_graph=graph, form="parallel")
+    return [tensor.clone() for tensor in seen[0][-1]]
+
+
+def with_bad_number(tensor, value):
+    changed = tensor.clone()
+    changed.view(-1)[changed.numel() // 2] = value
+    return changed
+
+
+@pytest.mark.parametrize("value", BAD)
+@pytest.mark.parametrize("name", parallel_compiled._STRUCTURE)
+@pytest.mark.parametrize("reverse", [False, True])
+def test_parallel_form_refuses_an_index_outside_its_range(graph, name, value, reverse):
+    graph = graph.reverse() if reverse else graph
+    inputs, structure = [random_operands(graph)[name] for name in INPUTS], structure_of(graph)
+    out, carried, weight = parallel_compiled._compiled(*inputs, structure)
+    number = parallel_compiled._STRUCTURE.index(name)
+    structure[number] = with_bad_number(structure[number], value)
+    with pytest.raises(ValueError, match=rf"{name} of the line graph .*build a new LineGraph"):
+        parallel_compiled._compiled(*inputs, structure)
+    with pytest.raises(ValueError, match=rf"{name} of the line graph .*build a new LineGraph"):
+        parallel_compiled._compiled_backward(out, carried, weight, *inputs, structure)
+
+
+@pytest.mark.parametrize("place", [0, -1])
+def test_parallel_form_refuses_rows_that_do_not_hold_all_links(graph, inputs, place):
+    structure = structure_of(graph)
+    structure[6][place] += 1
+    with pytest.raises(ValueError, match="ptr of the line graph"):
+        parallel_compiled._compiled(*inputs, structure)
+
+
+@pytest.mark.parametrize("value", BAD)
+@pytest.mark.parametrize("which", ["edge_index", "pairs"])
+@pytest.mark.parametrize("row", [0, 1])
+def test_recurrent_form_refuses_an_index_outside_its_range(graph, inputs, which, row, value):
+    structure = {"edge_index": graph.edge_index, "pairs": graph.pairs}
+    structure[which] = structure[which].clone()
+    structure[which][row] = with_bad_number(structure[which][row], value)
+    with pytest.raises(ValueError, match=r"outside their range: .*build a new LineGraph"):
+        recurrent_compiled._compiled(*inputs, *structure.values())
+    with pytest.raises(ValueError, match=r"outside their range: .*build a new LineGraph"):
+        recurrent_compiled._compiled_backward(inputs[2], *inputs, *structure.values())
+
+
+def test_recurrent_form_refuses_a_pair_that_does_not_meet(graph, inputs):
+    """Else a state would be read before it is written."""
+    for pairs in (graph.pairs.flip(0), graph.pairs.roll(1, dims=1) * torch.tensor([[1], [0]]), graph.pairs * 0):
+        with pytest.raises(ValueError, match="does not meet at a node"):
+            recurrent_compiled._compiled(*inputs, graph.edge_index, pairs)
+
+
+def test_recurrent_form_refuses_a_cycle(inputs):
+    cycle = torch.tensor([[0, 1, 2], [1, 2, 0]])
+    inputs = [inputs[0][:3], inputs[1][:3], inputs[2][:3], inputs[3][:3], inputs[4][:0], inputs[5][:3], inputs[6][:3]]
+    with pytest.raises(ValueError, match="has a cycle"):
+        recurrent_compiled._compiled(*inputs, cycle, cycle[:, :0])
+
+
+@pytest.mark.parametrize("number", range(len(INPUTS)))
+@pytest.mark.parametrize("change", ["shorter", "another width", "another dtype"])
+def test_operands_that_do_not_fit_are_refused(graph, inputs, number, change):
+    structure = structure_of(graph)
+    tensor = inputs[number]
+    inputs[number] = {
+        "shorter": tensor[:-1],
+        "another width": tensor[:, :-1],
+        "another dtype": tensor.to(torch.float32 if number else torch.float16),
+    }[change]
+    with pytest.raises((ValueError, KeyError)):
+        parallel_compiled._compiled(*inputs, structure)
+    with pytest.raises((ValueError, KeyError)):
+        recurrent_compiled._compiled(*inputs, graph.edge_index, graph.pairs)
+
+
+@pytest.mark.parametrize("number", range(len(parallel_compiled._STRUCTURE)))
+def test_index_tensors_that_do_not_fit_are_refused(graph, inputs, number):
+    for change in (lambda tensor: tensor.int(), lambda tensor: tensor.unsqueeze(0)):
+        structure = structure_of(graph)
+        structure[number] = change(structure[number])
+        with pytest.raises(ValueError, match="native code needs"):
+            parallel_compiled._compiled(*inputs, structure)
+    with pytest.raises(ValueError, match="native code needs edge_index"):
+        recurrent_compiled._compiled(*inputs, graph.edge_index.int(), graph.pairs)
+    with pytest.raises(ValueError, match="native code needs pairs"):
+        recurrent_compiled._compiled(*inputs, graph.edge_index, graph.pairs.repeat(2, 1))
+
+
+@pytest.mark.parametrize("value", BAD)
+def test_lists_of_a_structure_refuse_numbers_outside_their_range(graph, value):
+    good = torch.arange(5)
+    with pytest.raises(ValueError, match="none of the graph's"):
+        stable_order(with_bad_number(good, value), 5)
+    for pair in ((with_bad_number(good, value), good), (good, with_bad_number(good, value))):
+        with pytest.raises(ValueError, match="none of the graph's"):
+            unique_links(*pair, 5, 5)
+    for name in ("pair_in", "pair_out"):
+        schedule = LineGraph(graph.edge_index, graph.num_nodes).schedule
+        getattr(schedule, name)[schedule.pair_in.numel() // 2] = value
+        with pytest.raises(ValueError, match="not in the order of their edges"):
+            list_ancestors(schedule, 2**20)
+
+
+def test_grids_refuse_operands_that_do_not_fit():
+    x = grid_operands(3, 4, orientations=(2,))
+    query, key, value, direct = (x.pop(name).unsqueeze(0) for name in ("query", "key", "value", "direct"))
+    gates, flips = [gate.unsqueeze(0) for gate in x.values()], [False] * 4
+    good = (query, key, value, gates, direct, flips)
+    out = grid2d_compiled._compiled(*good)
+    assert out.shape == value.shape
+    for number, bad in enumerate(
+        [query[..., :1], key[:, :2], value[:, :, :2], [*gates[:7], gates[7][:, :2]], direct.float(), flips[:3]]
+    ):
+        given = [*good[:number], bad, *good[number + 1 :]]
+        with pytest.raises(ValueError, match="need"):
+            grid2d_compiled._compiled(*given)
+        with pytest.raises(ValueError, match="need"):
+            grid2d_compiled._compiled_backward(out, *given)
+    with pytest.raises(ValueError, match="need"):
+        grid2d_compiled._compiled(query, key, value, gates[:7], direct, flips)
+    with pytest.raises(ValueError, match="native code needs grad"):
+        grid2d_compiled._compiled_backward(out[..., :-1], *good)
+
+
+@pytest.mark.parametrize("widths", [(1, 1_200_000), (1_200_000, 1), (33, 65), (32, 33), (33, 32)], ids=str)
+@pytest.mark.parametrize("form", ["parallel", "recurrent"])
+def test_no_width_is_too_much_for_the_stack(form, widths):
+    graph = LineGraph(torch.tensor([[0, 0, 1], [1, 2, 2]]), 3)
+    operands = random_operands(graph, 1, *widths)
+    out_grad = torch.randn(3, 1, widths[1], dtype=torch.float64)
+    actual, expected = (value_and_gradients(operands, graph, each, out_grad) for each in (form, "naive"))
+    for name, tensor in expected.items():
+        assert_close(actual[name], tensor, 1e-10, name)
+
+
+@pytest.mark.parametrize("widths", [(1, 1_200_000), (1_200_000, 1)], ids=str)
+def test_no_width_of_a_grid_is_too_much_for_the_stack(widths):
+    inputs = grid_operands(2, 2, heads=1, key_width=widths[0], value_width=widths[1], orientations=(1,))
+
+    def run(form):
+        return results(lambda **x: plstm_grid2d_oriented(**x, form=form, orientations=("right-down",)), inputs)
+
+    assert_same(run("compiled"), run("naive"))
+
+
+@pytest.mark.parametrize("widths", [(2**50, 4), (2**60, 4), (2**40, 2**40)], ids=str)
+def test_states_that_no_memory_holds_are_a_memory_error(widths):
+    """Without heads the operands are empty, but C would ask memory for the states of one."""
+    graph = LineGraph(torch.tensor([[0, 1], [1, 2]]), 3)
+    query, value = (torch.empty(3, 0, width) for width in widths)
+    gates = {"source": 2, "transition": 1, "mark": 2, "direct": 3}
+    with pytest.raises(MemoryError, match="the states of 2 edges"):
+        plstm(
+            query, query, value, **{name: torch.empty(n, 0) for name, n in gates.items()}, line_graph=graph,
+            form="recurrent",
+        )  # fmt: skip
+    query, value = (torch.empty(1, 3, 2, 0, width) for width in widths)
+    gate = torch.empty(1, 3, 2, 1, 0)
+    given = ([gate] * 8, torch.empty(1, 3, 2, 0), [False, False])
+    with pytest.raises(MemoryError, match="a grid of 3 x 2"):
+        grid2d_compiled._compiled(query, query, value, *given)
+    with pytest.raises(MemoryError, match="a grid of 3 x 2"):
+        grid2d_compiled._compiled_backward(value, query, query, value, *given)
+
+
+@pytest.mark.parametrize("source", sorted(Path(plstm_graph.__file__).parent.rglob("*.c")), ids=lambda path: path.name)
+def test_sources_have_no_arrays_of_variable_length(source):
+    compiler = (os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")).split()
+    command = [*compiler, "-std=c11", "-fsyntax-only", "-Wvla", "-Werror=vla", "-DREAL=float", str(source)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
