@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
+from plstm_graph.text import visible
+
 _EPILOG = """examples:
   plstm-graph fit --config configs/chembl.yaml
   plstm-graph fit --config configs/chembl.yaml --name small --model.lr 3e-4 --trainer.max_epochs 20
@@ -50,7 +52,8 @@ def main(args: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, FloatingPointError) as error:
         if os.environ.get(_TRACEBACK):
             raise
-        print(f"plstm-graph {options.command}: error: {error}\n({_TRACEBACK}=1 shows where it arose)", file=sys.stderr)
+        message = f"plstm-graph {options.command}: error: {error}\n({_TRACEBACK}=1 shows where it arose)"
+        print(visible(message), file=sys.stderr)
         return 2
 
 
@@ -250,8 +253,7 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _info(options: argparse.Namespace) -> None:
-    from rich.console import Console
-
+    from plstm_graph.console import Console
     from plstm_graph.train.info import print_info
 
     print_info(Console())

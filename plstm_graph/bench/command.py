@@ -4,8 +4,7 @@ import json
 import shlex
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from plstm_graph.bench.compile import count_graph_breaks
 from plstm_graph.bench.figures import measure_figures
@@ -15,6 +14,7 @@ from plstm_graph.bench.report import to_markdown
 from plstm_graph.bench.results import Results
 from plstm_graph.bench.runner import run_suite
 from plstm_graph.bench.suites import SUITES
+from plstm_graph.console import Console, FieldColumn
 from plstm_graph.datasets.files import replace_text
 
 
@@ -51,8 +51,8 @@ def bench(suite: str, threads: int, repeat: int, budget: float, output: str | No
     folder.mkdir(parents=True, exist_ok=True)  # fails now rather than after the measurements
 
     errors = Console(stderr=True)
-    columns = (TextColumn("groups"), MofNCompleteColumn(), BarColumn(bar_width=20), TimeElapsedColumn())
-    with Progress(*columns, TextColumn("{task.description}", markup=False), console=errors, transient=True) as progress:
+    columns = ("groups", MofNCompleteColumn(), BarColumn(bar_width=20), TimeElapsedColumn())
+    with Progress(*columns, FieldColumn(), console=errors, transient=True) as progress:
         task = progress.add_task("", total=len(groups))
 
         def on_group(results: Results) -> None:
@@ -69,8 +69,8 @@ def bench(suite: str, threads: int, repeat: int, budget: float, output: str | No
                 on_group=on_group,
             )
         except GateError as error:
-            errors.print("Nothing was measured: a form of the operator is wrong.", style="bold red")
-            errors.print(str(error), style="red", highlight=False, markup=False, soft_wrap=True)
+            errors.say("Nothing was measured: a form of the operator is wrong.", style="bold red")
+            errors.say(str(error), style="red")
             return 1
         if suite in ("figures", "all"):
             progress.update(task, description="graph breaks")
@@ -81,8 +81,8 @@ def bench(suite: str, threads: int, repeat: int, budget: float, output: str | No
     plots = save_plots(results, folder)
     text = to_markdown(results, plots)
     replace_text(folder / "results.md", text)
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
-    console.print(f"written: {', '.join(f'{folder / name}' for name in ('results.json', 'results.md', *plots))}")
+    console.say(text)
+    console.say(f"written: {', '.join(f'{folder / name}' for name in ('results.json', 'results.md', *plots))}")
     return 0
 
 

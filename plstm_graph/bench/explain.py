@@ -2,12 +2,12 @@
 
 import time
 
-from rich.console import Console
 from rich.table import Table
 
 from plstm_graph.bench import workloads  # noqa: F401, it fills the registry
 from plstm_graph.bench.registry import NotMeasured, Width, make_workload
 from plstm_graph.bench.suites import Group
+from plstm_graph.console import Console
 from plstm_graph.graph import LineGraph
 from plstm_graph.graph.ancestry import MAX_ENTRIES
 from plstm_graph.ops import choose_form, estimate_seconds
@@ -54,10 +54,10 @@ def explain(groups: tuple[Group, ...], console: Console) -> None:
         shown = (f"{1e3 * costs[each]:,.1f}" if each in costs else "" for each in estimated)
         table.add_row(name, *row, *shown, form, f"{1e3 * seconds:,.0f} ms")
     console.width = max(console.width, _WIDTH)
-    console.print(table, highlight=False)
+    console.print(table)
     for line in left_out:
-        console.print(f"left out: {line}", highlight=False, markup=False, soft_wrap=True)
-    console.print(_RULE, highlight=False, markup=False, soft_wrap=True)
+        console.say(f"left out: {line}")
+    console.say(_RULE)
 
 
 def _ancestors_per_edge(graph: LineGraph) -> str:

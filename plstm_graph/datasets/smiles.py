@@ -19,6 +19,7 @@ from plstm_graph.datasets.files import replace_file, replace_text
 from plstm_graph.datasets.molecule import InvalidSmilesError, smiles_to_data
 from plstm_graph.datasets.table import BadRow, Table, TableError, parse_table
 from plstm_graph.datasets.tensor_files import PlainGraphs
+from plstm_graph.text import visible
 
 # Part of the cache key; raise it when process() changes what it stores.
 _FORMAT = 1
@@ -122,7 +123,9 @@ class SmilesDataset(PlainGraphs):
         graphs, bad_rows = [], list(self._ragged_rows)
         positions = [self._table.position(name) for name in self.target_columns]
         smiles = self._table.column(self.smiles_column)
-        for row, text in enumerate(tqdm(smiles, desc=self.path.name, unit=" molecules", delay=2, disable=not self.log)):
+        for row, text in enumerate(
+            tqdm(smiles, desc=visible(self.path.name), unit=" molecules", delay=2, disable=not self.log)
+        ):
             try:
                 data = smiles_to_data(text)
                 data.y = self._targets([self._table.rows[row][position] for position in positions])

@@ -4,8 +4,8 @@ import importlib.metadata
 import platform
 
 import torch
-from rich.console import Console
 
+from plstm_graph.console import Console
 from plstm_graph.ops.scatter import torch_scatter_version
 
 _PACKAGES = ("plstm_graph", "torch", "torch_geometric", "lightning", "jsonargparse", "torchmetrics", "rdkit", "ogb")
@@ -29,4 +29,4 @@ def print_info(console: Console) -> None:
     rows["devices"] = ", ".join(devices)
     rows["threads"] = str(torch.get_num_threads())
     for name, text in rows.items():
-        console.print(f"{name:<16} {text}", soft_wrap=True, highlight=False, markup=False)
+        console.say(f"{name:<16} {text}")

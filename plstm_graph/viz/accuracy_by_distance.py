@@ -7,6 +7,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from plstm_graph.text import plot_label
+
 
 def draw_accuracy_by_distance(
     right: Mapping[str, Tensor], distances: Tensor, labels: Tensor, classes: Sequence[str], bins: int = 6
@@ -41,8 +43,8 @@ def draw_accuracy_by_distance(
         middles = [distances[part].median().item() for part in parts]
         for name, answers in right.items():
             accuracies = [answers[part].to(torch.float64).mean().item() for part in parts]
-            panel.plot(middles, accuracies, marker="o", markersize=3, linewidth=1.5, label=name)
-        panel.set(title=title, xlabel="distance from arrow to disc (pixels)", ylim=(0, 1.02))
+            panel.plot(middles, accuracies, marker="o", markersize=3, linewidth=1.5, label=plot_label(name))
+        panel.set(title=plot_label(title), xlabel="distance from arrow to disc (pixels)", ylim=(0, 1.02))
     panels[0].set_ylabel("accuracy")
     # Beside the panels: with many models no place in them is free.
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize=8)

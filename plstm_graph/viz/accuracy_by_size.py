@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from plstm_graph.text import plot_label
+
 
 def draw_accuracy_by_size(
     accuracies: Mapping[str, Mapping[int, Sequence[float]]], trained_at: int, chance: float = 0.5
@@ -30,7 +32,7 @@ def draw_accuracy_by_size(
     for name, by_size in accuracies.items():
         sizes = sorted(by_size)
         means = [sum(by_size[size]) / len(by_size[size]) for size in sizes]
-        (line,) = axes.plot(sizes, means, marker="o", markersize=3, linewidth=1.5, label=name)
+        (line,) = axes.plot(sizes, means, marker="o", markersize=3, linewidth=1.5, label=plot_label(name))
         low, high = ([bound(by_size[size]) for size in sizes] for bound in (min, max))
         axes.fill_between(sizes, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
     axes.axvline(trained_at, color="0.6", linestyle="--", linewidth=1)

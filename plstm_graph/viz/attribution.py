@@ -14,6 +14,7 @@ from torch_geometric.utils import subgraph
 
 from plstm_graph.graph import generations
 from plstm_graph.nn.graph_model import GraphModel
+from plstm_graph.text import plot_label
 from plstm_graph.viz.dag import draw_dag
 from plstm_graph.viz.molecule import draw_molecule, read_smiles
 
@@ -164,7 +165,7 @@ def draw_molecule_attribution(smiles: str, values: Tensor, title: str = "", size
     axes = figure.subplots()
     axes.imshow(draw_molecule(molecule, atoms, size))
     axes.set_axis_off()
-    axes.set_title(title)
+    axes.set_title(plot_label(title))
     figure.colorbar(colours, ax=axes, shrink=0.7, label="what an atom adds")
     return figure
 

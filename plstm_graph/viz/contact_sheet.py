@@ -7,6 +7,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from plstm_graph.text import plot_label
+
 
 def contact_sheet(images: Sequence[Tensor], titles: Sequence[str], columns: int = 6) -> Figure:
     """Draw images in rows, each under its title.
@@ -36,7 +38,7 @@ def contact_sheet(images: Sequence[Tensor], titles: Sequence[str], columns: int 
         highest = 1 if image.is_floating_point() else 255
         pixels = image.permute(1, 2, 0).squeeze(2).numpy(force=True)
         panel.imshow(pixels, cmap="gray", vmin=0, vmax=highest, interpolation="nearest")
-        panel.set_title(title, fontsize=8)
+        panel.set_title(plot_label(title), fontsize=8)
         # Without a frame, white images would run into the page.
         panel.plot([0, 1, 1, 0, 0], [0, 0, 1, 1, 0], color="0.8", linewidth=1, transform=panel.transAxes)
     return figure

@@ -7,6 +7,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from plstm_graph.text import plot_label
+
 
 def draw_learning_curve(axes: Axes, epochs: Sequence[float], curves: dict[str, Sequence[float]], best: float) -> None:
     """Draw losses by epoch, with a mark at the epoch that was kept.
@@ -18,7 +20,7 @@ def draw_learning_curve(axes: Axes, epochs: Sequence[float], curves: dict[str, S
         best: Epoch that was kept.
     """
     for name, values in curves.items():
-        axes.plot(epochs, values, label=name, linewidth=1.5)
+        axes.plot(epochs, values, label=plot_label(name), linewidth=1.5)
     axes.axvline(best, color="0.6", linestyle="--", linewidth=1, label=f"best epoch ({best:g})")
     axes.set(xlabel="epoch", ylabel="loss", yscale="log", title="learning curve")
     axes.legend(frameon=False)
@@ -35,12 +37,12 @@ def draw_predictions(axes: Axes, predicted: Tensor, measured: Tensor, names: Seq
         title: Title of the picture.
     """
     for column, name in enumerate(names):
-        axes.scatter(measured[:, column].numpy(), predicted[:, column].numpy(), s=12, alpha=0.6, label=name)
+        axes.scatter(measured[:, column].numpy(), predicted[:, column].numpy(), s=12, alpha=0.6, label=plot_label(name))
     known = measured.isfinite()
     values = [*measured[known].tolist(), *predicted[known].tolist()]
     low, high = min(values), max(values)
     axes.plot([low, high], [low, high], color="0.6", linestyle="--", linewidth=1)
-    axes.set(xlabel="measured", ylabel="predicted", title=title)
+    axes.set(xlabel="measured", ylabel="predicted", title=plot_label(title))
     axes.legend(frameon=False)
 
 
@@ -55,7 +57,7 @@ def draw_label_scores(axes: Axes, predicted: Tensor, measured: Tensor, title: st
     """
     for label in (0, 1):
         axes.hist(predicted[measured == label].tolist(), bins=20, range=(0, 1), alpha=0.6, label=f"measured {label}")
-    axes.set(xlabel="predicted probability", ylabel="labels", title=title)
+    axes.set(xlabel="predicted probability", ylabel="labels", title=plot_label(title))
     axes.legend(frameon=False)
 
 

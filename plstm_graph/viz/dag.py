@@ -9,6 +9,7 @@ from matplotlib.patches import FancyArrowPatch
 from torch import Tensor
 
 from plstm_graph.graph import generations
+from plstm_graph.text import plot_label
 
 _SWEEPS = 8
 
@@ -101,8 +102,10 @@ def draw_dag(
     widths = [3.0 if node in marked else 1.0 for node in range(num_nodes)]
     axes.scatter(x.tolist(), y.tolist(), s=330, edgecolors="0.3", linewidths=widths, zorder=2, **look)
     for node, word in enumerate(words):
-        axes.annotate(word, (float(x[node]), float(y[node])), ha="center", va="center", fontsize=8, zorder=3)
-    axes.set(title=title)
+        axes.annotate(
+            plot_label(word), (float(x[node]), float(y[node])), ha="center", va="center", fontsize=8, zorder=3
+        )
+    axes.set(title=plot_label(title))
     axes.margins(0.12)
     axes.set_axis_off()
 

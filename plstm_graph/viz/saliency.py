@@ -8,6 +8,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from plstm_graph.text import plot_label
+
 
 def saliency(model: nn.Module, images: Tensor, labels: Tensor | None = None, blur: int = 5) -> Tensor:
     r"""How much each pixel moves the margin between a label and the best other: the size of its gradient.
@@ -64,7 +66,7 @@ def draw_saliency(
     panels = figure.subplots(1, len(images), squeeze=False)[0]
     for number, (panel, image, heat, title) in enumerate(zip(panels, images, maps, titles, strict=True)):
         panel.set_axis_off()
-        panel.set_title(title, fontsize=9)
+        panel.set_title(plot_label(title), fontsize=9)
         grey = image.float().mean(dim=0) / (1 if image.is_floating_point() else 255)
         panel.imshow(grey.numpy(force=True), cmap="gray", vmin=0, vmax=1, alpha=0.5)
         panel.imshow(heat.numpy(force=True), cmap="inferno_r", vmin=0, vmax=1, alpha=0.6)

@@ -3,9 +3,9 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
+from plstm_graph.console import Console
 from plstm_graph.datasets.dag_folder.describe import Description, describe_folder
 from plstm_graph.datasets.dag_folder.folder import read_folder
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError
@@ -52,9 +52,9 @@ def check(folder: str, output: str | None = None, console: Console | None = None
         description = check_folder(folder)
     except DAGFolderError as error:
         for problem in error.problems:
-            console.print(str(problem), soft_wrap=True, markup=False, highlight=False)
+            console.say(str(problem))
         count = len(error.problems)
-        console.print(f"{folder}: {count} problem{'s' if count > 1 else ''}", soft_wrap=True, highlight=False)
+        console.say(f"{folder}: {count} problem{'s' if count > 1 else ''}")
         return 1
     _print(console, folder, description)
     if output is not None:
@@ -64,7 +64,7 @@ def check(folder: str, output: str | None = None, console: Console | None = None
 
 def _print(console: Console, folder: str, found: Description) -> None:
     def line(name: str, text: str) -> None:
-        console.print(f"{name:<17}{text}", soft_wrap=True, markup=False, highlight=False)
+        console.say(f"{name:<17}{text}")
 
     line("folder", f"{folder}: no problems")
     line("counts", ", ".join(f"{count:,} {name}" for name, count in found.counts.items()))

@@ -25,7 +25,8 @@ class Problem(NamedTuple):
         unit = "row" if self.file.endswith(".parquet") else "line"
         line = "" if self.line is None else f", {unit} {self.line}"
         graph = "" if self.graph is None else f", graph {self.graph}"
-        return f"{self.file}{line}{graph}: {self.message}"
+        # A problem is a line of its own, whatever names it repeats.
+        return f"{self.file}{line}{graph}: {self.message}".replace("\n", "\\n")
 
 
 class DAGFolderError(ValueError):

@@ -3,7 +3,6 @@
 import json
 import multiprocessing
 import os
-import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -13,8 +12,8 @@ from typing import Any
 
 import torch
 import yaml
-from rich.console import Console
 
+from plstm_graph.console import Console
 from plstm_graph.train.crossval.fold import build_model, count_parameters, factory_arguments, load_graphs, run_fold
 from plstm_graph.train.crossval.options import (
     expand,
@@ -58,24 +57,22 @@ def crossval(args: Sequence[str]) -> int:
     results = read_results(folder)
     todo = [fold for fold in folds if fold not in {result["fold"] for result in results}]
     console = Console(stderr=True)
-    console.print(
+    console.say(
         f"{plain['data']['name']}: {len(data)} graphs, {data.num_classes} classes. "
         f"{plain['model']['class_path'].rpartition('.')[2]}: {parameters:,} parameters. "
-        f"{len(todo)} of {len(folds)} folds to train, results in {folder}",
-        highlight=False,
-        soft_wrap=True,
+        f"{len(todo)} of {len(folds)} folds to train, results in {folder}"
     )
     text = yaml.safe_dump(plain)
     try:
         _run_all(folder, text, todo, results, min(config.jobs, max(len(todo), 1)), options.training.epochs, console)
     except KeyboardInterrupt:
         kept = len(read_results(folder))
-        console.print(f"Stopped. {kept} finished folds are kept; the same command goes on from there.", highlight=False)
+        console.say(f"Stopped. {kept} finished folds are kept; the same command goes on from there.")
         return 130
     chosen = [result for result in read_results(folder) if result["fold"] in folds]
     summary = summarise(chosen, plain, repeatable_command(["crossval", *args]))
     write_report(folder, summary)
-    sys.stdout.write(markdown(summary))
+    Console().say(markdown(summary).rstrip())
     return 0
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeElapsedColumn
+
+from plstm_graph.console import Console, FieldColumn
 
 
 class FoldProgress:
@@ -24,10 +25,10 @@ class FoldProgress:
         self.epochs = epochs
         self._bars: dict[int, TaskID] = {}
         self._progress = Progress(
-            TextColumn("fold {task.fields[fold]}"),
+            FieldColumn("fold", "fold "),
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
-            TextColumn("{task.description}"),
+            FieldColumn(),
             TimeElapsedColumn(),
             console=console,
             disable=not console.is_terminal,
@@ -62,10 +63,9 @@ class FoldProgress:
         self.paths.pop(fold, None)
         if fold in self._bars:
             self._progress.remove_task(self._bars.pop(fold))
-        self.console.print(
+        self.console.say(
             f"fold {fold}: test {result['test_accuracy']:.4f}, validation {result['valid_accuracy']:.4f} in epoch "
-            f"{result['best_epoch']}, {result['seconds']:.0f} s",
-            highlight=False,
+            f"{result['best_epoch']}, {result['seconds']:.0f} s"
         )
 
 

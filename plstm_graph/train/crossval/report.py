@@ -8,6 +8,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from plstm_graph.datasets.files import replace_json, replace_text
+from plstm_graph.text import markdown_code, markdown_text
 
 #: Test accuracy in the paper's table of TU sets, by set and model.
 PAPER = {
@@ -51,8 +52,9 @@ def summarise(results: list[dict[str, Any]], plain: dict[str, Any], command: str
 def markdown(summary: dict[str, Any]) -> str:
     """The report as Markdown."""
     rows = summary["folds"]
+    title = markdown_text(f"{summary['model']} on {summary['set']}")
     lines = [
-        f"# {summary['model']} on {summary['set']}: {_spread(summary, 'test')} test accuracy",
+        f"# {title}: {_spread(summary, 'test')} test accuracy",
         "",
         "| fold | test accuracy | validation accuracy | best epoch | graphs train / valid / test | seconds |",
         "| ---: | ---: | ---: | ---: | ---: | ---: |",
@@ -69,7 +71,7 @@ def markdown(summary: dict[str, Any]) -> str:
         f"- {len(rows)} of 10 folds; the standard deviation over folds is the unbiased one",
         f"- parameters: {summary['parameters']:,}",
         f"- seconds of all folds together: {summary['seconds']:.0f}",
-        f"- command: `{summary['command']}`",
+        f"- command: {markdown_code(summary['command'])}",
         f"- versions: {', '.join(f'{name} {number}' for name, number in summary['versions'].items())}",
     ]
     if summary["set"] in PAPER:

@@ -1,7 +1,6 @@
 """``plstm-graph dags``: models side by side on a task of DAGs, over learning rates and seeds."""
 
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +8,8 @@ from typing import Any
 
 import torch
 from jsonargparse.typing import PositiveFloat, PositiveInt
-from rich.console import Console
 
+from plstm_graph.console import Console
 from plstm_graph.train.claimed_folder import differences, read_configuration, refuse, write_configuration
 from plstm_graph.train.command_parser import CommandParser
 from plstm_graph.train.dag_tasks.report import markdown, summarise, write_report
@@ -74,7 +73,7 @@ def dags(arguments: list[str], machine: dict[str, Any]) -> int:
     models = options.plain["models"]
     sizes = {name: count_parameters(make_model(models[name], task)) for name in options.models}
     text = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
-    console.print(f"{task.name}: {text} parameters, results in {options.folder}", highlight=False, soft_wrap=True)
+    console.say(f"{task.name}: {text} parameters, results in {options.folder}")
     _claim(options)
     command = repeatable_command(["dags", *arguments])
     try:
@@ -83,9 +82,9 @@ def dags(arguments: list[str], machine: dict[str, Any]) -> int:
                 _train(options, task, name, options.seeds[: seed_number + 1], device, console)
                 write_report(options.folder, summarise(options.folder, task, command, machine))
     except KeyboardInterrupt:
-        console.print("Stopped. The same command goes on from the last whole epoch.")
+        console.say("Stopped. The same command goes on from the last whole epoch.")
         return 130
-    sys.stdout.write(markdown(summarise(options.folder, task, command, machine)))
+    Console().say(markdown(summarise(options.folder, task, command, machine)).rstrip())
     return 0
 
 
@@ -181,6 +180,6 @@ def _progress(console: Console, title: str, epochs: int) -> Callable[[Row], None
     def report(row: Row) -> None:
         parts = [f"{name} {value:.4f}" for name, value in row.items() if name not in ("epoch", "lr", "seconds")]
         text = f"{title}, epoch {int(row['epoch']) + 1}/{epochs}: {', '.join(parts)}, {row['seconds']:.1f} s"
-        console.print(text, highlight=False, soft_wrap=True)
+        console.say(text)
 
     return report

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from plstm_graph.datasets.files import replace_text
+from plstm_graph.text import markdown_code, markdown_row, markdown_text
 from plstm_graph.train.dag_tasks.tasks import DAGTask
 from plstm_graph.train.spread import mean_and_std, with_std
 
@@ -56,7 +57,13 @@ def write_report(folder: Path, report: dict[str, Any]) -> None:
 
 def markdown(report: dict[str, Any]) -> str:
     """The report as text."""
-    lines = [f"# {report['task']}", "", *table(report), "", f"Command: `{report['command']}`"]
+    lines = [
+        f"# {markdown_text(report['task'])}",
+        "",
+        *table(report),
+        "",
+        f"Command: {markdown_code(report['command'])}",
+    ]
     packages = ", ".join(f"{name} {version}" for name, version in report["machine"]["packages"].items())
     return "\n".join([*lines, "", f"{report['machine']['processor']}; {packages}", ""])
 
@@ -78,7 +85,7 @@ def table(report: dict[str, Any], metrics: Sequence[str] | None = None) -> list[
         values = [_text(model["tests"].get(metric)) for metric in metrics]
         sizes = [str(len(model["seeds"])), f"{model['parameters']:,}", f"{model['lr']:g}"]
         rows.append([name, *values, *sizes, f"{model['seconds_per_epoch']:.2f}"])
-    return ["| " + " | ".join(row) + " |" for row in rows]
+    return [markdown_row(row) for row in rows]
 
 
 def _model(found: list[dict[str, Any]], task: DAGTask) -> dict[str, Any]:

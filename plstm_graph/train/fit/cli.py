@@ -13,9 +13,9 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
-from rich.console import Console
 from torch_geometric.data import Batch
 
+from plstm_graph.console import Console
 from plstm_graph.datasets.files import replace_text
 from plstm_graph.train.checkpoint import SafeCheckpointIO, read_checkpoint
 from plstm_graph.train.fit.callbacks import History, ReseedEachEpoch, ResumableEarlyStopping
@@ -171,7 +171,7 @@ class FitCLI(LightningCLI):
             if path.read_text(encoding="utf-8") == text:
                 return
             path = self.folder.path / "config_resumed.yaml"
-            Console(stderr=True).print(f"The configuration differs from that of the resumed run; see {path}.")
+            Console(stderr=True).say(f"The configuration differs from that of the resumed run; see {path}.")
         replace_text(path, text)
 
 

@@ -3,8 +3,7 @@
 import logging
 import warnings
 
-from rich.console import Console
-
+from plstm_graph.console import Console
 from plstm_graph.train.fit.cli import FitCLI
 from plstm_graph.train.fit.report import draw_run, print_metrics, write_results, write_test_predictions
 from plstm_graph.train.fit.summary import print_summary
@@ -74,7 +73,7 @@ def _report(cli: FitCLI) -> None:
     write_results(folder.path, results, task, title)
     draw_run(folder.path / "curves.png", cli.history.rows, best_epoch, predicted, target, data.output_names, task)
     print_metrics(console, rows, task, title)
-    console.print(f"Results: {folder.path}/results.md, {folder.path}/curves.png", soft_wrap=True, highlight=False)
+    console.say(f"Results: {folder.path}/results.md, {folder.path}/curves.png")
 
 
 def _best_epoch(cli: FitCLI) -> int:

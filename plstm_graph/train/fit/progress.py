@@ -4,8 +4,9 @@ from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ProgressBar
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+from plstm_graph.console import Console, FieldColumn
 
 
 class TrainingProgress(ProgressBar):
@@ -39,11 +40,11 @@ class TrainingProgress(ProgressBar):
         if not self.console.is_terminal or self.console.quiet:
             return
         self._progress = Progress(
-            TextColumn("epoch"),
+            "epoch",
             MofNCompleteColumn(),
             BarColumn(bar_width=10),
             TimeRemainingColumn(),
-            TextColumn("{task.description}"),
+            FieldColumn(),
             console=self.console,
         )
         self._task = self._progress.add_task("", total=trainer.max_epochs, completed=trainer.current_epoch)
@@ -71,7 +72,7 @@ class TrainingProgress(ProgressBar):
         if self._progress is not None:
             self._progress.update(self._task, description=text, completed=done)
         elif done * self.lines // epochs > (done - 1) * self.lines // epochs:
-            self.console.print(f"epoch {done}/{epochs}  {text}", highlight=False, soft_wrap=True)
+            self.console.say(f"epoch {done}/{epochs}  {text}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close the bar."""
@@ -81,11 +82,9 @@ class TrainingProgress(ProgressBar):
         """Close the bar, and say how to go on after Ctrl-C."""
         self._close()
         if isinstance(exception, KeyboardInterrupt):
-            self.console.print(
+            self.console.say(
                 f"Stopped in epoch {trainer.current_epoch + 1}. The same command with --ckpt_path last goes on from "
-                "the last whole epoch.",
-                highlight=False,
-                soft_wrap=True,
+                "the last whole epoch."
             )
 
     def _close(self) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from plstm_graph.console import Console
 from plstm_graph.datasets.files import replace_file, replace_json, replace_text
+from plstm_graph.text import markdown_row, markdown_text
 from plstm_graph.train.metrics import MONITOR, Task
 from plstm_graph.viz.curves import draw_label_scores, draw_learning_curve, draw_predictions, new_figure
 
@@ -26,7 +27,7 @@ def print_metrics(console: Console, rows: dict[str, dict[str, float]], task: Tas
         task: Decides which metric orders the rows.
         title: Title of the table.
     """
-    console.print(title, soft_wrap=True, highlight=False)
+    console.say(title)
     table = Table()
     table.add_column("model")
     for name in next(iter(rows.values())):
@@ -47,8 +48,8 @@ def write_results(folder: Path, results: dict[str, Any], task: Task, title: str)
     """
     rows = _ordered(results["test"], task)
     names = list(next(iter(rows.values())))
-    lines = [f"# {title}", "", f"| model | {' | '.join(names)} |", f"| --- |{' ---: |' * len(names)}"]
-    lines += [f"| {model} | {' | '.join(f'{value:.4f}' for value in row.values())} |" for model, row in rows.items()]
+    lines = [f"# {markdown_text(title)}", "", markdown_row(["model", *names]), f"| --- |{' ---: |' * len(names)}"]
+    lines += [markdown_row([model, *(f"{value:.4f}" for value in row.values())]) for model, row in rows.items()]
     replace_text(folder / "results.md", "\n".join(lines) + "\n")
     replace_json(folder / "results.json", plain_json(results))
 

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 import torch
-from rich.console import Console
-from rich.markup import escape
+
+from plstm_graph.console import Console
 
 if TYPE_CHECKING:
     from plstm_graph.train.fit.cli import FitCLI
@@ -38,11 +38,11 @@ def print_summary(console: Console, cli: "FitCLI") -> None:
         ),
     }
     for name, text in rows.items():
-        console.print(f"[bold]{name:<9}[/bold] {escape(text)}", soft_wrap=True, highlight=False)
+        console.say(text, heading=f"{name:<9} ")
     for note in data.notes[:_SHOWN]:
-        console.print(f"  {note}", soft_wrap=True, highlight=False, markup=False)
+        console.say(f"  {note}")
     if len(data.notes) > _SHOWN:
-        console.print(f"  and {len(data.notes) - _SHOWN} more")
+        console.say(f"  and {len(data.notes) - _SHOWN} more")
 
 
 def _targets(names: list[str]) -> str:

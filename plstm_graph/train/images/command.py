@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 
+from plstm_graph.console import Console
 from plstm_graph.datasets.image_task import load_image_task
 from plstm_graph.train.allocator import keep_freed_memory
 from plstm_graph.train.images.options import claim, parse
@@ -39,7 +39,7 @@ def images(arguments: list[str], machine: dict[str, Any]) -> int:
     check_test_images(model, task)
     claim(options)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    console.print(f"{task.name}, {type(model).__name__} of {parameters:,} parameters: {options.folder}", soft_wrap=True)
+    console.say(f"{task.name}, {type(model).__name__} of {parameters:,} parameters: {options.folder}")
 
     def train(lr: float, seed: int) -> dict[str, Any]:
         folder = run_folder(options.folder, lr, seed)
@@ -57,12 +57,12 @@ def images(arguments: list[str], machine: dict[str, Any]) -> int:
             tested = evaluate_run(task, options.plain["model"], options.training, folder, device)
             results.append(trained | {"tests": {name: value for name, value in tested.items() if name != "seconds"}})
     except KeyboardInterrupt:
-        Console(stderr=True).print("Stopped. The same command goes on from the last whole epoch.")
+        Console(stderr=True).say("Stopped. The same command goes on from the last whole epoch.")
         return 130
     report = make_report(options, tried, results, machine)
     write_report(options.folder, report)
     print_report(console, report)
-    console.print(f"Results: {options.folder}/report.md, {options.folder}/report.json", soft_wrap=True)
+    console.say(f"Results: {options.folder}/report.md, {options.folder}/report.json")
     return 0
 
 
@@ -78,6 +78,6 @@ def _progress(lr: float, seed: int, epochs: int) -> Callable[[Row], None]:
     def report(row: Row) -> None:
         parts = [f"{name} {value:.4f}" for name, value in row.items() if name not in ("epoch", "lr", "seconds")]
         text = f"lr {lr:g}, seed {seed}, epoch {int(row['epoch']) + 1}/{epochs}: {', '.join(parts)}"
-        console.print(f"{text}, {row['seconds']:.0f} s", highlight=False, soft_wrap=True)
+        console.say(f"{text}, {row['seconds']:.0f} s")
 
     return report

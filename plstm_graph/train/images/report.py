@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from plstm_graph.console import Console
 from plstm_graph.datasets.files import replace_json, replace_text
+from plstm_graph.text import markdown_code, markdown_row, markdown_text
 from plstm_graph.train.images.options import ImageOptions
 from plstm_graph.train.options import repeatable_command
 from plstm_graph.train.spread import mean_and_std, with_std
@@ -72,14 +73,14 @@ def _markdown(report: dict[str, Any]) -> str:
     lines = [header, ["---:"] * len(header), *rows]
     tried = ", ".join(f"{row['lr']:g} ({row['valid/accuracy']:.4f})" for row in report["tried"])
     text = [
-        f"# {report['task']}: {report['model']['class_path'].rpartition('.')[2]}",
+        f"# {markdown_text(report['task'])}: {markdown_text(report['model']['class_path'].rpartition('.')[2])}",
         "",
         f"{report['parameters']:,} parameters, learning rate {report['lr']:g}. Tried by the first seed, with its "
         f"validation accuracy: {tried}.",
         "",
-        *("| " + " | ".join(line) + " |" for line in lines),
+        *map(markdown_row, lines),
         "",
-        f"Command: `{report['command']}`",
+        f"Command: {markdown_code(report['command'])}",
         "",
     ]
     return "\n".join(text)

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.markdown import Markdown
 
+from plstm_graph.console import Console
 from plstm_graph.datasets.benchmark import Benchmark
 from plstm_graph.datasets.files import replace_json, replace_text
 from plstm_graph.datasets.fingerprints import morgan_fingerprints
+from plstm_graph.text import markdown_text
 from plstm_graph.train.inference import pick_device, predict
 from plstm_graph.train.leaderboard.forest import Forest
 from plstm_graph.train.leaderboard.seed_run import benchmark_of, make_module
@@ -74,7 +74,7 @@ def blend(folder: str, forest: Forest, device: str = "auto", counts: bool = Fals
     text = _markdown(report)
     replace_json(path / "blend.json", report)
     replace_text(path / "blend.md", text)
-    Console().print(Markdown(text))
+    Console().say(text)
     return 0
 
 
@@ -110,7 +110,7 @@ def _smiles(graphs: Any, run: dict[str, Any]) -> list[str]:
 
 def _markdown(report: dict[str, Any]) -> str:
     lines = [
-        f"# {report['method']} with a forest on {report['dataset']}",
+        f"# {markdown_text(report['method'])} with a forest on {markdown_text(report['dataset'])}",
         "",
         f"Forests of {report['trees']} trees on fingerprints ({report['fingerprint']}), one for each seed; validation "
         f"chose the forest's share among {', '.join(f'{share:g}' for share in SHARES)}.",

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
+from plstm_graph.console import Console
 from plstm_graph.datasets.benchmark import Benchmark
 from plstm_graph.datasets.files import replace_file
 from plstm_graph.train.checkpoint import KEY
@@ -46,13 +46,13 @@ def leaderboard(arguments: list[str], machine: dict[str, Any]) -> int:
     sizes = ", ".join(f"{len(graphs)} {part}" for part, graphs in benchmark.parts.items())
     parameters = sum(parameter.numel() for parameter in module.model.parameters())
     name = type(module.model).__name__
-    console.print(f"{benchmark.name} ({sizes}), {name} of {parameters:,} parameters: {folder}", soft_wrap=True)
+    console.say(f"{benchmark.name} ({sizes}), {name} of {parameters:,} parameters: {folder}")
     try:
         with SeedProgress(options.seeds, options.plain["training"]["epochs"], benchmark) as progress:
             config = options.plain | {"compile": options.compile, "revision": machine["revision"]}
             results = run_seeds(config, options.seeds, folder, options.jobs, options.threads, progress.update)
     except KeyboardInterrupt:
-        Console(stderr=True).print("Stopped. The same command goes on from the last whole epoch of each seed.")
+        Console(stderr=True).say("Stopped. The same command goes on from the last whole epoch of each seed.")
         return 130
     report = make_report(options, benchmark, results, machine)
     write_report(folder, report)
@@ -61,7 +61,7 @@ def leaderboard(arguments: list[str], machine: dict[str, Any]) -> int:
     exported = Path(options.export or folder / "best.ckpt")
     _export(exported, seed_folder(folder, best["seed"]) / "best.pt", options, benchmark)
     _print(console, report)
-    console.print(f"Results: {folder}/report.md, {folder}/report.json; best model: {exported}", soft_wrap=True)
+    console.say(f"Results: {folder}/report.md, {folder}/report.json; best model: {exported}")
     return 0
 
 

@@ -9,6 +9,7 @@ import torch
 
 from plstm_graph.datasets.benchmark import Benchmark
 from plstm_graph.datasets.files import replace_json, replace_text
+from plstm_graph.text import markdown_code, markdown_text
 from plstm_graph.train.leaderboard.options import Options
 from plstm_graph.train.options import repeatable_command
 from plstm_graph.train.spread import mean_and_std, with_std
@@ -90,27 +91,27 @@ def _markdown(report: dict[str, Any]) -> str:
     else:
         title = f"{report['method']} on {report['dataset']}: {count} seeds"
     fields = {
-        "Dataset": report["dataset"],
-        "Package": report["package"],
-        "Method": report["method"],
+        "Dataset": markdown_text(report["dataset"]),
+        "Package": markdown_text(report["package"]),
+        "Method": markdown_text(report["method"]),
         f"Test {report['metric']}": f"{with_std(test)} (mean and unbiased standard deviation of {count} seeds)",
         f"Validation {report['metric']}": f"{with_std(valid)} (of the same models)",
         "External data": "yes" if report["external_data"] else "no",
         "Parameters": f"{report['parameters']:,}",
-        "Tuned hyper-parameters": f"`{report['tuned_hyperparameters']}`" if report["tuned_hyperparameters"] else "none",
+        "Tuned hyper-parameters": _code(report["tuned_hyperparameters"]) if report["tuned_hyperparameters"] else "none",
         "Hardware": report["hardware"],
         "Submitted by": "authors of the method (official)" if report["official"] else "others (unofficial)",
-        "Contact": report["contact"] or "to be filled in",
-        "Code": report["code"] or "to be filled in",
-        "Paper": report["paper"] or "to be filled in",
-        "Command": f"`{report['command']}`",
+        "Contact": markdown_text(report["contact"] or "to be filled in"),
+        "Code": markdown_text(report["code"] or "to be filled in"),
+        "Paper": markdown_text(report["paper"] or "to be filled in"),
+        "Command": _code(report["command"]),
         "Revision": _revision_text(report),
         "Time": f"{report['seconds'] / 60:.1f} minutes of training over all seeds, {report['jobs']} at a time, "
         f"threads of each: {report['threads']}",
         "Peak memory": f"{report['peak_memory_mib']:,} MiB",
         "Versions": ", ".join(f"{name} {version}" for name, version in report["versions"].items()),
     }
-    lines = [f"# {title}", "", "| field | value |", "| --- | --- |"]
+    lines = [f"# {markdown_text(title)}", "", "| field | value |", "| --- | --- |"]
     lines += [f"| {name} | {value} |" for name, value in fields.items()]
     lines += ["", "| seed | validation | test | best epoch | epochs | seconds |", "| ---: |" + " ---: |" * 5]
     lines += [
@@ -119,6 +120,11 @@ def _markdown(report: dict[str, Any]) -> str:
         for row in report["seeds"]
     ]
     return "\n".join(lines) + "\n"
+
+
+def _code(text: str) -> str:
+    """Code in a cell of a table, where a bar would end the cell even so."""
+    return markdown_code(text).replace("|", "\\|")
 
 
 def _revision_text(report: dict[str, Any]) -> str:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeRemainingColumn
 
+from plstm_graph.console import Console, FieldColumn
 from plstm_graph.datasets.benchmark import Benchmark
 from plstm_graph.train.selection import Row
 
@@ -27,11 +27,11 @@ class SeedProgress:
         self._better = max if benchmark.mode == "max" else min
         self._best: dict[int, float] = {}
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            FieldColumn(),
             MofNCompleteColumn(),
             BarColumn(bar_width=20),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[text]}"),
+            FieldColumn("text"),
             console=self._console,
             disable=not self._console.is_terminal,
         )
@@ -56,4 +56,4 @@ class SeedProgress:
             fields: dict[str, Any] = {"completed": done, "text": text}
             self._bars.update(self._tasks[seed], **fields)
         elif done % max(self._epochs // 5, 1) == 0 or done == self._epochs:
-            self._console.print(f"seed {seed}, epoch {done}/{self._epochs}: {text}", highlight=False, soft_wrap=True)
+            self._console.say(f"seed {seed}, epoch {done}/{self._epochs}: {text}")

@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 from jsonargparse import ArgumentParser
-from rich.console import Console
 
+from plstm_graph.console import Console
 from plstm_graph.datasets.files import replace_json
 from plstm_graph.train.fit.report import plain_json, print_metrics
 from plstm_graph.train.graph_data import GraphDataModule
@@ -50,7 +50,7 @@ def test_checkpoint(ckpt_path: str, split: str, data: str | None, output: str | 
     title = f"{datamodule.title}: {len(graphs)} {datamodule.unit} ({split})"
     print_metrics(Console(), {type(module.model).__name__: metrics}, module.task, title)
     for note in datamodule.notes:
-        Console(stderr=True).print(note, soft_wrap=True, markup=False)
+        Console(stderr=True).say(note)
     if output is not None:
         result = {"data": datamodule.title, "split": split, datamodule.unit: len(graphs), **metrics}
         replace_json(output, plain_json(result))

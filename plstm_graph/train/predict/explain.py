@@ -5,11 +5,11 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 from rdkit import Chem
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 from torch_geometric.data import Data
 
+from plstm_graph.console import Console
 from plstm_graph.datasets import smiles_to_data
 from plstm_graph.datasets.dag_folder.encoding import Encoding
 from plstm_graph.datasets.files import replace_file
@@ -92,7 +92,7 @@ def explain(ckpt_path: str, source: str, question: Question, output: str, device
     ending = Path(output).suffix.lstrip(".") or "png"
     replace_file(output, lambda path: figure.savefig(path, dpi=130, format=ending))
     Console().print(_table(values, subject.labels, title, _unit(module)))
-    Console(stderr=True).print(f"wrote {output}", soft_wrap=True, markup=False, highlight=False)
+    Console(stderr=True).say(f"wrote {output}")
 
 
 def _molecule(module: GraphModule, smiles: str, question: Question) -> _Subject:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.console import Console
 from torch_geometric.data import Data
 
+from plstm_graph.console import Console
 from plstm_graph.datasets import InvalidSmilesError, read_table, smiles_to_data
 from plstm_graph.train.inference import load_transform, predict
 from plstm_graph.train.module import GraphModule
@@ -97,7 +97,7 @@ def _report_errors(rows: list[_Row]) -> int:
     bad = [row for row in rows if row.error]
     console = Console(stderr=True)
     for row in bad:
-        console.print(f"{row.source}: {row.error}", soft_wrap=True, markup=False, highlight=False)
+        console.say(f"{row.source}: {row.error}")
     if bad:
-        console.print(f"{len(bad)} of {len(rows)} molecules have no prediction", highlight=False)
+        console.say(f"{len(bad)} of {len(rows)} molecules have no prediction")
     return len(bad)

@@ -3,10 +3,10 @@
 import csv
 import io
 import math
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from plstm_graph.console import write_data
 from plstm_graph.datasets.files import replace_file
 
 
@@ -23,9 +23,10 @@ def write_csv(header: Sequence[str], rows: Iterable[Sequence[str]], output: str 
     writer.writerow(header)
     writer.writerows(rows)
     if output is None:
-        sys.stdout.write(text.getvalue())
+        write_data(text.getvalue())
     else:
-        replace_file(output, lambda path: Path(path).write_text(text.getvalue(), encoding="utf-8", newline=""))
+        content = text.getvalue().encode("utf-8", "surrogateescape")
+        replace_file(output, lambda path: Path(path).write_bytes(content))
 
 
 def format_number(value: float) -> str:
