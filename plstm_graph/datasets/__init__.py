@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from plstm_graph.datasets.circuits import EPFLCircuits as EPFLCircuits
     from plstm_graph.datasets.dag_folder.dataset import DAGFolder as DAGFolder
     from plstm_graph.datasets.dag_folder.dataset import OnDiskDAGFolder as OnDiskDAGFolder
+    from plstm_graph.datasets.dag_folder.from_networkx import from_networkx as from_networkx
+    from plstm_graph.datasets.dag_folder.from_pyg import write_dag_folder as write_dag_folder
     from plstm_graph.datasets.dag_folder.problems import DAGFolderError as DAGFolderError
-    from plstm_graph.datasets.dag_folder.write import from_networkx as from_networkx
-    from plstm_graph.datasets.dag_folder.write import write_dag_folder as write_dag_folder
     from plstm_graph.datasets.image_folder import ImageFolder as ImageFolder
     from plstm_graph.datasets.image_sets import CIFAR10 as CIFAR10
     from plstm_graph.datasets.image_sets import FashionMNIST as FashionMNIST
@@ -55,12 +55,12 @@ _HOMES = {
     "Table": "table",
     "TableError": "table",
     "column_split": "splits",
-    "from_networkx": "dag_folder.write",
+    "from_networkx": "dag_folder.from_networkx",
     "random_split": "splits",
     "read_table": "table",
     "scaffold_split": "splits",
     "smiles_to_data": "molecule",
-    "write_dag_folder": "dag_folder.write",
+    "write_dag_folder": "dag_folder.from_pyg",
 }
 
 __all__ = [

@@ -28,8 +28,8 @@ class TableSpec:
         id: Column with the identifier of the node; in the table of nodes only.
         source: Column with the node that an edge leaves; in the table of edges only.
         target: Column with the node that an edge enters; in the table of edges only.
-        features: Columns that enter the model, with their kinds. A list leaves the kinds to the values. (default:
-            every column that has no other part)
+        features: Columns that enter the model, with their kinds; None, or a list, leaves the kinds to the values.
+            (default: every column that has no other part)
     """
 
     file: str | None = None
@@ -52,8 +52,8 @@ class SplitSpec:
     """Which rows train, validate and test.
 
     Attributes:
-        column: Column of the table of graphs (or of the targets) with ``train``, ``valid`` or ``test``; None for a
-            random split.
+        column: Column of the table of graphs (or of the targets) with ``train``, ``valid``, ``test``, or ``none`` for
+            what is in no part; None for a random split.
         fractions: Parts of a random split.
         seed: Of a random split.
     """
@@ -208,7 +208,10 @@ def _features(value: Any, where: str) -> dict[str, Kind | None]:
         return dict.fromkeys(value)
     _check(isinstance(value, Mapping), f"{where} must be a list of columns, or columns with their kinds, got {value!r}")
     for name, kind in value.items():
-        _check(kind in get_args(Kind), f"{where}.{name} must be number or category, got {kind!r}")
+        _check(
+            kind is None or kind in get_args(Kind),
+            f"{where}.{name} must be number or category, got {kind!r}; nothing leaves it to the values",
+        )
     return {str(name): kind for name, kind in value.items()}
 
 

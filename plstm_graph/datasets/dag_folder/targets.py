@@ -12,7 +12,8 @@ from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem
 from plstm_graph.datasets.dag_folder.spec import NAME, SplitSpec
 
 PARTS = ("train", "valid", "test")
-_PART_OF = {"train": 0, "training": 0, "valid": 1, "val": 1, "validation": 1, "test": 2, "testing": 2}
+_NONE, _UNKNOWN = -1, -2
+_PART_OF = {"train": 0, "training": 0, "valid": 1, "val": 1, "validation": 1, "test": 2, "testing": 2, "none": _NONE}
 _LABELS = {"0": 0.0, "0.0": 0.0, "false": 0.0, "1": 1.0, "1.0": 1.0, "true": 1.0}
 _MAX = float(np.finfo(np.float32).max)
 
@@ -66,7 +67,7 @@ def read_targets(dags: Dags, classes: list[str] | None = None) -> Targets:
 
 
 def read_split(dags: Dags) -> np.ndarray:
-    """Part of each graph, or of each row of targets, ``[n]``: 0 training, 1 validation, 2 test.
+    """Part of each graph, or of each row of targets, ``[n]``: 0 training, 1 validation, 2 test, -1 in no part.
 
     The column is looked for in the table of graphs, then in that of the targets; a random split is one of graphs, or,
     if there is only one graph, of its targets.
@@ -81,11 +82,11 @@ def read_split(dags: Dags) -> np.ndarray:
         cells = dags.column(name, split.column, "the split")
         part = (
             cells.astype(object)
-            .map(lambda word: _PART_OF.get(str(word).strip().casefold(), -1))
+            .map(lambda word: _PART_OF.get(str(word).strip().casefold(), _UNKNOWN))
             .to_numpy(dtype=np.int64, copy=True)
         )
-        wrong = np.flatnonzero(part < 0)
-        expected = f"expected one of {', '.join(PARTS)}"
+        wrong = np.flatnonzero(part == _UNKNOWN)
+        expected = f"expected one of {', '.join(PARTS)}, none"
         dags.report(name, wrong, lambda item: f"split {split.column!r} is {cells[item]!r}, {expected}")
     sizes = [int((part == number).sum()) for number in range(3)]
     if 0 in sizes and not dags.is_piece:

@@ -175,9 +175,54 @@ _BROKEN = {
         {"dag.yaml": "targets: y", "dags.jsonl": '{"nodes": [{"x": 1}], "edges": []}\n'},
         "dags.jsonl, line 1: node 0 has no 'id'",
     ),
-    "list as value": (
-        {"dag.yaml": "targets: y", "dags.jsonl": '{"nodes": [{"id": 1, "x": [1]}], "links": []}\n'},
-        "dags.jsonl, line 1: x is a list; each number or word needs a key of its own",
+    "vectors of two lengths": (
+        {
+            "dag.yaml": "targets: y",
+            "dags.jsonl": '{"nodes": [{"id": 1, "x": [1, 2]}, {"id": 2, "x": [1]}], "links": []}\n',
+        },
+        "dags.jsonl, line 1: attribute 'x' has 2 values at node 0, but 1 value at node 1; vectors of one",
+    ),
+    "a vector and a number": (
+        {
+            "dag.yaml": "targets: y",
+            "dags.jsonl": '{"nodes": [{"id": 1, "x": 1}, {"id": 2, "x": [1]}], "links": []}\n',
+        },
+        "dags.jsonl, line 1: attribute 'x' has a single value at node 0, but 1 value at node 1",
+    ),
+    "two attributes, one column": (
+        {"dag.yaml": "targets: y", "dags.jsonl": '{"nodes": [{"id": 1, "x": [1], "x.0": 2}], "links": []}\n'},
+        "line 1: node 0: the attributes 'x' and 'x.0' both become the column 'x.0'; rename one of them",
+    ),
+    "attribute like a column of structure": (
+        {"dag.yaml": "targets: y", "dags.jsonl": '{"nodes": [{"id": 1, "node": 5}], "links": []}\n'},
+        "line 1: node 0 has an attribute 'node', as the column of its structure is called",
+    ),
+    "edge with an attribute graph": (
+        {
+            "dag.yaml": "targets: y",
+            "dags.jsonl": '{"nodes": [{"id": 1}, {"id": 2}], "links": [{"source": 1, "target": 2, "graph": 7}]}\n',
+        },
+        "line 1: edge 0 has an attribute 'graph', as the column",
+    ),
+    "key twice": (
+        {"dag.yaml": "targets: y", "dags.jsonl": '{"y": 1, "nodes": [{"id": 1, "x": 1, "x": 2}], "links": []}\n'},
+        "dags.jsonl, line 1: an object has the key 'x' twice",
+    ),
+    "undirected": (
+        {"dag.yaml": "targets: y", "dags.jsonl": '{"directed": false, "graph": {}, "nodes": [], "links": []}\n'},
+        "line 1: 'directed' is false; a DAG needs directed edges",
+    ),
+    "attribute of the graph twice": (
+        {"dag.yaml": "targets: y", "dags.jsonl": '{"y": 1, "graph": {"y": 2}, "nodes": [], "links": []}\n'},
+        "line 1: 'y' is an attribute of the graph twice",
+    ),
+    "nested without end": (
+        {"dag.yaml": "targets: y", "dags.jsonl": '{"y":' * 100_000 + "\n"},
+        "line 1: objects or lists are nested too deeply",
+    ),
+    "a number without end": (
+        {"dag.yaml": "targets: y", "dags.jsonl": '{"y": ' + "1" * 5000 + "}\n"},
+        "line 1: Exceeds the limit",
     ),
 }
 
