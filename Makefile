@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip
 
 .DEFAULT_GOAL := help
-.PHONY: help train test lint scatter test-scatter clean
+.PHONY: help train test test-portable sanitize lint scatter test-scatter clean
 
 help:  ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -16,6 +16,22 @@ train: $(VENV)/.train  ## Make the environment and train on the embedded molecul
 
 test: $(VENV)/.test  ## Make the environment with test extras and run the whole suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
+
+test-portable: $(VENV)/.test  ## Test graph, ops, nn and viz again as another processor would: no vectors, no native code, one thread
+	ATEN_CPU_CAPABILITY=default PLSTM_COMPILE=0 OMP_NUM_THREADS=1 \
+		$(BIN)/python -m pytest -n auto --dist worksteal tests/graph tests/ops tests/nn tests/viz
+
+# Python itself is not sanitised, so the sanitisers' libraries are loaded before it; what it never frees is no leak of ours.
+SANITIZE := -O0 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+sanitize: $(VENV)/.test  ## Test native code under address and undefined-behaviour sanitisers (needs gcc)
+	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+		ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
+		CC=gcc PLSTM_CFLAGS="$(SANITIZE)" PLSTM_COMPILE_TIMEOUT=600 OMP_NUM_THREADS=1 \
+		$(BIN)/python -m pytest $(NATIVE_TESTS)
+
+NATIVE_TESTS := tests/graph/test_ancestry.py tests/graph/test_links.py tests/ops/test_native_bounds.py \
+	tests/ops/test_parallel_compiled.py tests/ops/test_recurrent_compiled.py tests/ops/test_grid2d_compiled.py \
+	tests/ops/test_golden.py tests/ops/test_forms.py tests/ops/test_grid2d.py
 
 lint: $(VENV)/.dev  ## Check style and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

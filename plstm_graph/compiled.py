@@ -2,7 +2,8 @@
 but speed.
 
 :mod:`~plstm_graph.native_cache` keeps what was compiled. The environment variable ``PLSTM_COMPILE=0`` switches native
-code off, ``CC`` chooses the compiler, ``PLSTM_CFLAGS`` adds flags. Whatever goes wrong is told once in a process, and
+code off, ``CC`` chooses the compiler, ``PLSTM_CFLAGS`` adds flags, ``PLSTM_COMPILE_TIMEOUT`` gives it other than 60
+seconds. Whatever goes wrong is told once in a process, and
 not tried again.
 """
 

@@ -20,7 +20,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-#: Seconds after which a compiler is stopped; one source takes two or three on an idle machine.
+#: Seconds after which a compiler is stopped; one source takes two or three on an idle machine. The environment variable
+#: ``PLSTM_COMPILE_TIMEOUT`` sets others.
 TIMEOUT = 60.0
 
 _FLAGS = ("-std=c11", "-O3", "-fopenmp-simd", "-fno-math-errno", "-ffp-contract=fast", "-shared", "-fPIC")
@@ -57,7 +58,7 @@ def library(
             if loaded is not None:
                 return loaded
         return _make(folder, name, source, [*compiler, *options], functions)
-    except (OSError, RuntimeError, AttributeError) as error:  # RuntimeError: Path.home() knows no home folder
+    except (OSError, RuntimeError, ValueError, AttributeError) as error:  # RuntimeError: there is no home folder
         raise NativeCodeError(str(error)) from error
 
 
@@ -151,7 +152,7 @@ def _make(folder: Path, name: str, source: Path, command: list[str], functions: 
     handle, unfinished = tempfile.mkstemp(suffix=_WORK_SUFFIX, prefix=f"{name}-", dir=folder)
     os.close(handle)
     output = Path(unfinished)
-    end = time.monotonic() + TIMEOUT
+    end = time.monotonic() + _timeout()
     try:
         # Where the processor's features are unknown, code for the plain machine runs on all that share this folder.
         # Not every compiler knows the flag.
@@ -170,6 +171,10 @@ def _make(folder: Path, name: str, source: Path, command: list[str], functions: 
         output.unlink(missing_ok=True)
 
 
+def _timeout() -> float:
+    return float(os.environ.get("PLSTM_COMPILE_TIMEOUT") or TIMEOUT)
+
+
 def _run(command: list[str], seconds: float) -> tuple[int, str]:
     """Run a compiler in a process group of its own, and end the whole group if it takes longer than that.
 
@@ -182,7 +187,7 @@ def _run(command: list[str], seconds: float) -> tuple[int, str]:
         try:
             status = process.wait(max(seconds, 0))
         except subprocess.TimeoutExpired:
-            raise NativeCodeError(f"{command[0]} did not end within {TIMEOUT:g} seconds") from None
+            raise NativeCodeError(f"{command[0]} did not end within {_timeout():g} seconds") from None
         finally:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):

@@ -68,7 +68,8 @@ print(native_cache.library(Path(sys.argv[1]), None, ["twice"], sys.argv[2:]).twi
 def cache(tmp_path, monkeypatch):
     """An empty cache of this test's own, in a process that has loaded nothing yet."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.delenv("PLSTM_COMPILE", raising=False)
+    for variable in ("PLSTM_COMPILE", "PLSTM_CFLAGS", "PLSTM_COMPILE_TIMEOUT"):
+        monkeypatch.delenv(variable, raising=False)
     compiled.forget_compiled()
     yield tmp_path / "cache" / "plstm_graph"
     compiled.forget_compiled()
@@ -313,7 +314,7 @@ def test_a_compiler_that_hangs_is_stopped_with_all_it_started(source, cache, mon
     program.write_text(f"#!/bin/sh\nsleep 300 &\necho $! $$ >> {pids}\nsleep 300\n", encoding="utf-8")
     program.chmod(0o755)
     monkeypatch.setenv("CC", str(program))
-    monkeypatch.setattr(native_cache, "TIMEOUT", 2.0)
+    monkeypatch.setenv("PLSTM_COMPILE_TIMEOUT", "2")
     fails(source, "did not end within 2 seconds")
     (line,) = pids.read_text().splitlines()  # neither flags nor another source made it try again
     for pid in map(int, line.split()):

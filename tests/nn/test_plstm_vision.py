@@ -139,6 +139,7 @@ def test_drop_path_leaves_out_samples_and_keeps_the_mean():
     dropped = drop(x)
     kept = dropped.amax(dim=(1, 2))
     assert kept.unique().tolist() == pytest.approx([0, 4 / 3])
+    # Exact: all ones of a sample are multiplied by one number.
     assert torch.equal(dropped, kept[:, None, None].expand_as(x))
     assert kept.mean() == pytest.approx(1, abs=0.05)
     assert torch.equal(drop.eval()(x), x)

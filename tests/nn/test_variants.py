@@ -45,6 +45,7 @@ def test_every_weight_learns_and_can_be_drawn_anew(options):
     before = [parameter.detach().clone() for parameter in model.parameters() if parameter.dim() == 2]
     model.reset_parameters()
     after = [parameter for parameter in model.parameters() if parameter.dim() == 2]
+    # Exact: constants, or numbers drawn anew.
     heads = [old.shape for old, new in zip(before, after, strict=True) if torch.equal(old, new)]
     assert all(shape == (4, 4) for shape in heads)  # the scales of the heads' norms, ones in both
 
@@ -132,6 +133,7 @@ def test_a_virtual_node_joins_the_nodes_of_its_graph_alone():
     out, state = node(x, torch.zeros(2, 8), torch.tensor([0, 0, 0, 1, 1]))
     assert state.shape == (2, 8)
     out[0].sum().backward()
+    # Exact: nothing flows into another graph.
     assert (x.grad.abs().sum(dim=1) > 0).tolist() == [True, True, True, False, False]
 
 

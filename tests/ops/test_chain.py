@@ -8,6 +8,7 @@ from plstm_graph.ops import plstm, plstm_chain
 from plstm_graph.ops.chain_chunks import chain_chunkwise, states_between
 from plstm_graph.ops.segment_products import segment_products
 from plstm_graph.testing import OPERANDS, assert_close
+from tests.rounding import rounding
 
 FORMS = ["naive", "recurrent", "parallel", "chunkwise", "scan", "auto"]
 
@@ -136,6 +137,7 @@ def test_segment_products_and_their_gradient():
     products = segment_products(gate)
     for i in range(6):
         for j in range(6):
+            # Exact: small integers.
             assert products[0, i, j] == (gate[0, j + 1 : i].prod() if j < i else 0)
     assert torch.autograd.gradcheck(segment_products, (gate,))
 
@@ -147,6 +149,7 @@ def test_float32_keeps_long_range():
     inputs |= {name: torch.ones(1, length, 1) for name in ("source", "transition", "mark", "direct")}
     inputs["key"][0, 0, 0, 0] = inputs["query"][0, -1, 0, 0] = 1
     inputs["value"][0, 0, 0] = torch.tensor([0.1, 0.2, 0.3, 0.4])
+    # Exact: everything else that is added is 0, and all factors are 1.
     assert torch.equal(plstm_chain(**inputs)[0, -1, 0], inputs["value"][0, 0, 0])
 
 
@@ -154,7 +157,7 @@ def test_half_precision_and_autocast_keep_float32_states():
     inputs = operands(40, dtype=torch.float32)
     expected = plstm_chain(**inputs)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(plstm_chain(**inputs), expected)
+        assert_close(plstm_chain(**inputs), expected, rounding(torch.float32, 40), "outputs")
     half = {name: tensor.bfloat16() for name, tensor in inputs.items()}
     out, state = plstm_chain(**half, return_final_state=True)
     assert out.dtype == torch.bfloat16
@@ -165,7 +168,7 @@ def test_empty_sequence_hands_the_state_on():
     state = torch.randn(2, 2, 3, 5, dtype=torch.float64)
     out, last = plstm_chain(**operands(0), initial_state=state, return_final_state=True)
     assert out.shape == (2, 0, 2, 5)
-    assert torch.equal(last, state)
+    assert torch.equal(last, state)  # nothing is computed
 
 
 def test_gradient_is_that_of_finite_differences():

@@ -64,7 +64,7 @@ def test_d_mode_entries_stay_below_one_and_reach_all_that_lies_ahead():
     gating = single_turn_gating(**signs, direct=torch.ones(1, 9, 8).double())[0]
     x, y = torch.arange(9), torch.arange(8)
     ahead = (x[:, None, None, None] >= x[:, None]) & (y[:, None, None] >= y)
-    assert torch.equal(gating.abs(), ahead.double())
+    assert torch.equal(gating.abs(), ahead.double())  # exact: products of 1 and -1
 
 
 def test_wrong_chirality_is_named():

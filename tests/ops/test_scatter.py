@@ -32,7 +32,7 @@ def test_sums_rows_of_each_target(backend, is_sorted, rows):
     assert_close(added, expected + 1, 1e-14, "add_rows_")
     weight = torch.randn_like(expected)
     (grad,) = torch.autograd.grad(summed, values, weight)
-    assert torch.equal(grad, weight[index])
+    assert torch.equal(grad, weight[index])  # exact: copies
 
 
 @needs_torch_scatter

@@ -8,6 +8,7 @@ from torch_geometric.data import Batch
 from plstm_graph import LineGraph, PLSTMConv
 from plstm_graph.ops.grid2d import plstm_grid2d
 from plstm_graph.transforms import GridToDAG
+from tests.rounding import rounding
 
 
 def grid_gates(conv, data, graph, shape):
@@ -47,7 +48,7 @@ def test_conv_on_the_dag_equals_the_grid_operator(mode, chirality, shape):
     graph = line_graph.to_multitree() if mode == "D" else line_graph
     gates = grid_gates(conv, data, graph, shape)
     if mode == "D":
-        assert (gates[4 if chirality == "L" else 5] == 0).all()
+        assert (gates[4 if chirality == "L" else 5] == 0).all()  # exact: nothing is written there
     query, key, value = (F.linear(data.x, weight).view(1, *shape, 2, 4) for weight in conv.lin.weight.chunk(3))
     expected = plstm_grid2d(query, key / 2, value, *gates)
     torch.testing.assert_close(out, conv.lin_out(conv.norm(expected).flatten(-2)).flatten(0, 2), rtol=1e-10, atol=1e-12)
@@ -57,6 +58,7 @@ def test_nodes_are_patches_in_order():
     image = torch.arange(2 * 4 * 6).view(2, 4, 6).float()
     data = GridToDAG(patch_size=2)(image)
     assert data.x.shape == (6, 8)
+    # Exact: copies, and halves.
     assert torch.equal(data.x[4], image[:, 2:4, 2:4].flatten())
     assert data.pos[4].tolist() == [1, 0.5]
     assert data.level.tolist() == [0, 1, 2, 1, 2, 3]
@@ -72,7 +74,9 @@ def test_d_mode_loses_no_reachability(chirality):
     reach = torch.zeros(cut.num_edges, cut.num_edges, dtype=torch.double)
     reach[cut.pairs[0], cut.pairs[1]] = 1
     paths = torch.linalg.inv(torch.eye(cut.num_edges, dtype=torch.double) - reach)
-    assert paths.max() == 1, "a multitree has one path at most"
+    assert paths.max().item() == pytest.approx(1, rel=rounding(torch.float64, cut.num_edges)), (
+        "a multitree has one path at most"
+    )
     start, end = cut.edge_index
     reached = torch.zeros(42, 42, dtype=torch.bool)
     first, last = (paths > 0.5).nonzero(as_tuple=True)
@@ -95,7 +99,9 @@ def test_images_of_different_sizes_in_a_batch():
 
 def test_bytes_and_bad_images():
     image = torch.randint(0, 256, (3, 4, 4), dtype=torch.uint8)
-    assert torch.equal(GridToDAG()(image).x, GridToDAG()(image / 255).x)
+    torch.testing.assert_close(
+        GridToDAG()(image).x, GridToDAG()(image / 255).x, rtol=rounding(torch.float32, 1), atol=0
+    )
     with pytest.raises(ValueError, match=r"multiples of the patch size, 3, got \[3, 4, 4\]"):
         GridToDAG(3)(image)
     with pytest.raises(ValueError, match=r"must be \[C, height, width\]"):

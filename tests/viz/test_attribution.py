@@ -7,6 +7,7 @@ from plstm_graph.nn import Ensemble
 from plstm_graph.nn.baselines import GIN
 from plstm_graph.testing import random_dag
 from plstm_graph.viz import attribution, draw_dag_attribution, draw_molecule_attribution
+from tests.rounding import rounding
 
 
 def small(make, seed=0, **options):
@@ -40,7 +41,8 @@ def test_a_value_is_what_is_lost_without_the_features_of_a_node(make):
         handle = model.node_encoder.register_forward_hook(lambda module, inputs, output: output * keep)
         without = model(data.x, data.edge_index)[0, 1]
         handle.remove()
-        assert torch.equal(model(data.x, data.edge_index)[0, 1], whole)
+        again = model(data.x, data.edge_index)[0, 1]
+    assert float(again) == pytest.approx(float(whole), rel=rounding(torch.float64, 7 * 8))
     assert values.shape == (7,)
     assert float(values[4]) == pytest.approx(float(whole - without), rel=1e-6)
     assert (values != 0).all()
@@ -50,8 +52,10 @@ def test_a_node_that_nothing_reads_adds_nothing_to_another_nodes_prediction():
     model = small(PLSTM, predict="node", modes="P", norm="rms")
     data = Data(x=torch.randn(4, 3, dtype=torch.double), edge_index=torch.tensor([[0, 1], [1, 2]]))
     values = attribution(model, reader(model, row=2), data)
-    assert values[3] == 0
-    assert (values[:3] != 0).all()
+    # Predictions come from a batch, where a row of a product may differ in its last bits by its place.
+    whole = reader(model, row=2)([data]).abs()
+    reached = values.abs() > rounding(torch.float64, 4 * 8) * whole
+    assert reached.tolist() == [True, True, True, False]
     assert model.training
 
 
@@ -60,7 +64,7 @@ def test_of_large_graphs_the_strongest_nodes_are_tried():
     data.x[5:] *= 1e-3
     model.node_encoder.bias.data.zero_()
     few, all_of_them = (attribution(model, reader(model), data, most=most) for most in (3, 12))
-    tried = few != 0
+    tried = few != 0  # exact: the others are written as zeros
     assert tried.sum() == 3
     assert torch.allclose(few[tried], all_of_them[tried])
     assert not tried[5:].any()
