@@ -23,15 +23,15 @@ test-portable: $(VENV)/.test  ## Test graph, ops, nn and viz again as another pr
 
 # Python itself is not sanitised, so the sanitisers' libraries are loaded before it; what it never frees is no leak of ours.
 SANITIZE := -O0 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+NATIVE_TESTS := tests/graph/test_ancestry.py tests/graph/test_links.py tests/ops/test_native_bounds.py \
+	tests/ops/test_parallel_compiled.py tests/ops/test_recurrent_compiled.py tests/ops/test_grid2d_compiled.py \
+	tests/ops/test_golden.py tests/ops/test_forms.py tests/ops/test_grid2d.py
+
 sanitize: $(VENV)/.test  ## Test native code under address and undefined-behaviour sanitisers (needs gcc)
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 		ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
 		CC=gcc PLSTM_CFLAGS="$(SANITIZE)" PLSTM_COMPILE_TIMEOUT=600 OMP_NUM_THREADS=1 \
 		$(BIN)/python -m pytest $(NATIVE_TESTS)
-
-NATIVE_TESTS := tests/graph/test_ancestry.py tests/graph/test_links.py tests/ops/test_native_bounds.py \
-	tests/ops/test_parallel_compiled.py tests/ops/test_recurrent_compiled.py tests/ops/test_grid2d_compiled.py \
-	tests/ops/test_golden.py tests/ops/test_forms.py tests/ops/test_grid2d.py
 
 lint: $(VENV)/.dev  ## Check style and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
