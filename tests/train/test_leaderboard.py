@@ -12,6 +12,7 @@ from plstm_graph.train.leaderboard.options import Entry, Options
 from plstm_graph.train.leaderboard.report import make_report, write_report
 from plstm_graph.train.leaderboard.seed_run import run_seed
 from plstm_graph.train.options import parse_seeds
+from plstm_graph.transforms import ToDAG
 from tests.tiny_sets import tiny_ogb
 
 _CONFIG = {
@@ -136,6 +137,7 @@ def test_failed_seed_costs_no_other(workspace, capsys):
 
 
 def test_full_disk_is_named_and_leaves_no_half_file(workspace, capsys):
+    load_benchmark("ogbg-molbace", source="source", pre_transform=ToDAG())  # there is room for the graphs
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))  # longer files fail as on a full disk
     try:
