@@ -2,8 +2,11 @@
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 
 from plstm_graph.text import visible
@@ -11,7 +14,7 @@ from plstm_graph.text import visible
 _EPILOG = """examples:
   plstm-graph fit --config configs/chembl.yaml
   plstm-graph fit --config configs/chembl.yaml --name small --model.lr 3e-4 --trainer.max_epochs 20
-  plstm-graph fit --config configs/chembl.yaml --ckpt_path last           # go on after an interruption
+  plstm-graph fit --config configs/chembl.yaml                            # goes on after an interruption
   plstm-graph leaderboard --config configs/ogb/molhiv.yaml --seeds 0-9    # OGB's molecules, as its rules ask
   plstm-graph blend runs/leaderboard/ogbg-molhiv-plstm                    # with forests on fingerprints
   plstm-graph test --ckpt_path runs/chembl/checkpoints/best.ckpt
@@ -29,6 +32,10 @@ _TRACEBACK = "PLSTM_GRAPH_TRACEBACK"
 _OWN_PARSERS = ("fit", "leaderboard", "crossval", "images", "dags")
 
 
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end by SIGTERM. What Ctrl-C stops in good order, this does too."""
+
+
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command.
 
@@ -36,9 +43,9 @@ def main(args: Sequence[str] | None = None) -> int:
         args: Arguments. (default: those of the process)
 
     Returns:
-        Exit status: 0, 1 if ``bench`` finds a form of the operator wrong or ``check`` a folder of DAGs, or 2 for bad
-        input, whose message goes to stderr. With the environment variable ``PLSTM_GRAPH_TRACEBACK=1`` the exception
-        itself is raised.
+        Exit status: 0; 1 if ``bench`` finds a form of the operator wrong, ``check`` a folder of DAGs, or ``predict``
+        could predict nothing; 2 for bad input, whose message goes to stderr; 130 after Ctrl-C, 143 after SIGTERM. With
+        the environment variable ``PLSTM_GRAPH_TRACEBACK=1`` the exception itself is raised.
     """
     arguments = list(sys.argv[1:] if args is None else args)
     # Large tensors on huge pages (Linux, read by torch at its first allocation): states of a million edges are walked
@@ -48,13 +55,39 @@ def main(args: Sequence[str] | None = None) -> int:
     options.arguments = arguments[1:]
     sys.path.append(os.getcwd())  # where a user's own model lies; last, so that it hides nothing
     try:
-        return options.run(options) or 0
+        with _terminable():
+            return options.run(options) or 0
+    except KeyboardInterrupt as stop:
+        if os.environ.get(_TRACEBACK):
+            raise
+        print(f"plstm-graph {options.command}: stopped. {stop}".rstrip(), file=sys.stderr)
+        return 143 if isinstance(stop, Terminated) else 130
     except (ValueError, OSError, FloatingPointError) as error:
         if os.environ.get(_TRACEBACK):
             raise
         message = f"plstm-graph {options.command}: error: {error}\n({_TRACEBACK}=1 shows where it arose)"
         print(visible(message), file=sys.stderr)
         return 2
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Have SIGTERM raise :class:`Terminated`; a second one ends the process at once."""
+
+    def terminate(number: int, frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may decide
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -226,10 +259,10 @@ def _test(options: argparse.Namespace) -> None:
     test_checkpoint(options.ckpt_path, options.split, options.data, options.output, options.device)
 
 
-def _predict(options: argparse.Namespace) -> None:
+def _predict(options: argparse.Namespace) -> int:
     from plstm_graph.train.predict.command import predict_inputs
 
-    predict_inputs(
+    predicted = predict_inputs(
         options.ckpt_path,
         options.inputs,
         options.smiles_column,
@@ -237,6 +270,7 @@ def _predict(options: argparse.Namespace) -> None:
         options.output,
         options.device,
     )
+    return 0 if predicted else 1
 
 
 def _explain(options: argparse.Namespace) -> None:

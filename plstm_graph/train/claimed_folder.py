@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from plstm_graph.datasets.files import replace_text
+from plstm_graph.datasets.unfinished import remove_leftovers
 from plstm_graph.train.command_parser import CommandParser
 
 _FILE = "config.yaml"
@@ -54,7 +55,8 @@ def read_configuration(folder: Path) -> dict[str, Any] | None:
 
 
 def write_configuration(folder: Path, plain: dict[str, Any]) -> None:
-    """Write a configuration into a folder."""
+    """Write a configuration into a folder, and remove what killed processes were writing anywhere in it."""
+    remove_leftovers(folder, deep=True)
     replace_text(folder / _FILE, yaml.safe_dump(plain, sort_keys=False))
 
 

@@ -1,19 +1,16 @@
 """``plstm-graph crossval``: folds in parallel processes, each finished one kept for good."""
 
 import json
-import multiprocessing
-import os
-import threading
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
 from plstm_graph.console import Console
+from plstm_graph.datasets.files import write_errors
 from plstm_graph.train.crossval.fold import build_model, count_parameters, factory_arguments, load_graphs, run_fold
 from plstm_graph.train.crossval.options import (
     expand,
@@ -29,6 +26,7 @@ from plstm_graph.train.crossval.report import markdown, summarise, write_report
 from plstm_graph.train.inference import pick_device
 from plstm_graph.train.options import repeatable_command
 from plstm_graph.train.selection import Row
+from plstm_graph.train.workers import submit_all, worker_pool
 
 
 class FoldError(ValueError):
@@ -42,7 +40,10 @@ def crossval(args: Sequence[str]) -> int:
         args: Arguments of ``plstm-graph crossval``.
 
     Returns:
-        Exit status: 0, or 130 if the user stopped it.
+        Exit status, 0.
+
+    Raises:
+        KeyboardInterrupt: If it was stopped; it says what is kept.
     """
     parser = make_parser()
     config = parser.parse_args(expand(args))
@@ -65,10 +66,9 @@ def crossval(args: Sequence[str]) -> int:
     text = yaml.safe_dump(plain)
     try:
         _run_all(folder, text, todo, results, min(config.jobs, max(len(todo), 1)), options.training.epochs, console)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         kept = len(read_results(folder))
-        console.say(f"Stopped. {kept} finished folds are kept; the same command goes on from there.")
-        return 130
+        raise type(stop)(f"{kept} finished folds are kept; the same command goes on from there.") from stop
     chosen = [result for result in read_results(folder) if result["fold"] in folds]
     summary = summarise(chosen, plain, repeatable_command(["crossval", *args]))
     write_report(folder, summary)
@@ -84,28 +84,16 @@ def _run_all(
     paths = {fold: folder / "folds" / f"fold-{fold}.jsonl" for fold in todo}
     for path in paths.values():
         path.unlink(missing_ok=True)  # the epochs of an interrupted fold
-    # Fresh processes rather than forks: forking is unsafe once threads run.
-    context = multiprocessing.get_context("spawn")
-    with (
-        FoldProgress(console, paths, epochs) as progress,
-        ProcessPoolExecutor(jobs, context, initializer=_start_worker) as pool,
-    ):
-        running: dict[Future, int] = {pool.submit(_work, config, fold, str(paths[fold])): fold for fold in todo}
-        try:
-            while running:
-                done, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
-                for future in done:
-                    result = _result(future, running.pop(future))
-                    results.append(result)
-                    write_results(folder, results)
-                    progress.finish(result)
-                progress.update()
-        except BaseException:
-            # Whatever it is, folds that still run would only keep the user waiting.
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
-                process.terminate()
-            raise
+    with FoldProgress(console, paths, epochs) as progress, worker_pool(jobs, threads=1) as pool:
+        running = submit_all(pool, _work, {fold: (config, fold, str(path)) for fold, path in paths.items()})
+        while running:
+            done, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+            for future in done:
+                result = _result(future, running.pop(future))
+                results.append(result)
+                write_results(folder, results)
+                progress.finish(result)
+            progress.update()
 
 
 def _result(future: Future, fold: int) -> dict[str, Any]:
@@ -120,25 +108,12 @@ def _result(future: Future, fold: int) -> dict[str, Any]:
         raise FoldError(f"fold {fold}: {error}. Finished folds are kept") from error
 
 
-def _start_worker() -> None:
-    """One thread for torch, and an end with the parent's: nobody would be left to take the results."""
-    torch.set_num_threads(1)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def _work(config: str, fold: int, path: str) -> dict[str, Any]:
     """Train one fold in this process."""
     parser = make_parser()
     options = parser.instantiate(parser.parse_string(config))
     device = pick_device(options.device)
-    with open(path, "w", encoding="utf-8") as file:
+    with write_errors(path, full_only=True), open(path, "w", encoding="utf-8") as file:
 
         def on_epoch(row: Row) -> None:
             file.write(json.dumps(row) + "\n")

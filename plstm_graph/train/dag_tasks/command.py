@@ -60,12 +60,13 @@ def dags(arguments: list[str], machine: dict[str, Any]) -> int:
         machine: By :func:`plstm_graph.bench.machine.describe_machine`, for the report.
 
     Returns:
-        Exit status: 0, or 130 after Ctrl-C.
+        Exit status, 0.
 
     Raises:
         ValueError: If data, a model or the folder of the run cannot be used.
         OSError: If data cannot be had or results cannot be written.
         FloatingPointError: If a loss is not finite.
+        KeyboardInterrupt: If it was stopped; it says how to go on.
     """
     options, console = parse(arguments), Console(stderr=True)
     torch.set_num_threads(options.threads)
@@ -81,9 +82,8 @@ def dags(arguments: list[str], machine: dict[str, Any]) -> int:
             for name in options.models:
                 _train(options, task, name, options.seeds[: seed_number + 1], device, console)
                 write_report(options.folder, summarise(options.folder, task, command, machine))
-    except KeyboardInterrupt:
-        console.say("Stopped. The same command goes on from the last whole epoch.")
-        return 130
+    except KeyboardInterrupt as stop:
+        raise type(stop)("The same command goes on from the last whole epoch.") from stop
     Console().say(markdown(summarise(options.folder, task, command, machine)).rstrip())
     return 0
 

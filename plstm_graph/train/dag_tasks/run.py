@@ -86,6 +86,7 @@ def run_training(
         FloatingPointError: If the loss is not finite.
     """
     if (folder / "result.json").is_file():
+        (folder / "state.pt").unlink(missing_ok=True)  # if it was killed at the very end
         return json.loads((folder / "result.json").read_text(encoding="utf-8"))
     training = replace(training, lr=lr)
     seed_everything(seed)

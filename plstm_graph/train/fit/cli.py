@@ -1,6 +1,7 @@
 """The command line of ``plstm-graph fit``: its options, its checks, its run folder."""
 
 import re
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -57,12 +58,14 @@ class FitCLI(LightningCLI):
 
     Args:
         args: Command-line arguments.
+        stack: Releases the run folder when it is closed.
     """
 
     folder: RunFolder
     resume_from: Path | None
 
-    def __init__(self, args: list[str]) -> None:
+    def __init__(self, args: list[str], stack: ExitStack) -> None:
+        self._stack = stack
         super().__init__(
             GraphModule,
             GraphDataModule,
@@ -81,7 +84,11 @@ class FitCLI(LightningCLI):
         parser.add_argument("--name", type=str, default="run", help="Name of the run and of its folder.")
         parser.add_argument("--runs_dir", type=str, default="runs", help="Folder of all runs.")
         parser.add_argument(
-            "--ckpt_path", type=str | None, default=None, help="'last', or a checkpoint to resume training from."
+            "--ckpt_path",
+            type=str | None,
+            default=None,
+            help="'last', or a checkpoint to resume training from. (default: an interrupted run of the same name and "
+            "configuration, if there is one)",
         )
         parser.add_argument(
             "--patience", type=int, default=30, help="Stop after this many epochs without a better validation metric."
@@ -129,12 +136,11 @@ class FitCLI(LightningCLI):
         self.model.recipe = make_recipe(
             model, data["init_args"], module.target_names, data["class_path"], module.reading
         )
-        self.resume_from = _find_checkpoint(config)
-        if self.resume_from is not None:
-            check_fits(self.model, read_checkpoint(self.resume_from), self.resume_from)
-        self.folder = _choose_folder(config, self.resume_from)
-        self._write_config(plain)
+        text = yaml.safe_dump({key: value for key, value in plain.items() if key != "ckpt_path"}, sort_keys=False)
+        self._choose_folder(text)
+        self._write_config(text)
         self.history = History(self.folder.path / "metrics.csv")
+        self.progress = TrainingProgress()
         monitor, mode = self.model.monitor
         common: dict[str, Any] = {
             "dirpath": self.folder.checkpoints,
@@ -144,7 +150,7 @@ class FitCLI(LightningCLI):
         callbacks = [
             ReseedEachEpoch(int(config.seed_everything)),
             self.history,
-            TrainingProgress(),
+            self.progress,
             # Not check_finite: AUROC is NaN while the validation split has one class only, which is no reason to stop.
             ResumableEarlyStopping(
                 monitor, mode=mode, patience=config.patience, check_on_train_epoch_end=True, check_finite=False
@@ -162,11 +168,40 @@ class FitCLI(LightningCLI):
             default_root_dir=self.folder.path,
         )
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether the same command goes on after an interruption, and need not be told to by ``--ckpt_path last``.
+
+        Of several processes each would have to find the same folder, and only the first can claim it.
+        """
+        return str(self.config.trainer.devices) == "1" and self.config.trainer.num_nodes == 1
+
+    def _choose_folder(self, configuration: str) -> None:
+        """Find the checkpoint to resume from, and the folder: that of the checkpoint if it lies in one."""
+        config, self.resume_from = self.config, _find_checkpoint(self.config)
+        if self.resume_from is not None:
+            check_fits(self.model, read_checkpoint(self.resume_from), self.resume_from)
+        runs, is_first = Path(config.runs_dir), getattr(rank_zero_only, "rank", 0) == 0
+        if self.resume_from is not None and self.resume_from.parent.name == "checkpoints":
+            self.folder = RunFolder(self.resume_from.parent.parent)
+            if is_first:
+                self.folder.claim_or_raise()
+        elif is_first:
+            again = self.resume_from is None and self.goes_on
+            self.folder = RunFolder.open(runs, config.name, configuration if again else None)
+        else:
+            # Only the first process writes, and Lightning tells the others where checkpoints lie.
+            self.folder = RunFolder(runs / config.name)
+        if is_first:
+            self._stack.callback(self.folder.release)
+        if self.resume_from is None and self.goes_on and self.folder.last.is_file():
+            self.resume_from = self.folder.last
+            check_fits(self.model, read_checkpoint(self.resume_from), self.resume_from)
+
     @rank_zero_only
-    def _write_config(self, plain: dict[str, Any]) -> None:
+    def _write_config(self, text: str) -> None:
         """Save the whole configuration; a resumed run keeps the first one and adds its own if it is another."""
-        text = yaml.safe_dump({key: value for key, value in plain.items() if key != "ckpt_path"}, sort_keys=False)
-        path = self.folder.path / "config.yaml"
+        path = self.folder.configuration
         if path.exists():
             if path.read_text(encoding="utf-8") == text:
                 return
@@ -180,17 +215,6 @@ def _find_checkpoint(config: Any) -> Path | None:
     if config.ckpt_path == "last":
         return RunFolder.latest(Path(config.runs_dir), config.name).last
     return None if config.ckpt_path is None else Path(config.ckpt_path)
-
-
-def _choose_folder(config: Any, resume_from: Path | None) -> RunFolder:
-    """The folder of the run: that of the checkpoint if it lies in one, else a new one."""
-    if resume_from is not None and resume_from.parent.name == "checkpoints":
-        return RunFolder(resume_from.parent.parent)
-    runs = Path(config.runs_dir)
-    if getattr(rank_zero_only, "rank", 0) > 0:
-        # Only the first process writes, and Lightning tells the others where checkpoints lie.
-        return RunFolder(runs / config.name)
-    return RunFolder.create(runs, config.name)
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from contextlib import ExitStack
 
 from plstm_graph.console import Console
 from plstm_graph.train.fit.cli import FitCLI
@@ -16,14 +17,30 @@ def fit(args: list[str]) -> None:
 
     Args:
         args: Arguments of ``plstm-graph fit``.
+
+    Raises:
+        KeyboardInterrupt: If it was stopped; it says how to go on.
     """
     quiet()
-    cli = FitCLI(args)
-    if cli.trainer.is_global_zero:
-        print_summary(Console(), cli)
-    cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.resume_from, weights_only=True)
-    if cli.trainer.is_global_zero and not cli.config.trainer.fast_dev_run:
-        _report(cli)
+    with ExitStack() as stack:
+        cli = FitCLI(args, stack)
+        if cli.trainer.is_global_zero:
+            print_summary(Console(), cli)
+        _train(cli)
+        if cli.trainer.is_global_zero and not cli.config.trainer.fast_dev_run:
+            _report(cli)
+
+
+def _train(cli: FitCLI) -> None:
+    try:
+        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.resume_from, weights_only=True)
+    except SystemExit:  # which Lightning makes of Ctrl-C
+        stop = cli.progress.stopped_by
+        if stop is None:
+            raise
+        command = "The same command" if cli.goes_on else "The same command with --ckpt_path last"
+        epoch = cli.trainer.current_epoch + 1
+        raise type(stop)(f"It was in epoch {epoch}. {command} goes on from the last whole epoch.") from stop
 
 
 def quiet() -> None:
@@ -70,8 +87,8 @@ def _report(cli: FitCLI) -> None:
     write_test_predictions(
         folder.path / "test_predictions.csv", names, predicted, target, data.target_names, data.output_names
     )
-    write_results(folder.path, results, task, title)
     draw_run(folder.path / "curves.png", cli.history.rows, best_epoch, predicted, target, data.output_names, task)
+    write_results(folder.path, results, task, title)
     print_metrics(console, rows, task, title)
     console.say(f"Results: {folder.path}/results.md, {folder.path}/curves.png")
 

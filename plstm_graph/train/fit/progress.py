@@ -22,6 +22,8 @@ class TrainingProgress(ProgressBar):
         self.console = Console(stderr=True)
         self._progress: Progress | None = None
         self._best: tuple[float, int] | None = None
+        #: What stopped the training early, if the user did.
+        self.stopped_by: KeyboardInterrupt | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """The best value and its epoch, so that a resumed run shows them."""
@@ -79,13 +81,9 @@ class TrainingProgress(ProgressBar):
         self._close()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Close the bar, and say how to go on after Ctrl-C."""
+        """Close the bar."""
         self._close()
-        if isinstance(exception, KeyboardInterrupt):
-            self.console.say(
-                f"Stopped in epoch {trainer.current_epoch + 1}. The same command with --ckpt_path last goes on from "
-                "the last whole epoch."
-            )
+        self.stopped_by = exception if isinstance(exception, KeyboardInterrupt) else None
 
     def _close(self) -> None:
         if self._progress is not None:

@@ -24,12 +24,13 @@ def images(arguments: list[str], machine: dict[str, Any]) -> int:
         machine: By :func:`plstm_graph.bench.machine.describe_machine`, for the report.
 
     Returns:
-        Exit status: 0, or 130 after Ctrl-C.
+        Exit status, 0.
 
     Raises:
         ValueError: If data, model or the folder of the run cannot be used.
         OSError: If data cannot be had or results cannot be written.
         FloatingPointError: If a loss is not finite.
+        KeyboardInterrupt: If it was stopped; it says how to go on.
     """
     options, console = parse(arguments), Console()
     torch.set_num_threads(options.threads)
@@ -56,9 +57,8 @@ def images(arguments: list[str], machine: dict[str, Any]) -> int:
             folder = run_folder(options.folder, best["lr"], seed)
             tested = evaluate_run(task, options.plain["model"], options.training, folder, device)
             results.append(trained | {"tests": {name: value for name, value in tested.items() if name != "seconds"}})
-    except KeyboardInterrupt:
-        Console(stderr=True).say("Stopped. The same command goes on from the last whole epoch.")
-        return 130
+    except KeyboardInterrupt as stop:
+        raise type(stop)("The same command goes on from the last whole epoch.") from stop
     report = make_report(options, tried, results, machine)
     write_report(options.folder, report)
     print_report(console, report)

@@ -172,6 +172,7 @@ def train_run(
         FloatingPointError: If the loss is not finite.
     """
     if (folder / "training.json").is_file():
+        (folder / "state.pt").unlink(missing_ok=True)  # if it was killed at the very end
         return json.loads((folder / "training.json").read_text(encoding="utf-8"))
     seed_everything(seed)
     wrapped = PreparedModel(make_model(model, task), task, training).to(device)

@@ -32,11 +32,12 @@ def leaderboard(arguments: list[str], machine: dict[str, Any]) -> int:
         machine: By :func:`plstm_graph.bench.machine.describe_machine`, for the report.
 
     Returns:
-        Exit status: 0, or 130 after Ctrl-C.
+        Exit status, 0.
 
     Raises:
         ValueError: If data, model or the folder of the run cannot be used, or a seed failed.
         OSError: If data cannot be had or results cannot be written.
+        KeyboardInterrupt: If it was stopped; it says how to go on.
     """
     options, console = parse(arguments), Console()
     folder = Path(options.output)
@@ -51,9 +52,8 @@ def leaderboard(arguments: list[str], machine: dict[str, Any]) -> int:
         with SeedProgress(options.seeds, options.plain["training"]["epochs"], benchmark) as progress:
             config = options.plain | {"compile": options.compile, "revision": machine["revision"]}
             results = run_seeds(config, options.seeds, folder, options.jobs, options.threads, progress.update)
-    except KeyboardInterrupt:
-        Console(stderr=True).say("Stopped. The same command goes on from the last whole epoch of each seed.")
-        return 130
+    except KeyboardInterrupt as stop:
+        raise type(stop)("The same command goes on from the last whole epoch of each seed.") from stop
     report = make_report(options, benchmark, results, machine)
     write_report(folder, report)
     sign = 1 if benchmark.mode == "max" else -1

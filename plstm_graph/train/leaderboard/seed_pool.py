@@ -2,10 +2,8 @@
 
 import functools
 import json
-import multiprocessing
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import torch
 
 from plstm_graph.train.leaderboard.seed_run import run_seed
 from plstm_graph.train.selection import Row
+from plstm_graph.train.workers import submit_all, worker_pool
 
 Report = Callable[[int, Row], None]
 _FAILURES = (ValueError, OSError, FloatingPointError)
@@ -73,21 +72,12 @@ def _one_by_one(
 def _in_processes(
     config: dict[str, Any], seeds: Sequence[int], folder: Path, jobs: int, threads: int, report: Report
 ) -> tuple[list[dict[str, Any]], dict[int, Exception]]:
-    context = multiprocessing.get_context("spawn")
     results: list[dict[str, Any]] = []
     failed: dict[int, Exception] = {}
-    pool = ProcessPoolExecutor(min(jobs, len(seeds)), context, torch.set_num_threads, (threads,))
-    try:
-        futures = {seed: pool.submit(_run_in_process, config, seed, seed_folder(folder, seed)) for seed in seeds}
+    with worker_pool(min(jobs, len(seeds)), threads) as pool:
+        futures = submit_all(pool, _run, {seed: (config, seed, seed_folder(folder, seed)) for seed in seeds})
         _report_until_done(futures, folder, report)
-    except BaseException:
-        # Whatever it is, seeds that still run would only keep the user waiting; they go on from their last epoch.
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in multiprocessing.active_children():
-            process.terminate()
-        raise
-    pool.shutdown()
-    for seed, future in futures.items():
+    for future, seed in futures.items():
         try:
             results.append(future.result())
         except BrokenProcessPool:
@@ -97,20 +87,14 @@ def _in_processes(
     return results, failed
 
 
-def _run_in_process(config: dict[str, Any], seed: int, folder: Path) -> dict[str, Any]:
-    parent = multiprocessing.parent_process()
-
-    def report(row: Row) -> None:
-        if parent is not None and not parent.is_alive():
-            os._exit(1)  # nobody is left to take the result
-
-    return run_seed(config, seed, folder, report)
+def _run(config: dict[str, Any], seed: int, folder: Path) -> dict[str, Any]:
+    return run_seed(config, seed, folder, lambda row: None)
 
 
-def _report_until_done(futures: dict[int, Future[dict[str, Any]]], folder: Path, report: Report) -> None:
+def _report_until_done(futures: dict[Future[Any], int], folder: Path, report: Report) -> None:
     """Pass on the epochs that the processes write down, those of earlier commands included."""
-    reported = dict.fromkeys(futures, 0)
-    running: set[Future[dict[str, Any]]] = set(futures.values())
+    reported = dict.fromkeys(futures.values(), 0)
+    running = set(futures)
     while running:
         _, running = wait(running, timeout=0.5)
         for seed, count in reported.items():

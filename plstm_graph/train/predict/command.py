@@ -14,7 +14,7 @@ def predict_inputs(
     allow_unknown: bool,
     output: str | None,
     device: str,
-) -> None:
+) -> int:
     """Write predictions as CSV, see :func:`predict_smiles` and :func:`predict_dags`.
 
     Args:
@@ -25,6 +25,9 @@ def predict_inputs(
         output: The CSV file to write. (default: stdout)
         device: ``"auto"`` or a device of torch.
 
+    Returns:
+        Number of rows with a prediction.
+
     Raises:
         FileNotFoundError: If a file or folder does not exist.
         ValueError: If input or checkpoint cannot be used.
@@ -32,10 +35,9 @@ def predict_inputs(
     module = load_module(ckpt_path).to(pick_device(device))
     data_class = module.recipe.get("data_class", MOLECULES)
     if data_class == MOLECULES:
-        predict_smiles(module, inputs, smiles_column, output)
-    elif data_class == DAGS:
+        return predict_smiles(module, inputs, smiles_column, output)
+    if data_class == DAGS:
         if len(inputs) != 1 or smiles_column is not None:
             raise ValueError(f"{ckpt_path} was trained on a folder of DAGs: it takes one such folder and no SMILES")
-        predict_dags(module, inputs[0], output, allow_unknown)
-    else:
-        raise ValueError(f"{ckpt_path} was trained by {data_class}, for which there is no `predict`")
+        return predict_dags(module, inputs[0], output, allow_unknown)
+    raise ValueError(f"{ckpt_path} was trained by {data_class}, for which there is no `predict`")

@@ -12,7 +12,7 @@ from plstm_graph.train.predict.table import format_number, write_csv
 from plstm_graph.transforms import ToDAG
 
 
-def predict_dags(module: GraphModule, folder: str, output: str | None, allow_unknown: bool) -> None:
+def predict_dags(module: GraphModule, folder: str, output: str | None, allow_unknown: bool) -> int:
     """Write a prediction for every target of a folder, in order, as CSV.
 
     Columns are ``graph``, with ``node``, or ``source`` and ``target``, where nodes or edges are predicted;
@@ -25,6 +25,9 @@ def predict_dags(module: GraphModule, folder: str, output: str | None, allow_unk
         output: The CSV file to write. (default: stdout)
         allow_unknown: Whether categories that the model was not trained on are taken for missing ones.
 
+    Returns:
+        Number of rows with a prediction.
+
     Raises:
         FileNotFoundError: If there is no such folder.
         DAGFolderError: If anything is wrong with it; it lists everything that was found.
@@ -33,8 +36,10 @@ def predict_dags(module: GraphModule, folder: str, output: str | None, allow_unk
     content, encoding, transform = read_for(module, folder, allow_unknown)
     columns = row_names(content.graphs, encoding.level)
     columns |= {f"measured_{name}": cells for name, cells in content.measured.items()}
-    columns |= _predicted(predict(module, [transform(graph) for graph in content.graphs]), encoding)
+    predicted = predict(module, [transform(graph) for graph in content.graphs])
+    columns |= _predicted(predicted, encoding)
     write_csv(list(columns), zip(*columns.values(), strict=True), output)
+    return len(predicted)
 
 
 def read_for(module: GraphModule, folder: str, allow_unknown: bool) -> tuple[Unlabelled, Encoding, BaseTransform]:

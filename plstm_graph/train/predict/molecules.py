@@ -39,7 +39,7 @@ def predict_smiles(module: GraphModule, inputs: Sequence[str], smiles_column: st
         output: The CSV file to write. (default: stdout)
 
     Returns:
-        Number of molecules that could not be read.
+        Number of molecules with a prediction.
 
     Raises:
         FileNotFoundError: If a file does not exist.
@@ -58,7 +58,8 @@ def predict_smiles(module: GraphModule, inputs: Sequence[str], smiles_column: st
     targets = [f"predicted_{name}" for name in module.recipe["target_names"]]
     header, cells = _cells(rows, targets, [next(values) if row.graph is not None else None for row in rows])
     write_csv(header, cells, output)
-    return _report_errors(rows)
+    _report_errors(rows)
+    return len(graphs)
 
 
 def _read(inputs: Sequence[str], smiles_column: str) -> list[_Row]:
@@ -93,11 +94,10 @@ def _cells(
     return ["source", "smiles", *headers, *targets, "error"], cells
 
 
-def _report_errors(rows: list[_Row]) -> int:
+def _report_errors(rows: list[_Row]) -> None:
     bad = [row for row in rows if row.error]
     console = Console(stderr=True)
     for row in bad:
         console.say(f"{row.source}: {row.error}")
     if bad:
         console.say(f"{len(bad)} of {len(rows)} molecules have no prediction")
-    return len(bad)
