@@ -10,8 +10,8 @@ import pandas as pd
 import torch
 from torch_geometric.data import Data
 
+from plstm_graph.datasets.archives import check_gzip
 from plstm_graph.datasets.dag_set import DAGSet, typed_dag
-from plstm_graph.datasets.download import check_gzip
 
 _BURN_IN = 1000
 _OPERATIONS = 6
@@ -38,7 +38,10 @@ class ENASDataset(DAGSet):
     folder = "enas"
     places = ("enas", "dag/enas")
     files: ClassVar[dict[str, str | None]] = {
-        "final_structures6.txt": "https://raw.githubusercontent.com/muhanzhang/D-VAE/master/data/final_structures6.txt"
+        "final_structures6.txt": (
+            "https://raw.githubusercontent.com/muhanzhang/D-VAE/3569a4a3bf5ecf8e12ae548e0d22e72062d29e26/data/"
+            "final_structures6.txt"
+        )
     }
     parts = ("train", "test")
     #: Number of types of nodes.

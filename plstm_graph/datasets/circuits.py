@@ -10,7 +10,7 @@ from plstm_graph.datasets.aiger import read_circuit
 from plstm_graph.datasets.dag_set import DAGSet
 from plstm_graph.datasets.signal_probability import signal_probability
 
-_ADDRESS = "https://raw.githubusercontent.com/lsils/benchmarks/master"
+_ADDRESS = "https://raw.githubusercontent.com/lsils/benchmarks/94e25f33b9bcbaa155e20ceedc6f6dc45bdffddf"
 _ARITHMETIC = ("adder", "bar", "div", "hyp", "log2", "max", "multiplier", "sin", "sqrt", "square")
 _CONTROL = ("arbiter", "cavlc", "ctrl", "dec", "i2c", "int2float", "mem_ctrl", "priority", "router", "voter")
 _PARTS = {

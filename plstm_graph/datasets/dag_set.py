@@ -1,9 +1,9 @@
 """What the sets of real DAGs share: raw files found or downloaded, graphs stored whole, parts by name."""
 
 import os
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,19 +11,21 @@ import torch
 from torch_geometric.data import Data
 
 from plstm_graph.datasets.cache import cache_key
-from plstm_graph.datasets.files import new_folder, replace_file
+from plstm_graph.datasets.checksums import record
+from plstm_graph.datasets.download import download, secure
+from plstm_graph.datasets.files import new_folder, write_errors
 from plstm_graph.datasets.tensor_files import PlainGraphs
+from plstm_graph.datasets.unfinished import remove_leftovers, unfinished_path
 
 # Part of the cache key; raise it when what is stored changes.
 _FORMAT = 1
-_TIMEOUT = 60.0  # seconds without an answer
 
 
 class DAGSet(PlainGraphs):
     """A set of real DAGs with named parts, made from raw files.
 
     Raw files lie in ``root/FOLDER/raw``. What is missing there is taken from ``source``, or downloaded where a public
-    address is known. Each part is stored under ``root/FOLDER/processed``, in a folder of its own for each
+    address is known, and stays there once graphs could be made of it; a damaged file does not. Each part is stored under ``root/FOLDER/processed``, in a folder of its own for each
     pre-transform with its arguments.
 
     Args:
@@ -65,6 +67,8 @@ class DAGSet(PlainGraphs):
         self._source_is_given = source is not None
         self._key = cache_key(_FORMAT, options, pre_transform)
         self._unfinished: Path | None = None
+        self._fetched: dict[str, Path] = {}
+        self._unknown: dict[str, str] = {}
         super().__init__(str(Path(root).expanduser() / self.folder), transform, pre_transform)
         self.load(self.processed_paths[self.parts.index(split)])
 
@@ -74,7 +78,7 @@ class DAGSet(PlainGraphs):
 
     def raw_path(self, name: str) -> Path:
         """Where a raw file lies."""
-        return Path(self.raw_dir) / name
+        return self._fetched.get(name) or Path(self.raw_dir) / name
 
     @property
     def raw_file_names(self) -> list[str]:
@@ -91,21 +95,6 @@ class DAGSet(PlainGraphs):
         """Folder of the graphs with this pre-transform."""
         return str(self._unfinished or Path(self.root) / "processed" / self._key)
 
-    def download(self) -> None:
-        """Get the raw files that are missing. PyG calls this."""
-        for name, url in self.files.items():
-            if self.raw_path(name).is_file():
-                continue
-            offline = self._find(name)
-            if offline is not None:
-                content = offline.read_bytes()
-            elif url is not None and not self._source_is_given:
-                content = _fetch(url)
-            else:
-                where = "" if self._source is None else f" in {self._source}"
-                raise FileNotFoundError(f"no {name}{where}: name the folder that has it by source, or by PLSTM_DATA")
-            _write(self.raw_path(name), content)
-
     def process(self) -> None:
         """Make and store the graphs of all parts. PyG calls this if they are not stored yet."""
         for part, graphs in self.read().items():
@@ -113,13 +102,65 @@ class DAGSet(PlainGraphs):
                 graphs = [self.pre_transform(graph) for graph in graphs]
             self.save(graphs, str(Path(self.processed_dir) / f"{part}.pt"))
 
+    def _download(self) -> None:
+        # Raw files are got when graphs are made of them.
+        pass
+
     def _process(self) -> None:
         folder = self.processed_dir
         if Path(folder).is_dir():
             return
-        with new_folder(folder) as self._unfinished:
-            self.process()
-        self._unfinished = None
+        try:
+            with self._raw_files(), new_folder(folder) as self._unfinished:
+                self.process()
+        finally:
+            self._unfinished = None
+
+    @contextmanager
+    def _raw_files(self) -> Iterator[None]:
+        """Get the raw files that are missing; they come to stay if the block ends without an error."""
+        raw = Path(self.raw_dir)
+        missing = [name for name in self.files if not (raw / name).is_file()]
+        remove_leftovers(raw.parent)
+        if not missing:
+            try:
+                yield
+            except ValueError as error:
+                raise ValueError(f"{error}. Remove {raw} to get its files anew") from error
+            return
+        root = Path(self.root)
+        is_new, folder = not root.exists(), unfinished_path(raw)
+        with write_errors(folder):
+            folder.mkdir(parents=True)
+        try:
+            for name in missing:
+                with write_errors(raw / name, full_only=True):
+                    self._fetch(name, folder / name)
+                self._fetched[name] = folder / name
+            yield
+            raw.mkdir(exist_ok=True)
+            for name in missing:
+                os.replace(folder / name, raw / name)
+            for url, digest in self._unknown.items():
+                record(url, digest, root.parent)
+        finally:
+            self._fetched = {}
+            shutil.rmtree(folder, ignore_errors=True)
+            if is_new and not any(root.iterdir()):
+                root.rmdir()
+
+    def _fetch(self, name: str, path: Path) -> None:
+        """Copy or download a raw file."""
+        offline, url = self._find(name), self.files[name]
+        if offline is not None:
+            shutil.copyfile(offline, path)
+        elif url is not None and not self._source_is_given:
+            unknown = download(url, path, Path(self.root).parent)
+            if unknown is not None:
+                self._unknown[secure(url)] = unknown
+        else:
+            where = "" if self._source is None else f" in {self._source}"
+            raise FileNotFoundError(f"no {name}{where}: name the folder that has it by source, or by PLSTM_DATA")
 
     def _find(self, name: str) -> Path | None:
         if self._source is None:
@@ -139,18 +180,3 @@ def typed_dag(types: Sequence[int], edges: Sequence[tuple[int, int]], **more: to
     """
     edge_index = torch.tensor(edges, dtype=torch.long).view(-1, 2).t().contiguous()
     return Data(x=torch.tensor(types).view(-1, 1), edge_index=edge_index, **more)
-
-
-def _write(path: Path, content: bytes) -> None:
-    replace_file(path, lambda unfinished: Path(unfinished).write_bytes(content))
-
-
-def _fetch(url: str) -> bytes:
-    try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer:
-            return answer.read()
-    except urllib.error.URLError as error:
-        raise ConnectionError(
-            f"cannot download {url}: {error.reason}. Without a network, name a folder with an offline copy "
-            "(source, or the environment variable PLSTM_DATA)"
-        ) from error

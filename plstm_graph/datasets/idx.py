@@ -1,14 +1,14 @@
 """IDX files, the format of MNIST and its relatives."""
 
-import gzip
 import math
 import os
-import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from plstm_graph.datasets.archives import gunzip
 
 _UINT8 = 8
 
@@ -28,10 +28,7 @@ def read_idx(path: str | os.PathLike[str]) -> Tensor:
     """
     raw = Path(path).read_bytes()
     if raw[:2] == b"\x1f\x8b":
-        try:
-            raw = gzip.decompress(raw)
-        except (OSError, EOFError, zlib.error) as error:
-            raise ValueError(f"{path} is damaged: {error}") from error
+        raw = gunzip(raw, path)
     if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] != _UINT8:
         raise ValueError(f"{path} is no IDX file of bytes: it begins with {raw[:4].hex(' ')}, not 00 00 08")
     dims = raw[3]

@@ -18,13 +18,14 @@ from torch_geometric.data import Data, Dataset
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
+from plstm_graph.datasets.archives import check_gzip
 from plstm_graph.datasets.cache import cache_key
-from plstm_graph.datasets.download import check_gzip, download_zip
+from plstm_graph.datasets.download import download_zip
 from plstm_graph.datasets.files import new_folder
 from plstm_graph.datasets.ogb_graphs import OGBGraphs
 
 NAME = "ogbg-code2"
-_URL = "http://snap.stanford.edu/ogb/data/graphproppred/code2.zip"
+_URL = "https://snap.stanford.edu/ogb/data/graphproppred/code2.zip"
 _FOLDER = "ogbg_code2"
 _RELEASE = "RELEASE_v1.txt"
 _NODES = ("node_is_attributed", "node_dfs_order", "node_depth")
@@ -235,7 +236,7 @@ def _ensure_files(root: Path, source: str | Path | None) -> Path:
     offline = _find(source)
     with new_folder(folder) as unfinished:
         if offline is None:
-            download_zip(_URL, unfinished, "code2")
+            download_zip(_URL, unfinished, "code2", root)
         else:
             shutil.copytree(offline, unfinished, dirs_exist_ok=True, ignore=shutil.ignore_patterns("processed", ".*"))
             (unfinished / _RELEASE).touch()

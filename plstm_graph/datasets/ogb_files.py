@@ -9,7 +9,9 @@ from typing import Any
 import ogb.graphproppred
 import pandas as pd
 
-from plstm_graph.datasets.download import check_gzip, download_zip
+from plstm_graph.datasets.archives import check_gzip
+from plstm_graph.datasets.checksums import OGB_FILES, ChecksumError, file_sha256
+from plstm_graph.datasets.download import download_zip
 from plstm_graph.datasets.files import new_folder
 
 _RAW = ("edge", "node-feat", "edge-feat", "graph-label", "num-node-list", "num-edge-list")
@@ -70,7 +72,9 @@ def ensure_ogb_files(name: str, root: str | os.PathLike[str], source: str | os.P
             (unfinished / release).touch()
         else:
             # OGB's own loader would ask before a large archive.
-            download_zip(meta["url"], unfinished, meta["download_name"])
+            known = OGB_FILES.get(name)
+            download_zip(meta["url"], unfinished, meta["download_name"], None if known else root)
+            _check_sums(name, unfinished, meta["url"])
         _check_complete(unfinished, meta, origin=offline)
         for path in _files(unfinished, meta):
             check_gzip(path, (offline or folder) / path.relative_to(unfinished))
@@ -86,6 +90,17 @@ def _folder(name: str, root: Path) -> Path:
 def _files(folder: Path, meta: dict[str, Any]) -> list[Path]:
     split = folder / "split" / meta["split"]
     return [folder / "raw" / f"{part}.csv.gz" for part in _RAW] + [split / f"{part}.csv.gz" for part in _PARTS]
+
+
+def _check_sums(name: str, folder: Path, url: str) -> None:
+    """Check downloaded files against what is known of OGB's own."""
+    for file, digest in OGB_FILES.get(name, {}).items():
+        found = file_sha256(folder / file) if (folder / file).is_file() else "none, as it is missing"
+        if found != digest:
+            raise ChecksumError(
+                f"{file} of {url} has SHA-256 {found}, not {digest}: it was changed, or damaged on the way. If you "
+                "trust it, unpack the archive yourself and name its folder (source)"
+            )
 
 
 def _check_complete(folder: Path, meta: dict[str, Any], origin: Path | None = None) -> None:

@@ -1,7 +1,6 @@
 """Stanford Sentiment Treebank: parse trees with a sentiment at every node."""
 
 import re
-import zipfile
 from collections import Counter
 from pathlib import Path
 from typing import ClassVar
@@ -9,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch_geometric.data import Data
 
+from plstm_graph.datasets.archives import ArchiveError, read_zip
 from plstm_graph.datasets.dag_set import DAGSet
 
 # Words may have other white space in them, such as that of "8 1/2", which does not break.
@@ -50,14 +50,15 @@ class SentimentTreebank(DAGSet):
         """Read the trees of the archive, one in each line."""
         path = self.raw_path("trainDevTestTrees_PTB.zip")
         trees = {}
-        try:
-            with zipfile.ZipFile(path) as archive:
-                for part, name in _FILES.items():
-                    lines = archive.read(f"trees/{name}").decode("utf-8").split("\n")
-                    places = [(line, f"{path}, trees/{name}, line {number}") for number, line in enumerate(lines, 1)]
-                    trees[part] = [parse_tree(line, place) for line, place in places if line.strip()]
-        except (zipfile.BadZipFile, KeyError, EOFError) as error:
-            raise ValueError(f"{path} is no archive of the treebank, or damaged: {error}") from error
+        for (part, name), content in zip(
+            _FILES.items(), read_zip(path, [f"trees/{name}" for name in _FILES.values()]), strict=True
+        ):
+            try:
+                lines = content.decode("utf-8").split("\n")
+            except UnicodeDecodeError as error:
+                raise ArchiveError(f"{path}, trees/{name} is no UTF-8 text: {error}") from error
+            places = [(line, f"{path}, trees/{name}, line {number}") for number, line in enumerate(lines, 1)]
+            trees[part] = [parse_tree(line, place) for line, place in places if line.strip()]
         counts = Counter(word for _, words, _ in trees["train"] for word in words if word is not None)
         words = sorted(counts, key=lambda word: (-counts[word], word))
         (Path(self.processed_dir) / "words.txt").write_text("\n".join(words) + "\n", encoding="utf-8")

@@ -2,13 +2,13 @@
 
 import csv
 import difflib
-import gzip
 import io
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+from plstm_graph.datasets.archives import ArchiveError, gunzip
 
 
 class TableError(ValueError):
@@ -100,9 +100,9 @@ def parse_table(content: bytes, path: Path) -> tuple[Table, list[BadRow]]:
     """
     if path.suffix == ".gz":
         try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise TableError(f"{path} is not a complete gzip file: {error}") from error
+            content = gunzip(content, path)
+        except ArchiveError as error:
+            raise TableError(str(error)) from error
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -3,20 +3,20 @@
 import hashlib
 import os
 import re
-import tempfile
-import urllib.error
-import zipfile
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from torch_geometric.data import Data, download_url
+from torch_geometric.data import Data
 from torch_geometric.datasets import TUDataset
 from torch_geometric.transforms import BaseTransform, Compose
 
-from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.checksums import record
+from plstm_graph.datasets.download import download, secure
+from plstm_graph.datasets.files import new_folder, replace_file
 from plstm_graph.datasets.tensor_files import load_graphs
+from plstm_graph.datasets.tu_files import REQUIRED, check_tu, unpack_tu
 
 
 class TUGraphs(TUDataset):
@@ -36,7 +36,8 @@ class TUGraphs(TUDataset):
     Raises:
         FileNotFoundError: If the source has no such set, or the collection has none of that name.
         OSError: If the download fails, or the disk is full. Nothing half-written is left behind.
-        ValueError: If the zip is damaged or holds another set, or its targets are not classes.
+        ValueError: If the zip is damaged, holds another set or files that do not fit together, or its targets are not
+            classes. Nothing of it stays, so a good zip can be put in its place.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class TUGraphs(TUDataset):
             raise ValueError(f"name must be that of a TU set, such as 'MUTAG', got {name!r}")
         self.source = source or os.environ.get("PLSTM_DATA") or None
         self._file = "data.pt"
+        self._unpacked: Path | None = None
         self._key = hashlib.sha256(describe_transform(pre_transform).encode()).hexdigest()[:16]
         steps = [_Featured()] if pre_transform is None else [_Featured(), pre_transform]
         self.name, self.cleaned = name, False
@@ -70,14 +72,10 @@ class TUGraphs(TUDataset):
         """The graphs; under a temporary name while they are written."""
         return self._file
 
-    def download(self) -> None:
-        """Unpack the zip, from the source or the collection. PyG calls this if the raw files are not there."""
-        raw = Path(self.raw_dir)
-        with tempfile.TemporaryDirectory(dir=raw.parent) as folder:
-            path = self._local_zip() if self.source else self._fetch(folder)
-            files = _unpack(path, folder, self.name)
-            for file in files:
-                os.replace(file, raw / file.name)
+    @property
+    def raw_dir(self) -> str:
+        """Folder of the text files; a temporary one until graphs could be made of them."""
+        return str(self._unpacked or Path(self.root) / self.name / "raw")
 
     def process(self) -> None:
         """Read and transform the graphs. PyG calls this if the processed file is not there."""
@@ -96,17 +94,42 @@ class TUGraphs(TUDataset):
         # PyG's own keeps two more files here, whose writing a crash or a second process can disturb. They guard
         # against another pre-transform, which the name of the folder does already.
         if not Path(self.processed_paths[0]).exists():
-            self.process()
+            with self._raw_files():
+                self.process()
 
     def _download(self) -> None:
+        # Raw files are got when graphs are made of them.
+        pass
+
+    @contextmanager
+    def _raw_files(self) -> Iterator[None]:
+        """Get the raw files if they are missing; they come to stay if the block ends without an error."""
         raw = Path(self.raw_dir)
+        if all((raw / f"{self.name}_{part}.txt").is_file() for part in REQUIRED):
+            try:
+                check_tu(raw, self.name, str(raw))
+                yield
+            except ValueError as error:
+                raise ValueError(f"{error}. Remove {raw} to unpack the set anew") from error
+            return
+        unknown = None
+        is_new = not raw.parent.exists()
         try:
-            super()._download()
+            with new_folder(raw) as self._unpacked:
+                if self.source:
+                    unpack_tu(self._local_zip(), self._unpacked, self.name)
+                else:
+                    path = self._unpacked / f"{self.name}.zip"
+                    unknown = self._fetch(path)
+                    unpack_tu(path, self._unpacked, self.name)
+                    path.unlink()
+                yield
         finally:
-            # Folders that a failed download leaves empty.
-            for folder in (raw, raw.parent):
-                if folder.is_dir() and not any(folder.iterdir()):
-                    folder.rmdir()
+            self._unpacked = None
+            if is_new and raw.parent.is_dir() and not any(raw.parent.iterdir()):
+                raw.parent.rmdir()
+        if unknown is not None:
+            record(secure(f"{self.url}/{self.name}.zip"), unknown, self.root)
 
     def _local_zip(self) -> Path:
         folder = Path(str(self.source))
@@ -120,18 +143,15 @@ class TUGraphs(TUDataset):
             "download the set"
         )
 
-    def _fetch(self, folder: str) -> Path:
-        url = f"{self.url}/{self.name}.zip"
+    def _fetch(self, path: Path) -> str | None:
+        """Download the zip; returns what is to be recorded of it."""
         try:
-            return Path(download_url(url, folder, log=False))
-        except urllib.error.HTTPError as error:
-            if error.code == 404:
-                raise FileNotFoundError(f"the TU collection has no set {self.name!r} ({url} is not there)") from error
-            raise OSError(f"{url} could not be downloaded: {error}") from error
-        except urllib.error.URLError as error:
-            raise OSError(
-                f"{url} could not be downloaded: {error.reason}. Without a network, put {self.name}.zip into a folder "
-                "and name it by data.source or PLSTM_DATA"
+            return download(f"{self.url}/{self.name}.zip", path, self.root)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"the TU collection has no set {self.name!r}: {error}") from error
+        except ConnectionError as error:
+            raise ConnectionError(
+                f"{error}. Or put {self.name}.zip into a folder and name it by data.source or PLSTM_DATA"
             ) from error
 
 
@@ -158,20 +178,3 @@ def describe_transform(transform: Callable[[Data], Data] | None) -> str:
         return "None"
     settings = ", ".join(f"{name}={value!r}" for name, value in sorted(vars(transform).items()))
     return f"{type(transform).__module__}.{type(transform).__qualname__}({settings})"
-
-
-def _unpack(path: Path, folder: str, name: str) -> list[Path]:
-    """Unpack the text files of a set and return them in the order in which they are to be moved."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            archive.extractall(folder)
-    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
-        size = path.stat().st_size
-        raise ValueError(f"{path} is no zip file, or damaged or cut short ({size} bytes): {error}") from error
-    files = list(Path(folder).rglob(f"{name}_*.txt"))
-    # PyG takes the set as downloaded when these two are there, so they are moved last.
-    required = [f"{name}_A.txt", f"{name}_graph_indicator.txt"]
-    missing = set(required) - {file.name for file in files}
-    if missing:
-        raise ValueError(f"{path} does not hold the set {name}: {', '.join(sorted(missing))} is missing")
-    return sorted(files, key=lambda file: file.name in required)

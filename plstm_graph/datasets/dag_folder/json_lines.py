@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from plstm_graph.datasets.archives import ArchiveError, check_gzip
 from plstm_graph.datasets.dag_folder.attributes import Attributes
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem
 from plstm_graph.datasets.dag_folder.spec import NAME, Spec
@@ -39,6 +40,11 @@ def read_json_lines(path: Path, spec: Spec, chunk: int | None = None) -> Generat
     Raises:
         DAGFolderError: If a line is no such object; all lines of the part are looked at.
     """
+    if path.suffix == ".gz":
+        try:
+            check_gzip(path, "the file")
+        except ArchiveError as error:
+            raise DAGFolderError([Problem(path.name, None, None, str(error))]) from error
     opened = gzip.open(path, "rt", encoding="utf-8-sig") if path.suffix == ".gz" else path.open(encoding="utf-8-sig")
     with opened as file:
         lines = ((number, line) for number, line in enumerate(file, start=1) if line.strip())
@@ -50,9 +56,6 @@ def read_json_lines(path: Path, spec: Spec, chunk: int | None = None) -> Generat
                 yield _frames(part, path.name, spec, attributes)
         except UnicodeDecodeError as error:
             raise DAGFolderError([Problem(path.name, None, None, f"not UTF-8 text: {error.reason}")]) from error
-        except (gzip.BadGzipFile, EOFError) as error:
-            message = f"not a complete gzip file: {error}"
-            raise DAGFolderError([Problem(path.name, None, None, message)]) from error
     if empty:
         raise DAGFolderError([Problem(path.name, None, None, "empty: one graph in each line was expected")])
 

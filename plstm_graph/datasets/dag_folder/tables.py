@@ -5,7 +5,6 @@ import csv
 import functools
 import gzip
 import io
-import zlib
 from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from plstm_graph.datasets.archives import ArchiveError, check_gzip, gunzip
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem
 
 
@@ -113,6 +113,8 @@ def iter_frames(path: Path, missing: Sequence[str], rows: int | None = None) -> 
         yield from _iter_parquet(path, missing, rows)
         return
     try:
+        if path.suffix == ".gz":
+            check_gzip(path, "the file")
         with _open(path) as file:
             _check_header(next(csv.reader(file), []), path.name)
         options: dict[str, Any] = {
@@ -139,8 +141,8 @@ def iter_frames(path: Path, missing: Sequence[str], rows: int | None = None) -> 
                 yield values
     except UnicodeDecodeError as error:
         raise _error(path.name, _undecodable_line(path), f"not UTF-8 text: {error.reason}") from error
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise _error(path.name, None, f"not a complete gzip file: {error}") from error
+    except ArchiveError as error:
+        raise _error(path.name, None, str(error)) from error
     except (pd.errors.ParserError, csv.Error) as error:
         raise _ragged(path, error) from error
 
@@ -225,7 +227,7 @@ def _undecodable_line(path: Path) -> int:
 
 
 def _bytes(path: Path) -> bytes:
-    return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    return gunzip(path.read_bytes(), path) if path.suffix == ".gz" else path.read_bytes()
 
 
 def _open(path: Path) -> io.TextIOBase:

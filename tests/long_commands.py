@@ -1,0 +1,185 @@
+"""The commands that run for long, on sets so small that each takes seconds; for tests that stop and kill them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.made_sets import made_enas, made_ogb, made_table, made_tu
+from tests.train.test_dag_data import make_folder
+
+ROOT = Path(__file__).parents[1]
+_WIDTH = {"hidden_channels": 8, "num_layers": 1, "heads": 2}
+_PLSTM = {"class_path": "plstm_graph.nn.PLSTM", "init_args": {"out_channels": 1, **_WIDTH}}
+_FREE_PLSTM = {"class_path": "plstm_graph.nn.PLSTM", "init_args": {**_WIDTH, "modes": "P"}}
+_TRAINER = {"accelerator": "cpu"}
+_VIT = {
+    "class_path": "plstm_graph.nn.image_baselines.ViT",
+    "init_args": {
+        **{"out_channels": 2, "image_size": 128, "patch_size": 32},
+        **{"hidden_channels": 8, "num_layers": 1, "heads": 1},
+    },
+}
+
+
+@dataclass(frozen=True)
+class LongCommand:
+    """A command in a folder of its own.
+
+    Attributes:
+        command: Of ``plstm-graph``.
+        config: What it is configured with, for a number of epochs.
+        make: Makes the data in the folder.
+        options: Further arguments.
+        under_way: A text on stderr that says that training has begun.
+    """
+
+    command: str
+    config: Callable[[int], dict[str, Any]]
+    make: Callable[[Path], object]
+    options: tuple[str, ...] = ()
+    under_way: str = "epoch 1/"
+
+    def prepare(self, folder: Path, epochs: int) -> list[str]:
+        """Make data and configuration; returns the arguments of the process, to be started in the folder."""
+        folder.mkdir(parents=True)
+        self.make(folder)
+        (folder / "config.yaml").write_text(yaml.safe_dump(self.config(epochs), sort_keys=False))
+        return [sys.executable, "-m", "plstm_graph.cli", self.command, "--config", "config.yaml", *self.options]
+
+
+def start(arguments: list[str], folder: Path, **more: Any) -> subprocess.Popen[str]:
+    """Start a command as the leader of a group of processes."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+    for name in ("PLSTM_GRAPH_TRACEBACK", "PLSTM_DATA"):
+        environment.pop(name, None)
+    return subprocess.Popen(
+        arguments,
+        cwd=folder,
+        env=environment | more.pop("env", {}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **more,
+    )
+
+
+def group_lives(group: int) -> bool:
+    """Whether any process of a group is there."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _fit(data: dict[str, Any], lr: float = 3e-3) -> Callable[[int], dict[str, Any]]:
+    def config(epochs: int) -> dict[str, Any]:
+        model = {"lr": lr, "model": _PLSTM} if "path" in data else {"lr": lr, "model": _FREE_PLSTM}
+        trainer = _TRAINER | {"max_epochs": epochs}
+        return {"name": "run", "baselines": False, "threads": 1, "model": model, "data": data, "trainer": trainer}
+
+    return config
+
+
+_ENDLESS = {"epochs": 0, "batch_size": 8}
+
+LONG_COMMANDS = {
+    "fit-molecules": LongCommand(
+        "fit",
+        _fit({"path": "table.csv", "target_columns": ["activity"], "split": "random", "batch_size": 6}),
+        lambda folder: made_table(folder / "table.csv"),
+        under_way="epoch ",
+    ),
+    "fit-dags": LongCommand(
+        "fit",
+        _fit({"class_path": "plstm_graph.train.DAGDataModule", "init_args": {"root": "dags", "batch_size": 4}}),
+        lambda folder: make_folder(folder / "dags"),
+        under_way="epoch ",
+    ),
+    "fit-dags-on-disk": LongCommand(
+        "fit",
+        _fit(
+            {
+                "class_path": "plstm_graph.train.DAGDataModule",
+                "init_args": {"root": "dags", "batch_size": 4, "on_disk": True},
+            }
+        ),
+        lambda folder: make_folder(folder / "dags"),
+        under_way="epoch ",
+    ),
+    "crossval": LongCommand(
+        "crossval",
+        lambda epochs: {
+            "data": {"name": "MADE", "source": "zips"},
+            "model": _FREE_PLSTM,
+            "training": _ENDLESS | {"epochs": epochs},
+            "jobs": 2,
+            "folds": "0-2",
+        },
+        lambda folder: made_tu(folder / "zips"),
+        under_way="folds to train",
+    ),
+    "leaderboard": LongCommand(
+        "leaderboard",
+        lambda epochs: {
+            "data": {
+                "name": "ogbg-molfreesolv",
+                "source": "source",
+                "pre_transform": {"class_path": "plstm_graph.transforms.ToDAG"},
+            },
+            "model": _PLSTM,
+            "training": _ENDLESS | {"epochs": epochs},
+            "device": "cpu",
+            "jobs": 2,
+            "seeds": "0-1",
+            "name": "run",
+        },
+        lambda folder: made_ogb(folder / "source"),
+        under_way="seed 0, epoch",
+    ),
+    "dags": LongCommand(
+        "dags",
+        lambda epochs: {
+            "name": "run",
+            "data": {"name": "enas", "source": "source"},
+            "models": {
+                "plstm": _FREE_PLSTM,
+                "bag": {
+                    "class_path": "plstm_graph.nn.dag_baselines.BagOfNodes",
+                    "init_args": {"hidden_channels": 8, "ffn_ratio": 2},
+                },
+            },
+            "training": _ENDLESS | {"epochs": epochs, "batch_size": 16},
+            "lr": [1e-3, 1e-2],
+            "seeds": "0-1",
+            "device": "cpu",
+            "threads": 1,
+        },
+        lambda folder: made_enas(folder / "source"),
+    ),
+    "images": LongCommand(
+        "images",
+        lambda epochs: {
+            "name": "run",
+            "data": {
+                **{"name": "arrows", "image_size": 128, "num_train": 32, "num_valid": 8, "num_test": 8},
+                **{"test_sizes": [160], "num_per_size": 4},
+            },
+            "model": _VIT,
+            "training": {"epochs": epochs, "batch_size": 8},
+            "lr": [1e-2, 1e-3],
+            "seeds": "5-6",
+            "device": "cpu",
+            "threads": 1,
+        },
+        lambda folder: None,
+    ),
+}
