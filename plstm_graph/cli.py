@@ -1,6 +1,7 @@
 """The ``plstm-graph`` command. Imports are inside functions, so that ``--help`` answers at once."""
 
 import argparse
+import atexit
 import os
 import signal
 import sys
@@ -47,7 +48,16 @@ def main(args: Sequence[str] | None = None) -> int:
         could predict nothing; 2 for bad input, whose message goes to stderr; 130 after Ctrl-C, 143 after SIGTERM. With
         the environment variable ``PLSTM_GRAPH_TRACEBACK=1`` the exception itself is raised.
     """
-    arguments = list(sys.argv[1:] if args is None else args)
+    if args is None:
+        ended: list[int] = []
+        atexit.register(_leave, ended)  # before anything else is imported, so that it comes last
+        ended.append(_run(sys.argv[1:]))
+        return ended[0]
+    return _run(args)
+
+
+def _run(args: Sequence[str]) -> int:
+    arguments = list(args)
     # Large tensors on huge pages (Linux, read by torch at its first allocation): states of a million edges are walked
     # at random, where address translation otherwise takes as long as the arithmetic.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
@@ -68,6 +78,14 @@ def main(args: Sequence[str] | None = None) -> int:
         message = f"plstm-graph {options.command}: error: {error}\n({_TRACEBACK}=1 shows where it arose)"
         print(visible(message), file=sys.stderr)
         return 2
+
+
+def _leave(ended: list[int]) -> None:
+    """Leave the process without taking its modules apart, which takes as long as importing them."""
+    if ended:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(ended[0])
 
 
 @contextmanager

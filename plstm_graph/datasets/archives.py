@@ -27,7 +27,7 @@ class ArchiveError(ValueError):
 
 
 def unpack_limit(packed: int) -> int:
-    """Bytes that a file may unpack to. Tables of real sets have 5 to 50 times their packed size, bombs a thousand times.
+    """Bytes that a file may unpack to. Tables of real sets have 5 to 50 times their packed size, bombs a thousand.
 
     Args:
         packed: Its size.
@@ -186,6 +186,6 @@ def _parts(info: zipfile.ZipInfo, shown: str | os.PathLike[str]) -> tuple[str, .
 
 def _too_large(shown: str | os.PathLike[str], packed: int, size: str) -> ArchiveError:
     return ArchiveError(
-        f"{shown} ({packed:,} bytes) unpacks to {size}; no more than {unpack_limit(packed):,} are unpacked. If you trust "
-        "it, unpack it yourself and give what comes out"
+        f"{shown} ({packed:,} bytes) unpacks to {size}; no more than {unpack_limit(packed):,} are unpacked. If you "
+        "trust it, unpack it yourself and give what comes out"
     )

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,8 +25,8 @@ class DAGSet(PlainGraphs):
     """A set of real DAGs with named parts, made from raw files.
 
     Raw files lie in ``root/FOLDER/raw``. What is missing there is taken from ``source``, or downloaded where a public
-    address is known, and stays there once graphs could be made of it; a damaged file does not. Each part is stored under ``root/FOLDER/processed``, in a folder of its own for each
-    pre-transform with its arguments.
+    address is known, and stays there once graphs could be made of it; a damaged file does not. Each part is stored
+    under ``root/FOLDER/processed``, in a folder of its own for each pre-transform with its arguments.
 
     Args:
         root (str): Folder of all data sets.
@@ -146,8 +146,9 @@ class DAGSet(PlainGraphs):
         finally:
             self._fetched = {}
             shutil.rmtree(folder, ignore_errors=True)
-            if is_new and not any(root.iterdir()):
-                root.rmdir()
+            for empty in (Path(self.processed_dir).parent, *([root] if is_new else [])):
+                with suppress(OSError):  # it is not empty
+                    empty.rmdir()
 
     def _fetch(self, name: str, path: Path) -> None:
         """Copy or download a raw file."""

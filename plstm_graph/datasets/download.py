@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from plstm_graph.datasets.archives import unpack_zip
-from plstm_graph.datasets.checksums import is_known, record
+from plstm_graph.datasets.checksums import is_known
 
 #: No larger file is taken; the largest of the sets has a hundredth of it.
 MAX_BYTES = 16 * 2**30
@@ -71,9 +71,7 @@ def download(url: str, path: str | os.PathLike[str], root: str | os.PathLike[str
             raise
         raise ConnectionError(f"cannot download {url}: {error or type(error).__name__}. {_OFFLINE}") from error
     if stated is not None and stated.isdecimal() and int(stated) != size:
-        raise ConnectionError(
-            f"{url} was cut short: {size:,} of {int(stated):,} bytes came. Run the same command again"
-        )
+        raise ConnectionError(f"{url} was cut short: {size:,} of {int(stated):,} bytes came; try again")
     return None if root is None or is_known(url, digest.hexdigest(), root) else digest.hexdigest()
 
 
@@ -92,14 +90,19 @@ def secure(url: str) -> str:
     return f"https://{rest}"
 
 
-def download_zip(url: str, folder: str | os.PathLike[str], inner: str, root: str | os.PathLike[str] | None) -> None:
+def download_zip(
+    url: str, folder: str | os.PathLike[str], inner: str, root: str | os.PathLike[str] | None
+) -> str | None:
     """Fetch a zip archive and unpack one folder of it.
 
     Args:
         url: The archive.
         folder: An existing folder, into which the content of ``inner`` goes.
         inner: Name of the folder in the archive.
-        root: Folder of all data sets, see :func:`download`.
+        root: As of :func:`download`.
+
+    Returns:
+        As :func:`download`.
 
     Raises:
         ArchiveError: If it is damaged, or not of the kind that is unpacked.
@@ -116,5 +119,4 @@ def download_zip(url: str, folder: str | os.PathLike[str], inner: str, root: str
             raise FileNotFoundError(f"{secure(url)} has no folder {inner!r}")
         for path in list((unpacked / inner).iterdir()):
             path.rename(folder / path.name)
-    if unknown is not None and root is not None:
-        record(secure(url), unknown, root)
+    return unknown

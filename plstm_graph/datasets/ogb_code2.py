@@ -20,8 +20,10 @@ from torch_geometric.transforms import BaseTransform
 
 from plstm_graph.datasets.archives import check_gzip
 from plstm_graph.datasets.cache import cache_key
+from plstm_graph.datasets.checksums import record
 from plstm_graph.datasets.download import download_zip
 from plstm_graph.datasets.files import new_folder
+from plstm_graph.datasets.ogb_check import check_tables
 from plstm_graph.datasets.ogb_graphs import OGBGraphs
 
 NAME = "ogbg-code2"
@@ -29,7 +31,8 @@ _URL = "https://snap.stanford.edu/ogb/data/graphproppred/code2.zip"
 _FOLDER = "ogbg_code2"
 _RELEASE = "RELEASE_v1.txt"
 _NODES = ("node_is_attributed", "node_dfs_order", "node_depth")
-_RAW = ("edge", "node-feat", "graph-label", "num-node-list", "num-edge-list", *_NODES)
+_TABLES = {"edge": "edge", "node-feat": "node", "graph-label": "graph", **dict.fromkeys(_NODES, "node")}
+_RAW = (*_TABLES, "num-node-list", "num-edge-list")
 _PARTS = ("train", "valid", "test")
 # Part of the cache key; raise it when what is stored changes.
 _FORMAT = 1
@@ -233,15 +236,18 @@ def _ensure_files(root: Path, source: str | Path | None) -> Path:
             raise FileNotFoundError(f"{folder} has no {_RELEASE}: remove or rename the folder to get the set anew")
         _check(folder, folder)
         return folder
-    offline = _find(source)
+    offline, unknown = _find(source), None
     with new_folder(folder) as unfinished:
         if offline is None:
-            download_zip(_URL, unfinished, "code2", root)
+            unknown = download_zip(_URL, unfinished, "code2", root)
         else:
             shutil.copytree(offline, unfinished, dirs_exist_ok=True, ignore=shutil.ignore_patterns("processed", ".*"))
             (unfinished / _RELEASE).touch()
         for path in _check(unfinished, offline or folder):
             check_gzip(path, (offline or folder) / path.relative_to(unfinished))
+        check_tables(unfinished, _TABLES, unfinished / "split" / "project", offline or _URL)
+    if unknown is not None:
+        record(_URL, unknown, root)
     return folder
 
 

@@ -10,11 +10,13 @@ import ogb.graphproppred
 import pandas as pd
 
 from plstm_graph.datasets.archives import check_gzip
-from plstm_graph.datasets.checksums import OGB_FILES, ChecksumError, file_sha256
-from plstm_graph.datasets.download import download_zip
+from plstm_graph.datasets.checksums import OGB_FILES, ChecksumError, file_sha256, record
+from plstm_graph.datasets.download import download_zip, secure
 from plstm_graph.datasets.files import new_folder
+from plstm_graph.datasets.ogb_check import check_edges, check_tables
 
-_RAW = ("edge", "node-feat", "edge-feat", "graph-label", "num-node-list", "num-edge-list")
+_TABLES = {"edge": "edge", "node-feat": "node", "edge-feat": "edge", "graph-label": "graph"}
+_RAW = (*_TABLES, "num-node-list", "num-edge-list")
 _PARTS = ("train", "valid", "test")
 
 
@@ -49,9 +51,9 @@ def ensure_ogb_files(name: str, root: str | os.PathLike[str], source: str | os.P
         ``root/ogbg_molhiv``, in which every file is there. Nothing stays behind if something goes wrong.
 
     Raises:
-        ValueError: If there is no set of that name.
+        ValueError: If there is no set of that name, a file is damaged, or files do not fit together.
         FileNotFoundError: If a file is missing, or ``source`` does not hold the set.
-        OSError: If a file is damaged, or the download fails.
+        OSError: If the download fails, or brings other files than it should.
     """
     meta = ogb_meta(name)
     folder = _folder(name, Path(root).expanduser())
@@ -65,7 +67,7 @@ def ensure_ogb_files(name: str, root: str | os.PathLike[str], source: str | os.P
             )
         _check_complete(folder, meta)
         return folder
-    offline = _offline_copy(name, source)
+    offline, unknown = _offline_copy(name, source), None
     with new_folder(folder) as unfinished:
         if offline is not None:
             shutil.copytree(offline, unfinished, dirs_exist_ok=True, ignore=shutil.ignore_patterns("processed", ".*"))
@@ -73,11 +75,15 @@ def ensure_ogb_files(name: str, root: str | os.PathLike[str], source: str | os.P
         else:
             # OGB's own loader would ask before a large archive.
             known = OGB_FILES.get(name)
-            download_zip(meta["url"], unfinished, meta["download_name"], None if known else root)
+            unknown = download_zip(meta["url"], unfinished, meta["download_name"], None if known else root)
             _check_sums(name, unfinished, meta["url"])
         _check_complete(unfinished, meta, origin=offline)
         for path in _files(unfinished, meta):
             check_gzip(path, (offline or folder) / path.relative_to(unfinished))
+        check_tables(unfinished, _TABLES, unfinished / "split" / meta["split"], offline or secure(meta["url"]))
+        check_edges(unfinished, offline or secure(meta["url"]))
+    if unknown is not None:
+        record(secure(meta["url"]), unknown, root)
     return folder
 
 

@@ -12,8 +12,10 @@ from torch import Tensor
 from torch_geometric.datasets import LRGBDataset
 from tqdm import tqdm
 
+from plstm_graph.datasets.archives import check_gzip
 from plstm_graph.datasets.cache import cache_key
-from plstm_graph.datasets.download import check_gzip, download_zip
+from plstm_graph.datasets.checksums import record
+from plstm_graph.datasets.download import download, download_zip
 from plstm_graph.datasets.files import new_folder
 from plstm_graph.datasets.molecule import InvalidSmilesError, smiles_to_data
 from plstm_graph.datasets.restricted_pickle import load_arrays
@@ -24,6 +26,11 @@ from plstm_graph.datasets.tensor_files import PlainGraphs, load_tensors, make_an
 PEPTIDES = {"Peptides-func": 10, "Peptides-struct": 11}
 _TABLE = "peptide_multi_class_dataset.csv.gz"
 _SPLIT = "splits_random_stratified_peptide.pickle"
+# Where the authors of the benchmark have them.
+_ADDRESSES = {
+    _TABLE: f"https://www.dropbox.com/s/ol2v01usvaxbsr8/{_TABLE}?dl=1",
+    _SPLIT: f"https://www.dropbox.com/s/j4zcnx2eipuo0xz/{_SPLIT}?dl=1",
+}
 _SUBSETS = ("train", "val", "test")
 # Part of the cache key; raise it when what is stored changes.
 _FORMAT = 1
@@ -83,18 +90,19 @@ class PeptidesDataset(PlainGraphs, LRGBDataset):
 
     @property
     def smiles(self) -> list[str]:
-        """The SMILES of each graph, from the table in ``source``.
+        """The SMILES of each graph, from the table in ``source`` or the downloaded one.
 
         Raises:
-            FileNotFoundError: If the set came without that table, as downloads do.
+            FileNotFoundError: If the set came without that table, as Peptides-struct does.
         """
-        if self._source is None:
+        source = self._source or self._downloads
+        if not (source / _TABLE).is_file():
             raise FileNotFoundError(
-                f"the SMILES of {self.name} are in {_TABLE}, which a download does not bring: give the folder that "
-                "holds it as source"
+                f"the SMILES of {self.name} are in {_TABLE}, which did not come with it: give the folder that holds it "
+                "as source"
             )
-        table = pd.read_csv(self._source / _TABLE)
-        rows = _read_split(self._source / _SPLIT, len(table))[self._subset]
+        table = pd.read_csv(source / _TABLE)
+        rows = _read_split(source / _SPLIT, len(table))[self._subset]
         return table["smiles"].iloc[rows.tolist()].iloc[list(self.indices())].tolist()
 
     def download(self) -> None:
@@ -105,11 +113,30 @@ class PeptidesDataset(PlainGraphs, LRGBDataset):
         if raw.is_dir():
             missing = ", ".join(Path(path).name for path in self.raw_paths if not Path(path).is_file())
             raise FileNotFoundError(f"{raw} lacks {missing}; remove the folder to get the set anew")
+        unknown = None
         with new_folder(raw) as folder:
-            if self._source is not None:
-                _convert(self._source, folder)
+            if self.name == "peptides-func":
+                _convert(self._source or self._fetch_table(), folder)
             else:
-                download_zip(self.urls[self.name], folder, self.dwnld_file_name[self.name])
+                # The table is there too, but its split and scale would have to be made as PyG's files have them.
+                url, root = self.urls[self.name], Path(self.root)
+                unknown = download_zip(url, folder, self.dwnld_file_name[self.name], root)
+                for subset in _SUBSETS:
+                    load_tensors(folder / f"{subset}.pt", f"{url} has to be looked at")
+        if unknown is not None:
+            record(url, unknown, root)
+
+    @property
+    def _downloads(self) -> Path:
+        return Path(self.root) / self.name / "source"
+
+    def _fetch_table(self) -> Path:
+        """Download the table of SMILES and the split of the benchmark's authors, unless they are there."""
+        if not self._downloads.is_dir():
+            with new_folder(self._downloads) as folder:
+                for name, url in _ADDRESSES.items():
+                    download(url, folder / name, self.root)
+        return self._downloads
 
     def _process(self) -> None:
         if all(Path(path).is_file() for path in self.processed_paths):
@@ -118,9 +145,11 @@ class PeptidesDataset(PlainGraphs, LRGBDataset):
             # PyG would fall back to running whatever code a file holds.
             load_tensors(path, make_anew(self.raw_dir))
         folder = self.processed_dir
-        with new_folder(folder) as self._unfinished, tensors_only():
-            self.process()
-        self._unfinished = None
+        try:
+            with new_folder(folder) as self._unfinished, tensors_only():
+                self.process()
+        finally:
+            self._unfinished = None
 
 
 def _find_source(name: str, source: str | os.PathLike[str] | None) -> Path | None:

@@ -2,6 +2,7 @@
 
 import gzip
 import random
+import shutil
 import zipfile
 
 import numpy as np
@@ -118,8 +119,19 @@ def test_a_damaged_treebank_is_named(tmp_path):
     source = _treebank(tmp_path / "source", train="(3 (2 a) (2 b))\n(3 (2 a)\n")
     with pytest.raises(ValueError, match=r"trees/train\.txt, line 2: 1 brackets"):
         SentimentTreebank(tmp_path / "root", "train", source)
-    (tmp_path / "root" / "sst" / "raw" / "trainDevTestTrees_PTB.zip").write_bytes(b"PK")
-    with pytest.raises(ValueError, match="no archive of the treebank, or damaged"):
+    assert not any((tmp_path / "root").iterdir())
+    (source / "trainDevTestTrees_PTB.zip").write_bytes(b"PK")
+    with pytest.raises(ValueError, match="no zip file, or damaged"):
+        SentimentTreebank(tmp_path / "root", "train", source)
+    # A good one in its place is taken, and one that is damaged where it lies is named with what to do.
+    (source / "trainDevTestTrees_PTB.zip").unlink()
+    source.rmdir()
+    _treebank(source)
+    assert len(SentimentTreebank(tmp_path / "root", "train", source)) > 0
+    raw = tmp_path / "root" / "sst" / "raw"
+    shutil.rmtree(tmp_path / "root" / "sst" / "processed")
+    (raw / "trainDevTestTrees_PTB.zip").write_bytes(b"PK")
+    with pytest.raises(ValueError, match=rf"damaged.*Remove {raw} to get its files anew"):
         SentimentTreebank(tmp_path / "root", "train", source)
 
 
@@ -129,8 +141,8 @@ def test_raw_files_that_are_nowhere(tmp_path, monkeypatch):
     monkeypatch.delenv("PLSTM_DATA", raising=False)
     with pytest.raises(FileNotFoundError, match=r"no nas_bench_graph_light\.csv\.gz: name the folder"):
         NASBenchGraph(tmp_path / "root")
-    monkeypatch.setattr(SentimentTreebank, "files", {"trainDevTestTrees_PTB.zip": (tmp_path / "none.zip").as_uri()})
-    with pytest.raises(ConnectionError, match="cannot download file:"):
+    monkeypatch.setattr(SentimentTreebank, "files", {"trainDevTestTrees_PTB.zip": "https://127.0.0.1:9/none.zip"})
+    with pytest.raises(ConnectionError, match=r"cannot download https://127\.0\.0\.1:9/none\.zip"):
         SentimentTreebank(tmp_path / "root")
 
 

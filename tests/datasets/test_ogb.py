@@ -94,7 +94,7 @@ def test_missing_and_truncated_files_are_named_and_leave_nothing(source, tmp_pat
     shutil.copytree(source / "ogbg_molbace", broken)
     content = (broken / name).read_bytes()
     (broken / name).write_bytes(content[: len(content) // 2])
-    with pytest.raises(OSError, match=f"ogbg_molbace/{name} is damaged or cut short"):
+    with pytest.raises(ValueError, match=f"ogbg_molbace/{name} is damaged or cut short"):
         OGBMolDataset("ogbg-molbace", tmp_path / "root", broken)
     (broken / name).unlink()
     with pytest.raises(FileNotFoundError, match=f"{broken} lacks {name}"):

@@ -137,6 +137,8 @@ class FitCLI(LightningCLI):
             model, data["init_args"], module.target_names, data["class_path"], module.reading
         )
         text = yaml.safe_dump({key: value for key, value in plain.items() if key != "ckpt_path"}, sort_keys=False)
+        # An interrupted run does not go on with graphs that have changed: the name of their folder would have, too.
+        text += f"# graphs: {Path(module.dataset.processed_dir).name}\n"
         self._choose_folder(text)
         self._write_config(text)
         self.history = History(self.folder.path / "metrics.csv")
