@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-portable sanitize lint scatter test-scatter clean
+.PHONY: help train test test-portable sanitize kill-test lint scatter test-scatter clean
 
 help:  ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -32,6 +32,9 @@ sanitize: $(VENV)/.test  ## Test native code under address and undefined-behavio
 		ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
 		CC=gcc PLSTM_CFLAGS="$(SANITIZE)" PLSTM_COMPILE_TIMEOUT=600 OMP_NUM_THREADS=1 \
 		$(BIN)/python -m pytest $(NATIVE_TESTS)
+
+kill-test: $(VENV)/.test  ## Kill every long command at 20 random moments and compare results (about an hour on two cores)
+	$(BIN)/python -m tests.kill
 
 lint: $(VENV)/.dev  ## Check style and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

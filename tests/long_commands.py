@@ -35,22 +35,18 @@ class LongCommand:
         command: Of ``plstm-graph``.
         config: What it is configured with, for a number of epochs.
         make: Makes the data in the folder.
-        options: Further arguments.
-        under_way: A text on stderr that says that training has begun.
     """
 
     command: str
     config: Callable[[int], dict[str, Any]]
     make: Callable[[Path], object]
-    options: tuple[str, ...] = ()
-    under_way: str = "epoch 1/"
 
     def prepare(self, folder: Path, epochs: int) -> list[str]:
         """Make data and configuration; returns the arguments of the process, to be started in the folder."""
         folder.mkdir(parents=True)
         self.make(folder)
         (folder / "config.yaml").write_text(yaml.safe_dump(self.config(epochs), sort_keys=False))
-        return [sys.executable, "-m", "plstm_graph.cli", self.command, "--config", "config.yaml", *self.options]
+        return [sys.executable, "-m", "plstm_graph.cli", self.command, "--config", "config.yaml"]
 
 
 def start(arguments: list[str], folder: Path, **more: Any) -> subprocess.Popen[str]:
@@ -62,12 +58,8 @@ def start(arguments: list[str], folder: Path, **more: Any) -> subprocess.Popen[s
         arguments,
         cwd=folder,
         env=environment | more.pop("env", {}),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
         start_new_session=True,
-        **more,
+        **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **more},
     )
 
 
@@ -89,20 +81,16 @@ def _fit(data: dict[str, Any], lr: float = 3e-3) -> Callable[[int], dict[str, An
     return config
 
 
-_ENDLESS = {"epochs": 0, "batch_size": 8}
-
 LONG_COMMANDS = {
     "fit-molecules": LongCommand(
         "fit",
         _fit({"path": "table.csv", "target_columns": ["activity"], "split": "random", "batch_size": 6}),
         lambda folder: made_table(folder / "table.csv"),
-        under_way="epoch ",
     ),
     "fit-dags": LongCommand(
         "fit",
         _fit({"class_path": "plstm_graph.train.DAGDataModule", "init_args": {"root": "dags", "batch_size": 4}}),
         lambda folder: make_folder(folder / "dags"),
-        under_way="epoch ",
     ),
     "fit-dags-on-disk": LongCommand(
         "fit",
@@ -113,19 +101,17 @@ LONG_COMMANDS = {
             }
         ),
         lambda folder: make_folder(folder / "dags"),
-        under_way="epoch ",
     ),
     "crossval": LongCommand(
         "crossval",
         lambda epochs: {
             "data": {"name": "MADE", "source": "zips"},
             "model": _FREE_PLSTM,
-            "training": _ENDLESS | {"epochs": epochs},
+            "training": {"batch_size": 8, "epochs": epochs},
             "jobs": 2,
             "folds": "0-2",
         },
         lambda folder: made_tu(folder / "zips"),
-        under_way="folds to train",
     ),
     "leaderboard": LongCommand(
         "leaderboard",
@@ -136,14 +122,13 @@ LONG_COMMANDS = {
                 "pre_transform": {"class_path": "plstm_graph.transforms.ToDAG"},
             },
             "model": _PLSTM,
-            "training": _ENDLESS | {"epochs": epochs},
+            "training": {"batch_size": 8, "epochs": epochs},
             "device": "cpu",
             "jobs": 2,
             "seeds": "0-1",
             "name": "run",
         },
         lambda folder: made_ogb(folder / "source"),
-        under_way="seed 0, epoch",
     ),
     "dags": LongCommand(
         "dags",
@@ -157,7 +142,7 @@ LONG_COMMANDS = {
                     "init_args": {"hidden_channels": 8, "ffn_ratio": 2},
                 },
             },
-            "training": _ENDLESS | {"epochs": epochs, "batch_size": 16},
+            "training": {"batch_size": 16, "epochs": epochs},
             "lr": [1e-3, 1e-2],
             "seeds": "0-1",
             "device": "cpu",

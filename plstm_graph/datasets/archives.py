@@ -1,11 +1,13 @@
 """Archives and compressed files from strangers: looked at before anything is unpacked, and unpacked within limits."""
 
+import errno
 import gzip
 import io
 import lzma
 import os
 import shutil
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -94,8 +96,13 @@ def open_zip(path: Path, shown: str | os.PathLike[str]) -> Iterator[zipfile.ZipF
         raise ArchiveError(f"{shown} is no zip file, or damaged or cut short ({size} bytes): {error}") from error
     except (NotImplementedError, RuntimeError) as error:
         raise ArchiveError(f"{shown} cannot be unpacked: {error}") from error
-    except UnicodeDecodeError as error:
-        raise ArchiveError(f"{shown} is damaged: a name in it is no text ({error})") from error
+    except ArchiveError:
+        raise
+    except (ValueError, OverflowError, struct.error, OSError) as error:
+        # What zipfile does not check: names that are no text, places beyond the file. Other errors of the disk name it.
+        if isinstance(error, OSError) and (error.errno != errno.EINVAL or error.filename is not None):
+            raise
+        raise ArchiveError(f"{shown} is damaged: {error}") from error
 
 
 def check_gzip(path: Path, shown: str | os.PathLike[str] | None = None) -> None:

@@ -1,0 +1,80 @@
+"""Ctrl-C and SIGTERM end every long command in good order: message, status, children; what is done stays."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from plstm_graph.cli import Terminated, main
+from tests.long_commands import LONG_COMMANDS, group_lives, start
+
+_PATIENCE = 120.0  # seconds, on a machine that may be busy
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "number", "kept"),
+    [
+        ("fit-molecules", signal.SIGINT, "runs/run/checkpoints/last.ckpt"),
+        ("fit-molecules", signal.SIGTERM, "runs/run/checkpoints/last.ckpt"),
+        ("crossval", signal.SIGINT, "runs/crossval/MADE-PLSTM/config.yaml"),
+        ("leaderboard", signal.SIGTERM, "runs/leaderboard/run/seed_0/state.pt"),
+        ("dags", signal.SIGINT, "runs/dags/run/plstm/lr_0.001/seed_0/state.pt"),
+        ("images", signal.SIGTERM, "runs/images/run/lr_0.01/seed_5/state.pt"),
+    ],
+)
+def test_a_long_command_ends_in_good_order(name, number, kept, tmp_path):
+    command, folder = LONG_COMMANDS[name], tmp_path / "work"
+    arguments = command.prepare(folder, epochs=100_000)
+    with (tmp_path / "out").open("wb") as out, (tmp_path / "err").open("wb") as err:
+        process = start(arguments, folder, stdout=out, stderr=err)
+    deadline = time.monotonic() + _PATIENCE
+    try:
+        while not (folder / kept).exists():
+            assert process.poll() is None, (tmp_path / "err").read_text()
+            assert time.monotonic() < deadline, "it does not begin"
+            time.sleep(0.1)
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)  # a terminal sends it to children, too
+        else:
+            process.send_signal(number)
+        status = process.wait(_PATIENCE)
+        while group_lives(process.pid):
+            assert time.monotonic() < deadline + _PATIENCE, "children still live"
+            time.sleep(0.1)
+    finally:
+        if group_lives(process.pid):
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(_PATIENCE)
+    message = (tmp_path / "err").read_text()
+    assert status == (130 if number == signal.SIGINT else 143), message
+    assert "Traceback" not in message
+    assert f"plstm-graph {command.command}: stopped. " in message and "he same command goes on" in message
+    assert (folder / kept).exists()
+    left = [path.name for path in folder.rglob(".*") if path.name.endswith(".part") or path.name == ".running"]
+    assert not left
+
+
+@pytest.mark.parametrize(("stop", "status"), [(KeyboardInterrupt, 130), (Terminated, 143)])
+def test_any_command_that_is_stopped_says_so(stop, status, monkeypatch, capsys):
+    def stopped(*arguments):
+        raise stop("How to go on.")
+
+    monkeypatch.delenv("PLSTM_GRAPH_TRACEBACK", raising=False)
+    monkeypatch.setattr("plstm_graph.datasets.dag_folder.check.check", stopped)
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    assert main(["check", "anything"]) == status
+    assert capsys.readouterr().err == "plstm-graph check: stopped. How to go on.\n"
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+
+def test_sigterm_raises_within_a_command(monkeypatch, capsys):
+    def terminate(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_PATIENCE)
+
+    monkeypatch.delenv("PLSTM_GRAPH_TRACEBACK", raising=False)
+    monkeypatch.setattr("plstm_graph.datasets.dag_folder.check.check", terminate)
+    assert main(["check", "anything"]) == 143
+    assert capsys.readouterr().err == "plstm-graph check: stopped.\n"
