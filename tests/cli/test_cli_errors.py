@@ -148,4 +148,4 @@ def test_a_full_disk(capsys, workspace):
         message = _fails(capsys, *_FIT[:-1], "full")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert "runs/full could not be written; is the disk full?" in message
+    assert "runs/full/checkpoints/best.ckpt could not be written; is the disk full?" in message
