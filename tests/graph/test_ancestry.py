@@ -13,7 +13,9 @@ from plstm_graph.graph.structure_compiled import can_compile_structure
 from plstm_graph.testing import random_dag
 from tests.strategies import line_graphs
 
-needs_compiler = pytest.mark.skipif(not can_compile_structure(torch.empty(0)), reason="native code is off: PLSTM_COMPILE=0, or there is no C compiler")
+needs_compiler = pytest.mark.skipif(
+    not can_compile_structure(torch.empty(0)), reason="native code is off: PLSTM_COMPILE=0, or there is no C compiler"
+)
 
 
 @given(line_graphs())

@@ -15,7 +15,9 @@ from tests.ops.test_chain import assert_same, results
 from tests.ops.test_grid2d import operands
 from tests.rounding import rounding
 
-needs_compiler = pytest.mark.skipif(not can_compile_grids(torch.empty(0)), reason="native code is off: PLSTM_COMPILE=0, or there is no C compiler")
+needs_compiler = pytest.mark.skipif(
+    not can_compile_grids(torch.empty(0)), reason="native code is off: PLSTM_COMPILE=0, or there is no C compiler"
+)
 
 
 @needs_compiler

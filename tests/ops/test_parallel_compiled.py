@@ -11,7 +11,9 @@ from plstm_graph.testing import assert_close, assert_forms_agree, random_dag, ra
 from tests.rounding import rounding
 from tests.strategies import problems
 
-needs_compiler = pytest.mark.skipif(not can_compile_parallel(torch.empty(0)), reason="native code is off: PLSTM_COMPILE=0, or there is no C compiler")
+needs_compiler = pytest.mark.skipif(
+    not can_compile_parallel(torch.empty(0)), reason="native code is off: PLSTM_COMPILE=0, or there is no C compiler"
+)
 
 
 def outputs_and_gradients(graph, operands, in_c):
