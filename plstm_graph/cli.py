@@ -44,9 +44,10 @@ def main(args: Sequence[str] | None = None) -> int:
         args: Arguments. (default: those of the process)
 
     Returns:
-        Exit status: 0; 1 if ``bench`` finds a form of the operator wrong, ``check`` a folder of DAGs, or ``predict``
-        could predict nothing; 2 for bad input, whose message goes to stderr; 130 after Ctrl-C, 143 after SIGTERM. With
-        the environment variable ``PLSTM_GRAPH_TRACEBACK=1`` the exception itself is raised.
+        Exit status: 0; 1 if ``bench`` finds a form of the operator wrong, ``check`` a folder of DAGs, ``predict`` could
+        predict nothing, or something failed that should not; 2 for bad input, whose message goes to stderr; 130 after
+        Ctrl-C, 143 after SIGTERM. With the environment variable ``PLSTM_GRAPH_TRACEBACK=1`` the exception itself is
+        raised.
     """
     if args is None:
         ended: list[int] = []
@@ -66,18 +67,32 @@ def _run(args: Sequence[str]) -> int:
     sys.path.append(os.getcwd())  # where a user's own model lies; last, so that it hides nothing
     try:
         with _terminable():
+            if options.command in _OWN_PARSERS:
+                from plstm_graph.train.config_files import check_config_files
+
+                check_config_files(options.arguments)
             return options.run(options) or 0
     except KeyboardInterrupt as stop:
         if os.environ.get(_TRACEBACK):
             raise
-        print(f"plstm-graph {options.command}: stopped. {stop}".rstrip(), file=sys.stderr)
+        print(visible(f"plstm-graph {options.command}: stopped. {stop}".rstrip()), file=sys.stderr)
         return 143 if isinstance(stop, Terminated) else 130
-    except (ValueError, OSError, FloatingPointError) as error:
-        if os.environ.get(_TRACEBACK):
-            raise
-        message = f"plstm-graph {options.command}: error: {error}\n({_TRACEBACK}=1 shows where it arose)"
-        print(visible(message), file=sys.stderr)
-        return 2
+    except (ValueError, OSError, FloatingPointError, ImportError, argparse.ArgumentError) as error:
+        return _report(options.command, "error", error, 2)
+    except Exception as error:
+        return _report(options.command, f"failed with {type(error).__name__}", error, 1)
+
+
+def _report(command: str, what: str, error: Exception, status: int) -> int:
+    """Say on stderr what ended a command, and give its exit status."""
+    if os.environ.get(_TRACEBACK):
+        raise error
+    text = str(error)
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        text = f"{error.filename}: {error.strerror}"  # without the number of the error
+    message = f"plstm-graph {command}: {what}: {text}\n({_TRACEBACK}=1 shows where it arose)"
+    print(visible(message), file=sys.stderr)
+    return status
 
 
 def _leave(ended: list[int]) -> None:

@@ -17,6 +17,8 @@ from plstm_graph.bench.suites import SUITES
 from plstm_graph.console import Console, FieldColumn
 from plstm_graph.datasets.files import replace_text
 
+_MOST_THREADS = 1024  # more would take the process down
+
 
 def bench(suite: str, threads: int, repeat: int, budget: float, output: str | None, explain: bool) -> int:
     """Measure a suite, show its tables, and write them.
@@ -38,6 +40,8 @@ def bench(suite: str, threads: int, repeat: int, budget: float, output: str | No
     """
     if threads < 1 or repeat < 1 or not budget > 0:
         raise ValueError(f"--threads, --repeat and --budget must be positive, got {threads}, {repeat} and {budget:g}")
+    if threads > _MOST_THREADS:
+        raise ValueError(f"--threads must be at most {_MOST_THREADS}, got {threads}")
     console = Console()
     groups = SUITES[suite]
     if explain:

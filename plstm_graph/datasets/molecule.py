@@ -66,6 +66,8 @@ def parse_smiles(smiles: str) -> Chem.Mol:
     Raises:
         InvalidSmilesError: If RDKit cannot read the SMILES, or it has no atoms.
     """
+    if not smiles.isascii():
+        raise InvalidSmilesError(smiles, "it has characters that no SMILES has")
     with rdBase.BlockLogs():  # the reason is in the exception; RDKit would print it to stderr as well
         molecule = Chem.MolFromSmiles(smiles)
         if molecule is None:

@@ -19,6 +19,7 @@ from plstm_graph.datasets.files import replace_file, replace_text
 from plstm_graph.datasets.molecule import InvalidSmilesError, smiles_to_data
 from plstm_graph.datasets.table import BadRow, Table, TableError, parse_table
 from plstm_graph.datasets.tensor_files import PlainGraphs
+from plstm_graph.datasets.text_files import decimal_hint
 from plstm_graph.text import visible
 
 # Part of the cache key; raise it when process() changes what it stores.
@@ -166,7 +167,7 @@ class SmilesDataset(PlainGraphs):
                 # Python reads "1_000" as a number; in a table it is a misprint.
                 value = float(text.replace("_", "?")) if text else math.nan
             except ValueError:
-                raise TableError(f"target {name!r} is {text!r}, not a number") from None
+                raise TableError(f"target {name!r} is {text!r}, not a number{decimal_hint(text)}") from None
             if text and not abs(value) <= torch.finfo(torch.float32).max:
                 raise TableError(f"target {name!r} is {text!r}, not a finite float32 number")
             values.append(value)
@@ -198,6 +199,8 @@ def _target_columns(table: Table, smiles_column: str, names: Sequence[str] | Non
         return others
     for name in names:
         table.position(name)
+        if list(names).count(name) > 1:
+            raise TableError(f"target_columns has {name!r} more than once")
     return list(names)
 
 

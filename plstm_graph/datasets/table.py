@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from plstm_graph.datasets.archives import ArchiveError, gunzip
+from plstm_graph.datasets.text_files import not_text, other_separator
 
 
 class TableError(ValueError):
@@ -103,11 +104,14 @@ def parse_table(content: bytes, path: Path) -> tuple[Table, list[BadRow]]:
             content = gunzip(content, path)
         except ArchiveError as error:
             raise TableError(str(error)) from error
+    other = not_text(content)
+    if other is not None:
+        raise TableError(f"{path} is no table: {other}")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise TableError(f"{path} is not UTF-8 text (line {line}): {error.reason}") from error
+        raise TableError(f"{path} is not UTF-8 text (line {line}): {error.reason}; save it as UTF-8") from error
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     records, lines, next_line = [], [], 1
     try:
@@ -117,10 +121,15 @@ def parse_table(content: bytes, path: Path) -> tuple[Table, list[BadRow]]:
                 lines.append(next_line)
             next_line = reader.line_num + 1
     except csv.Error as error:
-        raise TableError(f"{path}, line {next_line}: {error}") from error
+        is_open = "unexpected end of data" in str(error)
+        reason = "a quotation mark opens a field that is never closed" if is_open else str(error)
+        raise TableError(f"{path}, line {next_line}: {reason}") from error
     if not records:
         raise TableError(f"{path} is empty")
     columns = tuple(name.strip() for name in records[0])
+    other = other_separator(columns)
+    if other is not None:
+        raise TableError(f"{path}: {other}")
     repeated = sorted({name for name in columns if columns.count(name) > 1})
     if repeated:
         raise TableError(f"{path} has more than one column named {repeated[0]!r}")

@@ -244,6 +244,12 @@ class PLSTMConv(MessagePassing):
         mark = self.mark_gate.of_logits(at_nodes[1], end, at_edges[1])
         transition = self.transition_gate.of_logits(at_nodes[2:], graph, at_edges[2])
         if self.explain:
+            if self._edge_mask is None:
+                raise ValueError(
+                    f"{self} is explained by a mask of its edges, which explainers such as GNNExplainer and "
+                    "CaptumExplainer set; GraphMaskExplainer replaces single messages, but what an edge carries here "
+                    "has also come through others. clear_masks(model) ends the explanation that was begun"
+                )
             # An edge that is masked out brings nothing along either: neither its own source nor what passes through.
             mask = self._edge_mask.sigmoid() if self._apply_sigmoid else self._edge_mask
             source = source * mask.unsqueeze(-1)

@@ -123,9 +123,9 @@ def pick_device(name: str) -> torch.device:
     if name == "auto":
         return torch.accelerator.current_accelerator() or torch.device("cpu")
     try:
-        torch.empty(0, device=name)
+        torch.ones(1, device=name).item()  # which devices without data, such as meta, cannot give
     except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device {name!r} cannot be used: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"device {name!r} cannot be used: {str(error).splitlines()[0][:200]}") from error
     return torch.device(name)
 
 

@@ -69,7 +69,8 @@ class GraphModule(LightningModule):
             if problem is None:
                 raise ValueError("model is no torch.nn.Module, and there is no problem that says its sizes")
             model = problem.make(model)
-        if lr <= 0 or weight_decay < 0 or not 0 <= warmup < 1 or not 0 <= final_lr <= 1:
+        positive = 0 < lr < math.inf and 0 <= weight_decay < math.inf  # which NaN is not
+        if not positive or not 0 <= warmup < 1 or not 0 <= final_lr <= 1:
             raise ValueError(
                 "lr must be positive, weight_decay at least 0, warmup in [0, 1) and final_lr in [0, 1], "
                 f"got lr={lr}, weight_decay={weight_decay}, warmup={warmup}, final_lr={final_lr}"

@@ -16,7 +16,7 @@ def read_smiles(smiles: str) -> Chem.Mol:
     Raises:
         ValueError: If it does not parse.
     """
-    molecule = Chem.MolFromSmiles(smiles)
+    molecule = Chem.MolFromSmiles(smiles) if smiles.isascii() else None
     if molecule is None:
         raise ValueError(f"invalid SMILES {smiles!r}")
     return molecule

@@ -12,6 +12,7 @@ from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem
 from plstm_graph.datasets.dag_folder.spec import Spec
 from plstm_graph.datasets.dag_folder.tables import Frame, read_frame
 from plstm_graph.datasets.dag_folder.targets import Targets, read_split, read_targets, split_table
+from plstm_graph.datasets.text_files import decimal_hint
 
 
 @dataclass
@@ -150,7 +151,13 @@ class FeatureFit:
 def report_wrong_numbers(dags: Dags, table: str, name: str, wrong: np.ndarray) -> None:
     """Note cells of a feature that are no finite numbers, ``wrong`` their items."""
     cells = dags.frames[table].values[name].iloc[dags.rows[table]]
-    dags.report(table, wrong, lambda item: f"feature {name!r} is {cells.iloc[item]!r}, expected a finite number")
+    dags.report(
+        table,
+        wrong,
+        lambda item: (
+            f"feature {name!r} is {cells.iloc[item]!r}, expected a finite number{decimal_hint(cells.iloc[item])}"
+        ),
+    )
 
 
 def read_frames(folder: Path, spec: Spec) -> dict[str, Frame]:

@@ -7,13 +7,16 @@ import gzip
 import io
 from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
 
 from plstm_graph.datasets.archives import ArchiveError, check_gzip, gunzip
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem
+from plstm_graph.datasets.text_files import not_text, other_separator
+
+_LOOKED_AT = 2**16  # bytes of a file from which one sees that it is no text
 
 
 class Frame:
@@ -115,8 +118,16 @@ def iter_frames(path: Path, missing: Sequence[str], rows: int | None = None) -> 
     try:
         if path.suffix == ".gz":
             check_gzip(path, "the file")
+        with _open_bytes(path) as opened:
+            other = not_text(opened.read(_LOOKED_AT))
+        if other is not None:
+            raise _error(path.name, None, f"no table: {other}")
         with _open(path) as file:
-            _check_header(next(csv.reader(file), []), path.name)
+            header = next(csv.reader(file), [])
+        _check_header(header, path.name)
+        other = other_separator(header)
+        if other is not None:
+            raise _error(path.name, 1, other)
         options: dict[str, Any] = {
             "dtype": str,
             "keep_default_na": False,
@@ -228,6 +239,11 @@ def _undecodable_line(path: Path) -> int:
 
 def _bytes(path: Path) -> bytes:
     return gunzip(path.read_bytes(), path) if path.suffix == ".gz" else path.read_bytes()
+
+
+def _open_bytes(path: Path) -> IO[bytes]:
+    opened: Any = gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+    return opened
 
 
 def _open(path: Path) -> io.TextIOBase:

@@ -10,6 +10,7 @@ import pandas as pd
 from plstm_graph.datasets.dag_folder.assemble import Dags
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem
 from plstm_graph.datasets.dag_folder.spec import NAME, SplitSpec
+from plstm_graph.datasets.text_files import decimal_hint
 
 PARTS = ("train", "valid", "test")
 _NONE, _UNKNOWN = -1, -2
@@ -133,7 +134,11 @@ def _numbers(dags: Dags, name: str, column: str, cells: pd.Series) -> np.ndarray
         values = to_numbers(cells)
         wrong = (np.isnan(values) & cells.notna().to_numpy()) | (np.abs(values) > _MAX)
     expected = "expected 0 or 1" if labels else "expected a finite number"
-    dags.report(name, np.flatnonzero(wrong), lambda item: f"target {column!r} is {cells[item]!r}, {expected}")
+    dags.report(
+        name,
+        np.flatnonzero(wrong),
+        lambda item: f"target {column!r} is {cells[item]!r}, {expected}{decimal_hint(cells[item])}",
+    )
     return np.where(wrong, math.nan, values)
 
 

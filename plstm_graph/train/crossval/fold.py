@@ -21,6 +21,7 @@ from plstm_graph.train.forward import Arguments, attach_line_graph, call_model, 
 from plstm_graph.train.loop import train_epochs
 from plstm_graph.train.losses import class_loss
 from plstm_graph.train.optimizer import make_adamw, warmup_cosine
+from plstm_graph.train.options import check_training
 from plstm_graph.train.sampler import EpochBatchSampler
 from plstm_graph.train.selection import Mode, Row
 from plstm_graph.transforms import AddWLColors, ToDAG
@@ -101,6 +102,14 @@ class FoldOptions:
     members: int = 1
     widest_below: int | None = None
     max_parameters: int | None = 300_000
+
+    def __post_init__(self) -> None:
+        check_training(self)
+        if self.members < 1 or not 0 <= self.label_smoothing < 1:
+            raise ValueError(
+                f"members must be at least 1 and label_smoothing in [0, 1), got members={self.members}, "
+                f"label_smoothing={self.label_smoothing}"
+            )
 
 
 def factory_arguments(make_model: ModelFactory) -> Arguments:

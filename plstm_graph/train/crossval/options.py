@@ -13,6 +13,7 @@ from plstm_graph.train.claimed_folder import claim_folder, differences_to, write
 from plstm_graph.train.command_parser import CommandParser
 from plstm_graph.train.crossval.fold import NUM_FOLDS, FoldOptions, GraphOptions, ModelFactory
 from plstm_graph.train.loop import COMPILE_HELP
+from plstm_graph.train.options import parse_numbers
 
 _DESCRIPTION = """Cross-validate a graph classifier on a set of the TU Dortmund collection by the paper's protocol: ten
 stratified folds, one ninth of the rest to validate, the best validation epoch tested once. Everything can stand in a
@@ -74,15 +75,7 @@ def parse_folds(text: str) -> list[int]:
     Raises:
         ValueError: If it is something else.
     """
-    folds: set[int] = set()
-    for part in text.split(","):
-        first, dash, last = part.partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise ValueError(f"folds must be numbers and ranges such as 0-9 or 0,3, got {text!r}")
-        folds |= set(range(int(first), int(last if dash else first) + 1))
-    if not folds or max(folds) >= NUM_FOLDS:
-        raise ValueError(f"folds are numbered from 0 to {NUM_FOLDS - 1}, got {text!r}")
-    return sorted(folds)
+    return parse_numbers(text, "folds", NUM_FOLDS)
 
 
 def plain_config(parser: CommandParser, config: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jsonargparse.typing import PositiveFloat, PositiveInt
+from jsonargparse.typing import PositiveFloat
 
 from plstm_graph.console import Console
 from plstm_graph.train.claimed_folder import differences, read_configuration, refuse, write_configuration
@@ -16,7 +16,7 @@ from plstm_graph.train.dag_tasks.report import markdown, summarise, write_report
 from plstm_graph.train.dag_tasks.run import count_parameters, evaluate_training, make_model, run_training
 from plstm_graph.train.dag_tasks.tasks import DAGTask, load_dag_task
 from plstm_graph.train.inference import pick_device
-from plstm_graph.train.options import Training, learning_rates, parse_seeds, repeatable_command
+from plstm_graph.train.options import ThreadCount, Training, learning_rates, parse_seeds, repeatable_command
 from plstm_graph.train.run_folder import check_name
 from plstm_graph.train.selection import Row
 
@@ -133,7 +133,7 @@ def parse(arguments: list[str]) -> DAGOptions:
         models=names,
         seeds=parse_seeds(str(config.seeds)),
         device=config.device,
-        threads=config.threads,
+        threads=int(config.threads),  # not the class of the parser
         folder=Path(config.output or f"runs/dags/{config.name}"),
     )
 
@@ -151,7 +151,7 @@ def _make_parser() -> CommandParser:
         help="Peak learning rate, or several, of which validation picks one for each model.",
     )
     parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1, ...")
-    parser.add_argument("--threads", type=PositiveInt, default=2, help="CPU threads.")
+    parser.add_argument("--threads", type=ThreadCount, default=2, help="CPU threads.")
     parser.add_argument("--output", type=str | None, default=None, help="Folder (default: runs/dags/NAME).")
     parser.add_argument("--data", type=dict[str, Any], required=True, help="Name of the task, and its options.")
     parser.add_argument("--models", type=dict[str, dict], required=True, help="Class and arguments of each model.")

@@ -21,9 +21,11 @@ from plstm_graph.datasets.files import replace_text
 from plstm_graph.train.checkpoint import SafeCheckpointIO, read_checkpoint
 from plstm_graph.train.fit.callbacks import History, ReseedEachEpoch, ResumableEarlyStopping
 from plstm_graph.train.fit.progress import TrainingProgress
+from plstm_graph.train.fit.trainer_options import check_resumable, check_trainer
 from plstm_graph.train.graph_data import GraphDataModule
 from plstm_graph.train.inference import MOLECULES, check_fits, make_recipe
 from plstm_graph.train.module import GraphModule
+from plstm_graph.train.options import ThreadCount
 from plstm_graph.train.run_folder import RunFolder, check_name
 
 _DESCRIPTION = """Train a graph model on molecules or on a folder of DAGs, then report test metrics beside baselines.
@@ -91,12 +93,15 @@ class FitCLI(LightningCLI):
             "configuration, if there is one)",
         )
         parser.add_argument(
-            "--patience", type=int, default=30, help="Stop after this many epochs without a better validation metric."
+            "--patience",
+            type=PositiveInt,
+            default=30,
+            help="Stop after this many epochs without a better validation metric.",
         )
         parser.add_argument("--baselines", type=bool, default=True, help="Whether to fit the baselines for the report.")
         parser.add_argument(
             "--threads",
-            type=PositiveInt | None,
+            type=ThreadCount | None,
             default=None,
             help="CPU threads of each process; for small molecules 1 is as fast as more. (default: torch's own choice)",
         )
@@ -127,8 +132,13 @@ class FitCLI(LightningCLI):
         """Check data and model, choose the run folder, and make the trainer with its callbacks."""
         config = self.config
         check_name(config.name)
+        check_trainer(dict(self.config_init.trainer))
         plain = yaml.safe_load(self.parser.dump(config, skip_unset=False))
-        self.model.dry_run(Batch.from_data_list([self.datamodule.subset("train")[0]]))
+        try:
+            self.model.dry_run(Batch.from_data_list([self.datamodule.subset("train")[0]]))
+        except (TypeError, RuntimeError, LookupError, AttributeError) as error:  # of somebody's model
+            name = type(self.model.model).__name__
+            raise ValueError(f"{name} cannot be run on these graphs: {type(error).__name__}: {error}") from error
         problem = self.datamodule.problem
         model = plain["model"] | ({} if problem is None else {"problem": asdict(problem)})
         data = plain["data"]
@@ -144,30 +154,33 @@ class FitCLI(LightningCLI):
         self.history = History(self.folder.path / "metrics.csv")
         self.progress = TrainingProgress()
         monitor, mode = self.model.monitor
+        trainer = self.config_init.trainer
         common: dict[str, Any] = {
             "dirpath": self.folder.checkpoints,
             "save_on_train_epoch_end": True,
             "enable_version_counter": False,
         }
+        if trainer.enable_progress_bar is False:
+            self.progress.disable()
         callbacks = [
             ReseedEachEpoch(int(config.seed_everything)),
             self.history,
             self.progress,
             # Not check_finite: AUROC is NaN while the validation split has one class only, which is no reason to stop.
             ResumableEarlyStopping(
-                monitor, mode=mode, patience=config.patience, check_on_train_epoch_end=True, check_finite=False
+                monitor, mode=mode, patience=int(config.patience), check_on_train_epoch_end=True, check_finite=False
             ),
             ModelCheckpoint(filename="best", monitor=monitor, mode=mode, **common),
             # Last of all, so that it holds the state of all others after the epoch.
             ModelCheckpoint(filename="last", **common),
         ]
-        trainer = self.config_init.trainer
         tensorboard = TensorBoardLogger(self.folder.path, name="", version="tensorboard")
         return super().instantiate_trainer(
             callbacks=[*_as_list(trainer.callbacks), *callbacks],
             logger=tensorboard if trainer.logger is None else trainer.logger,
             plugins=[*_as_list(trainer.plugins), SafeCheckpointIO()],
             default_root_dir=self.folder.path,
+            enable_progress_bar=True,  # ours, which may be silent; Lightning's own stays away
         )
 
     @property
@@ -182,7 +195,7 @@ class FitCLI(LightningCLI):
         """Find the checkpoint to resume from, and the folder: that of the checkpoint if it lies in one."""
         config, self.resume_from = self.config, _find_checkpoint(self.config)
         if self.resume_from is not None:
-            check_fits(self.model, read_checkpoint(self.resume_from), self.resume_from)
+            self._check_resumed(self.resume_from)
         runs, is_first = Path(config.runs_dir), getattr(rank_zero_only, "rank", 0) == 0
         if self.resume_from is not None and self.resume_from.parent.name == "checkpoints":
             self.folder = RunFolder(self.resume_from.parent.parent)
@@ -198,7 +211,13 @@ class FitCLI(LightningCLI):
             self._stack.callback(self.folder.release)
         if self.resume_from is None and self.goes_on and self.folder.last.is_file():
             self.resume_from = self.folder.last
-            check_fits(self.model, read_checkpoint(self.resume_from), self.resume_from)
+            self._check_resumed(self.resume_from)
+
+    def _check_resumed(self, path: Path) -> None:
+        """Check that a checkpoint is of this model, and that a training can go on from it."""
+        checkpoint = read_checkpoint(path)
+        check_fits(self.model, checkpoint, path)
+        check_resumable(checkpoint, path)
 
     @rank_zero_only
     def _write_config(self, text: str) -> None:

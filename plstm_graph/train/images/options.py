@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jsonargparse.typing import PositiveFloat, PositiveInt
+from jsonargparse.typing import PositiveFloat
 from torch import nn
 
 from plstm_graph.datasets.image_task import load_image_task
 from plstm_graph.train.claimed_folder import claim_folder
 from plstm_graph.train.command_parser import CommandParser
 from plstm_graph.train.images.run import ImageTraining
-from plstm_graph.train.options import learning_rates, parse_seeds
+from plstm_graph.train.options import ThreadCount, learning_rates, parse_seeds
 from plstm_graph.train.run_folder import check_name
 
 _DESCRIPTION = """Train an image classifier (arrow pointing, Fashion-MNIST, CIFAR-10, ImageNet-1k) with several seeds,
@@ -71,7 +71,7 @@ def parse(arguments: list[str]) -> ImageOptions:
         training=training,
         seeds=parse_seeds(str(config.seeds)),
         device=config.device,
-        threads=config.threads,
+        threads=int(config.threads),  # not the class of the parser
         folder=Path(config.output or f"runs/images/{name}"),
     )
 
@@ -101,7 +101,7 @@ def _make_parser() -> CommandParser:
         help="Peak learning rate, or several, of which validation picks one.",
     )
     parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1, ...")
-    parser.add_argument("--threads", type=PositiveInt, default=2, help="CPU threads.")
+    parser.add_argument("--threads", type=ThreadCount, default=2, help="CPU threads.")
     parser.add_argument("--output", type=str | None, default=None, help="Folder (default: runs/images/NAME).")
     parser.add_function_arguments(load_image_task, "data")
     parser.add_argument("--model", type=nn.Module, required=True, help="Class and arguments of the model.")

@@ -11,7 +11,7 @@ from torch import nn
 from plstm_graph.datasets.benchmark import load_benchmark
 from plstm_graph.train.command_parser import CommandParser
 from plstm_graph.train.loop import COMPILE_HELP
-from plstm_graph.train.options import Training, parse_seeds
+from plstm_graph.train.options import ThreadCount, Training, parse_seeds
 from plstm_graph.train.run_folder import check_name
 
 _DESCRIPTION = """Train a model on a benchmark (OGB's ogbg-mol... sets and ogbg-code2, LRGB's peptides) with several
@@ -94,7 +94,7 @@ def parse(arguments: list[str]) -> Options:
         tuned=values["tuned"],
         output=config.output or f"runs/leaderboard/{name}",
         jobs=config.jobs,
-        threads=config.threads,
+        threads=int(config.threads),  # not the class of the parser
         compile=config.compile,
         export=config.export,
     )
@@ -125,7 +125,7 @@ def make_parser() -> CommandParser:
     )
     parser.add_argument("--seeds", type=str | int, default="0-9", help="Such as 0-9 or 0,3,5-7.")
     parser.add_argument("--jobs", type=PositiveInt, default=1, help="Seeds that run at the same time.")
-    parser.add_argument("--threads", type=PositiveInt, default=1, help="CPU threads of each seed.")
+    parser.add_argument("--threads", type=ThreadCount, default=1, help="CPU threads of each seed.")
     parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1, ...")
     parser.add_argument("--output", type=str | None, default=None, help="Folder (default: runs/leaderboard/NAME).")
     parser.add_argument("--compile", type=bool, default=False, help=COMPILE_HELP)

@@ -23,6 +23,7 @@ class _Row:
     others: dict[str, str] = field(default_factory=dict)
     error: str = ""
     graph: Data | None = None
+    predicted: list[str] = field(default_factory=list)
 
 
 def predict_smiles(module: GraphModule, inputs: Sequence[str], smiles_column: str | None, output: str | None) -> int:
@@ -42,53 +43,85 @@ def predict_smiles(module: GraphModule, inputs: Sequence[str], smiles_column: st
         Number of molecules with a prediction.
 
     Raises:
-        FileNotFoundError: If a file does not exist.
-        ValueError: If a table cannot be used.
+        OSError: If a file cannot be read; what the other inputs give has been written.
+        ValueError: If a table cannot be used, likewise.
     """
     transform = load_transform(module.recipe) or ToDAG()
-    rows = _read(inputs, smiles_column or module.recipe["data"]["smiles_column"])
+    rows, errors = _read(inputs, smiles_column or module.recipe["data"]["smiles_column"])
+    if errors and len(errors) == len(inputs):
+        raise errors[0]
     for row in rows:
         if not row.error:
             try:
                 row.graph = transform(smiles_to_data(row.smiles))
             except InvalidSmilesError as error:
                 row.error = str(error)
-    graphs = [row.graph for row in rows if row.graph is not None]
-    values = iter(predict(module, graphs).tolist())
+    _predict_rows(module, rows)
     targets = [f"predicted_{name}" for name in module.recipe["target_names"]]
-    header, cells = _cells(rows, targets, [next(values) if row.graph is not None else None for row in rows])
+    header, cells = _cells(rows, targets)
     write_csv(header, cells, output)
     _report_errors(rows)
-    return len(graphs)
+    if errors:
+        raise errors[0]
+    return sum(bool(row.predicted) for row in rows)
 
 
-def _read(inputs: Sequence[str], smiles_column: str) -> list[_Row]:
-    rows = []
+def _read(inputs: Sequence[str], smiles_column: str) -> tuple[list[_Row], list[OSError | ValueError]]:
+    """The molecules of all inputs in order, with a row for an input that cannot be used; and these errors."""
+    rows: list[_Row] = []
+    errors: list[OSError | ValueError] = []
     for number, text in enumerate(inputs, start=1):
-        if not (text.endswith((".csv", ".csv.gz")) or Path(text).is_file()):
+        if not (text.endswith((".csv", ".csv.gz")) or _is_there(text)):
             rows.append(_Row(f"argument {number}", text))
             continue
-        table, ragged = read_table(text)
-        position = table.position(smiles_column)
-        found = [(line, _Row(f"{text}:{line}", "", error=reason)) for line, reason in ragged]
-        for line, cells in zip(table.lines, table.rows, strict=True):
-            others = {name: cell for name, cell in zip(table.columns, cells, strict=True) if name != smiles_column}
-            found.append((line, _Row(f"{text}:{line}", cells[position], others)))
-        rows += [row for _, row in sorted(found, key=lambda item: item[0])]
-    return rows
+        try:
+            rows += _read_table(text, smiles_column)
+        except (OSError, ValueError) as error:
+            errors.append(error)
+            rows.append(_Row(text, "", error=str(error)))
+    return rows, errors
 
 
-def _cells(
-    rows: list[_Row], targets: list[str], values: Sequence[list[float] | None]
-) -> tuple[list[str], list[list[str]]]:
+def _is_there(text: str) -> bool:
+    """Whether a text is the path of something; a long SMILES is no possible path."""
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _read_table(path: str, smiles_column: str) -> list[_Row]:
+    table, ragged = read_table(path)
+    position = table.position(smiles_column)
+    found = [(line, _Row(f"{path}:{line}", "", error=reason)) for line, reason in ragged]
+    for line, cells in zip(table.lines, table.rows, strict=True):
+        others = {name: cell for name, cell in zip(table.columns, cells, strict=True) if name != smiles_column}
+        found.append((line, _Row(f"{path}:{line}", cells[position], others)))
+    return [row for _, row in sorted(found, key=lambda item: item[0])]
+
+
+def _predict_rows(module: GraphModule, rows: list[_Row]) -> None:
+    """Predict every molecule; a prediction that is no number is the error of its row."""
+    graphs = [row for row in rows if row.graph is not None]
+    values = predict(module, [row.graph for row in graphs if row.graph is not None]).tolist()
+    for row, numbers in zip(graphs, values, strict=True):
+        try:
+            row.predicted = [format_number(number) for number in numbers]
+        except ValueError as error:
+            row.error = str(error)
+    if graphs and all(row.error for row in graphs):
+        raise ValueError(graphs[0].error)
+
+
+def _cells(rows: list[_Row], targets: list[str]) -> tuple[list[str], list[list[str]]]:
     """Names of the columns of the output, and its cells."""
     reserved = ["source", "smiles", *targets, "error"]
     names = list(dict.fromkeys(name for row in rows for name in row.others))
     # An input column may have the name of one of ours; it stays, under another name.
     headers = [f"input_{name}" if name in reserved else name for name in names]
     cells = []
-    for row, value in zip(rows, values, strict=True):
-        predicted = [""] * len(targets) if value is None else [format_number(each) for each in value]
+    for row in rows:
+        predicted = row.predicted or [""] * len(targets)
         others = [row.others.get(name, "") for name in names]
         cells.append([row.source, row.smiles, *others, *predicted, row.error])
     return ["source", "smiles", *headers, *targets, "error"], cells

@@ -1,0 +1,56 @@
+"""What a file that should be a table of text is instead, in words that say what to do."""
+
+import re
+from collections.abc import Sequence
+
+_OTHERS = {
+    b"\xff\xfe": "UTF-16 text; save it as UTF-8",
+    b"\xfe\xff": "UTF-16 text; save it as UTF-8",
+    b"PK\x03\x04": "a zip archive, such as a spreadsheet; export the table as CSV",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet; export the table as CSV",
+    b"\x1f\x8b": "gzipped; its name must end in .gz",
+    b"PAR1": "a Parquet file; its name must end in .parquet",
+    b"%PDF": "a PDF",
+}
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+
+
+def not_text(content: bytes) -> str | None:
+    """What bytes are, if they are no text in UTF-8 by their first ones, or by a NUL among them; else None.
+
+    Args:
+        content: Bytes of a file from its begin, unpacked if it is gzipped.
+    """
+    for mark, kind in _OTHERS.items():
+        if content.startswith(mark):
+            return f"it is {kind}"
+    position = content.find(b"\0")
+    if position < 0:
+        return None
+    line = content[:position].count(b"\n") + 1
+    return f"line {line} has a NUL byte, as binary files and UTF-16 text have; a table is text in UTF-8"
+
+
+def other_separator(columns: Sequence[str]) -> str | None:
+    """What a table is separated by, if its header has one column with other separators in it; else None.
+
+    Args:
+        columns: The header as a comma separates it.
+    """
+    if len(columns) != 1:
+        return None
+    (header,) = columns
+    for mark, word in _SEPARATORS.items():
+        if mark in header:
+            return (
+                f"it is separated by {word}, as its header {header!r} shows; a table here has commas between its "
+                "fields, and points in its numbers"
+            )
+    return None
+
+
+def decimal_hint(cell: str) -> str:
+    """What to do about a cell that is no number because of a decimal comma; empty for others."""
+    return (
+        "; write a decimal point for the comma" if re.fullmatch(r"\s*[+-]?\d*,\d+(e[+-]?\d+)?\s*", cell, re.I) else ""
+    )

@@ -1,0 +1,284 @@
+"""What newcomers and attackers give the commands: each gets exit status 2 and a message that names it."""
+
+import pytest
+import torch
+
+from plstm_graph.cli import main
+from plstm_graph.train.options import learning_rates, parse_numbers
+
+pytestmark = [
+    pytest.mark.filterwarnings(r"ignore:(?s).*JsonargparseDeprecation:DeprecationWarning"),
+    pytest.mark.filterwarnings(r"ignore:(?s).*instantiate_classes.* was deprecated:DeprecationWarning"),
+    pytest.mark.slow,
+]
+_BEST = "runs/small/checkpoints/best.ckpt"
+_FIT = ("fit", "--config", "config.yaml", "--name", "bad", "--baselines", "false", "--trainer.max_epochs", "1")
+_LONG = "C" * 300
+_FILES = {
+    "semi.csv": b"name;smiles;activity\na;CCO;1,5\n",
+    "tab.csv": b"smiles\tactivity\nCCO\t1\n",
+    "bar.csv": b"smiles|activity\nCCO|1\n",
+    "comma.csv": b'smiles,activity\nCCO,"1,5"\nCCN,"-2,5"\n',
+    "utf16.csv": "smiles,activity\nCCO,1\n".encode("utf-16"),
+    "utf16le.csv": "smiles,activity\nCCO,1\n".encode("utf-16-le"),
+    "latin.csv": "smiles,activity\nCCO,1\nCC,é\n".encode("latin-1"),
+    "nul.csv": b"smiles,activity\nCC\0O,1\n",
+    "sheet.csv": b"PK\x03\x04" + bytes(30),
+    "packed.csv": b"\x1f\x8b\x08" + bytes(30),
+    "empty.csv": b"",
+    "blank.csv": b"\n\n",
+    "header.csv": b"smiles,activity\n",
+    "quote.csv": b'smiles,activity\n"CCO,1\nCC,2\n',
+    "twice.csv": b"smiles,smiles\nCCO,CC\n",
+    "plain.csv.gz": b"smiles\nCCO\n",
+    "broken.yaml": b"name: a\ndata: [1\n",
+    "list.yaml": b"- 1\n",
+    "text.yaml": b"hello\n",
+    "nothing.yaml": b"",
+    "tab.yaml": b"a:\n\t- b\n",
+    "binary.yaml": b"\xff\xfe\0",
+    "latin.yaml": "name: é\n".encode("latin-1"),
+    "endless.yaml": b"a: &a [*a]\n",
+    "code.yaml": b"x: !!python/object/apply:os.system ['echo x > ran']\n",
+}
+
+
+@pytest.fixture(autouse=True)
+def _in_workspace(workspace, fitted, monkeypatch):
+    monkeypatch.chdir(workspace)
+    for name, content in _FILES.items():
+        (workspace / name).write_bytes(content)
+    (workspace / "a_folder").mkdir(exist_ok=True)
+
+
+def _message(capsys, *arguments):
+    """What a command that must fail says."""
+    try:
+        status = main(arguments)
+    except SystemExit as exit:  # how argparse and jsonargparse leave
+        status = exit.code
+    shown = capsys.readouterr()
+    assert status == 2, shown
+    assert "Traceback" not in shown.err
+    return shown.err
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("semi.csv", "semi.csv: it is separated by semicolons, as its header 'name;smiles;activity' shows"),
+        ("tab.csv", "tab.csv: it is separated by tabs"),
+        ("bar.csv", "bar.csv: it is separated by bars"),
+        ("utf16.csv", "utf16.csv is no table: it is UTF-16 text; save it as UTF-8"),
+        ("utf16le.csv", "utf16le.csv is no table: line 1 has a NUL byte"),
+        ("latin.csv", "latin.csv is not UTF-8 text (line 3): invalid continuation byte; save it as UTF-8"),
+        ("nul.csv", "nul.csv is no table: line 2 has a NUL byte"),
+        ("sheet.csv", "it is a zip archive, such as a spreadsheet; export the table as CSV"),
+        ("packed.csv", "it is gzipped; its name must end in .gz"),
+        ("empty.csv", "empty.csv is empty"),
+        ("blank.csv", "blank.csv is empty"),
+        ("header.csv", "header.csv has a header (smiles, activity) but no rows"),
+        ("quote.csv", "quote.csv, line 2: a quotation mark opens a field that is never closed"),
+        ("twice.csv", "twice.csv has more than one column named 'smiles'"),
+        ("plain.csv.gz", "plain.csv.gz"),
+        ("none.csv", "none.csv: No such file or directory"),
+    ],
+)
+def test_tables(file, message, capsys):
+    assert message in _message(capsys, "predict", "--ckpt_path", _BEST, file)
+    if file != "none.csv":
+        assert message in _message(capsys, "test", "--ckpt_path", _BEST, "--data", file)
+
+
+def test_decimal_commas(capsys):
+    assert "target 'activity' is '1,5', not a number; write a decimal point for the comma" in _message(
+        capsys, "test", "--ckpt_path", _BEST, "--data", "comma.csv"
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("broken.yaml", "broken.yaml, line 3: no YAML: expected ',' or ']'"),
+        ("list.yaml", "list.yaml must hold keys with values, found a list"),
+        ("text.yaml", "text.yaml must hold keys with values, found 'hello'"),
+        ("nothing.yaml", "nothing.yaml must hold keys with values, found nothing"),
+        ("tab.yaml", "tab.yaml, line 2: no YAML: found character '\\t'"),
+        ("binary.yaml", "binary.yaml is no configuration: it is UTF-16 text"),
+        ("latin.yaml", "latin.yaml, line 1: not UTF-8 text"),
+        ("endless.yaml", "endless.yaml has values that are nested more than 100 deep, or hold themselves"),
+        ("code.yaml", "code.yaml, line 1: no YAML: could not determine a constructor"),
+        ("table.csv", "table.csv must hold keys with values"),
+        (_BEST, f"{_BEST} is no configuration: it is a zip archive"),
+        ("a_folder", "the configuration 'a_folder' cannot be read: Is a directory"),
+        ("none.yaml", "the configuration 'none.yaml' cannot be read: No such file"),
+        (_LONG, "cannot be read: File name too long"),
+        ("", "the configuration '' cannot be read"),
+    ],
+)
+def test_configurations(file, message, capsys, workspace):
+    for command in ("fit", "dags"):
+        assert message in _message(capsys, command, "--config", file)
+    assert message in _message(capsys, "crossval", f"--config={file}")
+    assert not (workspace / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--trainer.enable_checkpointing", "false"), "trainer.enable_checkpointing must be true"),
+        (("--trainer.barebones", "true"), "trainer.barebones must be false"),
+        (("--trainer.accelerator", "gpu"), "these options of the trainer cannot be used here"),
+        (("--trainer.accelerator", "toaster"), "these options of the trainer cannot be used here"),
+        (("--trainer.devices", "0"), "these options of the trainer cannot be used here"),
+        (("--trainer.devices", "-5"), "should be an int > 0"),
+        (("--trainer.max_epochs", "0"), "trainer.max_epochs must be at least 1; got 0"),
+        (("--trainer.max_epochs", "-1"), "trainer.max_epochs must be at least 1; got -1"),
+        (("--trainer.max_steps", "0"), "trainer.max_steps must be at least 1"),
+        (("--trainer.check_val_every_n_epoch", "0"), "trainer.check_val_every_n_epoch must be 1"),
+        (("--trainer.check_val_every_n_epoch", "5"), "trainer.check_val_every_n_epoch must be 1"),
+        (("--trainer.limit_val_batches", "0"), "trainer.limit_val_batches must be positive"),
+        (("--trainer.limit_train_batches", "0"), "trainer.limit_train_batches must be positive"),
+        (("--trainer.overfit_batches", "2.5"), "invalid value 2.5 for overfit_batches"),
+        (("--trainer.accumulate_grad_batches", "0"), "trainer.accumulate_grad_batches must be at least 1"),
+        (("--trainer.gradient_clip_val", "-1"), "trainer.gradient_clip_val must be at least 0"),
+        (("--trainer.strategy", "nope"), "invalid strategy name"),
+        (("--trainer.max_time", "soon"), "is not a valid duration"),
+        (("--trainer.profiler", "nope"), "`profiler`"),
+        (("--model.model", "torch.nn.Identity"), "Identity cannot be run on these graphs: TypeError"),
+        (("--patience", "-1"), "patience"),
+        (("--threads", "1000000"), "threads"),
+        (("--seed_everything", "-1"), "-1 is not in bounds"),
+        (("--data.path", "a_folder"), "a_folder: Is a directory"),
+        (("--data.path", "semi.csv"), "separated by semicolons"),
+        (("--data.path", _LONG), "File name too long"),
+        (("--data.target_columns", "[activity,activity]"), "target_columns has 'activity' more than once"),
+        (("--ckpt_path", "model_only.ckpt"), "model_only.ckpt holds a model, but not how far its training was"),
+    ],
+)
+def test_options_of_fit(options, message, capsys, workspace):
+    if options[1] == "model_only.ckpt":
+        whole = torch.load(_BEST, weights_only=True)
+        torch.save({name: whole[name] for name in ("state_dict", "plstm_graph")}, "model_only.ckpt")
+    assert message in _message(capsys, *_FIT, *options)
+    assert not (workspace / "runs" / "bad").exists()
+
+
+def test_a_training_without_a_progress_bar(capsys, workspace):
+    assert main([*_FIT[:4], "silent", *_FIT[5:], "--trainer.enable_progress_bar", "false"]) == 0
+    shown = capsys.readouterr()
+    assert "epoch 1/1" not in shown.err
+    assert (workspace / "runs" / "silent" / "results.json").exists()
+
+
+def test_long_smiles_are_predicted(capsys):
+    lengths = (255, 256, 300, 3000)
+    assert main(["predict", "--ckpt_path", _BEST, *("C" * length for length in lengths), "C1" * 200]) == 0
+    shown = capsys.readouterr()
+    rows = [line.split(",") for line in shown.out.splitlines()[1:]]
+    assert [len(row[1]) for row in rows] == [*lengths, 400]
+    assert all(float(row[2]) for row in rows[:4])
+    assert rows[4][2] == ""
+    assert "argument 5: invalid SMILES" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ("none.csv", "none.csv"),
+        ("empty.csv", "empty.csv is empty"),
+        ("semi.csv", "separated by semicolons"),
+        ("a_folder", "a_folder"),
+        ("utf16.csv", "UTF-16"),
+    ],
+)
+def test_one_bad_input_does_not_lose_the_others(bad, message, capsys, workspace):
+    assert message in _message(capsys, "predict", "--ckpt_path", _BEST, "CCO", bad, "CCN", "--output", "others.csv")
+    rows = [line.split(",") for line in (workspace / "others.csv").read_text().splitlines()]
+    assert [row[0] for row in rows[1:]] == ["argument 1", bad, "argument 3"]
+    assert [bool(row[2]) for row in rows[1:]] == [True, False, True]
+    assert message in ",".join(rows[2])
+
+
+def test_molecules_that_are_no_ascii(capsys, workspace):
+    arguments = ("CCO", "\udcff", "日本", "C\x1b[31m")
+    assert main(["predict", "--ckpt_path", _BEST, *arguments, "--output", "odd.csv"]) == 0
+    shown = capsys.readouterr()
+    assert "argument 2: invalid SMILES '\\udcff': it has characters that no SMILES has" in shown.err
+    assert "argument 3: invalid SMILES '日本'" in shown.err
+    assert "\x1b" not in shown.err
+    rows = (workspace / "odd.csv").read_bytes().splitlines()
+    assert [row.split(b",")[1] for row in rows[1:]] == [b"CCO", b"\xff", "日本".encode(), b"C\x1b[31m"]
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (("predict", "--ckpt_path", _BEST, "CCO", "--output", "a_folder"), "a_folder"),
+        (("predict", "--ckpt_path", _BEST, "CCO", "--output", "/proc/none/x.csv"), "/proc/none"),
+        (("predict", "--ckpt_path", _BEST, "CCO", "--device", "meta"), "device 'meta' cannot be used"),
+        (("predict", "--ckpt_path", _LONG, "CCO"), "File name too long"),
+        (("predict", "--ckpt_path", "", "CCO"), "no checkpoint at"),
+        (("predict", "--ckpt_path", "a_folder", "CCO"), "no checkpoint at a_folder"),
+        (("explain", "--ckpt_path", _BEST, "C1CC"), "invalid SMILES 'C1CC'"),
+        (("explain", "--ckpt_path", _BEST, "日"), "invalid SMILES '日'"),
+        (("test", "--ckpt_path", _BEST, "--output", "a_folder"), "a_folder"),
+        (("check", "table.csv"), "no folder table.csv"),
+        (("check", _LONG), "File name too long"),
+        (("check", ""), "has no dag.yaml"),
+        (("blend", "none"), "none holds no finished run"),
+        (("bench", "--threads", "0"), "--threads, --repeat and --budget must be positive"),
+        (("bench", "--threads", "1000000"), "--threads must be at most 1024"),
+        (("bench", "--budget", "nan"), "--threads, --repeat and --budget must be positive"),
+        (("crossval", "--data.name", "MUTAG", "--folds", "3-1,5"), "folds '3-1,5': the range 3-1 runs backwards"),
+        (("crossval", "--data.name", "MUTAG", "--training.lr", "-1"), "lr and clip positive"),
+        (("crossval", "--data.name", "MUTAG", "--training.warmup", "2"), "warmup must be in [0, 1)"),
+        (("crossval", "--data.name", "MUTAG", "--training.members", "0"), "members must be at least 1"),
+        (("crossval", "--data.name", "../x", "--data.source", "none"), "../x"),
+        (("dags", "--nope"), "nope"),
+        (("fitt",), "invalid choice: 'fitt'"),
+        ((), "COMMAND"),
+    ],
+)
+def test_other_commands(command, message, capsys):
+    assert message in _message(capsys, *command)
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [("0-3", [0, 1, 2, 3]), ("5", [5]), ("7,0-1, 3 - 4 ", [0, 1, 3, 4, 7]), ("2,2,1-2", [1, 2]), ("09", [9])],
+)
+def test_numbers(text, numbers):
+    assert parse_numbers(text, "folds", 10) == numbers
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("3-1,5", "the range 3-1 runs backwards; write 1-3"),
+        ("10", "numbered from 0 to 9"),
+        ("0-10", "numbered from 0 to 9"),
+        ("0-1000000000", "numbered from 0 to 9"),
+        ("9" * 5000, "such as 0-9"),
+        *(
+            (text, "such as 0-9 or 0,3,5-7, got")
+            for text in ("", ",", "1,", "-1", "1-", "a", "1.5", "1 2", "0x1", "²", "1--2")
+        ),
+    ],
+)
+def test_what_are_no_numbers(text, message):
+    with pytest.raises(ValueError, match=message):
+        parse_numbers(text, "folds", 10)
+
+
+def test_too_many_numbers():
+    assert len(parse_numbers("0-9999", "seeds", 2**32)) == 10_000
+    for text in ("0-1000000000", "0-10000", "0-9999,10000-10001"):
+        with pytest.raises(ValueError, match="are more than 10,000"):
+            parse_numbers(text, "seeds", 2**32)
+
+
+@pytest.mark.parametrize("rates", [float("nan"), float("inf"), 0.0, -1.0, [], [1e-3, 1e-3], [1e-3, float("nan")]])
+def test_learning_rates_that_are_none(rates):
+    with pytest.raises(ValueError, match="lr must be a positive learning rate"):
+        learning_rates(rates)

@@ -1,0 +1,62 @@
+"""PyG's explainers on pLSTM layers: those that mask edges work, others are refused in words."""
+
+import pytest
+import torch
+from torch_geometric.explain import Explainer, GNNExplainer, GraphMaskExplainer, PGExplainer
+from torch_geometric.explain.algorithm.utils import clear_masks
+
+from plstm_graph import PLSTM, PLSTMConv
+
+_EDGES = torch.tensor([[0, 0, 1, 2, 3], [1, 2, 3, 3, 4]])
+_NODE_TASK = {"mode": "multiclass_classification", "task_level": "node", "return_type": "raw"}
+
+
+def _models():
+    torch.manual_seed(0)
+    graph_model = PLSTM(out_channels=2, in_channels=4, edge_dim=None, hidden_channels=8, num_layers=1, predict="node")
+    return {
+        "pair": PLSTMConv(4, 8),
+        "D": PLSTMConv(4, 8, mode="D"),
+        "node": PLSTMConv(4, 8, transition="node"),
+        "backward": PLSTMConv(4, 8, flow="target_to_source"),
+        "model": graph_model,
+    }
+
+
+@pytest.mark.parametrize("name", ["pair", "D", "node", "backward", "model"])
+def test_graph_mask_explainer_is_refused_and_the_model_stays_usable(name):
+    model, x = _models()[name].eval(), torch.randn(5, 4)
+    before = model(x, _EDGES)
+    explainer = Explainer(
+        model, GraphMaskExplainer(1, epochs=1, log=False), explanation_type="model", node_mask_type="attributes",
+        edge_mask_type="object", model_config=_NODE_TASK,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=r"PLSTMConv\(.*explainers such as GNNExplainer .* set; GraphMaskExplainer"):
+        explainer(x, _EDGES, index=4)
+    clear_masks(model)
+    torch.testing.assert_close(model(x, _EDGES), before)
+
+
+@pytest.mark.parametrize("name", ["pair", "D", "node", "backward", "model"])
+def test_explainers_of_edges_work(name):
+    model, x = _models()[name].eval(), torch.randn(5, 4)
+    explainer = Explainer(
+        model, GNNExplainer(epochs=3), explanation_type="model", node_mask_type="attributes", edge_mask_type="object",
+        model_config=_NODE_TASK,
+    )  # fmt: skip
+    found = explainer(x, _EDGES, index=4 if name != "backward" else 0)
+    assert found.edge_mask.shape == (5,)
+    assert found.edge_mask.isfinite().all()
+
+
+@pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad=True to a scalar")  # PyG's own training
+def test_a_trained_explainer_works():
+    model, x = _models()["pair"].eval(), torch.randn(5, 4)
+    target = model(x, _EDGES).argmax(dim=-1)
+    algorithm = PGExplainer(epochs=2, lr=0.003)
+    explainer = Explainer(
+        model, algorithm, explanation_type="phenomenon", edge_mask_type="object", model_config=_NODE_TASK
+    )
+    for epoch in range(2):
+        algorithm.train(epoch, model, x, _EDGES, target=target, index=4)
+    assert explainer(x, _EDGES, target=target, index=4).edge_mask.isfinite().all()
