@@ -3,9 +3,9 @@
 import hashlib
 import os
 import re
-import sys
 from pathlib import Path
 
+from plstm_graph.console import Console
 from plstm_graph.datasets.files import replace_text
 
 _CIRCUITS = "https://raw.githubusercontent.com/lsils/benchmarks/94e25f33b9bcbaa155e20ceedc6f6dc45bdffddf"
@@ -162,7 +162,8 @@ def record(url: str, digest: str, root: str | os.PathLike[str]) -> None:
     path = Path(root) / _RECORD
     lines = [f"{found}  {address}" for address, found in _read(path).items()]
     replace_text(path, "\n".join([*lines, f"{digest}  {url}"]) + "\n")
-    print(f"{url}: SHA-256 {digest}, trusted as this is its first download, recorded in {path}", file=sys.stderr)
+    message = f"{url}: SHA-256 {digest}, trusted as this is its first download, recorded in {path}"
+    Console(stderr=True).say(message)
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -74,7 +74,7 @@ _BROKEN = {
     "binary": (_GOOD | {"nodes.csv": b"graph,node\na,1\na,\xff\n"}, "nodes.csv, line 3: not UTF-8 text"),
     "cut gzip": (
         _without("nodes.csv") | {"nodes.csv.gz": gzip.compress(b"graph,node" * 99)[:20]},
-        "nodes.csv.gz: not a co",
+        "nodes.csv.gz: the file is damaged or cut short, not a complete gzip file",
     ),
     "column twice": (_with("nodes.csv", "op,size", "op,op"), "nodes.csv, line 1: more than one column is named 'op'"),
     "nameless column": (_with("nodes.csv", "op,size", ",size"), "nodes.csv, line 1: column 3 has no name"),
