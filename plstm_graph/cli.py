@@ -27,8 +27,13 @@ _EPILOG = """examples:
   plstm-graph images --config configs/arrows/cpu.yaml                    # arrow pointing, 192 to 384 pixels
   plstm-graph dags --config configs/dags/enas.yaml       # models side by side on a task of DAGs
   plstm-graph bench --suite molecules       # time pLSTM beside other layers on this machine
+
+models and transforms of your own, in my_models.py of the working folder or installed:
+  plstm-graph fit --config my.yaml --allow my_models       # without it, files name classes of these packages only
+  plstm-graph predict --ckpt_path runs/my/checkpoints/best.ckpt "CCO" --allow my_models
 """
 _TRACEBACK = "PLSTM_GRAPH_TRACEBACK"
+_ALLOW = "--allow"
 # Options of these come from classes that are slow to import, so they are left to parsers of their own.
 _OWN_PARSERS = ("fit", "leaderboard", "crossval", "images", "dags")
 
@@ -52,19 +57,38 @@ def main(args: Sequence[str] | None = None) -> int:
     if args is None:
         ended: list[int] = []
         atexit.register(_leave, ended)  # before anything else is imported, so that it comes last
-        ended.append(_run(sys.argv[1:]))
+        ended.append(_main(sys.argv[1:]))
         return ended[0]
-    return _run(args)
+    return _main(args)
 
 
-def _run(args: Sequence[str]) -> int:
+def _main(args: Sequence[str]) -> int:
+    """Take the names that the user allows out of the arguments, and run the command with them."""
     arguments = list(args)
+    if not any(argument.partition("=")[0] == _ALLOW for argument in arguments):
+        return _run(arguments)
+    from plstm_graph.train.registry import allow_names, take_allowed
+
+    try:
+        rest, names = take_allowed(arguments)
+    except ValueError as error:
+        print(visible(f"plstm-graph: error: {error}"), file=sys.stderr)
+        return 2
+    # Last, so that what lies in the working folder hides nothing; and for nobody who allows nothing.
+    sys.path.append(os.getcwd())
+    try:
+        with allow_names(names):
+            return _run(rest)
+    finally:
+        sys.path.pop()
+
+
+def _run(arguments: list[str]) -> int:
     # Large tensors on huge pages (Linux, read by torch at its first allocation): states of a million edges are walked
     # at random, where address translation otherwise takes as long as the arithmetic.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     options = _parser().parse_args(arguments[:1] if arguments and arguments[0] in _OWN_PARSERS else arguments)
     options.arguments = arguments[1:]
-    sys.path.append(os.getcwd())  # where a user's own model lies; last, so that it hides nothing
     try:
         with _terminable():
             if options.command in _OWN_PARSERS:
@@ -158,6 +182,9 @@ def _parser() -> argparse.ArgumentParser:
     checkpoint.add_argument("--ckpt_path", required=True, help="checkpoint written by `plstm-graph fit`")
     checkpoint.add_argument("--output", help="file to write")
     checkpoint.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, ... (default: %(default)s)")
+    checkpoint.add_argument(
+        _ALLOW, metavar="NAME", help="a module of your own that the checkpoint may name, such as my_models; repeatable"
+    )
 
     test = commands.add_parser("test", help="metrics of a checkpoint", parents=[checkpoint])
     test.set_defaults(run=_test)

@@ -3,11 +3,64 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import yaml
+
 #: Deepest nesting of lists and mappings. Nothing that people write comes near it.
 MAX_DEPTH = 64
 # A list that a file has once and refers to many times counts as often as it is referred to. Written out, a file may be
 # this many times as large as it is, beyond a size that does no harm anyway.
 _MAX_GROWTH, _HARMLESS = 20, 100_000
+
+
+class YamlError(ValueError):
+    """A text that is no YAML, or YAML that stands for far more than it says.
+
+    Attributes:
+        line (int, optional): Where, from 1.
+    """
+
+    def __init__(self, message: str, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+def load_yaml(text: str) -> Any:
+    """Plain values of a YAML text.
+
+    Args:
+        text: One document.
+
+    Raises:
+        YamlError: If it is no YAML, names objects other than plain values, or repeats itself by reference without end.
+    """
+    node = check_yaml(text)
+    if node is None:
+        return None
+    try:
+        return yaml.SafeLoader("").construct_document(node)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise _yaml_error(error) from error
+
+
+def check_yaml(text: str) -> yaml.Node | None:
+    """Check that a YAML text stands for about as many values as it has, before any of them is made.
+
+    Args:
+        text: One document.
+
+    Returns:
+        What it consists of; None if it is empty.
+
+    Raises:
+        YamlError: As in :func:`load_yaml`.
+    """
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if node is not None:
+            check_tree(node, _nodes, "its lists and mappings")
+        return node
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise _yaml_error(error) from error
 
 
 def check_plain(value: Any, leaves: tuple[type, ...] = ()) -> None:
@@ -63,6 +116,20 @@ def check_tree(root: Any, children: Any, name: str) -> None:
     size = size_of(root, MAX_DEPTH)
     if size > max(_HARMLESS, _MAX_GROWTH * count):
         raise ValueError(f"{name} refer to each other so often that they would have {size:,} values written out")
+
+
+def _nodes(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [each for pair in node.value for each in pair]
+    return node.value if isinstance(node, yaml.SequenceNode) else []
+
+
+def _yaml_error(error: Exception) -> YamlError:
+    if isinstance(error, RecursionError):
+        return YamlError("its lists and mappings are nested too deep")
+    mark = getattr(error, "problem_mark", None)
+    reason = getattr(error, "problem", None) or str(error) or "it cannot be read"
+    return YamlError(reason, None if mark is None else mark.line + 1)
 
 
 def _children(value: Any, leaves: tuple[type, ...]) -> Iterable[Any]:

@@ -1,16 +1,16 @@
 """Reading and writing checkpoints: tensors and plain values only, whole files only, clear errors."""
 
 import os
-import pickle
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
+from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.tensor_files import TensorFileError, load_tensors
 
 # Key under which GraphModule stores what rebuilds it. A checkpoint without it was not written by this package.
 KEY = "plstm_graph"
@@ -37,27 +37,36 @@ def read_checkpoint(path: str | os.PathLike[str], map_location: Any = "cpu") -> 
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}")
-    if not zipfile.is_zipfile(path):
-        raise CheckpointError(f"{path} is not a checkpoint, or only a part of one ({path.stat().st_size} bytes)")
     try:
-        with zipfile.ZipFile(path) as file:
-            damaged = file.testzip()
-    except (zipfile.BadZipFile, NotImplementedError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
-    if damaged is not None:
-        raise CheckpointError(f"{path} is damaged: its part {damaged} does not have its checksum")
-    try:
-        checkpoint = torch.load(path, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path} holds objects other than tensors and plain values, so it was not written by plstm-graph; "
-            "it was not loaded, as that could run code from the file"
-        ) from error
-    except RuntimeError as error:
-        raise CheckpointError(f"{path} is not a checkpoint: {str(error).splitlines()[0]}") from error
-    if not isinstance(checkpoint, dict) or KEY not in checkpoint or "state_dict" not in checkpoint:
+        checkpoint = load_tensors(path, "give a checkpoint that plstm-graph fit wrote", map_location, checksums=True)
+    except TensorFileError as error:
+        raise CheckpointError(str(error)) from error
+    if not isinstance(checkpoint, dict) or KEY not in checkpoint or not isinstance(checkpoint.get("state_dict"), dict):
         raise CheckpointError(f"{path} is not a checkpoint of plstm-graph (it has no {KEY!r} entry)")
     return checkpoint
+
+
+def load_weights(module: nn.Module, path: str | os.PathLike[str], map_location: Any, remedy: str) -> None:
+    """Give a model the weights that a training wrote.
+
+    Args:
+        module: The model.
+        path: Weights only, no checkpoint.
+        map_location: Where tensors go, as in :func:`torch.load`.
+        remedy: What to do if they cannot be read.
+
+    Raises:
+        OSError: If the file cannot be opened.
+        ValueError: If it is damaged, holds anything else, or belongs to another model.
+    """
+    state = load_tensors(path, remedy, map_location)
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{path} holds no weights; {remedy}")
+    try:
+        check_state(module.state_dict(), state)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}; {remedy}") from error
+    module.load_state_dict(state)
 
 
 def check_state(expected: dict[str, Any], found: dict[str, Any]) -> None:
@@ -73,9 +82,14 @@ def check_state(expected: dict[str, Any], found: dict[str, Any]) -> None:
     problems = [f"{name} is missing" for name in expected if name not in found]
     problems += [f"{name} is unknown to the model" for name in found if name not in expected]
     problems += [
+        f"{name} is a {type(found[name]).__name__}, no tensor"
+        for name, tensor in expected.items()
+        if isinstance(tensor, Tensor) and name in found and not isinstance(found[name], Tensor)
+    ]
+    problems += [
         f"{name} is {list(found[name].shape)}, the model has {list(tensor.shape)}"
         for name, tensor in expected.items()
-        if name in found and not is_lazy(tensor) and tensor.shape != found[name].shape
+        if name in found and not is_lazy(tensor) and tensor.shape != getattr(found[name], "shape", tensor.shape)
     ]
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
@@ -97,5 +111,7 @@ class SafeCheckpointIO(CheckpointIO):
         return read_checkpoint(path, map_location or "cpu")
 
     def remove_checkpoint(self, path: Any) -> None:
-        """Remove a checkpoint that a better one replaced."""
-        Path(path).unlink(missing_ok=True)
+        """Remove a checkpoint that a better one replaced, of a name that a resumed checkpoint may have given."""
+        # Lightning takes names with ".." for such in the folder of the run.
+        if Path(path).suffix == ".ckpt" and ".." not in Path(path).parts:
+            Path(path).unlink(missing_ok=True)

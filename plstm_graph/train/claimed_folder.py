@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from plstm_graph.datasets.files import replace_text
+from plstm_graph.datasets.plain_values import load_yaml
 from plstm_graph.datasets.unfinished import remove_leftovers
 from plstm_graph.train.command_parser import CommandParser
 
@@ -51,7 +52,25 @@ def refuse(folder: Path, differences: list[str], another: str) -> None:
 def read_configuration(folder: Path) -> dict[str, Any] | None:
     """The configuration in a folder, if there is one."""
     path = folder / _FILE
-    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return read_yaml(path) if path.is_file() else None
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The sections of a file of configuration.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ValueError: If it is no YAML with sections.
+    """
+    try:
+        content = load_yaml(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is no configuration: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is no configuration: it has no sections")
+    return content
 
 
 def write_configuration(folder: Path, plain: dict[str, Any]) -> None:

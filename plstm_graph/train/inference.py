@@ -1,17 +1,17 @@
 """Predictions of a trained model, without a trainer."""
 
-import copy
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import torch
-from jsonargparse import ArgumentError, ArgumentParser
 from torch import Tensor
 from torch_geometric.data import Batch, Data
 from torch_geometric.transforms import BaseTransform
 
+from plstm_graph.datasets.plain_values import check_plain
 from plstm_graph.train.checkpoint import KEY, CheckpointError, read_checkpoint
+from plstm_graph.train.command_parser import make, make_transform
 from plstm_graph.train.module import GraphModule
 
 _FORMAT = 1
@@ -52,8 +52,8 @@ def make_recipe(
 def load_module(path: str | os.PathLike[str]) -> GraphModule:
     """The trained model of a checkpoint that ``plstm-graph fit`` wrote, on the CPU and in evaluation mode.
 
-    The classes named in the checkpoint are imported, but only modules and transforms are made; load checkpoints of
-    people you trust.
+    No code of the checkpoint runs, and only modules and transforms of :mod:`~plstm_graph.train.registry` are made;
+    :func:`~plstm_graph.train.registry.allow_names` lets it name a model of your own.
 
     Args:
         path: The checkpoint.
@@ -67,21 +67,36 @@ def load_module(path: str | os.PathLike[str]) -> GraphModule:
     """
     checkpoint = read_checkpoint(path)
     recipe = checkpoint[KEY]
-    if recipe.get("format") != _FORMAT:
-        raise CheckpointError(
-            f"{path} has no recipe of format {_FORMAT} for its model: it was written by another version, or by a "
-            "trainer in Python. Use GraphModule.load_from_checkpoint(path, model=...) for the latter"
-        )
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(GraphModule, "model")
+    _check_recipe(path, recipe)
     try:
-        module = parser.instantiate(parser.parse_object({"model": recipe["model"]})).model
-    except ArgumentError as error:
+        module = make(lambda parser: parser.add_class_arguments(GraphModule, "made"), recipe["model"])
+    except ValueError as error:
         raise CheckpointError(f"the model of {path} cannot be made: {error}") from error
     check_fits(module, checkpoint, path)
     module.load_state_dict(checkpoint["state_dict"])
     module.recipe = recipe
     return module.eval()
+
+
+def _check_recipe(path: str | os.PathLike[str], recipe: Any) -> None:
+    """Check that a checkpoint says what the commands ask of it, in plain values."""
+    if not isinstance(recipe, dict) or recipe.get("format") != _FORMAT:
+        raise CheckpointError(
+            f"{path} has no recipe of format {_FORMAT} for its model: it was written by another version, or by a "
+            "trainer in Python. Use GraphModule.load_from_checkpoint(path, model=...) for the latter"
+        )
+    kinds = {"model": dict, "data": dict, "target_names": list, "data_class": str, "reading": dict}
+    missing = [name for name in ("model", "data", "target_names") if name not in recipe]
+    wrong = [name for name, kind in kinds.items() if name in recipe and not isinstance(recipe[name], kind)]
+    if missing or wrong:
+        reason = f"lacks {missing[0]}" if missing else f"has something else for {wrong[0]}"
+        raise CheckpointError(f"the recipe of {path} {reason}")
+    if not all(isinstance(name, str) for name in recipe["target_names"]):
+        raise CheckpointError(f"the recipe of {path} has targets without a name")
+    try:
+        check_plain(recipe)
+    except ValueError as error:
+        raise CheckpointError(f"the recipe of {path} is not plain: {error}") from error
 
 
 def check_fits(module: GraphModule, checkpoint: dict[str, Any], path: str | os.PathLike[str]) -> None:
@@ -107,11 +122,7 @@ def load_transform(recipe: dict[str, Any]) -> BaseTransform | None:
     Args:
         recipe: As :func:`make_recipe` makes it.
     """
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--pre_transform", type=BaseTransform | None)
-    # Parsing changes what it is given where it lies.
-    config = parser.parse_object(copy.deepcopy({"pre_transform": recipe["data"].get("pre_transform")}))
-    return parser.instantiate(config).pre_transform
+    return make_transform(recipe["data"].get("pre_transform"))
 
 
 def pick_device(name: str) -> torch.device:

@@ -13,6 +13,7 @@ from torch_geometric import seed_everything
 from torch_geometric.data import Batch
 
 from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.tensor_files import load_tensors
 from plstm_graph.train.averaging import WeightAverage
 from plstm_graph.train.forward import call_model, model_arguments
 from plstm_graph.train.selection import BestEpoch, Mode, Row, Selection
@@ -163,11 +164,16 @@ def _restore(
     selection: Selection,
 ) -> list[Row]:
     device = next(model.parameters()).device
-    state = torch.load(path, map_location=device, weights_only=True)
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    scheduler.load_state_dict(state["scheduler"])
-    if average is not None:
-        average.averaged.load_state_dict(state["average"])
-    selection.load_state_dict(state["selection"])
-    return state["rows"]
+    remedy = "remove it to begin this training anew"
+    state = load_tensors(path, remedy, device)
+    try:
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        scheduler.load_state_dict(state["scheduler"])
+        if average is not None:
+            average.averaged.load_state_dict(state["average"])
+        selection.load_state_dict(state["selection"])
+        return state["rows"]
+    # Each takes what it gets for its own state, so that of another training raises anything.
+    except Exception as error:
+        raise ValueError(f"{path} is the state of another training ({error}); {remedy}") from error

@@ -1,6 +1,7 @@
 """Training of any PyG model of graphs, nodes or edges by Lightning."""
 
 import math
+import os
 from typing import Any, get_args
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch_geometric.data import Batch
 
-from plstm_graph.train.checkpoint import KEY, check_state
+from plstm_graph.train.checkpoint import KEY, check_state, read_checkpoint
 from plstm_graph.train.forward import attach_line_graph, call_model, model_arguments
 from plstm_graph.train.metrics import MONITOR, GraphMetrics, Task
 from plstm_graph.train.optimizer import make_adamw, warmup_cosine
@@ -94,6 +95,27 @@ class GraphModule(LightningModule):
         """Name of the validation metric that selects the best model, and ``"min"`` or ``"max"``."""
         name, mode = MONITOR[self.task]
         return f"valid/{name}", mode
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]
+        cls, checkpoint_path: str | os.PathLike[str], map_location: Any = "cpu", **arguments: Any
+    ) -> "GraphModule":
+        """A module with the weights of a checkpoint. Lightning's own would import and call what the checkpoint names.
+
+        Args:
+            checkpoint_path: The checkpoint.
+            map_location: Where tensors go, as in :func:`torch.load`.
+            **arguments: Of the module.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            CheckpointError: If it is damaged, holds anything but tensors and plain values, or is of another model.
+        """
+        checkpoint = read_checkpoint(checkpoint_path, map_location)
+        module = cls(**arguments)
+        module.on_load_checkpoint(checkpoint)
+        module.load_state_dict(checkpoint["state_dict"])
+        return module
 
     def forward(self, batch: Batch) -> Tensor:
         """The model's output for a batch: standardised values, or logits, ``[B, T]``."""
@@ -275,6 +297,6 @@ class GraphModule(LightningModule):
         """Check that the checkpoint belongs to this model, before anything of it is used."""
         state = checkpoint["state_dict"]
         for name in ("target_mean", "target_std"):
-            if name in state:
+            if isinstance(state.get(name), Tensor):
                 setattr(self, name, torch.empty_like(state[name], device=self.device))
         check_state(self.state_dict(), state)

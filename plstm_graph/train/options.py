@@ -14,6 +14,8 @@ ThreadCount = restricted_number_type("ThreadCount", int, [(">=", 1), ("<=", 1024
 
 _MOST = 10_000  # seeds or folds of one command
 
+from plstm_graph.train.registry import OPTION, allowed_names
+
 
 @dataclass
 class Training:
@@ -132,4 +134,5 @@ def repeatable_command(arguments: Sequence[str]) -> str:
         if not skip and argument.partition("=")[0] not in _FOLDERS:
             kept.append(argument)
         skip = argument in _FOLDERS and not skip
+    kept += [part for name in allowed_names() for part in (OPTION, name)]
     return shlex.join(kept)

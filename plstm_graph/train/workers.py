@@ -4,12 +4,14 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
+
+from plstm_graph.train.registry import allowed_names, set_allowed_names
 
 Key = TypeVar("Key", bound=Hashable)
 _PATIENCE = 10.0  # seconds that a process has to end when it is asked to
@@ -30,7 +32,7 @@ def worker_pool(jobs: int, threads: int) -> Iterator[ProcessPoolExecutor]:
         The pool; give it work by :func:`submit_all`.
     """
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, context, initializer=_start_worker, initargs=(threads,))
+    pool = ProcessPoolExecutor(jobs, context, initializer=_start_worker, initargs=(threads, allowed_names()))
     try:
         yield pool
     except BaseException:
@@ -71,9 +73,10 @@ def submit_all(
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start_worker(threads: int) -> None:
-    """Set the number of threads, and end with the process that started this one: nobody would take the results."""
+def _start_worker(threads: int, allowed: Sequence[str]) -> None:
+    """Take over threads and allowed names, and end with the process that started this one: nobody would take results."""
     torch.set_num_threads(threads)
+    set_allowed_names(allowed)
     parent = multiprocessing.parent_process()
     assert parent is not None
 

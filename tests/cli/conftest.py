@@ -43,7 +43,7 @@ def command(folder: Path, *arguments: str, check: bool = True) -> subprocess.Com
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
     environment.pop("PLSTM_GRAPH_TRACEBACK", None)
     done = subprocess.run(
-        [sys.executable, "-m", "plstm_graph.cli", *arguments],
+        [sys.executable, "-m", "plstm_graph.cli", *arguments, "--allow", "tests"],
         cwd=folder,
         env=environment,
         capture_output=True,

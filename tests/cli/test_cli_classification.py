@@ -35,7 +35,7 @@ def test_classification_from_table_to_predictions(tmp_path, monkeypatch, capsys)
     rows = [f"{s},{int('O' in s)},{'' if i % 4 == 0 else int('N' in s)},{parts[i % 5]}" for i, s in enumerate(smiles)]
     (tmp_path / "labels.csv").write_text("\n".join(["smiles,toxic,smelly,part", *rows]) + "\n")
     (tmp_path / "config.yaml").write_text(_CONFIG)
-    assert main(["fit", "--config", "config.yaml"]) == 0
+    assert main(["fit", "--config", "config.yaml", "--allow", "tests"]) == 0
     assert "classification: toxic, smelly" in capsys.readouterr().out
     results = json.loads((tmp_path / "runs" / "labels" / "results.json").read_text())
     assert set(results["test"]) == {
@@ -47,7 +47,10 @@ def test_classification_from_table_to_predictions(tmp_path, monkeypatch, capsys)
     assert results["test"]["mean predictor"]["auroc"] == 0.5  # exact: all scores are one number
     assert 0 <= results["test"]["TinyModel"]["auroc"] <= 1
     checkpoint = "runs/labels/checkpoints/best.ckpt"
-    assert main(["predict", "--ckpt_path", checkpoint, "CCO", "labels.csv", "--output", "out.csv"]) == 0
+    assert (
+        main(["predict", "--ckpt_path", checkpoint, "CCO", "labels.csv", "--output", "out.csv", "--allow", "tests"])
+        == 0
+    )
     found = list(csv.DictReader(io.StringIO((tmp_path / "out.csv").read_text())))
     assert len(found) == 31
     assert all(0 < float(row[name]) < 1 for row in found for name in ("predicted_toxic", "predicted_smelly"))

@@ -26,7 +26,7 @@ def _in_workspace(workspace, fitted, monkeypatch):
 def _fails(capsys, *arguments):
     """The message of a command that must fail."""
     try:
-        status = main(arguments)
+        status = main([*arguments, "--allow", "tests"])
     except SystemExit as exit:  # how argparse and jsonargparse leave
         status = exit.code
     message = capsys.readouterr().err
@@ -55,7 +55,7 @@ def _fails(capsys, *arguments):
         (("--runs_dir", "table.csv/runs"), "table.csv"),
         (("--ckpt_path", "last"), "no run to resume: runs/failing/checkpoints/last.ckpt is not there"),
         (("--ckpt_path", "none.ckpt"), "no checkpoint at none.ckpt"),
-        (("--ckpt_path", "table.csv"), "table.csv is not a checkpoint"),
+        (("--ckpt_path", "table.csv"), "table.csv is no file of tensors"),
     ],
 )
 def test_fit(capsys, workspace, options, message):
@@ -86,9 +86,9 @@ def test_damaged_and_foreign_checkpoints(capsys, workspace):
     torch.save({"state_dict": {}, "object": torch.nn.Linear(1, 1)}, workspace / "object.ckpt")
     torch.save({"state_dict": {}}, workspace / "other.ckpt")
     for name, message in {
-        "short.ckpt": "not a checkpoint, or only a part of one",
-        "pickle.ckpt": "not a checkpoint",
-        "object.ckpt": "objects other than tensors and plain values",
+        "short.ckpt": "is no file of tensors, or only a part of one",
+        "pickle.ckpt": "is no file of tensors",
+        "object.ckpt": "it names torch.nn.modules.linear.Linear, which could run code",
         "other.ckpt": "not a checkpoint of plstm-graph",
         "none.ckpt": "no checkpoint at none.ckpt",
     }.items():
@@ -111,7 +111,7 @@ def test_predict(capsys, workspace):
         ("CCO", "--device", "toaster"): "device 'toaster' cannot be used",
     }.items():
         assert message in _fails(capsys, "predict", "--ckpt_path", _BEST, *inputs)
-    assert main(["predict", "--ckpt_path", _BEST, "molecules.csv", "--smiles_column", "mol"]) == 0
+    assert main(["predict", "--ckpt_path", _BEST, "molecules.csv", "--smiles_column", "mol", "--allow", "tests"]) == 0
 
 
 def test_test(capsys, workspace):
@@ -134,9 +134,9 @@ def test_a_run_that_stopped_early_stays_stopped_and_a_second_run_keeps_the_first
     run = workspace / "runs" / "early"
     metrics = (run / "metrics.csv").read_bytes()
     assert 2 <= len(metrics.splitlines()) < 50
-    assert main([*options, "--ckpt_path", "last"]) == 0
+    assert main([*options, "--ckpt_path", "last", "--allow", "tests"]) == 0
     assert (run / "metrics.csv").read_bytes() == metrics
-    assert main([*options, "--seed_everything", "1"]) == 0
+    assert main([*options, "--seed_everything", "1", "--allow", "tests"]) == 0
     assert (run / "metrics.csv").read_bytes() == metrics
     assert (workspace / "runs" / "early-2" / "results.json").exists()
 

@@ -82,7 +82,7 @@ def test_what_cannot_run(tmp_path, capsys):
         ({}, ("--only", "gnn"), "no model gnn in the configuration: plstm, bag"),
         ({"data": {"name": "sort"}}, (), "no task 'sort': expected one of enas"),
         ({"data": {"name": "copy", "size": 3}}, (), "options {'size': 3} do not fit the task copy"),
-        ({"models": {"gone": {"class_path": "plstm_graph.nn.Gone"}}}, (), "no model 'plstm_graph.nn.Gone'"),
+        ({"models": {"gone": {"class_path": "plstm_graph.nn.Gone"}}}, (), "there is no plstm_graph.nn.Gone"),
         (
             {"models": {"odd": {"class_path": "plstm_graph.nn.PLSTM", "init_args": {"size": 1}}}},
             (),

@@ -14,6 +14,7 @@ from plstm_graph.datasets.dag_folder.assemble import Dags
 from plstm_graph.datasets.dag_folder.columns import Column, encode
 from plstm_graph.datasets.dag_folder.spec import Spec
 from plstm_graph.datasets.dag_folder.targets import Targets, split_table
+from plstm_graph.datasets.tensor_files import make_anew
 
 MASKS = ("train_mask", "val_mask", "test_mask")
 
@@ -69,7 +70,10 @@ class Encoding:
     @classmethod
     def load(cls, path: str | Path) -> "Encoding":
         """Read what :meth:`save` wrote."""
-        return cls.of_plain(json.loads(Path(path).read_text(encoding="utf-8")))
+        try:
+            return cls.of_plain(json.loads(Path(path).read_text(encoding="utf-8")))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"{path} cannot be read: {error}; {make_anew(Path(path).parent)}") from error
 
     @classmethod
     def of_plain(cls, values: dict[str, Any]) -> "Encoding":

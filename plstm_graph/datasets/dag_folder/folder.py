@@ -9,7 +9,7 @@ from plstm_graph.datasets.dag_folder.assemble import Dags, assemble
 from plstm_graph.datasets.dag_folder.columns import Column, ColumnFit, feature_columns
 from plstm_graph.datasets.dag_folder.json_lines import NAMES, read_json_lines
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem
-from plstm_graph.datasets.dag_folder.spec import Spec
+from plstm_graph.datasets.dag_folder.spec import Spec, file_of
 from plstm_graph.datasets.dag_folder.tables import Frame, read_frame
 from plstm_graph.datasets.dag_folder.targets import Targets, read_split, read_targets, split_table
 from plstm_graph.datasets.text_files import decimal_hint
@@ -47,14 +47,16 @@ def json_file(folder: Path, spec: Spec) -> Path | None:
         DAGFolderError: If there are neither tables nor JSON lines.
     """
     if spec.json is not None:
-        if not (folder / spec.json).is_file():
+        path = file_of(folder, spec.json, "json")
+        if path is None:
             raise DAGFolderError([Problem("dag.yaml", None, None, f"json is {spec.json!r}, but there is no such file")])
-        return folder / spec.json
+        return path
     if spec.find(folder, "edges") is not None:
         return None
     for name in NAMES:
-        if (folder / name).is_file():
-            return folder / name
+        path = file_of(folder, name, name)
+        if path is not None:
+            return path
     there = ", ".join(sorted(path.name for path in folder.iterdir()))
     message = f"neither edges.csv (or .csv.gz, .parquet) nor {NAMES[0]} is there; the folder has {there}"
     raise DAGFolderError([Problem("dag.yaml", None, None, message)])

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import yaml
-
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem
+from plstm_graph.datasets.plain_values import YamlError, load_yaml
 
 Task = Literal["regression", "classification", "multilabel"]
 Level = Literal["graph", "node", "edge"]
@@ -111,16 +110,43 @@ class Spec:
         """
         given = self.table(name).file
         if given is not None:
-            if not (folder / given).is_file():
+            path = file_of(folder, given, f"{name}.file")
+            if path is None:
                 there = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
                 raise _error(f"{name}.file is {given!r}, but the folder has {there}")
-            return folder / given
-        found = [folder / f"{name}{suffix}" for suffix in _SUFFIXES if (folder / f"{name}{suffix}").is_file()]
+            return path
+        names = [f"{name}{suffix}" for suffix in _SUFFIXES]
+        found = [path for each in names if (path := file_of(folder, each, name)) is not None]
         if len(found) > 1:
             raise _error(
                 f"the folder has {' and '.join(path.name for path in found)}: say which one by {name}: {{file: ...}}"
             )
         return found[0] if found else None
+
+
+def file_of(folder: Path, name: str, key: str) -> Path | None:
+    """A file of a folder; None if there is none of that name.
+
+    Whoever wrote ``dag.yaml`` may not be whoever reads it, so it names files of its own folder only.
+
+    Args:
+        folder: The folder.
+        name: Of the file, perhaps in a folder within.
+        key: What names it, for the message.
+
+    Raises:
+        DAGFolderError: If it lies elsewhere.
+    """
+    path = folder / name
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise _error(f"{key} is {name!r}, which leads out of the folder; it may name files of the folder")
+    if not path.is_file():
+        return None
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise _error(
+            f"{name} is a link to {path.resolve()}, outside of the folder: copy the file, or link the folder as a whole"
+        )
+    return path
 
 
 def read_spec(folder: Path) -> Spec:
@@ -135,19 +161,15 @@ def read_spec(folder: Path) -> Spec:
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}")
-    path = folder / NAME
-    if not path.is_file():
+    path = file_of(folder, NAME, NAME)
+    if path is None:
         raise FileNotFoundError(
             f"{folder} has no {NAME}; the shortest one is a line `targets: [COLUMN]` (docs/custom_dags.md)"
         )
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        reason = getattr(error, "problem", None) or "it cannot be read"
-        raise DAGFolderError(
-            [Problem(NAME, None if mark is None else mark.line + 1, None, f"no YAML: {reason}")]
-        ) from error
+        content = load_yaml(path.read_text(encoding="utf-8"))
+    except YamlError as error:
+        raise DAGFolderError([Problem(NAME, error.line, None, f"no YAML: {error}")]) from error
     except UnicodeDecodeError as error:
         raise _error(f"not UTF-8 text: {error.reason}") from error
     return spec_of({} if content is None else content)

@@ -5,15 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonargparse.typing import PositiveInt
 
 from plstm_graph.datasets.files import replace_text
+from plstm_graph.datasets.plain_values import load_yaml
 from plstm_graph.train.claimed_folder import claim_folder, differences_to, write_configuration
 from plstm_graph.train.command_parser import CommandParser
 from plstm_graph.train.crossval.fold import NUM_FOLDS, FoldOptions, GraphOptions, ModelFactory
 from plstm_graph.train.loop import COMPILE_HELP
 from plstm_graph.train.options import parse_numbers
+from plstm_graph.train.registry import HELP
 
 _DESCRIPTION = """Cross-validate a graph classifier on a set of the TU Dortmund collection by the paper's protocol: ten
 stratified folds, one ninth of the rest to validate, the best validation epoch tested once. Everything can stand in a
@@ -34,7 +35,7 @@ _OUTSIDE = ("config", "folds", "jobs", "output", "device", "compile", "data.sour
 
 def make_parser() -> CommandParser:
     """The parser of all options."""
-    parser = CommandParser(prog="plstm-graph crossval", description=_DESCRIPTION, allow_abbrev=False)
+    parser = CommandParser(prog="plstm-graph crossval", description=f"{_DESCRIPTION} {HELP}", allow_abbrev=False)
     parser.add_argument("--config", action="config", help="YAML file; several are merged in order.")
     parser.add_argument("--folds", type=str, default=f"0-{NUM_FOLDS - 1}", help="Folds, such as 0-9 or 0,3.")
     parser.add_argument("--jobs", type=PositiveInt, default=2, help="Folds that run at the same time, a thread each.")
@@ -80,7 +81,7 @@ def parse_folds(text: str) -> list[int]:
 
 def plain_config(parser: CommandParser, config: Any) -> dict[str, Any]:
     """All options as plain values."""
-    return yaml.safe_load(parser.dump(config, skip_unset=False))
+    return load_yaml(parser.dump(config, skip_unset=False))
 
 
 def open_folder(output: str | None, plain: dict[str, Any]) -> Path:

@@ -17,6 +17,7 @@ from plstm_graph.train.dag_tasks.run import count_parameters, evaluate_training,
 from plstm_graph.train.dag_tasks.tasks import DAGTask, load_dag_task
 from plstm_graph.train.inference import pick_device
 from plstm_graph.train.options import ThreadCount, Training, learning_rates, parse_seeds, repeatable_command
+from plstm_graph.train.registry import HELP
 from plstm_graph.train.run_folder import check_name
 from plstm_graph.train.selection import Row
 
@@ -139,7 +140,7 @@ def parse(arguments: list[str]) -> DAGOptions:
 
 
 def _make_parser() -> CommandParser:
-    parser = CommandParser(prog="plstm-graph dags", description=_DESCRIPTION, allow_abbrev=False)
+    parser = CommandParser(prog="plstm-graph dags", description=f"{_DESCRIPTION} {HELP}", allow_abbrev=False)
     parser.add_argument("--config", action="config", help="YAML file; several are merged in order.")
     parser.add_argument("--name", type=str, required=True, help="Name of the run.")
     parser.add_argument("--only", type=str | None, default=None, help="Models to train, such as plstm,gin.")

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from plstm_graph.datasets.files import replace_text
 from plstm_graph.text import markdown_code, markdown_row, markdown_text
+from plstm_graph.train.claimed_folder import read_configuration
 from plstm_graph.train.dag_tasks.tasks import DAGTask
+from plstm_graph.train.run_folder import check_name
 from plstm_graph.train.spread import mean_and_std, with_std
 
 
@@ -27,9 +27,10 @@ def summarise(folder: Path, task: DAGTask, command: str, machine: dict[str, Any]
         Plain values: for each model its parameters, the learning rate that was picked, and mean, unbiased standard
         deviation (null for a single seed) and values of each metric of each test.
     """
-    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    config = read_configuration(folder) or {"models": {}}
     models = {}
     for name in config["models"]:
+        check_name(name)
         found = [_read(path) for path in sorted(folder.glob(f"{name}/lr_*/seed_*/result.json"))]
         if any(row["tests"] is not None for row in found):
             models[name] = _model(found, task)

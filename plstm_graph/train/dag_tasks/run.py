@@ -1,6 +1,5 @@
 """One training of a model on a task of DAGs, resumed per epoch, and its tests."""
 
-import importlib
 import json
 import statistics
 import time
@@ -15,12 +14,14 @@ from torch_geometric import seed_everything
 from torch_geometric.data import Batch, Data
 
 from plstm_graph.datasets.files import replace_file, replace_json
+from plstm_graph.train.checkpoint import load_weights
 from plstm_graph.train.dag_tasks.tasks import DAGTask
 from plstm_graph.train.epoch_log import EpochLog
 from plstm_graph.train.forward import Arguments, attach_line_graph, call_model, model_arguments
 from plstm_graph.train.loop import train_epochs
 from plstm_graph.train.optimizer import make_adamw, warmup_cosine
 from plstm_graph.train.options import Training
+from plstm_graph.train.registry import resolve
 from plstm_graph.train.sampler import EpochBatchSampler
 from plstm_graph.train.selection import Row
 
@@ -35,12 +36,8 @@ def make_model(spec: dict[str, Any], task: DAGTask) -> nn.Module:
     Raises:
         ValueError: If there is no such class, or its arguments do not fit.
     """
-    module, _, name = str(spec.get("class_path", "")).rpartition(".")
-    try:
-        make = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"there is no model {spec.get('class_path')!r}: {error}") from error
-    arguments = spec.get("init_args") or {}
+    name, arguments = spec.get("class_path"), spec.get("init_args") or {}
+    make = resolve(name)
     try:
         return make(task.out_channels, task.in_channels, task.edge_dim, predict=task.predict, **arguments)
     except TypeError as error:
@@ -160,7 +157,7 @@ def evaluate_training(
     if path.is_file():
         return json.loads(path.read_text(encoding="utf-8"))
     model = make_model(spec, task).to(device)
-    model.load_state_dict(torch.load(folder / "best.pt", map_location=device, weights_only=True))
+    load_weights(model, folder / "best.pt", device, f"remove the folder {folder} to train it anew")
     model.eval()
     names = [name for name in task.parts if name.startswith("test") and name not in (spec.get("skip_tests") or ())]
     # Graphs of tests may be far larger than those of training; then fewer fit into a batch.

@@ -18,7 +18,9 @@ from torch_geometric.data import Batch
 
 from plstm_graph.console import Console
 from plstm_graph.datasets.files import replace_text
+from plstm_graph.datasets.plain_values import load_yaml
 from plstm_graph.train.checkpoint import SafeCheckpointIO, read_checkpoint
+from plstm_graph.train.command_parser import MODE, GuardedParser
 from plstm_graph.train.fit.callbacks import History, ReseedEachEpoch, ResumableEarlyStopping
 from plstm_graph.train.fit.progress import TrainingProgress
 from plstm_graph.train.fit.trainer_options import check_resumable, check_trainer
@@ -26,6 +28,7 @@ from plstm_graph.train.graph_data import GraphDataModule
 from plstm_graph.train.inference import MOLECULES, check_fits, make_recipe
 from plstm_graph.train.module import GraphModule
 from plstm_graph.train.options import ThreadCount
+from plstm_graph.train.registry import HELP, KINDS, TRAINER_KINDS
 from plstm_graph.train.run_folder import RunFolder, check_name
 
 _DESCRIPTION = """Train a graph model on molecules or on a folder of DAGs, then report test metrics beside baselines.
@@ -47,8 +50,10 @@ _USAGE = """plstm-graph fit [--config FILE] [--name NAME] [--ckpt_path last] [--
                        [--model.OPTION VALUE ...] [--trainer.OPTION VALUE ...]"""
 
 
-class _FitParser(LightningArgumentParser):
+class _FitParser(GuardedParser, LightningArgumentParser):
     """Lightning's parser with a help text without the hundreds of classes that happen to be imported."""
+
+    kinds = (*KINDS, *TRAINER_KINDS)
 
     def format_help(self, *args: Any, **kwargs: Any) -> str:
         """The help text."""
@@ -72,7 +77,12 @@ class FitCLI(LightningCLI):
             GraphModule,
             GraphDataModule,
             save_config_callback=None,
-            parser_kwargs={"prog": "plstm-graph fit", "usage": _USAGE, "description": _DESCRIPTION},
+            parser_kwargs={
+                "prog": "plstm-graph fit",
+                "usage": _USAGE,
+                "description": f"{_DESCRIPTION}\n{HELP}",
+                "parser_mode": MODE,
+            },
             parser_class=_FitParser,
             args=args,
             run=False,
@@ -133,7 +143,7 @@ class FitCLI(LightningCLI):
         config = self.config
         check_name(config.name)
         check_trainer(dict(self.config_init.trainer))
-        plain = yaml.safe_load(self.parser.dump(config, skip_unset=False))
+        plain = load_yaml(self.parser.dump(config, skip_unset=False))
         try:
             self.model.dry_run(Batch.from_data_list([self.datamodule.subset("train")[0]]))
         except (TypeError, RuntimeError, LookupError, AttributeError) as error:  # of somebody's model

@@ -13,6 +13,7 @@ from plstm_graph.train.claimed_folder import claim_folder
 from plstm_graph.train.command_parser import CommandParser
 from plstm_graph.train.images.run import ImageTraining
 from plstm_graph.train.options import ThreadCount, learning_rates, parse_seeds
+from plstm_graph.train.registry import HELP
 from plstm_graph.train.run_folder import check_name
 
 _DESCRIPTION = """Train an image classifier (arrow pointing, Fashion-MNIST, CIFAR-10, ImageNet-1k) with several seeds,
@@ -88,7 +89,7 @@ def claim(options: ImageOptions) -> None:
 
 
 def _make_parser() -> CommandParser:
-    parser = CommandParser(prog="plstm-graph images", description=_DESCRIPTION, allow_abbrev=False)
+    parser = CommandParser(prog="plstm-graph images", description=f"{_DESCRIPTION} {HELP}", allow_abbrev=False)
     parser.add_argument("--config", action="config", help="YAML file; several are merged in order.")
     parser.add_argument(
         "--name", type=str | None, default=None, help="Name of the run (default: that of the data and the model)."

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
-from jsonargparse import ArgumentError, ArgumentParser
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch_geometric import seed_everything
@@ -16,6 +15,8 @@ from torch_geometric.data import Batch
 
 from plstm_graph.datasets.files import replace_file, replace_json
 from plstm_graph.datasets.image_task import Images, ImageTask
+from plstm_graph.train.checkpoint import load_weights
+from plstm_graph.train.command_parser import make_module
 from plstm_graph.train.epoch_log import EpochLog
 from plstm_graph.train.images.augment import Augment, Augmentation
 from plstm_graph.train.images.batches import ImageBatch, epoch_rows, image_batches
@@ -110,11 +111,9 @@ def make_model(model: dict[str, Any], task: ImageTask) -> nn.Module:
     Raises:
         ValueError: If the model cannot be made, or does not give a column for each class.
     """
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--model", type=nn.Module)
     try:
-        module = parser.instantiate(parser.parse_object({"model": model})).model
-    except ArgumentError as error:
+        module = make_module(model)
+    except ValueError as error:
         raise ValueError(f"the model cannot be made: {error}") from error
     with torch.no_grad():
         shape = list(module.eval()(torch.zeros(2, task.channels, task.image_size, task.image_size)).shape)
@@ -263,7 +262,7 @@ def load_run(
 ) -> PreparedModel:
     """The model of a finished training. Arguments as in :func:`evaluate_run`."""
     prepared = PreparedModel(make_model(model, task), task, training).to(device)
-    prepared.model.load_state_dict(torch.load(folder / "weights.pt", map_location=device, weights_only=True))
+    load_weights(prepared.model, folder / "weights.pt", device, f"remove the folder {folder} to train it anew")
     return prepared.eval()
 
 

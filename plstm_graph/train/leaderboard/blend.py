@@ -15,6 +15,7 @@ from plstm_graph.datasets.benchmark import Benchmark
 from plstm_graph.datasets.files import replace_json, replace_text
 from plstm_graph.datasets.fingerprints import morgan_fingerprints
 from plstm_graph.text import markdown_text
+from plstm_graph.train.checkpoint import load_weights
 from plstm_graph.train.inference import pick_device, predict
 from plstm_graph.train.leaderboard.forest import Forest
 from plstm_graph.train.leaderboard.seed_run import benchmark_of, make_module
@@ -46,7 +47,7 @@ def blend(folder: str, forest: Forest, device: str = "auto", counts: bool = Fals
     path = Path(folder)
     if not (path / "report.json").is_file():
         raise ValueError(f"{path} holds no finished run: report.json is missing; `plstm-graph leaderboard` writes it")
-    run = json.loads((path / "report.json").read_text(encoding="utf-8"))
+    run = _read_report(path / "report.json")
     benchmark = benchmark_of(run["config"]["data"])
     fingerprints = {
         part: morgan_fingerprints(_smiles(graphs, run), counts=counts) for part, graphs in benchmark.parts.items()
@@ -55,7 +56,7 @@ def blend(folder: str, forest: Forest, device: str = "auto", counts: bool = Fals
     for number in (row["seed"] for row in run["seeds"]):
         weights = path / f"seed_{number}" / "best.pt"
         module = make_module(run["config"]["model"], benchmark).to(pick_device(device))
-        module.load_state_dict(torch.load(weights, map_location=module.device, weights_only=True))
+        load_weights(module, weights, module.device, f"remove the folder {weights.parent} to train it anew")
         networks = {part: predict(module, benchmark.parts[part]).double() for part in ("valid", "test")}
         rows.append({"seed": number, **_blend_seed(networks, fingerprints, benchmark, replace(forest, seed=number))})
     report = {
@@ -76,6 +77,20 @@ def blend(folder: str, forest: Forest, device: str = "auto", counts: bool = Fals
     replace_text(path / "blend.md", text)
     Console().say(text)
     return 0
+
+
+def _read_report(path: Path) -> dict[str, Any]:
+    """The report of a run, with everything that is asked of it here."""
+    try:
+        run = json.loads(path.read_text(encoding="utf-8"))
+        config, seeds = run["config"], [row["seed"] for row in run["seeds"]]
+        whole = all(isinstance(config[name], dict) for name in ("data", "model"))
+        whole = whole and all(isinstance(run[name], str) for name in ("dataset", "method", "metric"))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{path} is no report of `plstm-graph leaderboard`: {type(error).__name__} {error}") from error
+    if not whole or not all(type(seed) is int for seed in seeds):
+        raise ValueError(f"{path} is no report of `plstm-graph leaderboard`")
+    return run
 
 
 def _blend_seed(

@@ -9,6 +9,7 @@ from rich.table import Table
 from plstm_graph.console import Console
 from plstm_graph.datasets.benchmark import Benchmark
 from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.tensor_files import load_tensors
 from plstm_graph.train.checkpoint import KEY
 from plstm_graph.train.claimed_folder import claim_folder
 from plstm_graph.train.inference import make_recipe
@@ -83,7 +84,7 @@ def _export(path: Path, weights: Path, options: Options, benchmark: Benchmark) -
     model = {"model": options.plain["model"], "task": benchmark.task}
     checkpoint = {
         KEY: make_recipe(model, data, benchmark.target_names),
-        "state_dict": torch.load(weights, weights_only=True),
+        "state_dict": load_tensors(weights, f"remove the folder {weights.parent} to train it anew"),
     }
     replace_file(path, lambda unfinished: torch.save(checkpoint, unfinished))
 

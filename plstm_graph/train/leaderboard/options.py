@@ -12,6 +12,7 @@ from plstm_graph.datasets.benchmark import load_benchmark
 from plstm_graph.train.command_parser import CommandParser
 from plstm_graph.train.loop import COMPILE_HELP
 from plstm_graph.train.options import ThreadCount, Training, parse_seeds
+from plstm_graph.train.registry import HELP
 from plstm_graph.train.run_folder import check_name
 
 _DESCRIPTION = """Train a model on a benchmark (OGB's ogbg-mol... sets and ogbg-code2, LRGB's peptides) with several
@@ -118,7 +119,7 @@ def check_tuned(tuned: dict[str, list[Any]]) -> None:
 
 def make_parser() -> CommandParser:
     """The parser of all options."""
-    parser = CommandParser(prog="plstm-graph leaderboard", description=_DESCRIPTION)
+    parser = CommandParser(prog="plstm-graph leaderboard", description=f"{_DESCRIPTION} {HELP}")
     parser.add_argument("--config", action="config", help="YAML file with options.")
     parser.add_argument(
         "--name", type=str | None, default=None, help="Name of the run (default: that of the data and the method)."

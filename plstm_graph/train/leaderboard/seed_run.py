@@ -1,6 +1,5 @@
 """One seed of a benchmark run: train, pick the epoch by validation, test once; goes on where it stopped."""
 
-import copy
 import json
 import resource
 import sys
@@ -9,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jsonargparse import ArgumentError, ArgumentParser
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch_geometric import seed_everything
 from torch_geometric.data import Batch, Data
-from torch_geometric.transforms import BaseTransform
 
 from plstm_graph.datasets.benchmark import Benchmark, load_benchmark
 from plstm_graph.datasets.files import replace_file, replace_json
+from plstm_graph.train import command_parser
+from plstm_graph.train.command_parser import make_transform
 from plstm_graph.train.epoch_log import EpochLog
 from plstm_graph.train.forward import Arguments, attach_line_graph, model_arguments
 from plstm_graph.train.inference import pick_device
@@ -34,12 +33,7 @@ _EVALUATION_BATCH = 256
 
 def benchmark_of(data: dict[str, Any]) -> Benchmark:
     """The benchmark of the plain section ``data`` of a configuration."""
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--pre_transform", type=BaseTransform | None)
-    # Parsing changes what it is given where it lies.
-    parsed = parser.parse_object(copy.deepcopy({"pre_transform": data.get("pre_transform")}))
-    transform = parser.instantiate(parsed).pre_transform
-    return load_benchmark(**(data | {"pre_transform": transform}))
+    return load_benchmark(**(data | {"pre_transform": make_transform(data.get("pre_transform"))}))
 
 
 def make_module(model: dict[str, Any], benchmark: Benchmark) -> GraphModule:
@@ -52,14 +46,11 @@ def make_module(model: dict[str, Any], benchmark: Benchmark) -> GraphModule:
     Raises:
         ValueError: If the model cannot be made, or does not give one column per target.
     """
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--model", type=nn.Module)
     try:
-        module = GraphModule(
-            parser.instantiate(parser.parse_object({"model": copy.deepcopy(model)})).model, benchmark.task
-        )
-    except ArgumentError as error:
+        made = command_parser.make_module(model)
+    except ValueError as error:
         raise ValueError(f"the model cannot be made: {error}") from error
+    module = GraphModule(made, benchmark.task)
     if benchmark.task == "regression":
         module.standardise(benchmark.parts["train"].y.float())
     train = benchmark.parts["train"]

@@ -6,6 +6,7 @@ from torch_geometric.transforms import BaseTransform
 from plstm_graph.datasets.dag_folder.encoding import Encoding, row_names
 from plstm_graph.datasets.dag_folder.spec import Spec
 from plstm_graph.datasets.dag_folder.unlabelled import Unlabelled, read_unlabelled
+from plstm_graph.train.checkpoint import CheckpointError
 from plstm_graph.train.inference import load_transform, predict
 from plstm_graph.train.module import GraphModule
 from plstm_graph.train.predict.table import format_number, write_csv
@@ -54,8 +55,11 @@ def read_for(module: GraphModule, folder: str, allow_unknown: bool) -> tuple[Unl
         The folder as it is, what its columns mean, and the transform that makes its graphs what the model takes.
     """
     reading = module.recipe["reading"]
-    encoding = Encoding.of_plain(reading["encoding"])
-    content = read_unlabelled(folder, Spec.of_plain(reading["spec"]), encoding, allow_unknown)
+    try:
+        encoding, spec = Encoding.of_plain(reading["encoding"]), Spec.of_plain(reading["spec"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"the checkpoint does not say how its folders are read ({error!r:.200})") from error
+    content = read_unlabelled(folder, spec, encoding, allow_unknown)
     return content, encoding, load_transform(module.recipe) or ToDAG("keep")
 
 

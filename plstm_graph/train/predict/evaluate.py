@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jsonargparse import ArgumentParser
 
 from plstm_graph.console import Console
 from plstm_graph.datasets.files import replace_json
+from plstm_graph.train.command_parser import make
 from plstm_graph.train.fit.report import plain_json, print_metrics
 from plstm_graph.train.graph_data import GraphDataModule
 from plstm_graph.train.inference import MOLECULES, load_module, pick_device, predict
@@ -36,15 +36,15 @@ def test_checkpoint(ckpt_path: str, split: str, data: str | None, output: str | 
             raise ValueError(f"--data takes a table of molecules, but {ckpt_path} was trained by {data_class}")
         arguments |= {"path": data, "target_columns": recipe["target_names"]}
         split = "all"
-    elif data_class == MOLECULES and arguments["path"] is not None and not Path(arguments["path"]).exists():
+    elif data_class == MOLECULES and (path := arguments.get("path")) is not None and not Path(str(path)).is_file():
         raise ValueError(
-            f"{arguments['path']}, which {ckpt_path} was trained on, is no table here; give one with --data "
+            f"{path}, which {ckpt_path} was trained on, is no table here; give one with --data "
             "(scores on a benchmark's own test split stand in the report of its run)"
         )
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(GraphDataModule, "data")
-    parsed = parser.parse_object({"data": {"class_path": data_class, "init_args": arguments}})
-    datamodule = parser.instantiate(parsed).data
+    datamodule = make(
+        lambda parser: parser.add_subclass_arguments(GraphDataModule, "made"),
+        {"class_path": data_class, "init_args": arguments},
+    )
     graphs = datamodule.dataset if split == "all" else datamodule.subset(split)
     metrics = evaluate(predict(module, graphs), torch.cat([graph.y for graph in graphs]), module.task)
     title = f"{datamodule.title}: {len(graphs)} {datamodule.unit} ({split})"

@@ -47,7 +47,7 @@ def predict_smiles(module: GraphModule, inputs: Sequence[str], smiles_column: st
         ValueError: If a table cannot be used, likewise.
     """
     transform = load_transform(module.recipe) or ToDAG()
-    rows, errors = _read(inputs, smiles_column or module.recipe["data"]["smiles_column"])
+    rows, errors = _read(inputs, smiles_column or str(module.recipe["data"].get("smiles_column", "smiles")))
     if errors and len(errors) == len(inputs):
         raise errors[0]
     for row in rows:

@@ -1,0 +1,356 @@
+"""Checkpoints, run folders and configurations by strangers, given to the commands: nothing of them runs."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import networkx as nx
+import pytest
+import torch
+
+from plstm_graph.cli import main
+from plstm_graph.datasets import from_networkx
+from plstm_graph.nn import PLSTM
+from plstm_graph.train import CheckpointError, GraphModule, read_checkpoint
+from plstm_graph.train.checkpoint import SafeCheckpointIO
+from plstm_graph.train.inference import load_module, make_recipe
+from tests.cli.conftest import ROOT
+from tests.datasets.test_plain_values import LAUGHS
+
+pytestmark = [
+    pytest.mark.filterwarnings(r"ignore:(?s).*JsonargparseDeprecation:DeprecationWarning"),
+    pytest.mark.filterwarnings(r"ignore:(?s).*instantiate_classes.* was deprecated:DeprecationWarning"),
+]
+MODEL = {
+    "class_path": "plstm_graph.nn.PLSTM",
+    "init_args": {"out_channels": 1, "hidden_channels": 8, "num_layers": 1, "heads": 1},
+}
+EVIL = """
+import pathlib
+pathlib.Path("made").touch()
+import torch
+from plstm_graph.nn import PLSTM
+from plstm_graph.transforms import ToDAG
+from plstm_graph.train import MoleculeDataModule
+from lightning.pytorch import Callback
+
+class Model(PLSTM):
+    pass
+
+class Transform(ToDAG):
+    pass
+
+class Data(MoleculeDataModule):
+    pass
+
+class Call(Callback):
+    pass
+
+def run(*arguments, **more):
+    raise SystemExit("it ran")
+"""
+
+
+@pytest.fixture
+def stranger(tmp_path, monkeypatch):
+    """A working folder with a module that leaves a file behind when it is imported."""
+    (tmp_path / "evil.py").write_text(EVIL)
+    monkeypatch.chdir(tmp_path)
+    path = list(sys.path)
+    yield tmp_path
+    assert sys.path == path
+    for name in [name for name in sys.modules if name == "evil" or name.startswith("evil.")]:
+        del sys.modules[name]
+
+
+def checkpoint(path, model=MODEL, data=None, recipe=None):
+    module = GraphModule(PLSTM(**MODEL["init_args"]))
+    whole = make_recipe({"model": model}, {"smiles_column": "smiles"} | (data or {}), ["y"]) | (recipe or {})
+    torch.save({"state_dict": module.state_dict(), "plstm_graph": whole}, path)
+    return path
+
+
+def spec(name, **arguments):
+    return {"class_path": name, "init_args": arguments}
+
+
+EVIL_MODELS = [
+    spec("os.system", command="touch made"),
+    spec("subprocess.run", args=["touch", "made"]),
+    spec("builtins.exec", source="open('made', 'w')"),
+    spec("torch.hub.load", repo_or_dir=".", model="evil", source="local"),
+    spec("evil.Model", **MODEL["init_args"]),
+    spec("evil.run"),
+    spec("torch_geometric.nn.Sequential", input_args="x: open('made', 'w')", modules=[]),
+    spec("plstm_graph.nn.Ensemble", model=spec("evil.Model", **MODEL["init_args"]), members=1),
+    spec("plstm_graph.train.inference.load_module", path="other.ckpt"),
+    "os.system",
+    "evil.Model",
+]
+
+
+@pytest.mark.parametrize(
+    "model", EVIL_MODELS, ids=lambda model: model if isinstance(model, str) else model["class_path"]
+)
+@pytest.mark.parametrize("command", [("predict", "CCO"), ("explain", "CCO"), ("test",)], ids=lambda command: command[0])
+def test_models_of_checkpoints(stranger, capsys, model, command):
+    path = checkpoint(stranger / "a.ckpt", model)
+    assert main([command[0], "--ckpt_path", str(path), *command[1:]]) == 2
+    message = capsys.readouterr().err
+    assert "may not be named by a file" in message or "cannot be made" in message
+    assert not (stranger / "made").exists() and "evil" not in sys.modules
+
+
+def test_transforms_and_data_of_checkpoints(stranger, capsys):
+    (stranger / "table.csv").write_text("smiles,y\nCCO,1\nCC,2\nCCC,3\n")
+    compose = "torch_geometric.transforms.Compose"
+    transforms = [spec("evil.Transform"), "evil.Transform", spec(compose, transforms=["os.system"])]
+    transforms += [spec(compose, transforms=[spec("evil.run")]), spec("os.system", command="touch made")]
+    for transform in transforms:
+        path = checkpoint(stranger / "a.ckpt", data={"pre_transform": transform, "path": "table.csv"})
+        for command in (["predict", "CCO"], ["explain", "CCO"], ["test"]):
+            assert main([command[0], "--ckpt_path", str(path), *command[1:]]) == 2, transform
+    for data in ("evil.Data", "os.system", "plstm_graph.cli.main", "torch.nn.Linear"):
+        path = checkpoint(stranger / "a.ckpt", data={"path": "table.csv"}, recipe={"data_class": data})
+        assert main(["test", "--ckpt_path", str(path)]) == 2
+        assert main(["predict", "--ckpt_path", str(path), "CCO"]) == 2
+    capsys.readouterr()
+    assert not (stranger / "made").exists() and "evil" not in sys.modules
+
+
+def test_recipes_that_are_none(stranger, capsys):
+    many = [0]
+    for _ in range(60):
+        many = [many, many]
+    changes = [
+        {"model": None},
+        {"model": []},
+        {"data": 7},
+        {"target_names": "y"},
+        {"target_names": [7]},
+        {"data_class": 7},
+    ]
+    changes += [
+        {"reading": many},
+        {"reading": {"x": torch.ones(2)}},
+        {"format": 2},
+        {"model": {}},
+        {"model": {"modle": MODEL}},
+    ]
+    changes += [{"model": {"model": MODEL | {"init_args": many}}}, {"model": {"model": {"class_path": many}}}]
+    for change in changes:
+        path = checkpoint(stranger / "a.ckpt", recipe=change)
+        assert main(["predict", "--ckpt_path", str(path), "CCO"]) == 2, change.keys()
+        assert len(capsys.readouterr().err) < 5000
+    for content in ({"plstm_graph": 7, "state_dict": {}}, {"plstm_graph": {}, "state_dict": 7}, {"plstm_graph": {}}):
+        torch.save(content, stranger / "a.ckpt")
+        with pytest.raises(CheckpointError):
+            load_module(stranger / "a.ckpt")
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_weights_that_are_none(stranger):
+    path = checkpoint(stranger / "a.ckpt")
+    whole = read_checkpoint(path)
+    first = next(name for name in whole["state_dict"] if name.startswith("model."))
+    for value in (7, None, [1.0], "x", torch.ones(1, 2, 3, 4), torch.zeros(1).expand(1 << 40)):
+        torch.save(whole | {"state_dict": whole["state_dict"] | {first: value}}, path)
+        with pytest.raises(CheckpointError):
+            load_module(path)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_a_process_of_its_own_in_the_folder_of_a_stranger(stranger, installed):
+    # The names of packages that torch_geometric and this package import if they are there.
+    for name in ("torch_scatter", "pyarrow", "kornia", "torch_cluster"):
+        (stranger / f"{name}.py").write_text(EVIL.partition("import torch")[0])
+    path = checkpoint(stranger / "a.ckpt", spec("evil.Model", **MODEL["init_args"]))
+    console = Path(sys.executable).parent / "plstm-graph"
+    start = [str(console)] if installed and console.is_file() else [sys.executable, "-P", "-m", "plstm_graph.cli"]
+    if sys.version_info < (3, 11) and "-P" in start:
+        start.remove("-P")
+        for name in ("torch_scatter", "pyarrow", "kornia", "torch_cluster"):
+            (stranger / f"{name}.py").unlink()
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*start, "predict", "--ckpt_path", str(path), "CCO"],
+        env=environment, capture_output=True, text=True, check=False, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "evil.Model may not be named by a file" in done.stderr and "--allow evil" in done.stderr
+    assert not (stranger / "made").exists()
+
+
+def test_what_the_user_allows_is_used(stranger, capsys):
+    path = checkpoint(
+        stranger / "a.ckpt",
+        spec("evil.Model", **MODEL["init_args"]),
+        data={"pre_transform": spec("evil.Transform")},
+    )
+    assert main(["predict", "--ckpt_path", str(path), "CCO", "--allow", "evil"]) == 0
+    assert capsys.readouterr().out.startswith("source,smiles,predicted_y")
+    assert main(["predict", "--allow=evil.Model", "--ckpt_path", str(path), "CCO"]) == 2
+    assert "evil.Transform may not be named" in capsys.readouterr().err
+    assert main(["predict", "--allow=evil.Model", "--allow", "evil.Transform", "--ckpt_path", str(path), "CCO"]) == 0
+    assert main(["predict", "--ckpt_path", str(path), "CCO"]) == 2
+    assert main(["predict", "--ckpt_path", str(path), "CCO", "--allow", "os"]) == 2
+    assert main(["predict", "--ckpt_path", str(path), "CCO", "--allow"]) == 2
+
+
+def configuration(stranger, text):
+    (stranger / "config.yaml").write_text(text)
+    return "config.yaml"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "model: {model: {class_path: os.system, init_args: {command: touch made}}}",
+        "model: {model: {class_path: evil.Model, init_args: {out_channels: 1}}}",
+        "model: {model: evil.Model}",
+        "model: {model: evil.run}",
+        "data: {class_path: evil.Data}",
+        "data: {init_args: {pre_transform: evil.Transform}}",
+        "data: {init_args: {pre_transform: {class_path: os.system}}}",
+        "trainer: {callbacks: [{class_path: evil.Call}]}",
+        "trainer: {callbacks: evil.Call}",
+        "trainer: {logger: {class_path: os.system}}",
+        "trainer: {plugins: evil.run}",
+        "trainer: {strategy: evil.run}",
+        "trainer: {callbacks: {class_path: lightning.pytorch.callbacks.LambdaCallback, init_args: {setup: evil.run}}}",
+        "{model: {model: {class_path: evil.Model}}, allow: [evil]}",
+    ],
+)
+def test_configurations_of_fit(stranger, capsys, text):
+    name = configuration(stranger, text)
+    try:
+        status = main(["fit", "--config", name])
+    except SystemExit as exit:
+        status = exit.code
+    message = capsys.readouterr().err
+    assert status == 2, message
+    assert "evil" not in sys.modules and not (stranger / "made").exists() and not (stranger / "runs").exists()
+    if "evil" in text and "allow" not in text and "Lambda" not in text and "strategy" not in text:
+        assert "may not be named by a file" in message and "--allow evil" in message
+
+
+COMMANDS = {
+    "images": ("data: {name: arrows}\nmodel: {class_path: %s}\n", ("--name", "a")),
+    "leaderboard": ("data: {name: ogbg-molbace}\nmodel: {class_path: %s}\n", ("--name", "a")),
+    "crossval": ("data: {name: MUTAG}\nmodel: {class_path: %s}\n", ()),
+    "dags": ("name: a\ndata: {name: copy}\nmodels: {a: {class_path: %s}}\n", ()),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("name", ["evil.Model", "os.system", "torch.hub.load", "plstm_graph.cli.main"])
+def test_configurations_of_other_commands(stranger, capsys, command, name):
+    text, more = COMMANDS[command]
+    try:
+        status = main([command, "--config", configuration(stranger, text % name), *more])
+    except SystemExit as exit:
+        status = exit.code
+    assert status == 2
+    assert "may not be named by a file" in capsys.readouterr().err
+    assert "evil" not in sys.modules and not (stranger / "made").exists()
+
+
+@pytest.mark.parametrize("command", ["fit", *COMMANDS])
+def test_configurations_that_are_not_what_they_seem(stranger, capsys, command):
+    for text in (LAUGHS, "x: &x [*x]", "model: " + "[" * 5000, "model: !!python/name:os.system"):
+        with pytest.raises(SystemExit) as exit:
+            main([command, "--config", configuration(stranger, text)])
+        assert exit.value.code == 2 and "Traceback" not in capsys.readouterr().err
+
+
+def test_run_folders(stranger, capsys):
+    """A folder with the configuration of a stranger, in which a command of the user's would go on."""
+    folder = stranger / "run"
+    folder.mkdir()
+    sizes = "{num_graphs: 4, size: 5}"
+    data = f"{{name: copy, train: {sizes}, valid: {sizes}, tests: {{5: {sizes}}}}}"
+    text = f"name: run\ndata: {data}\nmodels: {{a: {{class_path: %s}}}}\ntraining: {{epochs: 1}}\n"
+    config = configuration(stranger, text % "plstm_graph.nn.dag_baselines.BagOfNodes")
+    for content in ("evil.Model", "os.system"):
+        (folder / "config.yaml").write_text(text % content)
+        assert main(["dags", "--config", config, "--output", str(folder), "--device", "cpu"]) == 2
+        assert "holds a run of another configuration" in capsys.readouterr().err
+    for content in (LAUGHS, "[1, 2]", "a: &a [*a]", "!!python/name:os.system"):
+        (folder / "config.yaml").write_text(content)
+        assert main(["dags", "--config", config, "--output", str(folder), "--device", "cpu"]) == 2
+        assert "config.yaml is no configuration" in capsys.readouterr().err
+    assert "evil" not in sys.modules and not (stranger / "made").exists()
+
+
+def test_reports_that_blend_reads(stranger, capsys):
+    folder = stranger / "run"
+    folder.mkdir()
+    whole = {
+        "config": {"data": {"name": "ogbg-molbace", "pre_transform": spec("evil.Transform")}, "model": MODEL},
+        "seeds": [{"seed": 0}],
+        **dict.fromkeys(("dataset", "method", "metric"), "x"),
+    }
+    wrong = [whole, whole | {"seeds": [{"seed": "../../x"}]}, whole | {"config": {}}, {}, [], 7, whole | {"seeds": 7}]
+    for report in wrong:
+        (folder / "report.json").write_text(json.dumps(report))
+        assert main(["blend", str(folder)]) == 2
+    (folder / "report.json").write_text("[" * 100_000)
+    assert main(["blend", str(folder)]) == 2
+    assert "Traceback" not in capsys.readouterr().err and not (stranger / "made").exists()
+
+
+def test_checkpoints_do_not_say_what_to_delete(tmp_path):
+    # Lightning deletes what a resumed checkpoint calls the best so far, if its name begins with the folder of the run.
+    kept = [tmp_path / "note.txt", tmp_path / "other.ckpt", tmp_path / "run" / "config.yaml"]
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    for path in kept:
+        path.touch()
+    folder = tmp_path / "run" / "checkpoints"
+    for name in ("../../note.txt", "../../other.ckpt", "../config.yaml"):
+        SafeCheckpointIO().remove_checkpoint(folder / name)
+    assert all(path.is_file() for path in kept)
+    (folder / "best.ckpt").touch()
+    SafeCheckpointIO().remove_checkpoint(folder / "best.ckpt")
+    assert not (folder / "best.ckpt").exists()
+
+
+def test_a_checkpoint_of_a_trainer_in_python(stranger):
+    path = checkpoint(stranger / "a.ckpt")
+    content = torch.load(path, weights_only=True)
+    # What Lightning's own way would import and call.
+    content["hyper_parameters"] = {"_instantiator": "evil.run", "_class_path": "evil.Model"}
+    torch.save(content, path)
+    module = GraphModule.load_from_checkpoint(path, model=PLSTM(**MODEL["init_args"]))
+    torch.testing.assert_close(module.state_dict(), content["state_dict"], rtol=0, atol=0)  # copied, not computed
+    assert "evil" not in sys.modules
+
+
+@pytest.mark.slow
+def test_a_model_of_ones_own_from_training_to_prediction(stranger, capsys, monkeypatch):
+    monkeypatch.setattr("plstm_graph.train.baselines._TREES", 10)
+    graphs = [nx.DiGraph([(0, 1), (1, 2 + number)], graph=f"g{number}", y=float(number)) for number in range(20)]
+    from_networkx(graphs, "dags", targets=["y"])
+    text = """
+name: own
+data: {class_path: plstm_graph.train.DAGDataModule, init_args: {root: dags}}
+model: {model: {class_path: evil.Model, init_args: {hidden_channels: 8, num_layers: 1, heads: 1}}}
+trainer: {max_epochs: 1, accelerator: cpu, callbacks: [{class_path: evil.Call}]}
+"""
+    name = configuration(stranger, text)
+    assert main(["fit", "--config", name]) == 2
+    assert "--allow evil" in capsys.readouterr().err
+    assert main(["fit", "--config", name, "--allow", "evil"]) == 0
+    best = ["--ckpt_path", "runs/own/checkpoints/best.ckpt"]
+    for command in (["predict", *best, "dags"], ["test", *best], ["explain", *best, "dags", "--output", "a.png"]):
+        sys.modules.pop("evil", None)
+        assert main(command) == 2
+        assert "evil" not in sys.modules
+        assert main([*command, "--allow", "evil"]) == 0
+    # The folder of the run is a stranger's when somebody goes on in it.
+    sys.modules.pop("evil", None)
+    more = ["--ckpt_path", "last", "--trainer.max_epochs", "2"]
+    assert main(["fit", "--config", "runs/own/config.yaml", *more]) == 2
+    assert "evil" not in sys.modules
+    assert main(["fit", "--config", "runs/own/config.yaml", *more, "--allow", "evil"]) == 0
