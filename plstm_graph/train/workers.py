@@ -74,7 +74,7 @@ def submit_all(
 
 
 def _start_worker(threads: int, allowed: Sequence[str]) -> None:
-    """Take over threads and allowed names, and end with the process that started this one: nobody would take results."""
+    """Take over threads and allowed names; end with the process that started this one, as nobody would take results."""
     torch.set_num_threads(threads)
     set_allowed_names(allowed)
     parent = multiprocessing.parent_process()

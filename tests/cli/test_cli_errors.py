@@ -129,14 +129,14 @@ def test_the_traceback_is_there_for_those_who_want_it(monkeypatch):
 
 def test_a_run_that_stopped_early_stays_stopped_and_a_second_run_keeps_the_first(capsys, workspace):
     options = ("fit", "--config", "config.yaml", "--name", "early", "--baselines", "false", "--patience", "1")
-    options = (*options, "--model.lr", "1.0e-9", "--trainer.max_epochs", "50")
+    options = (*options, "--model.lr", "1.0e-9", "--trainer.max_epochs", "50", "--allow", "tests")
     assert main(options) == 0
     run = workspace / "runs" / "early"
     metrics = (run / "metrics.csv").read_bytes()
     assert 2 <= len(metrics.splitlines()) < 50
-    assert main([*options, "--ckpt_path", "last", "--allow", "tests"]) == 0
+    assert main([*options, "--ckpt_path", "last"]) == 0
     assert (run / "metrics.csv").read_bytes() == metrics
-    assert main([*options, "--seed_everything", "1", "--allow", "tests"]) == 0
+    assert main([*options, "--seed_everything", "1"]) == 0
     assert (run / "metrics.csv").read_bytes() == metrics
     assert (workspace / "runs" / "early-2" / "results.json").exists()
 
