@@ -9,12 +9,12 @@ from typing import Any
 
 from jsonargparse.typing import restricted_number_type
 
+from plstm_graph.train.registry import OPTION, allowed_names
+
 #: CPU threads; more than anybody has would take the process down.
 ThreadCount = restricted_number_type("ThreadCount", int, [(">=", 1), ("<=", 1024)])
 
 _MOST = 10_000  # seeds or folds of one command
-
-from plstm_graph.train.registry import OPTION, allowed_names
 
 
 @dataclass

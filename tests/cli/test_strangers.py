@@ -260,9 +260,9 @@ def test_configurations_of_other_commands(stranger, capsys, command, name):
 @pytest.mark.parametrize("command", ["fit", *COMMANDS])
 def test_configurations_that_are_not_what_they_seem(stranger, capsys, command):
     for text in (LAUGHS, "x: &x [*x]", "model: " + "[" * 5000, "model: !!python/name:os.system"):
-        with pytest.raises(SystemExit) as exit:
-            main([command, "--config", configuration(stranger, text)])
-        assert exit.value.code == 2 and "Traceback" not in capsys.readouterr().err
+        assert main([command, "--config", configuration(stranger, text)]) == 2
+        message = capsys.readouterr().err
+        assert "config.yaml" in message and "no YAML: " in message and len(message) < 1000
 
 
 def test_run_folders(stranger, capsys):
