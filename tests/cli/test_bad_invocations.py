@@ -11,6 +11,7 @@ pytestmark = [
     pytest.mark.filterwarnings(r"ignore:(?s).*instantiate_classes.* was deprecated:DeprecationWarning"),
     pytest.mark.slow,
 ]
+_ALLOW = ("--allow", "tests")  # whose model the workspace is trained with
 _BEST = "runs/small/checkpoints/best.ckpt"
 _FIT = ("fit", "--config", "config.yaml", "--name", "bad", "--baselines", "false", "--trainer.max_epochs", "1")
 _LONG = "C" * 300
@@ -54,7 +55,7 @@ def _in_workspace(workspace, fitted, monkeypatch):
 def _message(capsys, *arguments):
     """What a command that must fail says."""
     try:
-        status = main(arguments)
+        status = main([*arguments, *_ALLOW])
     except SystemExit as exit:  # how argparse and jsonargparse leave
         status = exit.code
     shown = capsys.readouterr()
@@ -165,7 +166,7 @@ def test_options_of_fit(options, message, capsys, workspace):
 
 
 def test_a_training_without_a_progress_bar(capsys, workspace):
-    assert main([*_FIT[:4], "silent", *_FIT[5:], "--trainer.enable_progress_bar", "false"]) == 0
+    assert main([*_FIT[:4], "silent", *_FIT[5:], "--trainer.enable_progress_bar", "false", *_ALLOW]) == 0
     shown = capsys.readouterr()
     assert "epoch 1/1" not in shown.err
     assert (workspace / "runs" / "silent" / "results.json").exists()
@@ -173,7 +174,7 @@ def test_a_training_without_a_progress_bar(capsys, workspace):
 
 def test_long_smiles_are_predicted(capsys):
     lengths = (255, 256, 300, 3000)
-    assert main(["predict", "--ckpt_path", _BEST, *("C" * length for length in lengths), "C1" * 200]) == 0
+    assert main(["predict", "--ckpt_path", _BEST, *("C" * length for length in lengths), "C1" * 200, *_ALLOW]) == 0
     shown = capsys.readouterr()
     rows = [line.split(",") for line in shown.out.splitlines()[1:]]
     assert [len(row[1]) for row in rows] == [*lengths, 400]
@@ -202,7 +203,7 @@ def test_one_bad_input_does_not_lose_the_others(bad, message, capsys, workspace)
 
 def test_molecules_that_are_no_ascii(capsys, workspace):
     arguments = ("CCO", "\udcff", "日本", "C\x1b[31m")
-    assert main(["predict", "--ckpt_path", _BEST, *arguments, "--output", "odd.csv"]) == 0
+    assert main(["predict", "--ckpt_path", _BEST, *arguments, "--output", "odd.csv", *_ALLOW]) == 0
     shown = capsys.readouterr()
     assert "argument 2: invalid SMILES '\\udcff': it has characters that no SMILES has" in shown.err
     assert "argument 3: invalid SMILES '日本'" in shown.err
