@@ -1,6 +1,7 @@
 """The line graph of a DAG: the structure that every form of the operator and every layer runs on."""
 
 import sys
+import weakref
 from typing import Any, Protocol
 
 import torch
@@ -10,6 +11,7 @@ from plstm_graph.graph.ancestry import MAX_ENTRIES, Ancestry, AncestryTooLargeEr
 from plstm_graph.graph.block_cuts import equal_blocks, merged_blocks
 from plstm_graph.graph.blocks import Blocks
 from plstm_graph.graph.checks import check_edge_index, check_level, check_pairs
+from plstm_graph.graph.checksum import check_dag_checksum
 from plstm_graph.graph.levels import longest_path_levels
 from plstm_graph.graph.links import Links
 from plstm_graph.graph.multitree import multitree_mask
@@ -23,6 +25,19 @@ class _HasStructure(Protocol):
 
     edge_index: Any
     num_nodes: Any
+
+
+_OF_ANOTHER = "the line graph is of other edges"
+
+
+def _mark(tensor: Tensor) -> tuple[weakref.ref[Tensor], int] | None:
+    """What tells whether a tensor is the same object with the same content; tensors of inference mode have none."""
+    return None if tensor.is_inference() else (weakref.ref(tensor), tensor._version)
+
+
+def _own(tensor: Tensor) -> Tensor:
+    """A plain copy that nobody else holds."""
+    return tensor.as_subclass(Tensor).clone()
 
 
 class LineGraph:
@@ -41,8 +56,10 @@ class LineGraph:
         kept_pairs (Tensor, optional): Which of the pairs survive the cut to a multitree, ``[P]``, bool, if known
             already, as :class:`~plstm_graph.transforms.ToDAG` attaches it.
 
+    A line graph keeps copies of the tensors that it is made of, so that it stays what it is when they are changed.
+    Its own tensors must not be changed in place: where that is noticed, it is an error.
+
     Attributes:
-        edge_index (Tensor): ``[2, E]``
         num_nodes (int): ``N``
 
     Raises:
@@ -60,17 +77,20 @@ class LineGraph:
         level: Tensor | None = None,
         kept_pairs: Tensor | None = None,
     ) -> None:
-        self.edge_index = edge_index
         self.num_nodes = check_edge_index(edge_index, num_nodes)
+        self._same = _mark(edge_index)
+        edge_index = self._edge_index = _own(edge_index)
         if level is None:
             level = longest_path_levels(edge_index, self.num_nodes)
         else:
+            level = _own(level)
             check_level(level, edge_index, self.num_nodes)
         if pairs is not None:
+            pairs = _own(pairs)
             check_pairs(pairs, edge_index)
         self._pairs = pairs
         self._level: Tensor | None = level
-        self._kept_pairs = kept_pairs
+        self._kept_pairs = None if kept_pairs is None else _own(kept_pairs)
         self._schedule: Schedule | None = None
         self._ancestry: Ancestry | None = None
         self._more_entries_than = -1
@@ -80,6 +100,7 @@ class LineGraph:
         self._is_multitree = False
         self._through: LineGraph | None = None
         self._forward: LineGraph | None = None
+        self._versions: dict[str, int] = {}
         if kept_pairs is not None and kept_pairs.shape != self.pairs.shape[1:]:
             raise ValueError(f"kept_pairs must be [P] = [{self.num_pairs}], got {list(kept_pairs.shape)}")
 
@@ -101,14 +122,24 @@ class LineGraph:
         """The line graph of a PyG graph or batch, from what :class:`~plstm_graph.transforms.ToDAG` attached to it.
 
         Args:
-            data: Anything with ``edge_index`` and ``num_nodes``; ``level`` and ``kept_pairs`` spare computing them.
+            data: Anything with ``edge_index`` and ``num_nodes``; ``level`` and ``kept_pairs`` spare computing them, and
+                count only beside the ``dag_checksum`` that tells what they were computed for.
+
+        Raises:
+            ValueError: If edges or nodes were changed after ToDAG, so that levels and cuts are those of another graph.
         """
-        return cls(
-            data.edge_index,
-            data.num_nodes,
-            level=getattr(data, "level", None),
-            kept_pairs=getattr(data, "kept_pairs", None),
-        )
+        level, kept_pairs = getattr(data, "level", None), getattr(data, "kept_pairs", None)
+        checksum = getattr(data, "dag_checksum", None)
+        if checksum is None:
+            if kept_pairs is not None:
+                raise ValueError(
+                    "the graph has kept_pairs, but no dag_checksum that says which edges they belong to; apply ToDAG "
+                    "to it once more (files that an earlier version processed are to be made anew)"
+                )
+            return cls(data.edge_index, data.num_nodes)
+        num_nodes = check_edge_index(data.edge_index, data.num_nodes)
+        check_dag_checksum(checksum, data.edge_index, num_nodes)
+        return cls(data.edge_index, num_nodes, level=level, kept_pairs=kept_pairs)
 
     @classmethod
     def grid(cls, width: int, height: int) -> "LineGraph":
@@ -124,9 +155,14 @@ class LineGraph:
         return cls(torch.cat([right, down], dim=1), width * height)
 
     @property
+    def edge_index(self) -> Tensor:
+        """Start and end node of each edge, ``[2, E]``, int64."""
+        return self._unchanged("_edge_index")
+
+    @property
     def num_edges(self) -> int:
         """Number of edges ``E``."""
-        return self.edge_index.size(1)
+        return self._edge_index.size(1)
 
     @property
     def pairs(self) -> Tensor:
@@ -140,7 +176,7 @@ class LineGraph:
                 self._pairs = self._forward.pairs.flip(0)
             else:
                 self._pairs = line_graph_pairs(self.edge_index, self.num_nodes)
-        return self._pairs
+        return self._unchanged("_pairs")
 
     @property
     def num_pairs(self) -> int:
@@ -159,7 +195,7 @@ class LineGraph:
         """Number of edges on the longest path that ends in each node, ``[N]``, int64."""
         if self._level is None:
             self._level = longest_path_levels(self.edge_index, self.num_nodes)
-        return self._level
+        return self._unchanged("_level")
 
     @property
     def schedule(self) -> Schedule:
@@ -311,7 +347,7 @@ class LineGraph:
         if self._forward is not None:
             return self._forward
         return self._replace(
-            edge_index=self.edge_index.flip(0), _pairs=None, _level=None, _multitree=None, _through=None, _forward=self
+            _edge_index=self.edge_index.flip(0), _pairs=None, _level=None, _multitree=None, _through=None, _forward=self
         )
 
     def to_multitree(self) -> "LineGraph":
@@ -345,18 +381,67 @@ class LineGraph:
         """Copy to a device, with everything that was built so far."""
         if self._forward is not None:
             return self._forward.to(device, non_blocking).reverse()
-        names = ("edge_index", "_pairs", "_level", "_kept_pairs", "_schedule", "_ancestry", "_multitree", "_through")
+        names = ("_edge_index", "_pairs", "_level", "_kept_pairs", "_schedule", "_ancestry", "_multitree", "_through")
         built = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         moved = {name: value.to(device, non_blocking=non_blocking) for name, value in built.items()}
         blocks = {wanted: value.to(device, non_blocking) for wanted, value in self._blocks.items()}
         links = {name: value.to(device, non_blocking) for name, value in self._links.items()}
         return self._replace(**moved, _blocks=blocks, _links=links)
 
+    def check_same_edges(self, edge_index: Tensor) -> None:
+        """Check that this is the line graph of ``edge_index``, in this order and not reversed.
+
+        On a CPU all entries are compared. On other devices, and in compiled code, shapes are compared, and entries by
+        an assertion on the device, of which nothing on the host waits (``torch._assert_async``); tensors known to be
+        the same need none.
+
+        Args:
+            edge_index: Start and end node of each edge, ``[2, E]``, int64.
+
+        Raises:
+            ValueError: If it is that of another graph, or lies on another device.
+        """
+        own = self.edge_index
+        if edge_index is own:
+            return
+        if edge_index.device != own.device:
+            raise ValueError(f"edge_index is on {edge_index.device}, but the line graph on {own.device}; see its to()")
+        if edge_index.shape != own.shape:
+            raise ValueError(f"edge_index is {list(edge_index.shape)}, but {_OF_ANOTHER}: {list(own.shape)}")
+        if torch.compiler.is_compiling():
+            torch._assert_async((edge_index == own).all(), f"{_OF_ANOTHER} than edge_index")
+        elif own.device.type not in ("cpu", "meta"):
+            if self._same is None or self._same != _mark(edge_index):
+                torch._assert_async((edge_index == own).all(), f"{_OF_ANOTHER} than edge_index")
+                self._same = _mark(edge_index)
+        elif own.device.type == "cpu":
+            different = (edge_index.numpy() != own.numpy()).any(axis=0)
+            if different.any():
+                column = int(different.argmax())
+                hint = "; it is reversed" if self.is_reversed else ""
+                raise ValueError(
+                    f"{_OF_ANOTHER} than edge_index{hint}: column {column} is {edge_index[:, column].tolist()}, but "
+                    f"was {own[:, column].tolist()} when the line graph was built"
+                )
+
+    def _unchanged(self, name: str) -> Tensor:
+        """One of the graph's own tensors, after a check that it was not changed in place."""
+        tensor = getattr(self, name)
+        # Tensors of inference mode count no versions, and compiled code cannot read them.
+        if not torch.compiler.is_compiling() and not tensor.is_inference():
+            if self._versions.setdefault(name, tensor._version) != tensor._version:
+                raise ValueError(f"{name[1:]} of this line graph was changed in place; build a new LineGraph instead")
+        return tensor
+
     def _replace(self, **changes: Any) -> "LineGraph":
         """A copy with some attributes changed, past the checks that its origin went through."""
         graph = object.__new__(LineGraph)
-        graph.__dict__.update(self.__dict__ | changes)
+        graph.__dict__.update(self.__dict__ | changes | {"_versions": {}})
         return graph
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is true of tensors in this process only."""
+        return self.__dict__ | {"_versions": {}, "_same": None}
 
     def __repr__(self) -> str:
         return f"LineGraph(num_nodes={self.num_nodes}, num_edges={self.num_edges}, num_pairs={self.num_pairs})"

@@ -14,6 +14,7 @@ from plstm_graph.graph import LineGraph
 from plstm_graph.nn.encoders import FeatureSpec
 from plstm_graph.nn.graph_model import GraphModel, Predict
 from plstm_graph.nn.norm import NormKind, make_norm
+from plstm_graph.nn.structure import line_graph_of
 
 
 class DAGBaseline(GraphModel):
@@ -87,7 +88,7 @@ class DAGBaseline(GraphModel):
             line_graph: The line graph of ``edge_index``, from which levels are taken.
             batch_size: Number of graphs ``B``.
         """
-        graph = LineGraph.from_edge_index(edge_index, x.size(0)) if line_graph is None else line_graph
+        graph = line_graph_of(x, edge_index, line_graph)
         nodes, edges = self.embed(x, edge_index, edge_attr, both_directions=False)
         for layer in self.layers:
             nodes = self.mix(layer, nodes, graph, edges, batch)

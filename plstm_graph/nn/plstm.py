@@ -10,6 +10,7 @@ from plstm_graph.nn.block import Direction, PLSTMBlock
 from plstm_graph.nn.encoders import FeatureSpec
 from plstm_graph.nn.graph_model import GraphModel, Predict
 from plstm_graph.nn.norm import NormKind, make_norm
+from plstm_graph.nn.structure import line_graph_of
 from plstm_graph.nn.virtual_node import VirtualNode
 
 
@@ -142,7 +143,7 @@ class PLSTM(GraphModel):
         batch_size: int | None = None,
     ) -> Tensor:
         """Node embeddings before pooling, ``[N, hidden_channels]``. Arguments as in :meth:`forward`."""
-        graph = LineGraph.from_edge_index(edge_index, x.size(0)) if line_graph is None else line_graph
+        graph = line_graph_of(x, edge_index, line_graph)
         nodes, edges = self.embed(x, edge_index, edge_attr, both_directions=False)
         if self.virtual_nodes:
             if batch is None:

@@ -14,6 +14,7 @@ from plstm_graph.nn.gates import DirectGate, MarkGate, Mode, Normalization, Sour
 from plstm_graph.nn.joined import joined_linear, take_channels
 from plstm_graph.nn.node_transition import NodeTransitionGate
 from plstm_graph.nn.norm import MultiHeadRMSNorm
+from plstm_graph.nn.structure import line_graph_of
 from plstm_graph.ops import Form, direct_term, edge_messages, gating_matrix, plstm
 from plstm_graph.ops.factorized import edge_messages_factorized, plstm_factorized
 
@@ -264,9 +265,7 @@ class PLSTMConv(MessagePassing):
     ) -> tuple[LineGraph, Tensor | None]:
         """The line graph as this layer's mode and flow need it, and edge features of the right shape."""
         edge_attr = self._check_edge_attr(edge_attr, edge_index)
-        graph = LineGraph.from_edge_index(edge_index, x.size(0)) if line_graph is None else line_graph
-        if graph.num_nodes != x.size(0):
-            raise ValueError(f"x has {x.size(0)} rows, but the line graph has {graph.num_nodes} nodes")
+        graph = line_graph_of(x, edge_index, line_graph)
         if self.mode == "D":
             graph = graph.to_multitree()
         return (graph.reverse() if self.flow == "target_to_source" else graph), edge_attr

@@ -9,10 +9,9 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from plstm_graph.graph.checks import check_edge_index
+from plstm_graph.graph.checksum import mix
 
 _MASK = (1 << 62) - 1
-# Odd 64-bit constants, as signed numbers: the golden ratio's, and two of the usual finaliser of 64-bit hashes.
-_STEP, _FIRST, _SECOND = -7046029254386353131, -4658895280553007687, -7723592293110705685
 
 
 @functional_transform("add_wl_colors")
@@ -65,10 +64,10 @@ class AddWLColors(BaseTransform):
         found = []
         for _ in range(self.rounds):
             nothing = torch.zeros_like(color)
-            before = nothing.index_add(0, end, _mix(color[start] ^ bond))
-            behind = nothing.index_add(0, start, _mix(color[end] ^ bond))
-            around = _mix(before) * 3 + behind if self.directed else before + behind
-            color = _mix(_mix(color) + around)
+            before = nothing.index_add(0, end, mix(color[start] ^ bond))
+            behind = nothing.index_add(0, start, mix(color[end] ^ bond))
+            around = mix(before) * 3 + behind if self.directed else before + behind
+            color = mix(mix(color) + around)
             found.append((color & _MASK) % self.num_colors)
         data.x = torch.cat([x, torch.stack(found, dim=1).to(x.dtype)], dim=1)
         return data
@@ -80,19 +79,6 @@ class AddWLColors(BaseTransform):
         )
 
 
-def _mix(value: Tensor) -> Tensor:
-    """A hash of each number: sums of hashes differ where multisets do, up to chance. Overflow wraps around."""
-    value = value + _STEP
-    value = (value ^ _shift(value, 30)) * _FIRST
-    value = (value ^ _shift(value, 27)) * _SECOND
-    return value ^ _shift(value, 31)
-
-
-def _shift(value: Tensor, bits: int) -> Tensor:
-    """Shifted right, without the sign."""
-    return (value >> bits) & ((1 << (64 - bits)) - 1)
-
-
 def _hash_rows(values: Tensor) -> Tensor:
     """A number for each row."""
     values = values if values.dim() > 1 else values.view(-1, 1)
@@ -100,5 +86,5 @@ def _hash_rows(values: Tensor) -> Tensor:
     whole = (values.double() + 0.0).view(torch.long) if values.is_floating_point() else values.long()
     color = torch.zeros(values.size(0), dtype=torch.long, device=values.device)
     for column in whole.unbind(dim=1):
-        color = _mix(color ^ column)
+        color = mix(color ^ column)
     return color

@@ -10,6 +10,7 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from plstm_graph.graph import LineGraph
+from plstm_graph.graph.checksum import dag_checksum
 
 
 @functional_transform("grid_to_dag")
@@ -24,8 +25,8 @@ class GridToDAG(BaseTransform):
     * ``x``: pixels of each patch, ``[N, C * patch_size ** 2]``, float;
     * ``pos``: row and column of each patch, from 0 to 1, ``[N, 2]``;
     * ``edge_index``: ``[2, E]``;
-    * ``level`` and ``kept_pairs``: as :class:`~plstm_graph.transforms.ToDAG` attaches them. D-mode keeps one of the
-      two turns, and with it a path between every two nodes that have one.
+    * ``level``, ``kept_pairs`` and ``dag_checksum``: as :class:`~plstm_graph.transforms.ToDAG` attaches them. D-mode
+      keeps one of the two turns, and with it a path between every two nodes that have one.
 
     Args:
         patch_size (int): Side of a patch in pixels, a divisor of height and width. (default: ``1``)
@@ -67,7 +68,8 @@ class GridToDAG(BaseTransform):
             raise ValueError("the image has pixels that are not finite")
         patches = image.unflatten(2, (-1, size)).unflatten(1, (-1, size)).permute(1, 3, 0, 2, 4)  # [X, Y, C, p, p]
         rows, columns = patches.shape[:2]
-        edge_index, level, kept_pairs = _structure(rows, columns, self.chirality)
+        # Copies, so that a graph that is changed in place does not change those made after it.
+        edge_index, level, kept_pairs, checksum = map(torch.clone, _structure(rows, columns, self.chirality))
         place = torch.cartesian_prod(torch.arange(rows), torch.arange(columns))
         largest = torch.tensor([max(rows - 1, 1), max(columns - 1, 1)])
         return Data(
@@ -76,6 +78,7 @@ class GridToDAG(BaseTransform):
             edge_index=edge_index,
             level=level,
             kept_pairs=kept_pairs,
+            dag_checksum=checksum,
         )
 
     def __repr__(self) -> str:
@@ -83,11 +86,11 @@ class GridToDAG(BaseTransform):
 
 
 @lru_cache(maxsize=64)
-def _structure(rows: int, columns: int, chirality: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Edges, levels and pairs that D-mode keeps, worked out once for each size of grid."""
+def _structure(rows: int, columns: int, chirality: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Edges, levels, pairs that D-mode keeps and checksum, worked out once for each size of grid."""
     graph = LineGraph.grid(rows, columns)
     # Edges along the rows come first.
     changes_row = torch.arange(graph.num_edges) < (rows - 1) * columns
     came, goes = changes_row[graph.pairs]
     dropped = came & ~goes if chirality == "L" else ~came & goes
-    return graph.edge_index, graph.level, ~dropped
+    return graph.edge_index, graph.level, ~dropped, dag_checksum(graph.edge_index, graph.num_nodes)

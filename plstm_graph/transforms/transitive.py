@@ -1,5 +1,7 @@
 """Transitive reduction and closure of a graph."""
 
+from collections.abc import Sequence
+
 import torch
 from torch_geometric.data import Data
 from torch_geometric.data.datapipes import functional_transform
@@ -7,22 +9,31 @@ from torch_geometric.transforms import BaseTransform
 
 from plstm_graph.graph.checks import check_edge_index
 from plstm_graph.graph.transitive import transitive_closure, transitive_reduction
+from plstm_graph.transforms.edge_attributes import select_edges
 
 
 @functional_transform("transitive_reduction")
 class TransitiveReduction(BaseTransform):
     """Drops every edge of a DAG beside which a longer path leads (functional name: ``transitive_reduction``).
 
-    Edge features and other edge-level attributes follow their edges; of equal edges the first stays.
+    Edge features and other attributes of edges follow them, as in :class:`~plstm_graph.transforms.ToDAG`; of equal
+    edges the first stays.
+
+    Args:
+        edge_keys (list[str]): Attributes with one entry per edge whose names do not say so. (default: none)
 
     Raises:
         CycleError: If the graph has a directed cycle.
+        ValueError: If it cannot be told whether an attribute follows the edges.
     """
+
+    def __init__(self, edge_keys: Sequence[str] = ()) -> None:
+        self.edge_keys = list(edge_keys)
 
     def forward(self, data: Data) -> Data:
         """Drop edges."""
         edge_index, num_nodes = _structure(data)
-        return data.edge_subgraph(transitive_reduction(edge_index, num_nodes))
+        return select_edges(data, transitive_reduction(edge_index, num_nodes), self.edge_keys)
 
 
 @functional_transform("transitive_closure")

@@ -1,0 +1,24 @@
+"""The line graph that a layer or model runs on: the one it was given, if it fits, or a new one."""
+
+from torch import Tensor
+
+from plstm_graph.graph import LineGraph
+
+
+def line_graph_of(x: Tensor, edge_index: Tensor, line_graph: LineGraph | None) -> LineGraph:
+    """The line graph of ``edge_index``.
+
+    Args:
+        x: Node features, ``[N, F]``.
+        edge_index: Start and end node of each edge of a DAG, ``[2, E]``.
+        line_graph: Its line graph, if it was built already.
+
+    Raises:
+        ValueError: If the given line graph has another number of nodes, or other edges.
+    """
+    if line_graph is None:
+        return LineGraph.from_edge_index(edge_index, x.size(0))
+    if line_graph.num_nodes != x.size(0):
+        raise ValueError(f"x has {x.size(0)} rows, but the line graph has {line_graph.num_nodes} nodes")
+    line_graph.check_same_edges(edge_index)
+    return line_graph
