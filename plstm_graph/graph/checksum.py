@@ -9,9 +9,7 @@ from plstm_graph.graph.levels import expand_ranges
 _STEP, _FIRST, _SECOND = -7046029254386353131, -4658895280553007687, -7723592293110705685
 _START, _END = -4417276706812531889, 1609587929392839161
 
-_AGAIN = (
-    "apply ToDAG last, after whatever else changes edges or nodes"
-)
+_AGAIN = "apply ToDAG last, after whatever else changes edges or nodes"
 
 
 def mix(value: Tensor) -> Tensor:

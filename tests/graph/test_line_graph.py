@@ -162,3 +162,74 @@ def test_stale_level_is_named():
         LineGraph(edge_index, 3, level=torch.tensor([0, 1]))
     with pytest.raises(ValueError, match=r"kept_pairs must be \[P\] = \[1\]"):
         LineGraph(edge_index, 3, kept_pairs=torch.tensor([True, True]))
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda edges: edges.fill_(10**9),
+        lambda edges: edges.copy_(edges.flip(1)),
+        lambda edges: edges[0].add_(1),
+        lambda edges: edges.numpy().fill(-7),
+        lambda edges: edges.resize_(2, 0),
+    ],
+)
+def test_tensors_that_change_after_it_was_built_do_not_change_it(edit):
+    full = LineGraph.grid(3, 3)
+    given = [full.edge_index.clone(), full.pairs.clone(), full.level.clone()]
+    graph = LineGraph(given[0], 9, given[1], level=given[2], kept_pairs=torch.ones(full.num_pairs, dtype=torch.bool))
+    edit(given[0])
+    given[1].zero_()
+    given[2].zero_()
+    assert torch.equal(graph.edge_index, full.edge_index)
+    assert torch.equal(graph.pairs, full.pairs)
+    assert torch.equal(graph.level, full.level)
+    assert torch.equal(graph.schedule.pair_in, full.schedule.pair_in)
+    assert torch.equal(graph.reverse().edge_index, full.edge_index.flip(0))
+    with pytest.raises(ValueError, match="line graph is of other edges"):
+        graph.check_same_edges(given[0])
+
+
+@pytest.mark.parametrize("name", ["edge_index", "pairs", "level"])
+@pytest.mark.parametrize("direction", [lambda graph: graph, LineGraph.reverse, LineGraph.to_multitree])
+def test_its_own_tensors_may_not_be_changed(name, direction):
+    graph = direction(pickle.loads(pickle.dumps(LineGraph.grid(3, 3))))
+    getattr(graph, name).zero_()
+    with pytest.raises(ValueError, match=f"{name} of this line graph was changed in place; build a new LineGraph"):
+        getattr(graph, name)
+    with pytest.raises(AttributeError):
+        setattr(graph, name, torch.zeros(2, 3))
+
+
+def test_it_knows_its_own_edges():
+    edge_index = LineGraph.grid(3, 3).edge_index.clone()
+    graph = LineGraph(edge_index, 9)
+    for same in (edge_index, edge_index.clone(), graph.edge_index, edge_index.t().contiguous().t()):
+        graph.check_same_edges(same)
+        pickle.loads(pickle.dumps(graph)).check_same_edges(same)
+        graph.to_multitree().check_same_edges(same)
+    other = edge_index.clone()
+    other[:, [3, 4]] = other[:, [4, 3]]
+    for different, message in [
+        (other, r"other edges than edge_index: column 3 is .*, but was .* when the line graph was built"),
+        (edge_index.flip(1), "column 0"),
+        (edge_index[:, 1:], r"edge_index is \[2, 11\], but the line graph is of other edges: \[2, 12\]"),
+        (edge_index.to("meta"), r"edge_index is on meta, but the line graph on cpu; see its to\(\)"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            graph.check_same_edges(different)
+    with pytest.raises(ValueError, match="it is reversed"):
+        graph.reverse().check_same_edges(edge_index)
+    edge_index.numpy()[:, 0] = 0
+    with pytest.raises(ValueError, match="column 0"):
+        graph.check_same_edges(edge_index)
+
+
+def test_it_is_built_and_used_in_inference_mode():
+    with torch.inference_mode():
+        edge_index = LineGraph.grid(3, 3).edge_index.clone()
+        graph = LineGraph(edge_index, 9).prepare()
+        graph.check_same_edges(edge_index)
+        assert graph.to_multitree().num_pairs < graph.num_pairs
+    graph.check_same_edges(edge_index)
+    assert graph.reverse().pairs.shape == graph.pairs.shape
