@@ -43,7 +43,7 @@ def list_ancestors(schedule: Schedule, max_entries: int) -> tuple[Tensor, ...] |
     library: Any = load_compiled(_SOURCE)
     edges, pairs = schedule.edge_order.numel(), schedule.pair_order.numel()
     state = _State(edges=edges, pairs=pairs, max_entries=max_entries)
-    state.entry_room, state.step_room = 8 * edges + 1, 8 * pairs + 1
+    state.entry_room, state.step_room = (8 * size + 1 for size in (edges, min(pairs, max_entries // 8)))
     new = schedule.edge_order.new_empty
     entries = [new(state.entry_room) for _ in range(2)]  # from_edge, to_edge
     steps = [new(state.step_room) for _ in range(3)]  # step_from, step_to, step_pair
@@ -62,10 +62,16 @@ def list_ancestors(schedule: Schedule, max_entries: int) -> tuple[Tensor, ...] |
             return None
         if status != _MORE_ROOM:
             raise ValueError(f"pairs of the line graph are not in the order of their edges: {CHANGED}")
-        # Doubling keeps copies few; a hub that needs more still comes here again.
-        state.entry_room, state.step_room = (2 * room + edges * 2 + 1 for room in (state.entry_room, state.step_room))
-        entries = [_grown(tensor, state.entries, state.entry_room) for tensor in entries]
-        steps = [_grown(tensor, state.steps, state.step_room) for tensor in steps]
+        # Each list grows by what the next edge may need, at least twofold, so that copies are few.
+        last = torch.searchsorted(given[1], state.edge, right=True)
+        before = given[0][state.pair : int(last)]
+        arriving = int((first[before + 1] - first[before]).sum())
+        if state.entries + arriving + 1 > state.entry_room:
+            state.entry_room = max(2 * state.entry_room, state.entries + arriving + 1)
+            entries = [_grown(tensor, state.entries, state.entry_room) for tensor in entries]
+        if state.steps + arriving > state.step_room:
+            state.step_room = max(2 * state.step_room, state.steps + arriving)
+            steps = [_grown(tensor, state.steps, state.step_room) for tensor in steps]
     step_ptr = step_first[schedule.edge_ptr]
     return (
         *(tensor[: state.entries].clone() for tensor in entries),

@@ -36,8 +36,10 @@ def test_attributes_of_edges_follow(name, value):
 
 @pytest.mark.parametrize(
     "name",
-    ["y", "train_mask", "val_mask", "test_mask", "y_mask", "pos", "target", "targets", "label", "graph_attr", "z"]
-    + ["node_weight", "task_weight", "atom_names", "name", "canonical_rank_2", "time", "graph_id"],
+    [
+        *("y", "train_mask", "val_mask", "test_mask", "y_mask", "pos", "target", "targets", "label", "graph_attr", "z"),
+        *("node_weight", "task_weight", "atom_names", "name", "canonical_rank_2", "time", "graph_id"),
+    ],
 )
 @pytest.mark.parametrize("value", [torch.arange(6.0), np.arange(6), list("abcdef")], ids=["tensor", "array", "list"])
 def test_others_of_the_same_length_stay(name, value):
