@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-# Below this many nodes a whole-frontier step costs more in launches than a plain loop costs in Python.
-_NARROW = 256
+#: Below this many nodes a whole-frontier step costs more in launches than a plain loop costs in Python.
+NARROW = 256
 
 
 class CycleError(ValueError):
@@ -52,7 +52,7 @@ def longest_path_levels(edge_index: Tensor, num_nodes: int) -> Tensor:
 
     frontier = (missing == 0).nonzero().view(-1)
     level, peeled = 0, frontier.numel()
-    while frontier.numel() >= _NARROW:
+    while frontier.numel() >= NARROW:
         targets = ends[expand_ranges(first[frontier], out_degree[frontier])]
         missing.index_add_(0, targets, torch.full_like(targets, -1))
         frontier = torch.unique(targets[missing[targets] == 0])

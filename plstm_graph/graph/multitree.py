@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from plstm_graph.graph.multitree_blocks import one_per_block
+from plstm_graph.graph.multitree_blocks import edge_blocks, one_per_block
 from plstm_graph.graph.multitree_component import (
     Component,
     Pair,
@@ -14,8 +14,10 @@ from plstm_graph.graph.multitree_component import (
 )
 from plstm_graph.graph.multitree_search import least_loss_cuts
 
-# Bit sets take E^2 / 8 bytes: 32 MiB here. Larger connected components fall back to a rule in linear time.
+# Bit sets take E^2 / 8 bytes: 32 MiB here. Connected components with more edges, or with more pairs than can be looked
+# at in a second or two, fall back to a rule in linear time.
 _MAX_SEARCH_EDGES = 2**14
+_MAX_SEARCH_PAIRS = 2**20
 
 
 def multitree_mask(
@@ -32,8 +34,8 @@ def multitree_mask(
     Each connected component is treated on its own, so the mask of a batch is that of its graphs, one after the other.
     The order of the edges does not matter (but for parallel ones); node numbers, or ``rank``, only break ties. With
     ranks that do not depend on how the graph was written down, neither does the mask. Runs in plain Python on the host.
-    A component of more than 16,384 edges is cut by a rule in linear time that loses more, except on trees: an edge
-    keeps at most one in-edge out of every block (biconnected component).
+    A component of more than 16,384 edges, or a million pairs, is cut by a rule in linear time that loses more, except
+    on trees: an edge keeps at most one in-edge out of every block (biconnected component).
 
     Args:
         edge_index: Start and end node of each edge, ``[2, E]``, int64, in any order; parallel edges are legal.
@@ -55,17 +57,24 @@ def multitree_mask(
     position = torch.empty_like(order)
     position[order] = torch.arange(num_edges, device=order.device)
     start, end = edge_index[:, order].tolist()
+    components = _cyclic_components(start, end, num_nodes)
+    if not components:
+        return keep
+    numbers = [-1] * num_edges
+    for number, edges in enumerate(components):
+        for e in edges:
+            numbers[e] = number
     key = position[pairs[1]] * num_edges + position[pairs[0]]
-    preds: list[list[int]] = [[] for _ in range(num_edges)]
-    for value in key.sort().values.tolist():
-        preds[value // num_edges].append(value % num_edges)
-
-    cuts = []
-    for edges in _cyclic_components(start, end, num_nodes):
-        cuts += [f * num_edges + e for e, f in _component_cuts(edges, start, end, preds)]
-    if cuts:
-        keep = torch.isin(key, key.new_tensor(cuts), invert=True)
-    return keep
+    of_pair = edge_index.new_tensor(numbers)[position[pairs[1]]]
+    cyclic = (of_pair >= 0).nonzero().view(-1)
+    sizes = torch.bincount(of_pair[cyclic], minlength=len(components)).tolist()
+    sorted_key, by_key = key[cyclic].sort()
+    sorted_key = sorted_key[torch.argsort(of_pair[cyclic][by_key], stable=True)].cpu()
+    cuts = [
+        _component_cuts(edges, start, end, keys)
+        for edges, keys in zip(components, sorted_key.split(sizes), strict=True)
+    ]
+    return torch.isin(key, torch.cat(cuts).to(key.device), invert=True)
 
 
 def _cyclic_components(start: list[int], end: list[int], num_nodes: int) -> list[list[int]]:
@@ -94,23 +103,23 @@ def _cyclic_components(start: list[int], end: list[int], num_nodes: int) -> list
     return list(members.values())
 
 
-def _component_cuts(edges: list[int], start: list[int], end: list[int], preds: list[list[int]]) -> set[Pair]:
-    """The pairs to cut in the component with the given edges, in the numbering of ``edges``."""
-    local = {e: i for i, e in enumerate(edges)}
+def _component_cuts(edges: list[int], start: list[int], end: list[int], keys: Tensor) -> Tensor:
+    """The pairs to cut in the component with the given edges; pairs (e, f) are given and named by ``f * E + e``."""
+    num_edges = len(start)
     nodes: dict[int, int] = {}
-    component = Component(
-        [nodes.setdefault(start[e], len(nodes)) for e in edges],
-        [nodes.setdefault(end[e], len(nodes)) for e in edges],
-        [[local[d] for d in preds[e]] for e in edges],
-        len(nodes),
-    )
-    if len(edges) > _MAX_SEARCH_EDGES:
-        cuts = one_per_block(component)
-    elif is_multitree(component):
-        return set()
-    else:
-        cuts = _best_cuts(component)
-    return {(edges[e], edges[f]) for e, f in cuts}
+    starts = [nodes.setdefault(start[e], len(nodes)) for e in edges]
+    ends = [nodes.setdefault(end[e], len(nodes)) for e in edges]
+    if len(edges) > _MAX_SEARCH_EDGES or keys.numel() > _MAX_SEARCH_PAIRS:
+        block = keys.new_zeros(num_edges)
+        block[edges] = keys.new_tensor(edge_blocks(starts, ends, len(nodes)))
+        return keys[~one_per_block(keys % num_edges, keys // num_edges, block)]
+    local = {e: i for i, e in enumerate(edges)}
+    preds: list[list[int]] = [[] for _ in edges]
+    for key in keys.tolist():
+        preds[local[key // num_edges]].append(local[key % num_edges])
+    component = Component(starts, ends, preds, len(nodes))
+    cuts = set() if is_multitree(component) else _best_cuts(component)
+    return keys.new_tensor([edges[f] * num_edges + edges[e] for e, f in cuts])
 
 
 def _best_cuts(component: Component) -> set[Pair]:

@@ -1,10 +1,11 @@
 """A multitree in linear time, for components too large to search: one in-edge per edge and block."""
 
-from plstm_graph.graph.multitree_component import Component, Pair
+import torch
+from torch import Tensor
 
 
-def one_per_block(component: Component) -> set[Pair]:
-    """Cut pairs until every edge keeps at most one in-edge out of each block.
+def one_per_block(in_edge: Tensor, out_edge: Tensor, block: Tensor) -> Tensor:
+    """Keep pairs so that every edge has at most one in-edge out of each block.
 
     A block is a biconnected component of the undirected graph. Blocks hang together like a tree, so the way back from
     an edge f to an ancestor x leaves ``start(f)`` through one block only, and the in-edge kept there is the one way to
@@ -12,38 +13,39 @@ def one_per_block(component: Component) -> set[Pair]:
     its history is the longest.
 
     Args:
-        component: The graph.
+        in_edge: In-edge of each pair, ``[P]``; edges are numbered by level.
+        out_edge: Out-edge of each pair, ``[P]``; pairs are sorted by it, then by in-edge.
+        block: Block of each edge, ``[E]``, between 0 and ``E - 1``.
 
     Returns:
-        The pairs to cut.
+        Which pairs stay, ``[P]``, bool.
     """
-    block = edge_blocks(component)
-    cuts = set()
-    for f, es in enumerate(component.preds):
-        kept: set[int] = set()
-        for e in reversed(es):  # edges are numbered by level
-            if block[e] in kept:
-                cuts.add((e, f))
-            kept.add(block[e])
-    return cuts
+    group, by_group = torch.sort(out_edge * block.numel() + block[in_edge], stable=True)
+    keep = torch.zeros_like(in_edge, dtype=torch.bool)
+    last = torch.ones_like(keep)
+    last[:-1] = group[1:] != group[:-1]
+    keep[by_group[last]] = True
+    return keep
 
 
-def edge_blocks(component: Component) -> list[int]:
-    """Number of the block of each edge, from one depth-first search without recursion.
+def edge_blocks(start: list[int], end: list[int], num_nodes: int) -> list[int]:
+    """Number of the block of each edge of a connected graph, from one depth-first search without recursion.
 
     Args:
-        component: The graph; its edges are taken without their direction, parallel ones form a block.
+        start: Start node of each edge; edges are taken without their direction, parallel ones form a block.
+        end: End node of each edge.
+        num_nodes: Number of nodes.
 
     Returns:
         One number for each edge, equal within a block.
     """
-    incident: list[list[int]] = [[] for _ in range(component.num_nodes)]
-    for e, (u, w) in enumerate(zip(component.start, component.end, strict=True)):
+    incident: list[list[int]] = [[] for _ in range(num_nodes)]
+    for e, (u, w) in enumerate(zip(start, end, strict=True)):
         incident[u].append(e)
         incident[w].append(e)
-    block = [-1] * len(component.start)
-    depth = [-1] * component.num_nodes
-    lowest = [0] * component.num_nodes  # the least depth that the subtree below a node has an edge to
+    block = [-1] * len(start)
+    depth = [-1] * num_nodes
+    lowest = [0] * num_nodes  # the least depth that the subtree below a node has an edge to
     pending: list[int] = []  # edges seen whose block is not closed yet
     seen = [False] * len(block)
     stack = [(0, -1, 0)]  # node, edge it was entered by, number of pending edges before that
@@ -55,7 +57,7 @@ def edge_blocks(component: Component) -> list[int]:
             if seen[e]:
                 continue
             seen[e] = True
-            other = component.start[e] + component.end[e] - node
+            other = start[e] + end[e] - node
             if depth[other] < 0:
                 depth[other] = lowest[other] = depth[node] + 1
                 stack.append((other, e, len(pending)))

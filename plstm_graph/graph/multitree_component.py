@@ -7,8 +7,8 @@ for they beat tensors by far, and an intersection of two sets of thousands of ed
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# Ancestors that taking cuts back may look at (a fraction of a second); the cuts not looked at by then stay.
-_BUDGET = 250_000
+# Set operations that taking cuts back may cost (a fraction of a second); the cuts not looked at by then stay.
+_BUDGET = 500_000
 
 Pair = tuple[int, int]
 
@@ -110,6 +110,7 @@ def restore(component: Component, cuts: set[Pair]) -> set[Pair]:
     budget = _BUDGET
     for e, f in sorted(cuts):
         upper = above[e]
+        budget -= 1
         while upper and budget > 0:  # from the nearest ancestor on, where a second path is most likely
             top = upper.bit_length() - 1
             if below[top] & below[f]:
@@ -120,6 +121,7 @@ def restore(component: Component, cuts: set[Pair]) -> set[Pair]:
             left.add((e, f))
         else:
             upper, lower = above[e], below[f]
+            budget -= upper.bit_count() + lower.bit_count()
             for d in _members(upper):
                 below[d] |= lower
             for g in _members(lower):

@@ -4,8 +4,10 @@ import heapq
 
 from plstm_graph.graph.multitree_component import Component, Pair
 
-# Steps of loss propagation that one search may take (under a second); after that, conflicts are cut without a look.
-_BUDGET = 250_000
+# Set operations that one search may take (a second or two); after that, conflicts are cut without a look. Each counts
+# for more where sets are large.
+_BUDGET = 8_000_000
+_SET_SIZE = 4096
 
 
 def least_loss_cuts(component: Component) -> set[Pair]:
@@ -43,19 +45,22 @@ class _LeastLoss:
                 self.reached[e] |= self.reached[f]
         self.corners = _unsorted_corners(component)
         self.cuts: set[Pair] = set()
-        self.budget = _BUDGET
+        self.budget = _BUDGET // (1 + len(self.preds) // _SET_SIZE)
 
     def run(self) -> set[Pair]:
         for f in range(len(self.preds)):
             conflict = self._visit(f)
-            while conflict is not None:
+            while conflict is not None and self.budget > 0:
                 self._resolve(f, *conflict)
                 conflict = self._visit(f)
+            if conflict is not None:
+                self._cut_conflicts(f)
         return self.cuts
 
     def _visit(self, f: int) -> Pair | None:
         """Collect the ancestors of ``f``; returns the first two of its in-edges that have one in common."""
         seen = 1 << f
+        self.budget -= len(self.preds[f])
         for e in self.preds[f]:
             if self.ancestors[e] & seen:
                 return next(d for d in self.preds[f] if self.ancestors[d] & self.ancestors[e]), e
@@ -63,10 +68,18 @@ class _LeastLoss:
         self.ancestors[f] = seen
         return None
 
+    def _cut_conflicts(self, f: int) -> None:
+        """Cut every in-edge of ``f`` that has an ancestor in common with those before it."""
+        seen, kept = 1 << f, []
+        for e in self.preds[f]:
+            if self.ancestors[e] & seen:
+                self.cuts.add((e, f))
+            else:
+                seen |= self.ancestors[e]
+                kept.append(e)
+        self.preds[f], self.ancestors[f] = kept, seen
+
     def _resolve(self, f: int, d: int, e: int) -> None:
-        if self.budget <= 0:
-            self._cut((e, f), {}, f)
-            return
         origin = (self.ancestors[d] & self.ancestors[e]).bit_length() - 1
         paths = [self._path(origin, d, f), self._path(origin, e, f)]
         inner = [pair for path in paths for pair in path[1:-1]]
@@ -89,6 +102,7 @@ class _LeastLoss:
         """The pairs of the one path from ``origin`` over ``e`` to ``f``, last pair first."""
         path = [(e, f)]
         while e != origin:
+            self.budget -= len(self.preds[e])
             previous = next(d for d in self.preds[e] if self.ancestors[d] >> origin & 1)
             path.append((previous, e))
             e = previous
@@ -96,7 +110,7 @@ class _LeastLoss:
 
     def _lost_at(self, e: int, f: int) -> int:
         """The nodes that edge ``e`` would no longer reach without the pair (e, f)."""
-        self.budget -= 1
+        self.budget -= len(self.succs[e])
         lost = self.reached[f] & ~(1 << self.component.end[e])
         for g in self.succs[e]:
             if g != f:
@@ -113,7 +127,7 @@ class _LeastLoss:
         heapq.heapify(heap)
         while heap:
             d = -heapq.heappop(heap)
-            self.budget -= 1
+            self.budget -= 1 + len(self.succs[d]) + len(self.preds[d])
             lost = at_risk.pop(d) & ~(1 << self.component.end[d])
             for f in self.succs[d]:
                 lost &= ~self.reached[f] | lost_by.get(f, 0)
@@ -133,6 +147,7 @@ class _LeastLoss:
             at_risk[node] = at_risk.get(node, 0) | lost
         loss = 0
         for node, lost in at_risk.items():
+            self.budget -= len(self.out_edges[node])
             for e in self.out_edges[node]:
                 lost &= ~self.reached[e] | lost_by.get(e, 0)
                 if not lost:
@@ -153,6 +168,7 @@ class _LeastLoss:
             if g >= current:  # not visited yet, or to be visited again
                 break
             ancestors = 1 << g
+            self.budget -= 1 + len(self.preds[g])
             for d in self.preds[g]:
                 ancestors |= self.ancestors[d]
             if ancestors != self.ancestors[g]:

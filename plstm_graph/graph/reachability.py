@@ -1,9 +1,20 @@
 """Which nodes reach which, in the DAG or through chosen pairs of its line graph."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from plstm_graph.graph.levels import expand_ranges, longest_path_levels
+
+#: More pairs of nodes than this are never listed; they take a gigabyte, and several while they are found.
+MAX_ANCESTOR_PAIRS = 2**26
+
+# Sets are kept as bits if labels are gathered so many times as often as they are kept, and so often at least, or if
+# sets are larger than this part of all labels; and if the bits take no more bytes than this.
+_GATHERS, _FEW_GATHERS = 8, 2**20
+_SPARSE = 64
+_MAX_BIT_BYTES = 2**28
+_ROWS_AT_ONCE = 256
 
 
 def ancestor_pairs(edge_index: Tensor, num_nodes: int, pairs: Tensor | None = None) -> Tensor:
@@ -11,7 +22,8 @@ def ancestor_pairs(edge_index: Tensor, num_nodes: int, pairs: Tensor | None = No
 
     Without ``pairs``, u is an ancestor of w if a directed path leads from u to w. With ``pairs``, the path may only go
     on from an edge e to an edge f if (e, f) is among them; single edges always count. All pairs of the line graph give
-    the same as no pairs. Sets grow level by level for all graphs of a batch at once; memory is that of the result.
+    the same as no pairs. Sets grow level by level for all graphs of a batch at once; on dense graphs, where many sets
+    have much in common, they are kept as bits. Time and memory are about those of the result.
 
     Args:
         edge_index: Start and end node of each edge of a DAG, ``[2, E]``, int64.
@@ -23,10 +35,14 @@ def ancestor_pairs(edge_index: Tensor, num_nodes: int, pairs: Tensor | None = No
 
     Raises:
         CycleError: If the graph has a directed cycle.
+        ValueError: If there are more than :data:`MAX_ANCESTOR_PAIRS`.
     """
     level = longest_path_levels(edge_index, num_nodes)
     start, end = edge_index
     if pairs is None:
+        # A node of level l has l ancestors at least.
+        if int(level.sum()) > MAX_ANCESTOR_PAIRS:
+            raise _too_many()
         node = torch.arange(num_nodes, device=edge_index.device)
         descendant, ancestor = _collect(edge_index, level, node)
         strict = ancestor != descendant
@@ -58,8 +74,14 @@ def _collect(arcs: Tensor, level: Tensor, label: Tensor) -> tuple[Tensor, Tensor
 
     found = key.new_empty(max(4 * num_items, 1))  # grows by doubling
     first, count = torch.zeros_like(level), torch.zeros_like(level)
-    used = 0
+    used = gathered = 0
     for items, (source, target) in zip(items_of_level, arcs_of_level, strict=True):
+        gathered += int(count[source].sum())
+        is_dense = gathered > max(_GATHERS * used, _FEW_GATHERS) or used * _SPARSE > num_items * num_labels
+        if is_dense and num_items * num_labels <= 8 * _MAX_BIT_BYTES:
+            return _collect_bits(arcs[:, by_level], label, num_labels)
+        if gathered > _GATHERS * MAX_ANCESTOR_PAIRS or used - num_items > MAX_ANCESTOR_PAIRS:
+            raise _too_many()
         inherited = found[expand_ranges(first[source], count[source])] % num_labels
         inherited += target.repeat_interleave(count[source]) * num_labels
         keys = torch.unique(torch.cat([key[items], inherited]))
@@ -70,5 +92,32 @@ def _collect(arcs: Tensor, level: Tensor, label: Tensor) -> tuple[Tensor, Tensor
         count[items] = size
         first[items] = used + size.cumsum(0) - size
         used += keys.numel()
+    if used - num_items > MAX_ANCESTOR_PAIRS:
+        raise _too_many()
     found = found[:used].sort().values
     return found // num_labels, found % num_labels
+
+
+def _collect_bits(arcs: Tensor, label: Tensor, num_labels: int) -> tuple[Tensor, Tensor]:
+    """What :func:`_collect` returns, by one operation on two sets for each arc; arcs come by the level of their end."""
+    sets = [1 << number for number in label.tolist()]
+    for source, target in zip(*arcs.tolist(), strict=True):
+        sets[target] |= sets[source]
+    if sum(each.bit_count() for each in sets) - len(sets) > MAX_ANCESTOR_PAIRS:
+        raise _too_many()
+    size = -(-num_labels // 8)
+    items, labels = [], []
+    for first in range(0, len(sets), _ROWS_AT_ONCE):
+        rows = b"".join(each.to_bytes(size, "little") for each in sets[first : first + _ROWS_AT_ONCE])
+        bits = np.unpackbits(np.frombuffer(rows, dtype=np.uint8).reshape(-1, size), axis=1, bitorder="little")
+        item, number = bits.nonzero()
+        items.append(torch.from_numpy(item) + first)
+        labels.append(torch.from_numpy(number))
+    return torch.cat(items).to(label.device), torch.cat(labels).to(label.device)
+
+
+def _too_many() -> ValueError:
+    return ValueError(
+        f"to list which nodes reach each other takes more than {MAX_ANCESTOR_PAIRS} pairs, too many; ask for the "
+        "ancestors or descendants of the nodes in question (plstm_graph.graph.ancestors), or of smaller graphs"
+    )

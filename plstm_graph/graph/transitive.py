@@ -6,11 +6,14 @@ import torch
 from torch import Tensor
 
 from plstm_graph.graph.generations import heights
-from plstm_graph.graph.levels import expand_ranges, longest_path_levels
+from plstm_graph.graph.levels import NARROW, expand_ranges, longest_path_levels
 from plstm_graph.graph.reachability import ancestor_pairs
 
 # Long edges of the reduction are looked at in groups whose searches stay about this large.
 _GROUP = 2**22
+
+# Sets of ancestors as bits take N^2 / 8 bytes: 128 MiB here. Larger graphs are searched instead.
+_MAX_NODES_IN_BITS = 2**15
 
 
 def ancestors(edge_index: Tensor, num_nodes: int, nodes: Tensor | Sequence[int] | int) -> Tensor:
@@ -44,11 +47,21 @@ def descendants(edge_index: Tensor, num_nodes: int, nodes: Tensor | Sequence[int
     ends = end[torch.argsort(start)]
     first = out_degree.cumsum(0) - out_degree
     found = torch.zeros(num_nodes, dtype=torch.bool, device=edge_index.device)
-    while frontier.numel() > 0:
+    while frontier.numel() >= NARROW:
         targets = ends[expand_ranges(first[frontier], out_degree[frontier])]
         frontier = torch.unique(targets[~found[targets]])
         found[frontier] = True
-    return found
+    if frontier.numel() == 0:
+        return found
+    ends_, first_, out_degree_, found_ = ends.tolist(), first.tolist(), out_degree.tolist(), found.tolist()
+    stack = frontier.tolist()
+    while stack:
+        node = stack.pop()
+        for target in ends_[first_[node] : first_[node] + out_degree_[node]]:
+            if not found_[target]:
+                found_[target] = True
+                stack.append(target)
+    return torch.tensor(found_, device=edge_index.device)
 
 
 def transitive_closure(edge_index: Tensor, num_nodes: int) -> Tensor:
@@ -59,11 +72,12 @@ def transitive_closure(edge_index: Tensor, num_nodes: int) -> Tensor:
         num_nodes: Number of nodes ``N``.
 
     Returns:
-        ``[2, A]``, int64, each edge once, sorted by end, then by start. ``A`` can be near ``N**2 / 2``; memory is that
-        of the result.
+        ``[2, A]``, int64, each edge once, sorted by end, then by start. ``A`` can be near ``N**2 / 2``; time and memory
+        are about those of the result.
 
     Raises:
         CycleError: If the graph has a directed cycle.
+        ValueError: If there are more than :data:`~plstm_graph.graph.reachability.MAX_ANCESTOR_PAIRS`.
     """
     return ancestor_pairs(edge_index, num_nodes)
 
@@ -71,9 +85,9 @@ def transitive_closure(edge_index: Tensor, num_nodes: int) -> Tensor:
 def transitive_reduction(edge_index: Tensor, num_nodes: int) -> Tensor:
     """Which edges are needed to reach what is reached: those that no longer path and no equal edge before replaces.
 
-    An edge between neighbouring levels has no longer path beside it, so only edges over several levels are searched
-    for one, all at once: backwards from the end, over nodes whose longest paths lie strictly between. Local graphs
-    take time about linear in their edges; many edges that span most of a large, dense DAG take longer.
+    Up to 32,768 nodes, sets of ancestors are kept as bits, one operation on two of them for each edge. In larger graphs
+    only edges over several levels are searched for a longer path, all at once: backwards from the end, over nodes
+    whose longest paths lie strictly between. Local graphs take time about linear in their edges.
 
     Args:
         edge_index: Start and end node of each edge of a DAG, ``[2, E]``, int64.
@@ -87,8 +101,11 @@ def transitive_reduction(edge_index: Tensor, num_nodes: int) -> Tensor:
         CycleError: If the graph has a directed cycle.
     """
     start, end = edge_index
-    level, height = longest_path_levels(edge_index, num_nodes), heights(edge_index, num_nodes)
+    level = longest_path_levels(edge_index, num_nodes)
     keep = _first_of_equals(start * max(num_nodes, 1) + end)
+    if num_nodes <= _MAX_NODES_IN_BITS:
+        return keep & ~_has_longer_path_in_bits(edge_index, level)
+    height = heights(edge_index, num_nodes)
     long = (keep & (level[end] - level[start] > 1)).nonzero().view(-1)
     in_degree = torch.bincount(end, minlength=num_nodes)
     starts = start[torch.argsort(end)]
@@ -101,6 +118,25 @@ def transitive_reduction(edge_index: Tensor, num_nodes: int) -> Tensor:
         # As many edges at a time as a search of the last group's extent allows.
         size = max(1, min(4 * size, size * _GROUP // max(largest, 1)))
     return keep
+
+
+def _has_longer_path_in_bits(edge_index: Tensor, level: Tensor) -> Tensor:
+    """Which edges start at an ancestor of another start of an edge with the same end, ``[E]``."""
+    position = torch.empty_like(level)
+    position[torch.argsort(level, stable=True)] = torch.arange(level.numel(), device=level.device)
+    start, end = position[edge_index]
+    # Ends in topological order; of the edges into one, those from the farthest on the way first.
+    order = torch.argsort(end * level.numel() + (level.numel() - 1 - start))
+    above = [0] * level.numel()  # ancestors of each node, numbered by position
+    found = []
+    for source, target in zip(start[order].tolist(), end[order].tolist(), strict=True):
+        beside = above[target] >> source & 1
+        found.append(beside)
+        if not beside:
+            above[target] |= above[source] | 1 << source
+    longer = torch.empty_like(start, dtype=torch.bool)
+    longer[order] = torch.tensor(found, dtype=torch.bool, device=start.device)
+    return longer
 
 
 def _has_longer_path(

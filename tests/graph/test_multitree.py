@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from plstm_graph.graph import line_graph_pairs, longest_path_levels, multitree, multitree_component, multitree_search
 from plstm_graph.graph.multitree import multitree_mask
 from plstm_graph.graph.multitree_blocks import edge_blocks
-from plstm_graph.graph.multitree_component import Component
 from plstm_graph.graph.reachability import ancestor_pairs
 from plstm_graph.testing import random_dag
 from tests.strategies import dags
@@ -198,7 +197,7 @@ def test_blocks_are_biconnected_components(dag):
     whole = whole.subgraph(members)
     local = {node: i for i, node in enumerate(whole)}
     start, end = ([local[node] for node in nodes] for nodes in edge_index.tolist())
-    blocks = edge_blocks(Component(start, end, [[] for _ in start], len(local)))
+    blocks = edge_blocks(start, end, len(local))
     found = {frozenset(frozenset((start[e], end[e])) for e in range(len(start)) if blocks[e] == b) for b in set(blocks)}
     expected = {
         frozenset(frozenset(local[node] for node in edge) for edge in block)

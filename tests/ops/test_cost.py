@@ -41,19 +41,15 @@ def test_no_form_is_chosen_that_takes_more_than_it_may_while_another_takes_less(
         assert seconds[form] == min(fitting)
 
 
-def test_a_hub_of_four_million_pairs_does_not_hold_a_state_for_each(monkeypatch):
+def test_states_of_four_million_pairs_are_more_than_may_be_held():
     graph, widths = hub(2000, 2000), (4, 16, 16)
     assert graph.num_pairs == 4_000_000
-    monkeypatch.setattr(LineGraph, "has_ancestry", lambda *_: False)  # listing them takes seconds
-    seconds = cost.estimate_seconds(graph, *widths, compiled=True)
     assert cost.estimate_bytes(graph, *widths, ("recurrent",), compiled=True)["recurrent"] < cost.MAX_BYTES
     assert cost.estimate_bytes(graph, *widths, ("recurrent",), compiled=False)["recurrent"] > cost.MAX_BYTES
-    assert "recurrent" in seconds
 
 
-@pytest.mark.parametrize("name", GRAPHS)
-def test_what_is_chosen_for_hubs_is_right(name):
-    graph = GRAPHS[name]
+@pytest.mark.parametrize("graph", [hub(40, 50), two_hubs(20, 15, 20), hub(100, 1), hub(2, 80)])
+def test_what_is_chosen_for_hubs_is_right(graph):
     operands = random_operands(graph, heads=2, key_width=3, value_width=2)
     expected = plstm(**operands, line_graph=graph, form="naive")
     assert_close(plstm(**operands, line_graph=graph), expected, 1e-10, "auto")
