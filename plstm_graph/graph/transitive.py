@@ -104,7 +104,9 @@ def transitive_reduction(edge_index: Tensor, num_nodes: int) -> Tensor:
     level = longest_path_levels(edge_index, num_nodes)
     keep = _first_of_equals(start * max(num_nodes, 1) + end)
     if num_nodes <= _MAX_NODES_IN_BITS:
-        return keep & ~_has_longer_path_in_bits(edge_index, level)
+        different = keep.nonzero().view(-1)
+        keep[different] = ~_has_longer_path_in_bits(edge_index[:, different], level)
+        return keep
     height = heights(edge_index, num_nodes)
     long = (keep & (level[end] - level[start] > 1)).nonzero().view(-1)
     in_degree = torch.bincount(end, minlength=num_nodes)
@@ -121,7 +123,7 @@ def transitive_reduction(edge_index: Tensor, num_nodes: int) -> Tensor:
 
 
 def _has_longer_path_in_bits(edge_index: Tensor, level: Tensor) -> Tensor:
-    """Which edges start at an ancestor of another start of an edge with the same end, ``[E]``."""
+    """Which edges start at an ancestor of another start of an edge with the same end, ``[E]``; all are different."""
     position = torch.empty_like(level)
     position[torch.argsort(level, stable=True)] = torch.arange(level.numel(), device=level.device)
     start, end = position[edge_index]
