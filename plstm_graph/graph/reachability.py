@@ -1,6 +1,5 @@
 """Which nodes reach which, in the DAG or through chosen pairs of its line graph."""
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -109,10 +108,10 @@ def _collect_bits(arcs: Tensor, label: Tensor, num_labels: int) -> tuple[Tensor,
     items, labels = [], []
     for first in range(0, len(sets), _ROWS_AT_ONCE):
         rows = b"".join(each.to_bytes(size, "little") for each in sets[first : first + _ROWS_AT_ONCE])
-        bits = np.unpackbits(np.frombuffer(rows, dtype=np.uint8).reshape(-1, size), axis=1, bitorder="little")
-        item, number = bits.nonzero()
-        items.append(torch.from_numpy(item) + first)
-        labels.append(torch.from_numpy(number))
+        octets = torch.frombuffer(bytearray(rows), dtype=torch.uint8).view(-1, size, 1)
+        item, number = (octets >> torch.arange(8, dtype=torch.uint8) & 1).flatten(1).nonzero(as_tuple=True)
+        items.append(item + first)
+        labels.append(number)
     return torch.cat(items).to(label.device), torch.cat(labels).to(label.device)
 
 
