@@ -116,7 +116,7 @@ def mean_absolute_error(target: Tensor, prediction: Tensor) -> float:
         target: Values, NaN where unknown, ``[n, T]``.
         prediction: ``[n, T]``.
     """
-    return float((prediction - target).abs().nanmean())
+    return float((prediction.double() - target.double()).abs().nanmean())
 
 
 def _code2(root: str, source: str | None, pre_transform: BaseTransform | None) -> Benchmark:

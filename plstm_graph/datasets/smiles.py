@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import re
 import warnings
 from collections.abc import Callable, Sequence
@@ -11,19 +10,18 @@ from typing import Any, Literal
 
 import rdkit
 import torch
-from torch import Tensor
 from torch_geometric.data import Data
 from tqdm import tqdm
 
 from plstm_graph.datasets.files import replace_file, replace_text
 from plstm_graph.datasets.molecule import InvalidSmilesError, smiles_to_data
+from plstm_graph.datasets.smiles_targets import TargetCoding, TargetKind
 from plstm_graph.datasets.table import BadRow, Table, TableError, parse_table
 from plstm_graph.datasets.tensor_files import PlainGraphs
-from plstm_graph.datasets.text_files import decimal_hint
 from plstm_graph.text import visible
 
 # Part of the cache key; raise it when process() changes what it stores.
-_FORMAT = 1
+_FORMAT = 2
 
 
 class BadRowsWarning(UserWarning):
@@ -34,8 +32,9 @@ class SmilesDataset(PlainGraphs):
     r"""Molecules of a CSV table with a SMILES column and any number of target columns.
 
     Each row is a graph of :func:`~plstm_graph.datasets.smiles_to_data` (``x``, ``edge_index``, ``edge_attr``,
-    ``canonical_rank``, ``smiles``) with ``y`` ``[1, T]`` float32, one column for each target, and ``row``, the number
-    of its row in the table (from 0, without the header, rows of a wrong length not counted).
+    ``canonical_rank``, ``smiles``) with ``y`` ``[1, T]``, one column for each target, and ``row``, the number of its
+    row in the table (from 0, without the header, rows of a wrong length not counted). ``y`` is float32, or float64 for
+    numbers whose differences float32 would lose, such as 1e8 + 1, 1e8 + 2. Of labels and classes it has the number.
 
     Rows that cannot be used (a SMILES that RDKit cannot read, a missing or non-finite target, a wrong number of
     fields) are left out with a warning that counts them; :attr:`bad_rows` lists each with its line and reason.
@@ -48,6 +47,10 @@ class SmilesDataset(PlainGraphs):
         smiles_column (str): Name of the column of SMILES. (default: ``"smiles"``)
         target_columns (list[str], optional): Names of the target columns; ``[]`` for none, as for prediction.
             (default: the other column, if there is only one)
+        kind (str): What targets are: ``"number"``, ``"label"`` (0 and 1, or two words), or ``"class"`` (words, or whole
+            numbers). (default: ``"number"``)
+        classes (list[list[str]], optional): Names of the classes of each target, such as those of a trained model.
+            (default: those that occur, sorted)
         allow_missing (bool): Whether an empty cell is a missing label, NaN in ``y``, rather than a bad row.
             (default: ``False``)
         on_error (str): ``"skip"`` leaves bad rows out; ``"raise"`` raises, naming the first ten. (default: ``"skip"``)
@@ -61,10 +64,11 @@ class SmilesDataset(PlainGraphs):
     Attributes:
         bad_rows (list[BadRow]): Line and reason of each row left out.
         target_columns (list[str]): Names of the columns of ``y``.
+        classes (list[list[str]]): Names of the classes of each target; empty for numbers.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        TableError: If the table is empty or no text, lacks a column, or has no usable row.
+        TableError: If the table is empty or no text, lacks a column, has targets of another kind, or no usable row.
     """
 
     def __init__(
@@ -74,6 +78,8 @@ class SmilesDataset(PlainGraphs):
         smiles_column: str = "smiles",
         target_columns: Sequence[str] | None = None,
         *,
+        kind: TargetKind = "number",
+        classes: Sequence[Sequence[str]] | None = None,
         allow_missing: bool = False,
         on_error: Literal["skip", "raise"] = "skip",
         transform: Callable[[Data], Data] | None = None,
@@ -94,6 +100,8 @@ class SmilesDataset(PlainGraphs):
         self._table, self._ragged_rows = parse_table(content, self.path)
         self._table.position(smiles_column)
         self.target_columns = _target_columns(self._table, smiles_column, target_columns)
+        self.kind: TargetKind = kind
+        self._coding = TargetCoding.of(self._table, self.target_columns, kind, classes)
         self.pre_transform, self.pre_filter = pre_transform, pre_filter
         self._key = self._cache_key()
         super().__init__(str(root), transform, pre_transform, pre_filter, log, force_reload)
@@ -103,6 +111,11 @@ class SmilesDataset(PlainGraphs):
             if on_error == "raise":
                 raise TableError(f"{self.path} has {summary}")
             warnings.warn(f"{self.path}: left out {summary}; see dataset.bad_rows", BadRowsWarning, stacklevel=2)
+
+    @property
+    def classes(self) -> list[list[str]]:
+        """Names of the classes of each target; empty for numbers."""
+        return self._coding.classes
 
     @property
     def processed_dir(self) -> str:
@@ -129,7 +142,8 @@ class SmilesDataset(PlainGraphs):
         ):
             try:
                 data = smiles_to_data(text)
-                data.y = self._targets([self._table.rows[row][position] for position in positions])
+                cells = [self._table.rows[row][position] for position in positions]
+                data.y = self._coding.encode(cells, self.allow_missing)
             except (InvalidSmilesError, TableError) as error:
                 bad_rows.append(BadRow(self._table.lines[row], str(error)))
                 continue
@@ -156,23 +170,6 @@ class SmilesDataset(PlainGraphs):
         rows = json.loads(Path(bad_rows_path).read_text(encoding="utf-8"))
         self.bad_rows = [BadRow(line, reason) for line, reason in rows]
 
-    def _targets(self, fields: Sequence[str]) -> Tensor:
-        """One row of ``y``, ``[1, T]``."""
-        values = []
-        for name, field in zip(self.target_columns, fields, strict=True):
-            text = field.strip()
-            if not text and not self.allow_missing:
-                raise TableError(f"target {name!r} is empty")
-            try:
-                # Python reads "1_000" as a number; in a table it is a misprint.
-                value = float(text.replace("_", "?")) if text else math.nan
-            except ValueError:
-                raise TableError(f"target {name!r} is {text!r}, not a number{decimal_hint(text)}") from None
-            if text and not abs(value) <= torch.finfo(torch.float32).max:
-                raise TableError(f"target {name!r} is {text!r}, not a finite float32 number")
-            values.append(value)
-        return torch.tensor([values], dtype=torch.float)
-
     def _cache_key(self) -> str:
         """Differs whenever the processed graphs would."""
         parts = (
@@ -181,6 +178,7 @@ class SmilesDataset(PlainGraphs):
             self._digest,
             self.smiles_column,
             self.target_columns,
+            self._coding,
             self.allow_missing,
             _describe(self.pre_transform),
             _describe(self.pre_filter),

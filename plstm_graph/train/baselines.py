@@ -1,5 +1,6 @@
 """What a model has to beat: the training mean, and ridge regression and a random forest on fixed features."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from torch import Tensor
 
 from plstm_graph.train.metrics import MONITOR, Task, evaluate
+from plstm_graph.train.scale import TargetScale
 
 _ALPHAS = (1.0, 3.0, 10.0, 30.0, 100.0)
 _FEATURES_PER_SPLIT = ("sqrt", 0.1, 0.3)
@@ -72,6 +74,9 @@ def _predict_column(
     ``[n]``, or ``[n, C]`` for classes.
     """
     known = targets["train"].isfinite().numpy()
+    # Trees stop to split where the variance is below 1e-16, so nothing may depend on the unit of the target.
+    scale = TargetScale.fit(targets["train"].unsqueeze(1)) if task == "regression" else TargetScale.identity()
+    targets = {split: scale.standardise(y) for split, y in targets.items()}
     inputs, values = features["train"][known], targets["train"].numpy()[known]
     if task == "classification" and np.unique(values).size == 1:
         return torch.full_like(targets["test"], float(values[0]))
@@ -84,20 +89,22 @@ def _predict_column(
             predicted = _predict(model, features["valid"], task, classes)
             predicted = predicted if predicted.dim() == 2 else predicted.unsqueeze(1)
             score = evaluate(predicted, targets["valid"].unsqueeze(1), task)[metric]
-            score = -score if mode == "min" else score
+            # Where validation does not define the metric, none is better than another: the first is taken.
+            score = -np.inf if math.isnan(score) else -score if mode == "min" else score
         else:
             score = 0.0
         if best is None or score > best_score:
             best, best_score = model, score
-    return _predict(best, features["test"], task, classes)
+    predicted = _predict(best, features["test"], task, classes)
+    return scale.restore(predicted) if task == "regression" else predicted
 
 
 def _predict(model: Any, inputs: np.ndarray, task: Task, classes: int) -> Tensor:
     """Values ``[n]``, probabilities of label 1 ``[n]``, or of each class ``[n, C]``."""
     if task == "regression":
-        return torch.as_tensor(model.predict(inputs), dtype=torch.float)
-    probability = torch.zeros(len(inputs), classes)
+        return torch.as_tensor(model.predict(inputs), dtype=torch.double)
+    probability = torch.zeros(len(inputs), classes, dtype=torch.double)
     probability[:, torch.as_tensor(model.classes_, dtype=torch.long)] = torch.as_tensor(
-        model.predict_proba(inputs), dtype=torch.float
+        model.predict_proba(inputs), dtype=torch.double
     )
     return probability if task == "multiclass" else probability[:, 1]

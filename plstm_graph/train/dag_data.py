@@ -107,9 +107,15 @@ class DAGDataModule(GraphDataModule):
         return {"spec": asdict(self.dataset.spec), "encoding": asdict(self.encoding)}
 
     @property
+    def classes(self) -> list[list[str]]:
+        """Names of the classes of each target; empty for numbers."""
+        return self.encoding.classes
+
+    @property
     def notes(self) -> list[str]:
-        """Columns that are no features, and why."""
-        return [f"no feature, {name}: {reason}" for name, reason in self.encoding.left_out.items()]
+        """Columns that are no features, and why; and words that were never seen in training."""
+        left_out = [f"no feature, {name}: {reason}" for name, reason in self.encoding.left_out.items()]
+        return left_out + [f"{name}: {unseen}" for name, unseen in self.encoding.unseen.items()]
 
     def subset(self, split: str) -> Sequence[Data]:
         """Graphs of a part, with NaN for the targets of other parts."""

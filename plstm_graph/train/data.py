@@ -5,6 +5,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -21,11 +22,19 @@ from plstm_graph.datasets import (
     scaffold_split,
 )
 from plstm_graph.datasets.fingerprints import morgan_fingerprints
+from plstm_graph.datasets.smiles_targets import TargetKind
 from plstm_graph.train.baselines import baseline_predictions
 from plstm_graph.train.graph_data import Baselines, GraphDataModule
 from plstm_graph.train.metrics import Task
 from plstm_graph.train.problem import Problem
 from plstm_graph.transforms import ToDAG
+
+_KINDS: dict[Task, TargetKind] = {
+    "regression": "number",
+    "classification": "label",
+    "multiclass": "class",
+    "sequence": "number",
+}
 
 
 class MoleculeDataModule(GraphDataModule):
@@ -76,6 +85,37 @@ class MoleculeDataModule(GraphDataModule):
         self.pre_transform = ToDAG() if pre_transform is None else pre_transform
         self.allow_missing = allow_missing
         self.root = root
+        self._kind: TargetKind = "number"
+        self._classes: Sequence[Sequence[str]] | None = None
+
+    def use_task(self, task: Task, classes: Sequence[Sequence[str]] | None = None) -> None:
+        """Read targets as numbers, as labels (classification) or as classes (multiclass), whose names may be words.
+
+        Args:
+            task: The task.
+            classes: Names of the classes of each target, if a trained model knows them already.
+        """
+        kind = _KINDS[task]
+        if kind != self._kind or classes is not None:
+            for name in ("dataset", "splits"):
+                self.__dict__.pop(name, None)
+        self._kind, self._classes = kind, classes if kind != "number" and any(classes or ()) else None
+
+    @property
+    def classes(self) -> list[list[str]]:
+        """Names of the classes of each target; empty for numbers."""
+        return self.dataset.classes
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """Names of the classes of each target."""
+        return {"classes": self.classes}
+
+    def place(self, split: str, row: int, column: int) -> str:
+        """File, line and column of a target."""
+        table = self.dataset.table
+        line = table.lines[int(self.splits[split][row])]
+        return f"{table.path}, line {line}: target {self.target_names[column]!r}"
 
     @property
     def title(self) -> str:
@@ -95,7 +135,11 @@ class MoleculeDataModule(GraphDataModule):
             warnings.simplefilter("ignore", BadRowsWarning)
             if self.path is None:
                 dataset: SmilesDataset = ChEMBL2321810(
-                    self.root, pre_transform=self.pre_transform, log=sys.stderr.isatty()
+                    self.root,
+                    pre_transform=self.pre_transform,
+                    log=sys.stderr.isatty(),
+                    kind=self._kind,
+                    classes=self._classes,
                 )
             else:
                 dataset = SmilesDataset(
@@ -103,6 +147,8 @@ class MoleculeDataModule(GraphDataModule):
                     self.path,
                     self.smiles_column,
                     self.target_columns,
+                    kind=self._kind,
+                    classes=self._classes,
                     allow_missing=self.allow_missing,
                     pre_transform=self.pre_transform,
                     log=sys.stderr.isatty(),
@@ -122,8 +168,10 @@ class MoleculeDataModule(GraphDataModule):
 
     @property
     def output_names(self) -> list[str]:
-        """Names of the targets."""
-        return self.target_names
+        """Names of the targets, or ``target: class`` for each of several classes."""
+        if self._kind != "class":
+            return self.target_names
+        return [f"{self.target_names[0]}: {word}" for word in self.classes[0]]
 
     @property
     def split_name(self) -> str:

@@ -87,6 +87,30 @@ class GraphDataModule(LightningDataModule):
         """Predictions for the test part by simple models that were fitted on the training part."""
 
     @property
+    def classes(self) -> list[list[str]]:
+        """Names of the classes of each target; empty for numbers, and where they have no names."""
+        return [[] for _ in self.target_names]
+
+    def use_task(self, task: Task, classes: Sequence[Sequence[str]] | None = None) -> None:
+        """Say what is to be learnt before the data are read, for data that do not say it themselves.
+
+        Args:
+            task: The task.
+            classes: Names of the classes of each target, if a trained model knows them already.
+        """
+
+    def place(self, split: str, row: int, column: int) -> str:
+        """Where a target stands, for messages.
+
+        Args:
+            split: Part of the data.
+            row: Number of its row in :meth:`targets`.
+            column: Number of the target.
+        """
+        names = ", ".join(f"{name} {cells[row]}" for name, cells in self.row_names(split).items())
+        return f"{self.title}, {split} part, {names}: target {self.target_names[column]!r}"
+
+    @property
     def notes(self) -> list[str]:
         """What was left out of the data, and why."""
         return []

@@ -156,7 +156,7 @@ def predict(module: GraphModule, graphs: Sequence[Data], batch_size: int = 256) 
     parts = []
     for part in _parts(graphs, batch_size):
         parts.append(module.predict_batch(collate(module, part)).to("cpu"))
-    return torch.cat(parts) if parts else torch.empty(0, module.target_mean.numel())
+    return torch.cat(parts) if parts else torch.empty(0, len(module.recipe.get("target_names", [])), dtype=torch.double)
 
 
 def collate(module: GraphModule, graphs: list[Data]) -> Batch:

@@ -1,19 +1,18 @@
 """Metrics of predictions with missing targets, the same for models and baselines."""
 
+import math
 from collections.abc import Callable
 from typing import Literal
 
 import torch
+from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
 from torchmetrics import Metric
-from torchmetrics.functional import mean_absolute_error, mean_squared_error, r2_score
-from torchmetrics.functional.classification import (
-    binary_auroc,
-    binary_average_precision,
-    multiclass_accuracy,
-    multiclass_f1_score,
-)
+from torchmetrics.functional.classification import multiclass_f1_score
 from torchmetrics.utilities.data import dim_zero_cat
+
+from plstm_graph.train.regression import mae, r2, rmse
+from plstm_graph.train.scale import as_double
 
 Task = Literal["regression", "classification", "multiclass", "sequence"]
 
@@ -26,17 +25,21 @@ MONITOR: dict[str, tuple[str, Literal["min", "max"]]] = {
 }
 
 
-def _rmse(prediction: Tensor, target: Tensor) -> Tensor:
-    return mean_squared_error(prediction, target, squared=False)
+def _of_ranks(metric: Callable[..., float]) -> Callable[[Tensor, Tensor], float]:
+    """A metric of scores of labels 0 and 1, by the order of the scores alone; NaN unless there are both labels."""
+
+    def of_both_labels(prediction: Tensor, target: Tensor) -> float:
+        if target.numel() == 0 or bool(target.min() == target.max()):
+            return math.nan
+        ranks = prediction.unique(return_inverse=True)[1]
+        return float(metric(target.numpy(force=True), ranks.numpy(force=True)))
+
+    return of_both_labels
 
 
-def _binary(metric: Callable[..., Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
-    return lambda prediction, target: metric(prediction, target.long(), validate_args=False)
-
-
-_METRICS: dict[str, dict[str, Callable[[Tensor, Tensor], Tensor]]] = {
-    "regression": {"rmse": _rmse, "mae": mean_absolute_error, "r2": r2_score},
-    "classification": {"auroc": _binary(binary_auroc), "ap": _binary(binary_average_precision)},
+_METRICS: dict[str, dict[str, Callable[[Tensor, Tensor], float]]] = {
+    "regression": {"rmse": rmse, "mae": mae, "r2": r2},
+    "classification": {"auroc": _of_ranks(roc_auc_score), "ap": _of_ranks(average_precision_score)},
 }
 
 
@@ -45,8 +48,10 @@ def evaluate(prediction: Tensor, target: Tensor, task: Task) -> dict[str, float]
 
     Regression gives ``rmse``, ``mae`` and ``r2``, in units of the target; classification ``auroc`` and ``ap``
     (average precision); multiclass ``accuracy`` and ``f1``, the latter averaged over the classes that are measured or
-    predicted; sequence ``accuracy`` over all positions. A target whose measured rows cannot define the metrics (fewer
-    than two rows, or only one class) is left out of the average, as OGB's evaluator does.
+    predicted; sequence ``accuracy`` over all measured positions. A target whose measured rows cannot define a metric
+    (no row; for ``r2`` fewer than two different values, for ``auroc`` and ``ap`` only one class) is left out of its
+    average, as OGB's evaluator does. ``r2``, ``auroc`` and ``ap`` do not depend on the unit of anything; all sums are
+    taken in float64.
 
     Args:
         prediction: Predicted values, or probabilities for classification, ``[B, T]``; one column per class for
@@ -56,30 +61,32 @@ def evaluate(prediction: Tensor, target: Tensor, task: Task) -> dict[str, float]
         task: ``"regression"``, ``"classification"``, ``"multiclass"`` or ``"sequence"``.
 
     Returns:
-        Value of each metric; NaN if no target defines it.
+        Value of each metric; NaN if no target defines it, or if a prediction of a measured target is NaN.
     """
     if task == "sequence":
-        return {"accuracy": float((prediction == target).double().mean())}
+        known = target.isfinite()
+        return {"accuracy": float((prediction[known] == target[known]).double().mean())}
     if task == "multiclass":
         return _multiclass(prediction, target[:, 0])
     values: dict[str, list[float]] = {name: [] for name in _METRICS[task]}
     for column in range(target.size(1)):
         measured = target[:, column].isfinite()
-        predicted, true = prediction[measured, column].double(), target[measured, column].double()
-        if true.numel() < 2 or (task == "classification" and true.min() == true.max()):
-            continue
+        predicted, true = as_double(prediction[measured, column]), as_double(target[measured, column])
+        if bool(predicted.isnan().any()):
+            return dict.fromkeys(values, math.nan)  # it has no rank, and must not count as if it had one
         for name, metric in _METRICS[task].items():
-            values[name].append(float(metric(predicted, true)))
-    return {name: sum(each) / len(each) if each else float("nan") for name, each in values.items()}
+            value = metric(predicted, true)
+            values[name] += [] if math.isnan(value) else [value]
+    return {name: sum(each) / len(each) if each else math.nan for name, each in values.items()}
 
 
 def _multiclass(prediction: Tensor, target: Tensor) -> dict[str, float]:
     measured = target.isfinite()
-    predicted, true = prediction[measured].argmax(dim=1), target[measured].long()
-    if true.numel() == 0:
-        return {"accuracy": float("nan"), "f1": float("nan")}
-    classes = prediction.size(1)
-    accuracy = multiclass_accuracy(predicted, true, classes, average="micro", validate_args=False)
+    scores, true = prediction[measured], target[measured].long()
+    if true.numel() == 0 or bool(scores.isnan().any()):
+        return {"accuracy": math.nan, "f1": math.nan}
+    predicted, classes = scores.argmax(dim=1), prediction.size(1)
+    accuracy = (predicted == true).double().mean()
     f1 = multiclass_f1_score(predicted, true, classes, average="macro", validate_args=False)
     return {"accuracy": float(accuracy), "f1": float(f1)}
 
@@ -110,4 +117,6 @@ class GraphMetrics(Metric):
         """Value of each metric over everything since the last reset."""
         prediction, target = dim_zero_cat(self.prediction), dim_zero_cat(self.target)
         values = evaluate(prediction, target, self.task)
-        return {name: torch.tensor(value, device=target.device) for name, value in values.items()}
+        # Lightning keeps the type; float32 has no room for an error of 1e-50.
+        dtype = torch.float if target.device.type == "mps" else torch.double
+        return {name: torch.tensor(value, dtype=dtype, device=target.device) for name, value in values.items()}

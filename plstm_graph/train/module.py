@@ -2,7 +2,8 @@
 
 import math
 import os
-from typing import Any, get_args
+import warnings
+from typing import Any, cast, get_args
 
 import torch
 from lightning.pytorch import LightningModule
@@ -10,11 +11,17 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch_geometric.data import Batch
 
-from plstm_graph.train.checkpoint import KEY, check_state, read_checkpoint
+from plstm_graph.train.checkpoint import KEY, CheckpointError, check_state, read_checkpoint
 from plstm_graph.train.forward import attach_line_graph, call_model, model_arguments
+from plstm_graph.train.graph_data import GraphDataModule
 from plstm_graph.train.metrics import MONITOR, GraphMetrics, Task
 from plstm_graph.train.optimizer import make_adamw, warmup_cosine
 from plstm_graph.train.problem import ModelFactory, Problem
+from plstm_graph.train.scale import TargetScale, as_double, is_scale
+from plstm_graph.train.target_check import Checked, check_targets, misfit
+
+# Where torch keeps what a module has beside parameters and buffers.
+_EXTRA = "_extra_state"
 
 
 class GraphModule(LightningModule):
@@ -25,7 +32,7 @@ class GraphModule(LightningModule):
     graphs and ``T`` targets (``[N, T]`` for nodes, ``[E, T]`` for edges, by the rows of ``batch.y``).
 
     Regression minimises the squared error of standardised targets, each with mean and standard deviation of the
-    training split, which are kept in the checkpoint; predictions are in the unit of the data. Classification
+    training split, which are kept in the checkpoint; predictions are float64, in the unit of the data. Classification
     minimises the binary cross-entropy of each label, ``"multiclass"`` the cross-entropy of one label with as many
     columns as classes; predictions are probabilities. ``"sequence"`` is a class at each of ``L`` positions: targets
     ``[B, L]``, output ``[B, L, C]`` (:class:`~plstm_graph.nn.Positions`), predictions the most probable classes.
@@ -47,9 +54,6 @@ class GraphModule(LightningModule):
         final_lr (float): Learning rate at the end, as a part of the peak.
         problem (Problem, optional): What the data ask of the model; ``plstm-graph fit`` takes it from them.
     """
-
-    target_mean: Tensor
-    target_std: Tensor
 
     def __init__(
         self,
@@ -86,14 +90,17 @@ class GraphModule(LightningModule):
         self.recipe: dict[str, Any] = {}
         self.valid_metrics = GraphMetrics(task)
         self.test_metrics = GraphMetrics(task)
-        self.register_buffer("target_mean", torch.zeros(1))
-        self.register_buffer("target_std", torch.ones(1))
+        self.scale = TargetScale.identity()
+        self._checked: Checked | None = None
         self._arguments = model_arguments(model)
 
     @property
     def monitor(self) -> tuple[str, str]:
-        """Name of the validation metric that selects the best model, and ``"min"`` or ``"max"``."""
-        name, mode = MONITOR[self.task]
+        """Name of the validation metric that selects the best model, and ``"min"`` or ``"max"``.
+
+        After :meth:`prepare_for`, the loss if the validation part does not define the metric of the task.
+        """
+        name, mode = MONITOR[self.task] if self._checked is None else self._checked.monitor
         return f"valid/{name}", mode
 
     @classmethod
@@ -131,25 +138,60 @@ class GraphModule(LightningModule):
             batch: A few graphs with targets.
 
         Raises:
-            ValueError: If the model does not give ``[B, T]``, or the loss is not finite.
+            ValueError: If the model does not give ``[B, T]``, or targets do not fit the task.
+            FloatingPointError: If the loss is not finite.
         """
         training = self.training
         output = self.eval()(self.on_before_batch_transfer(batch, 0))
         self._check_finite(self._loss(output, batch.y)[0])
         self.train(training)
 
+    def prepare_for(self, data: GraphDataModule) -> list[str]:
+        """Check all targets of all parts, take the scale of those of training, and decide what selects epochs.
+
+        Args:
+            data: The data, which know their task.
+
+        Returns:
+            What the user should know of the targets.
+
+        Raises:
+            ValueError: If targets do not fit the task or the model; it names place and value.
+        """
+        batch = cast(Batch, Batch.from_data_list([data.subset("train")[0]]))
+        classes = data.classes[0] if self.task == "multiclass" else []
+        columns = self._count_columns(batch)
+        if classes and columns != len(classes):
+            shown = ", ".join(classes[:6]) + (", ..." if len(classes) > 6 else "")
+            raise ValueError(
+                f"the model gives {columns} columns, but target {data.target_names[0]!r} has {len(classes)} classes "
+                f"({shown}): out_channels={len(classes)} is needed"
+            )
+        self._checked = check_targets(data, self.task, columns)
+        if self.task == "regression":
+            self.standardise(data.train_targets)
+        self.dry_run(batch)
+        return self._checked.notes
+
+    @torch.no_grad()
+    def _count_columns(self, batch: Batch) -> int:
+        training = self.training
+        output = self.eval()(self.on_before_batch_transfer(batch, 0))
+        self.train(training)
+        return output.size(-1)
+
     def predict_batch(self, batch: Batch) -> Tensor:
         """Predictions for a batch: values in the unit of the data, or probabilities, ``[B, T]``."""
         return self._to_prediction(self(batch))
 
     def _to_prediction(self, output: Tensor) -> Tensor:
-        if self.task == "classification":
-            return output.sigmoid()
-        if self.task == "multiclass":
-            return output.softmax(dim=-1)
         if self.task == "sequence":
             return output.argmax(dim=-1)
-        return output * self.target_std + self.target_mean
+        if self.task == "regression":
+            return self.scale.restore(output)
+        # In float32, probabilities of sure predictions would tie.
+        output = as_double(output)
+        return output.sigmoid() if self.task == "classification" else output.softmax(dim=-1)
 
     def standardise(self, targets: Tensor) -> None:
         """Take mean and standard deviation of each target from the training split.
@@ -160,25 +202,22 @@ class GraphModule(LightningModule):
         Raises:
             ValueError: If a target was never measured in the training split.
         """
-        measured = targets.isfinite()
-        count = measured.sum(dim=0)
-        if (count == 0).any():
-            missing = (count == 0).nonzero().view(-1).tolist()
-            raise ValueError(f"targets number {missing} have no measured value in the training split")
-        self.target_mean = targets.nanmean(dim=0)
-        variance = (targets - self.target_mean).square().nanmean(dim=0)
-        self.target_std = torch.where(variance > 0, variance.sqrt(), torch.ones_like(variance))
+        self.scale = TargetScale.fit(targets)
 
     def setup(self, stage: str) -> None:
-        """Standardise the targets by the data module's training split."""
-        if stage == "fit" and self.task == "regression":
-            datamodule: Any = getattr(self.trainer, "datamodule", None)
+        """Check the targets of the data module, and standardise them by its training split."""
+        datamodule: Any = getattr(self.trainer, "datamodule", None)
+        if stage == "fit" and isinstance(datamodule, GraphDataModule):
+            if self._checked is None:
+                for note in self.prepare_for(datamodule):
+                    warnings.warn(note, stacklevel=2)
+        elif stage == "fit" and self.task == "regression":
             if not hasattr(datamodule, "train_targets"):
                 raise ValueError(
                     "GraphModule standardises targets by the training split: give the trainer a datamodule with a "
                     "`train_targets` attribute [n, T], such as MoleculeDataModule"
                 )
-            self.standardise(datamodule.train_targets.to(self.device))
+            self.standardise(datamodule.train_targets)
 
     def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Build the batch's line graph on the CPU, once for all layers, so that the model's forward never waits."""
@@ -188,14 +227,7 @@ class GraphModule(LightningModule):
         """Loss of one batch."""
         loss, count = self._loss(self(batch), batch.y)
         self._check_finite(loss)
-        self.log(
-            "train/loss",
-            loss / count.clamp(min=1),
-            on_step=False,
-            on_epoch=True,
-            sync_dist=True,
-            batch_size=batch.num_graphs,
-        )
+        self._log_loss("train", loss, count)
         if self.trainer.world_size > 1:
             # DDP averages the gradients of the processes; this makes it the mean over all measured targets.
             count = self.trainer.strategy.reduce(count, reduce_op="mean")
@@ -224,8 +256,13 @@ class GraphModule(LightningModule):
     def _evaluation_step(self, batch: Batch, metrics: GraphMetrics, split: str) -> None:
         output = self(batch)
         loss, count = self._loss(output, batch.y)
-        self.log(f"{split}/loss", loss / count.clamp(min=1), batch_size=batch.num_graphs, sync_dist=True)
+        self._log_loss(split, loss, count)
         metrics.update(self._to_prediction(output), batch.y)
+
+    def _log_loss(self, split: str, loss: Tensor, count: Tensor) -> None:
+        """Log the loss so that its mean over the epoch is one over all measured targets."""
+        mean, weight = loss.detach() / count.clamp(min=1), int(count)
+        self.log(f"{split}/loss", mean, on_step=False, on_epoch=True, sync_dist=True, batch_size=weight)
 
     def _log_metrics(self, metrics: GraphMetrics, split: str) -> None:
         # Every process has the values of all; sync_dist only keeps Lightning from warning.
@@ -233,7 +270,11 @@ class GraphModule(LightningModule):
         metrics.reset()
 
     def _loss(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Sum of the loss over measured targets, and their number."""
+        """Sum of the loss over measured targets, and their number.
+
+        Raises:
+            ValueError: If the output has another shape than is needed, or a target does not fit the task.
+        """
         if self.task == "multiclass":
             return self._multiclass_loss(output, target)
         if self.task == "sequence":
@@ -243,6 +284,7 @@ class GraphModule(LightningModule):
                     "[B, L, C] are needed, see plstm_graph.nn.Positions"
                 )
             return self._multiclass_loss(output.flatten(-3, -2), target.reshape(-1, 1))
+        self._check_targets(target, output)
         if output.shape[1:] == target.shape:
             # One prediction per member of an ensemble, [M, B, T]: each has a loss of its own.
             target = target.expand(output.shape)
@@ -251,13 +293,14 @@ class GraphModule(LightningModule):
                 f"the model gives {list(output.shape)} where the targets are [B, T] = {list(target.shape)}: "
                 f"a graph-level model with out_channels={target.size(-1)} is needed"
             )
-        measured = target.isfinite()
+        measured = target.isfinite().to(output.device)
+        # Standardised before anything is rounded to the precision of the model.
+        target = (self.scale.standardise(target) if self.task == "regression" else target).to(output)
+        known = torch.where(measured, target, torch.zeros_like(target))
         if self.task == "classification":
-            known = torch.where(measured, target, torch.zeros_like(target))
             loss = F.binary_cross_entropy_with_logits(output, known, reduction="none")
         else:
-            standardised = (target - self.target_mean) / self.target_std
-            loss = (output - torch.where(measured, standardised, torch.zeros_like(target))).square()
+            loss = (output - known).square()
         return torch.where(measured, loss, torch.zeros_like(loss)).sum(), measured.sum().to(loss.dtype)
 
     def _multiclass_loss(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -267,11 +310,18 @@ class GraphModule(LightningModule):
                 f"the model gives {list(output.shape)} where the targets are {list(target.shape)}: "
                 "one row per target and one column per class are needed"
             )
+        self._check_targets(target, output)
         target = target[:, 0].expand(output.shape[:-1]).reshape(-1)
         measured = target.isfinite()
         known = torch.where(measured, target, torch.full_like(target, -1)).long()
         loss = F.cross_entropy(output.reshape(-1, output.size(-1)), known, ignore_index=-1, reduction="sum")
         return loss, measured.sum().to(loss.dtype)
+
+    def _check_targets(self, target: Tensor, output: Tensor) -> None:
+        found = misfit(target, self.task, output.size(-1))
+        if found is not None:
+            row, column, reason = found
+            raise ValueError(f"target {column} of row {row} of a batch is {reason}")
 
     def _check_finite(self, loss: Tensor) -> None:
         if not torch.isfinite(loss):
@@ -295,8 +345,21 @@ class GraphModule(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Check that the checkpoint belongs to this model, before anything of it is used."""
-        state = checkpoint["state_dict"]
-        for name in ("target_mean", "target_std"):
-            if isinstance(state.get(name), Tensor):
-                setattr(self, name, torch.empty_like(state[name], device=self.device))
-        check_state(self.state_dict(), state)
+        state = dict(checkpoint["state_dict"])
+        scale = state.pop(_EXTRA, None)
+        if not is_scale(scale):
+            raise CheckpointError(
+                "the checkpoint does not have mean and standard deviation of the targets in float64: it was written by "
+                "an earlier version of plstm_graph, and the model has to be trained anew"
+            )
+        expected = self.state_dict()
+        del expected[_EXTRA]
+        check_state(expected, state)
+
+    def get_extra_state(self) -> dict[str, list[float]]:
+        """Mean and standard deviation of the targets, which no cast to another precision reaches."""
+        return self.scale.to_plain()
+
+    def set_extra_state(self, state: dict[str, list[float]]) -> None:
+        """Take mean and standard deviation of a checkpoint."""
+        self.scale = TargetScale.of_plain(state)

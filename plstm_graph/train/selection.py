@@ -1,5 +1,6 @@
 """Keep the weights of the epoch that validation likes best; of an ensemble, those of each member's own best epoch."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -37,7 +38,7 @@ class Selection:
         model: The model in training.
         evaluate: Validation metrics of a model, which is in evaluation mode and without gradients.
         monitor: Metrics that select the epoch, and whether more or less is better; a later one breaks ties of the
-            earlier ones, and of equal epochs the first is kept. NaN is the worst value.
+            earlier ones, and of equal epochs the first is kept. What is not finite is the worst value.
     """
 
     def __init__(self, model: nn.Module, evaluate: Callable[[nn.Module], Row], monitor: dict[str, Mode]) -> None:
@@ -73,9 +74,17 @@ class Selection:
 
         Raises:
             ValueError: If there was no epoch.
+            FloatingPointError: If the metric that selects was finite in none of them.
         """
         if not self.best:
             raise ValueError("epochs must be at least 1, got 0")
+        name = next(iter(self.monitor))
+        lacking = [best for best in self.best if not math.isfinite(best.row[name])]
+        if lacking:
+            raise FloatingPointError(
+                f"{name} was {lacking[0].row[name]} in every epoch, so none could be selected: the validation part "
+                "does not define it, or the model diverged"
+            )
         if not isinstance(self.model, Ensemble):
             return self.best[0]
         own = _weights(self.model)
@@ -96,9 +105,9 @@ class Selection:
         self.best = [BestEpoch(**best) for best in state]
 
     def _key(self, row: Row) -> tuple[float, ...]:
-        """What makes one epoch better than another: the larger key; NaN is below everything."""
+        """What makes one epoch better than another: the larger key; what is not finite is below everything."""
         values = [row[name] if mode == "max" else -row[name] for name, mode in self.monitor.items()]
-        return tuple(value if value == value else -float("inf") for value in values)
+        return tuple(value if math.isfinite(value) else -math.inf for value in values)
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:

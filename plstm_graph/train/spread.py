@@ -4,6 +4,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from plstm_graph.datasets.digits import shown
+
 
 def mean_and_std(values: Sequence[float]) -> dict[str, Any]:
     """Mean and unbiased standard deviation.
@@ -22,7 +24,12 @@ def with_std(summary: Mapping[str, Any], digits: int = 4) -> str:
 
     Args:
         summary: By :func:`mean_and_std`.
-        digits: Number of digits behind the point.
+        digits: Number of digits behind the point; more, or a power of ten, where numbers are so small that these would
+            not show two digits of either.
     """
-    std = summary["std"]
-    return f"{summary['mean']:.{digits}f}" + ("" if std is None else f" ± {std:.{digits}f}")
+    mean, std = summary["mean"], summary["std"]
+    parts = [mean] if std is None else [mean, std]
+    sizes = [abs(value) for value in parts if value]
+    if not sizes or (min(sizes) >= 10**-digits and max(sizes) < 1e7):
+        return " ± ".join(f"{value:.{digits}f}" for value in parts)
+    return " ± ".join(shown(value, digits) for value in parts)

@@ -40,8 +40,9 @@ def draw_predictions(axes: Axes, predicted: Tensor, measured: Tensor, names: Seq
         axes.scatter(measured[:, column].numpy(), predicted[:, column].numpy(), s=12, alpha=0.6, label=plot_label(name))
     known = measured.isfinite()
     values = [*measured[known].tolist(), *predicted[known].tolist()]
-    low, high = min(values), max(values)
-    axes.plot([low, high], [low, high], color="0.6", linestyle="--", linewidth=1)
+    if values:
+        low, high = min(values), max(values)
+        axes.plot([low, high], [low, high], color="0.6", linestyle="--", linewidth=1)
     axes.set(xlabel="measured", ylabel="predicted", title=plot_label(title))
     axes.legend(frameon=False)
 

@@ -10,7 +10,7 @@ from plstm_graph.train.averaging import WeightAverage
 from plstm_graph.train.loop import train_epochs
 from plstm_graph.train.optimizer import make_adamw, warmup_cosine
 
-nan = float("nan")
+nan, inf = float("nan"), float("inf")
 
 
 class Model(torch.nn.Module):
@@ -62,17 +62,24 @@ def train(epochs=6, values=None, model=None, evaluate=None, **options):
         ([1, 3, 2, 3, 0, 1], "max", 1),
         ([3, 1, 2, 1, 4, 3], "min", 1),
         ([nan, nan, 1, nan, 0, nan], "max", 2),
-        ([nan] * 6, "min", 0),
+        ([inf, nan, 2, -inf, 3, inf], "max", 4),
     ],
 )
 def test_the_best_epoch_is_kept(values, mode, epoch):
     rows = []
     best, model = train(values=values, monitor={"score": mode}, on_epoch=rows.append)
     assert best.epoch == epoch
-    assert best.row == rows[epoch] or best.row["score"] != best.row["score"]
+    assert best.row == rows[epoch]
     weight = best.state_dict["lin.weight"].square().sum()
     assert float(weight) == pytest.approx(rows[epoch]["loss"])
     assert not torch.equal(best.state_dict["lin.weight"], model.lin.weight)
+
+
+@pytest.mark.parametrize("values", [[nan] * 6, [inf] * 6, [nan, inf, -inf] * 2])
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_an_undefined_metric_selects_nothing(values, mode):
+    with pytest.raises(FloatingPointError, match=r"score was .* in every epoch, so none could be selected"):
+        train(values=values, monitor={"score": mode})
 
 
 def test_a_second_metric_breaks_ties():

@@ -34,8 +34,8 @@ def test_loss_is_the_mean_over_measured_targets():
     module = GraphModule(TinyModel(out_channels=2, dropout=0))
     batch = Batch.from_data_list(_graphs([[1.0, nan], [2.0, 5.0], [nan, 7.0]]))
     module.standardise(batch.y)
-    assert module.target_mean.tolist() == pytest.approx([1.5, 6.0])
-    assert module.target_std.tolist() == pytest.approx([0.5, 1.0])
+    assert module.scale.mean.tolist() == pytest.approx([1.5, 6.0])
+    assert module.scale.std.tolist() == pytest.approx([0.5, 1.0])
     output, loss = _loss(module, batch)
     standardised = [(output[0, 0], -1), (output[1, 0], 1), (output[1, 1], -1), (output[2, 1], 1)]
     assert loss.item() == pytest.approx(sum((o - t).item() ** 2 for o, t in standardised) / 4)
@@ -50,7 +50,7 @@ def test_classification_loss_masks_missing_labels():
     known = torch.stack([output[0, 0], output[1, 0], output[1, 1]])
     expected = F.binary_cross_entropy_with_logits(known, torch.tensor([1.0, 0.0, 1.0]))
     torch.testing.assert_close(loss, expected)
-    torch.testing.assert_close(module.predict_batch(batch), output.sigmoid())
+    torch.testing.assert_close(module.predict_batch(batch), output.double().sigmoid())
 
 
 def test_a_sequence_is_a_class_at_each_position():
@@ -75,7 +75,7 @@ def test_predictions_are_in_the_unit_of_the_data_and_batching_changes_nothing():
     together, alone = predict(module, graphs), predict(module, graphs, batch_size=1)
     torch.testing.assert_close(together, alone)
     output = module(module.on_before_batch_transfer(Batch.from_data_list(graphs), 0))
-    torch.testing.assert_close(together, output * module.target_std + 300)
+    torch.testing.assert_close(together, output.double() * module.scale.std + 300)
 
 
 class _PlainModel(torch.nn.Module):

@@ -10,6 +10,7 @@ from plstm_graph.datasets.dag_folder.describe import Description, describe_folde
 from plstm_graph.datasets.dag_folder.folder import read_folder
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError
 from plstm_graph.datasets.dag_folder.spec import read_spec
+from plstm_graph.datasets.digits import rows_of_columns
 from plstm_graph.datasets.files import replace_json
 
 _PARTS = 12  # values of a distribution that are shown
@@ -80,6 +81,8 @@ def _print(console: Console, folder: str, found: Description) -> None:
         line("feature", text)
     for name, reason in found.left_out.items():
         line("left out", f"{name}: {reason}")
+    for name, unseen in found.unseen.items():
+        line("unseen words", f"{name}: {unseen}")
     for name, count in found.missing.items():
         line("missing", f"{name}: {count:,} cells")
     degrees = Table("degree", *found.degree_bins)
@@ -89,6 +92,7 @@ def _print(console: Console, folder: str, found: Description) -> None:
     for name, parts in found.targets.items():
         keys = list(next(iter(parts.values())))
         table = Table(name, *keys[:_PARTS], *(["..."] if len(keys) > _PARTS else []))
-        for part, values in parts.items():
-            table.add_row(part, *(f"{values.get(key, 0):,.6g}" for key in keys[:_PARTS]))
+        cells = rows_of_columns([[values.get(key, 0) for key in keys[:_PARTS]] for values in parts.values()], 6)
+        for part, texts in zip(parts, cells, strict=True):
+            table.add_row(part, *texts)
         console.print(table)

@@ -1,6 +1,5 @@
 """Feature columns as numbers: standardised values, codes of categories, and what is missing."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from plstm_graph.datasets.dag_folder.assemble import Dags
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem
 from plstm_graph.datasets.dag_folder.spec import NAME, Kind
 from plstm_graph.datasets.dag_folder.targets import to_numbers
+from plstm_graph.datasets.moments import Moments, centre_and_scale
 
 _MAX_GUESSED = 1000  # more different words than this are taken for text, if the kind of the column is not given
 
@@ -24,7 +24,7 @@ class Column:
         name (str): Its name.
         kind (str): ``"number"`` or ``"category"``.
         mean (float): Of the training part.
-        std (float): Of the training part.
+        std (float): Of the training part; 0 if all its values are equal, and then the column says nothing.
         missing (bool): Whether a number gets a second column that says that there is none.
         words (list[str]): Categories of the training part; code 0 is for missing and other ones.
     """
@@ -43,12 +43,25 @@ class Column:
         return [len(self.words or []) + 1] if self.kind == "category" else [0] * (1 + self.missing)
 
     def encode(self, cells: pd.Series) -> np.ndarray:
-        """Encode cells, ``[n]`` -> ``[n, len(sizes)]``: missing numbers become 0, which stands for the mean."""
+        """Encode cells, ``[n]`` -> ``[n, len(sizes)]``: missing numbers become 0, which stands for the mean.
+
+        Raises:
+            DAGFolderError: If a number is so far from those of the training part that float32 cannot hold it.
+        """
         if self.kind == "category":
             return (pd.Index(self.words or [], dtype=object).get_indexer(cells.astype(object)) + 1)[:, None]
-        values = (to_numbers(cells) - self.mean) / self.std
-        absent = np.isnan(values)
+        numbers = to_numbers(cells)
+        absent = np.isnan(numbers)
+        with np.errstate(over="ignore"):
+            values = (numbers - self.mean) / self.std if self.std > 0 else np.zeros_like(numbers)
         values = np.where(absent, 0.0, values)
+        far = np.abs(values) > np.finfo(np.float32).max
+        if far.any():
+            message = (
+                f"feature {self.name!r} is {numbers[far][0]:g} somewhere, too far from the {self.mean:g} ± "
+                f"{self.std:g} of the training part"
+            )
+            raise DAGFolderError([Problem(self.table, None, None, message)])
         return np.stack([values, absent], axis=1) if self.missing else values[:, None]
 
 
@@ -64,8 +77,8 @@ class ColumnFit:
     def __init__(self, table: str, name: str, kind: Kind | None) -> None:
         self.table, self.name, self.kind = table, name, kind
         self.numeric = True
-        self.count = self.absent = self.present = self.seen = 0
-        self.mean = self.squares = 0.0
+        self.absent = self.present = self.seen = 0
+        self.moments = Moments()
         self.words: dict[str, None] = {}
 
     def update(self, cells: pd.Series, train: np.ndarray) -> np.ndarray:
@@ -87,14 +100,7 @@ class ColumnFit:
         self.present += int((present & train).sum())
         if self.kind != "number":
             self.words |= dict.fromkeys(cells[present & train].unique())
-        values = values[train & np.isfinite(values)]
-        if len(values):
-            # Chan's update, so that pieces give what the whole gives.
-            mean, total = values.mean(), self.count + len(values)
-            delta = mean - self.mean
-            self.squares += float(np.square(values - mean).sum()) + delta**2 * self.count * len(values) / total
-            self.mean += float(delta) * len(values) / total
-            self.count = total
+        self.moments.update(values[train])
         return wrong if self.kind == "number" else wrong[:0]
 
     def finish(self) -> Column | str:
@@ -102,8 +108,9 @@ class ColumnFit:
         if self.seen == 0:
             return "it has no value at all"
         if self.kind == "number" or (self.kind is None and self.numeric):
-            std = math.sqrt(self.squares / self.count) if self.count else 0.0
-            return Column(self.table, self.name, "number", self.mean, std if std > 0 else 1.0, self.absent > 0)
+            mean, std = centre_and_scale(self.moments)
+            std = 0.0 if self.moments.is_constant else std
+            return Column(self.table, self.name, "number", mean, std, self.absent > 0)
         if self.kind is None and len(self.words) > _MAX_GUESSED:
             return (
                 f"it has more than {_MAX_GUESSED:,} different words; if they are categories, name it as such in {NAME}"

@@ -15,23 +15,25 @@ from torch_geometric.data import Data, OnDiskDataset
 from plstm_graph.datasets.cache import cache_key
 from plstm_graph.datasets.dag_folder.assemble import Dags
 from plstm_graph.datasets.dag_folder.encoding import MASKS, Encoding, make_encoding, to_data
-from plstm_graph.datasets.dag_folder.folder import FeatureFit, read_folder
+from plstm_graph.datasets.dag_folder.folder import FeatureFit, count_unseen, read_folder
 from plstm_graph.datasets.dag_folder.pieces import read_pieces
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError
 from plstm_graph.datasets.dag_folder.spec import Spec, read_spec
 from plstm_graph.datasets.dag_folder.targets import (
     PARTS,
+    ClassErrors,
+    TargetFit,
+    encode_targets,
     random_parts,
     read_split,
-    read_targets,
-    sort_words,
+    report_class_error,
     split_table,
 )
 from plstm_graph.datasets.files import new_folder
 from plstm_graph.datasets.tensor_files import PlainGraphs, load_graph, load_tensors, make_anew
 
 # Part of the cache key; raise it when what is stored changes.
-_FORMAT = 1
+_FORMAT = 2
 Transform = Callable[[Data], Data]
 
 
@@ -94,8 +96,9 @@ class DAGFolder(_Files, PlainGraphs):
 
     ``docs/custom_dags.md`` describes the files. Each graph has ``x`` ``[N, F]``, ``edge_index`` ``[2, E]``,
     ``edge_attr`` ``[E, D]`` if edges have features, ``level`` ``[N]``, ``graph_id``, ``node_id`` and ``y``: ``[1, T]``
-    for targets of graphs, ``[N, T]`` of nodes, ``[E, T]`` of edges, float32 with NaN where unknown; the number of the
-    class for a classification. Numbers are standardised by the training part, missing ones become its mean and get a
+    for targets of graphs, ``[N, T]`` of nodes, ``[E, T]`` of edges, NaN where unknown; the number of the class for a
+    classification. It is float32, or float64 for numbers whose differences float32 would lose, such as 1e8 + 1, + 2
+    (``encoding.dtype``). Features that are numbers are standardised by the training part, missing ones become its mean and get a
     column of their own; categories are codes, 0 for missing ones and those that the training part does not have.
 
     The graphs are stored under ``processed`` in the folder and made anew when one of its files changes.
@@ -128,10 +131,13 @@ class DAGFolder(_Files, PlainGraphs):
         content = read_folder(self.folder, self.spec)
         if content.problems:
             raise DAGFolderError(content.problems)
-        encoding = make_encoding(self.spec, content.targets.classes, content.columns, content.left_out)
+        targets = content.targets
+        encoding = make_encoding(
+            self.spec, targets.classes, targets.dtype, content.columns, content.left_out, content.unseen
+        )
         by_graph = split_table(content.dags) == "graphs"
         self._save_meta(encoding, content.part if by_graph else np.zeros(0, dtype=np.int64))
-        graphs = list(_transformed(to_data(content.dags, content.targets, content.part, encoding), self.pre_transform))
+        graphs = list(_transformed(to_data(content.dags, targets, content.part, encoding), self.pre_transform))
         self.save(graphs, self.processed_paths[0])
 
     def part(self, name: str) -> "DAGFolder | list[Data]":
@@ -175,7 +181,7 @@ class OnDiskDAGFolder(_Files, OnDiskDataset):
         super().__init__(str(root), transform, schema=schema, log=False)
 
     def process(self) -> None:
-        """Read the folder three times: for its size and classes, for its features, and for its graphs."""
+        """Read the folder four times: for its size and classes, its features, unseen words, and its graphs."""
         # Files are closed whatever happens.
         with contextlib.ExitStack() as stack:
             self._process_pieces(
@@ -185,12 +191,12 @@ class OnDiskDAGFolder(_Files, OnDiskDataset):
             )
 
     def _process_pieces(self, pieces: Callable[[], Iterator[Dags]]) -> None:
-        words: dict[str, None] = {}
+        found = TargetFit(self.spec)
         parts, total = [], 0
         for dags in pieces():
             if split_table(dags) != "graphs" and self.spec.split.column is not None:
                 raise ValueError(f"{self.folder} splits the targets of each graph; use DAGFolder for such a set")
-            words |= dict.fromkeys(read_targets(dags).classes)
+            found.update(dags)
             if self.spec.split.column is not None:
                 parts.append(read_split(dags))
             total += dags.num_graphs
@@ -200,11 +206,23 @@ class OnDiskDAGFolder(_Files, OnDiskDataset):
         for dags, begin in _with_begin(pieces()):
             fit.update(dags, part[begin : begin + dags.num_graphs])
             self._check(dags)
-        classes = sort_words(list(words))
-        encoding = make_encoding(self.spec, classes, *fit.finish())
+        try:
+            classes, dtype = found.finish()
+        except ClassErrors as error:
+            for dags in pieces():
+                for number, problem in error.errors.items():
+                    report_class_error(dags, number, problem)
+                self._check(dags)
+            raise
+        columns, left_out = fit.finish()
+        unseen = count_unseen(
+            columns, ((dags, part[begin : begin + dags.num_graphs]) for dags, begin in _with_begin(pieces()))
+        )
+        encoding = make_encoding(self.spec, classes, dtype, columns, left_out, unseen)
         self._save_meta(encoding, part)
         for dags in pieces():
-            targets = read_targets(dags, classes)
+            targets = encode_targets(dags, classes, dtype)
+            self._check(dags)
             self.extend(list(_transformed(to_data(dags, targets, None, encoding), self._pre_transform)))
         self.close()
         self._db = None

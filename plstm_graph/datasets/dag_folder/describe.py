@@ -10,6 +10,8 @@ import torch
 
 from plstm_graph.datasets.dag_folder.folder import Folder
 from plstm_graph.datasets.dag_folder.targets import PARTS, split_table
+from plstm_graph.datasets.dag_folder.unseen import Unseen
+from plstm_graph.datasets.moments import Moments
 from plstm_graph.graph.longest_path import longest_path
 
 
@@ -26,6 +28,8 @@ class Description:
         missing (dict[str, int]): Cells without a value by ``table.column``, where there are any.
         features (list[str]): What enters a model, in words.
         left_out (dict[str, str]): Columns that do not, and why.
+        unseen (dict[str, dict]): Features with words that the training part does not have: ``rows`` of each part that
+            have one, and some of the ``words``.
         duplicate (str): Where the first duplicate edge stands.
         targets (dict[str, dict]): For each target, ``parts`` with its distribution.
         split (dict[str, int]): Rows of each part, and of what.
@@ -39,6 +43,7 @@ class Description:
     missing: dict[str, int]
     features: list[str]
     left_out: dict[str, str]
+    unseen: dict[str, Unseen]
     duplicate: str
     targets: dict[str, dict[str, Any]]
     split: dict[str, int]
@@ -93,6 +98,7 @@ def describe_folder(folder: Folder) -> Description:
         missing=_missing(folder),
         features=[_feature(column) for column in folder.columns],
         left_out=folder.left_out,
+        unseen=folder.unseen,
         duplicate=duplicate,
         targets=_targets(folder),
         split={f"{word} {split_table(dags)}": int((folder.part == part).sum()) for part, word in enumerate(PARTS)},
@@ -121,8 +127,10 @@ def _missing(folder: Folder) -> dict[str, int]:
 
 
 def _feature(column: Any) -> str:
-    if column.kind == "number":
-        text = f"number, mean {column.mean:.4g}, std {column.std:.4g}" + (
+    if column.kind == "number" and column.std == 0:
+        text = f"number, {column.mean:g} in all of the training part, so it says nothing"
+    elif column.kind == "number":
+        text = f"number, mean {column.mean:.6g}, std {column.std:.6g}" + (
             ", with missing ones" if column.missing else ""
         )
     else:
@@ -140,25 +148,25 @@ def _targets(folder: Folder) -> dict[str, dict[str, Any]]:
     for number, name in enumerate(dags.spec.targets):
         values = targets.values[:, number]
         found[name] = {
-            word: _distribution(values[part == each], dags.spec.task, targets.classes)
-            for each, word in enumerate(PARTS)
+            word: _distribution(values[part == each], targets.classes[number]) for each, word in enumerate(PARTS)
         }
     return found
 
 
-def _distribution(values: np.ndarray, task: str, classes: Sequence[str]) -> dict[str, float]:
+def _distribution(values: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
     known = values[~np.isnan(values)]
-    if task == "regression":
+    if not classes:
         if not len(known):
             return {"known": 0}
+        moments = Moments()
+        moments.update(known)
         return {
             "known": len(known),
-            "mean": float(known.mean()),
-            "std": float(known.std()),
+            "mean": moments.mean,
+            "std": moments.std,
             "min": float(known.min()),
             "max": float(known.max()),
         }
-    names = classes if task == "classification" else ["0", "1"]
-    counts = np.bincount(known.astype(np.int64), minlength=len(names))
-    counted: dict[str, float] = {name: int(count) for name, count in zip(names, counts, strict=True)}
+    counts = np.bincount(known.astype(np.int64), minlength=len(classes))
+    counted: dict[str, float] = {name: int(count) for name, count in zip(classes, counts, strict=True)}
     return {"known": len(known)} | counted

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from plstm_graph.datasets.dag_folder.assemble import Dags
 from plstm_graph.datasets.dag_folder.columns import Column, encode
 from plstm_graph.datasets.dag_folder.spec import Spec
 from plstm_graph.datasets.dag_folder.targets import Targets, split_table
+from plstm_graph.datasets.dag_folder.unseen import Unseen
 from plstm_graph.datasets.tensor_files import make_anew
 
 MASKS = ("train_mask", "val_mask", "test_mask")
@@ -27,17 +28,21 @@ class Encoding:
         task (str): ``"regression"``, ``"classification"`` or ``"multilabel"``.
         level (str): ``"graph"``, ``"node"`` or ``"edge"``.
         target_names (list[str]): Names of the targets.
-        classes (list[str]): Names of the classes of a classification.
+        classes (list[list[str]]): Names of the classes of each target; empty for numbers.
         columns (list[Column]): Features.
         left_out (dict[str, str]): Columns that are no features, and why.
+        dtype (str): Of the targets: ``"float32"``, or ``"float64"`` where that would not keep how numbers differ.
+        unseen (dict[str, str]): Columns with words that the training part does not have, and how many.
     """
 
     task: str
     level: str
     target_names: list[str]
-    classes: list[str]
+    classes: list[list[str]]
     columns: list[Column]
     left_out: dict[str, str]
+    dtype: str = "float32"
+    unseen: dict[str, str] = field(default_factory=dict)
 
     def of(self, *tables: str) -> list[Column]:
         """Columns of some tables."""
@@ -56,12 +61,14 @@ class Encoding:
     @property
     def num_outputs(self) -> int:
         """Columns that a model has to give: one for each class or target."""
-        return len(self.classes) if self.task == "classification" else len(self.target_names)
+        return len(self.classes[0]) if self.task == "classification" else len(self.target_names)
 
     @property
     def output_names(self) -> list[str]:
         """Names of these columns: those of the targets, or ``target: class`` for each class."""
-        return [f"{self.target_names[0]}: {word}" for word in self.classes] or self.target_names
+        if self.task != "classification":
+            return self.target_names
+        return [f"{self.target_names[0]}: {word}" for word in self.classes[0]]
 
     def save(self, path: str | Path) -> None:
         """Write as JSON."""
@@ -81,9 +88,17 @@ class Encoding:
         return cls(**values | {"columns": [Column(**column) for column in values["columns"]]})
 
 
-def make_encoding(spec: Spec, classes: list[str], columns: list[Column], left_out: dict[str, str]) -> Encoding:
+def make_encoding(
+    spec: Spec,
+    classes: list[list[str]],
+    dtype: str,
+    columns: list[Column],
+    left_out: dict[str, str],
+    unseen: dict[str, Unseen],
+) -> Encoding:
     """The encoding of a folder that was read."""
-    return Encoding(spec.task, spec.level, list(spec.targets), classes, columns, left_out)
+    words = {name: str(found) for name, found in unseen.items()}
+    return Encoding(spec.task, spec.level, list(spec.targets), classes, columns, left_out, dtype, words)
 
 
 def to_data(dags: Dags, targets: Targets | None, part: np.ndarray | None, encoding: Encoding) -> Iterator[Data]:
@@ -127,7 +142,7 @@ def to_data(dags: Dags, targets: Targets | None, part: np.ndarray | None, encodi
         if encoding.of("edges"):
             data.edge_attr = torch.from_numpy(edge_attr[e].copy())
         if targets is not None:
-            data.y = torch.from_numpy(targets.values[rows].astype(np.float32))
+            data.y = torch.from_numpy(targets.values[rows].astype(encoding.dtype))
         if has_masks and part is not None:
             for number, mask in enumerate(MASKS):
                 data[mask] = torch.from_numpy(part[rows] == number)

@@ -1,5 +1,6 @@
 """Reading a whole folder of DAGs, and everything that is wrong with it."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from plstm_graph.datasets.dag_folder.json_lines import NAMES, read_json_lines
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem
 from plstm_graph.datasets.dag_folder.spec import Spec, file_of
 from plstm_graph.datasets.dag_folder.tables import Frame, read_frame
-from plstm_graph.datasets.dag_folder.targets import Targets, read_split, read_targets, split_table
+from plstm_graph.datasets.dag_folder.targets import PARTS, Targets, read_split, read_targets, split_table
+from plstm_graph.datasets.dag_folder.unseen import Unseen, UnseenCount
 from plstm_graph.datasets.text_files import decimal_hint
 
 
@@ -25,6 +27,7 @@ class Folder:
         part (np.ndarray): Part of each row that is split, see :func:`~.targets.read_split`.
         columns (list[Column]): Features and how they are encoded.
         left_out (dict[str, str]): Columns ``table.name`` that are no features, and why.
+        unseen (dict[str, Unseen]): Words of columns ``table.name`` that the training part does not have.
         problems (list[Problem]): Everything that is wrong. The other attributes are only good without any.
     """
 
@@ -33,6 +36,7 @@ class Folder:
     part: np.ndarray
     columns: list[Column] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
+    unseen: dict[str, Unseen] = field(default_factory=dict)
 
     @property
     def problems(self) -> list[Problem]:
@@ -89,10 +93,24 @@ def read_folder(folder: Path, spec: Spec) -> Folder:
         fit = FeatureFit(spec)
         fit.update(dags, result.part)
         result.columns, result.left_out = fit.finish()
+        result.unseen = count_unseen(result.columns, [(dags, result.part)])
     except DAGFolderError as error:
         problems += error.problems
     dags.problems += problems
     return result
+
+
+def count_unseen(columns: Sequence[Column], pieces: Iterable[tuple[Dags, np.ndarray]]) -> dict[str, Unseen]:
+    """Words of the validation and the test part that the training part does not have.
+
+    Args:
+        columns: Features.
+        pieces: Graphs, and the part of each row that is split.
+    """
+    count = UnseenCount(columns, PARTS)
+    for dags, part in pieces:
+        count.update(dags, {name: part_of_rows(dags, part, name) for name in dags.frames})
+    return count.found
 
 
 def check_graphs(dags: Dags) -> None:
@@ -104,12 +122,12 @@ def check_graphs(dags: Dags) -> None:
         dags.report("graphs", empty, lambda graph: "the graph has no nodes")
 
 
-def train_rows(dags: Dags, part: np.ndarray, name: str) -> np.ndarray:
-    """Which rows of a table belong to the training part, ``[n]`` bool; all of them where it is not split."""
+def part_of_rows(dags: Dags, part: np.ndarray, name: str) -> np.ndarray:
+    """Number of the part that each row of a table belongs to, ``[n]``; that of training where it is not split."""
     split = split_table(dags)
     if split == "graphs":
-        return part[dags.graph_of(name)] == 0
-    return part == 0 if name == split else np.ones(len(dags.graph_of(name)), dtype=bool)
+        return part[dags.graph_of(name)]
+    return part if name == split else np.zeros(len(dags.graph_of(name)), dtype=np.int64)
 
 
 class FeatureFit:
@@ -128,7 +146,7 @@ class FeatureFit:
         for table in ("graphs", "nodes", "edges"):
             kinds = feature_columns(dags, table)
             fits = self._fits.setdefault(table, {})
-            train = train_rows(dags, part, table) if kinds else None
+            train = part_of_rows(dags, part, table) == 0 if kinds else None
             for name, kind in kinds.items():
                 if name not in fits:
                     fits[name] = ColumnFit(table, name, kind)

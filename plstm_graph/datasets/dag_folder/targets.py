@@ -1,21 +1,21 @@
 """Targets and split of a folder of DAGs."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from plstm_graph.datasets.classes import ClassError, class_name, encode_classes, find_classes, find_labels
 from plstm_graph.datasets.dag_folder.assemble import Dags
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem
-from plstm_graph.datasets.dag_folder.spec import NAME, SplitSpec
+from plstm_graph.datasets.dag_folder.spec import NAME, Spec, SplitSpec
+from plstm_graph.datasets.moments import Moments
 from plstm_graph.datasets.text_files import decimal_hint
 
 PARTS = ("train", "valid", "test")
 _NONE, _UNKNOWN = -1, -2
 _PART_OF = {"train": 0, "training": 0, "valid": 1, "val": 1, "validation": 1, "test": 2, "testing": 2, "none": _NONE}
-_LABELS = {"0": 0.0, "0.0": 0.0, "false": 0.0, "1": 1.0, "1.0": 1.0, "true": 1.0}
 _MAX = float(np.finfo(np.float32).max)
 
 
@@ -25,20 +25,78 @@ class Targets:
 
     Attributes:
         values (np.ndarray): One row for each graph, node or edge, ``[n, T]``, float64; the number of the class for
-            classification; NaN where unknown.
-        classes (list[str]): Names of the classes; empty for other tasks.
+            classes and labels; NaN where unknown.
+        classes (list[list[str]]): Names of the classes of each target; empty for numbers.
+        dtype (str): ``"float32"``, or ``"float64"`` where that would not keep how numbers differ.
     """
 
     values: np.ndarray
-    classes: list[str]
+    classes: list[list[str]]
+    dtype: str = "float32"
 
 
-def read_targets(dags: Dags, classes: list[str] | None = None) -> Targets:
-    """Read the target columns; what is wrong is noted in ``dags.problems``.
+class TargetFit:
+    """Learns, from one piece of a folder after the other, which classes there are and which precision numbers need.
 
     Args:
-        dags: The graphs.
-        classes: Names of the classes, if they are known already. (default: those that occur, sorted)
+        spec: Of the folder.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self._words: list[dict[str, None]] = [{} for _ in spec.targets]
+        self._rows = [0 for _ in spec.targets]
+        self._moments = [Moments() for _ in spec.targets]
+
+    def update(self, dags: Dags) -> None:
+        """Take in some graphs.
+
+        Raises:
+            DAGFolderError: If a column is not there, or no target is named.
+        """
+        for number, cells in enumerate(target_columns(dags)):
+            if self.spec.task == "regression":
+                self._moments[number].update(to_numbers(cells))
+            else:
+                self._words[number] |= dict.fromkeys(map(str, cells.dropna().unique()))
+                self._rows[number] += int(cells.notna().sum())
+
+    def finish(self) -> tuple[list[list[str]], str]:
+        """Names of the classes of each target, and the type that keeps the numbers.
+
+        Raises:
+            ClassErrors: If the words of targets are no classes.
+        """
+        if self.spec.task == "regression":
+            exact = all(moments.fits_float32 for moments in self._moments)
+            return [[] for _ in self._words], "float32" if exact else "float64"
+        classes, errors = [], {}
+        for number, (words, rows) in enumerate(zip(self._words, self._rows, strict=True)):
+            try:
+                labels = self.spec.task == "multilabel"
+                classes.append(find_labels(words, rows, "classification") if labels else find_classes(words, rows))
+            except ClassError as error:
+                classes.append(list(dict.fromkeys(map(class_name, words))))
+                errors[number] = error
+        if errors:
+            raise ClassErrors(errors)
+        return classes, "float32"
+
+
+class ClassErrors(ValueError):
+    """Targets whose words are no classes.
+
+    Attributes:
+        errors (dict[int, ClassError]): By the number of the target.
+    """
+
+    def __init__(self, errors: dict[int, ClassError]) -> None:
+        super().__init__("; ".join(map(str, errors.values())))
+        self.errors = errors
+
+
+def target_columns(dags: Dags) -> list[pd.Series]:
+    """The columns that are to be predicted.
 
     Raises:
         DAGFolderError: If a column is not there, or no target is named.
@@ -49,22 +107,69 @@ def read_targets(dags: Dags, classes: list[str] | None = None) -> Targets:
         raise DAGFolderError(
             [Problem(NAME, None, None, f"no targets: say which columns of {name} ({there}) to predict")]
         )
-    columns = [dags.column(name, column, "the target") for column in spec.targets]
-    for column, cells in zip(spec.targets, columns, strict=True):
-        if cells.isna().all() and not dags.is_piece:
+    return [dags.column(name, column, "the target") for column in spec.targets]
+
+
+def read_targets(dags: Dags) -> Targets:
+    """Read the target columns of a whole folder; what is wrong is noted in ``dags.problems``.
+
+    Raises:
+        DAGFolderError: If a column is not there, or no target is named.
+    """
+    fit = TargetFit(dags.spec)
+    fit.update(dags)
+    name = dags.spec.target_table
+    empty = [cells.isna().all() for cells in target_columns(dags)]
+    for column, is_empty in zip(dags.spec.targets, empty, strict=True):
+        if is_empty:
             dags.problems.append(Problem(dags.frames[name].file, None, None, f"target {column!r} has no value at all"))
-    if spec.task == "classification":
-        found = classes if classes is not None else sort_words([str(word) for word in columns[0].dropna().unique()])
-        if len(found) == 1 and not dags.is_piece:
-            message = f"target {spec.targets[0]!r} is {found[0]!r} in every row; at least two classes are needed"
-            dags.problems.append(Problem(dags.frames[name].file, None, None, message))
-        codes = pd.Index(found).get_indexer(columns[0]).astype(np.float64)
-        codes[codes < 0] = math.nan
-        unknown = np.flatnonzero(np.isnan(codes) & columns[0].notna().to_numpy())
-        dags.report(name, unknown, lambda item: f"target {spec.targets[0]!r} is {columns[0][item]!r}, an unknown class")
-        return Targets(codes[:, None], found)
-    values = [_numbers(dags, name, column, cells) for column, cells in zip(spec.targets, columns, strict=True)]
-    return Targets(np.stack(values, axis=1), [])
+    try:
+        return encode_targets(dags, *fit.finish())
+    except ClassErrors as error:
+        for number, problem in error.errors.items():
+            if not empty[number]:
+                report_class_error(dags, number, problem)
+        return Targets(np.zeros((0, len(dags.spec.targets))), [[] for _ in dags.spec.targets])
+
+
+def report_class_error(dags: Dags, number: int, error: ClassError) -> bool:
+    """Note the first row that shows what is wrong with the words of a target; whether there is one."""
+    cells = target_columns(dags)[number]
+    rows = np.flatnonzero([isinstance(cell, str) and class_name(cell) == error.word for cell in cells])
+    dags.report(dags.spec.target_table, rows[:1], lambda item: f"target {dags.spec.targets[number]!r} is {error}")
+    return len(rows) > 0
+
+
+def encode_targets(dags: Dags, classes: list[list[str]], dtype: str) -> Targets:
+    """Targets as numbers; what is wrong is noted in ``dags.problems``.
+
+    Args:
+        dags: The graphs.
+        classes: As :meth:`TargetFit.finish` gives them.
+        dtype: Likewise.
+    """
+    values = []
+    for column, cells, names in zip(dags.spec.targets, target_columns(dags), classes, strict=True):
+        if dags.spec.task == "regression":
+            found = to_numbers(cells)
+            wrong = (np.isnan(found) & cells.notna().to_numpy()) | (np.abs(found) > _MAX)
+            expected = "expected a finite number"
+            if wrong.any() and wrong.sum() > cells.notna().sum() / 2:
+                expected += "; task: classification takes words"
+        else:
+            found = encode_classes(cells, names)
+            wrong, expected = found < 0, "an unknown class"
+        _report_wrong(dags, column, cells, wrong, expected)
+        values.append(np.where(wrong, math.nan, found))
+    return Targets(np.stack(values, axis=1), classes, dtype)
+
+
+def _report_wrong(dags: Dags, column: str, cells: pd.Series, wrong: np.ndarray, expected: str) -> None:
+    dags.report(
+        dags.spec.target_table,
+        np.flatnonzero(wrong),
+        lambda item: f"target {column!r} is {cells[item]!r}, {expected}{decimal_hint(cells[item])}",
+    )
 
 
 def read_split(dags: Dags) -> np.ndarray:
@@ -115,31 +220,6 @@ def random_parts(total: int, split: SplitSpec) -> np.ndarray:
     ends = [math.floor(sum(split.fractions[:count]) * total + 1e-6) for count in (1, 2)]
     part[order[: ends[0]]], part[order[ends[0] : ends[1]]] = 0, 1
     return part
-
-
-def sort_words(words: Sequence[str]) -> list[str]:
-    """Names of classes, sorted as numbers if all of them are, else as text."""
-    try:
-        return sorted(words, key=float)
-    except ValueError:
-        return sorted(words)
-
-
-def _numbers(dags: Dags, name: str, column: str, cells: pd.Series) -> np.ndarray:
-    labels = dags.spec.task == "multilabel"
-    if labels:
-        values = cells.str.strip().str.lower().map(_LABELS).to_numpy(dtype=np.float64)
-        wrong = np.isnan(values) & cells.notna().to_numpy()
-    else:
-        values = to_numbers(cells)
-        wrong = (np.isnan(values) & cells.notna().to_numpy()) | (np.abs(values) > _MAX)
-    expected = "expected 0 or 1" if labels else "expected a finite number"
-    dags.report(
-        name,
-        np.flatnonzero(wrong),
-        lambda item: f"target {column!r} is {cells[item]!r}, {expected}{decimal_hint(cells[item])}",
-    )
-    return np.where(wrong, math.nan, values)
 
 
 def to_numbers(cells: pd.Series) -> np.ndarray:

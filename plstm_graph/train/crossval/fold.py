@@ -23,6 +23,7 @@ from plstm_graph.train.losses import class_loss
 from plstm_graph.train.optimizer import make_adamw, warmup_cosine
 from plstm_graph.train.options import check_training
 from plstm_graph.train.sampler import EpochBatchSampler
+from plstm_graph.train.scale import TargetScale
 from plstm_graph.train.selection import Mode, Row
 from plstm_graph.transforms import AddWLColors, ToDAG
 from plstm_graph.transforms.to_dag import Orientation
@@ -290,8 +291,7 @@ def _evaluate(model: nn.Module, batches: list[Batch], arguments: Arguments) -> R
 
 def _standardise(splits: dict[str, list[Data]], columns: int) -> None:
     """Standardise the first columns of node features by the training graphs."""
-    values = torch.cat([graph.x[:, :columns] for graph in splits["train"]])
-    mean, std = values.mean(dim=0), values.std(dim=0).clamp(min=1e-6)
+    scale = TargetScale.fit(torch.cat([graph.x[:, :columns] for graph in splits["train"]]))
     for graphs in splits.values():
         for graph in graphs:
-            graph.x = torch.cat([(graph.x[:, :columns] - mean) / std, graph.x[:, columns:]], dim=1)
+            graph.x = torch.cat([scale.standardise(graph.x[:, :columns]).float(), graph.x[:, columns:]], dim=1)

@@ -10,6 +10,7 @@ import torch
 from jsonargparse.typing import PositiveFloat
 
 from plstm_graph.console import Console
+from plstm_graph.datasets.digits import shown
 from plstm_graph.train.claimed_folder import differences, read_configuration, refuse, write_configuration
 from plstm_graph.train.command_parser import CommandParser
 from plstm_graph.train.dag_tasks.report import markdown, summarise, write_report
@@ -179,7 +180,7 @@ def _progress(console: Console, title: str, epochs: int) -> Callable[[Row], None
     """Prints a line for each epoch."""
 
     def report(row: Row) -> None:
-        parts = [f"{name} {value:.4f}" for name, value in row.items() if name not in ("epoch", "lr", "seconds")]
+        parts = [f"{name} {shown(value)}" for name, value in row.items() if name not in ("epoch", "lr", "seconds")]
         text = f"{title}, epoch {int(row['epoch']) + 1}/{epochs}: {', '.join(parts)}, {row['seconds']:.1f} s"
         console.say(text)
 

@@ -1,5 +1,6 @@
 """Tasks on DAGs: their parts, what a model must give, loss and metrics."""
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.data import Data
-from torchmetrics.functional import pearson_corrcoef
 
 from plstm_graph.datasets.architectures import ENASDataset, NASBenchGraph
 from plstm_graph.datasets.circuits import EPFLCircuits
@@ -17,6 +17,8 @@ from plstm_graph.datasets.long_range import SYMBOLS, LongRange
 from plstm_graph.datasets.sentiment import SentimentTreebank
 from plstm_graph.nn.encoders import FeatureSpec
 from plstm_graph.train.dag_tasks.circuits import sub_circuits, with_probabilities
+from plstm_graph.train.regression import mae, pearson, rmse
+from plstm_graph.train.scale import TargetScale
 from plstm_graph.train.selection import Row
 
 Loss = Literal["mse", "l1", "cross_entropy"]
@@ -205,22 +207,19 @@ def regression(
 
 def standardised(parts: dict[str, list[Data]]) -> dict[str, Sequence[Data]]:
     """Graphs with targets in units of the standard deviation of the training targets, whose mean is 0."""
-    known = torch.cat([graph.y for graph in parts["train"]])
-    mean, std = known.mean(), known.std()
+    scale = TargetScale.fit(torch.cat([graph.y.view(-1, 1) for graph in parts["train"]]))
     for graphs in parts.values():
         for graph in graphs:
-            graph.y = (graph.y - mean) / std
+            graph.y = scale.standardise(graph.y).float()
     return {name: graphs for name, graphs in parts.items()}
 
 
 def _regression_metrics(output: Tensor, y: Tensor) -> Row:
     known = y.isfinite()
-    predicted, true = output[known].double(), y[known].double()
-    error = predicted - true
-    row = {"rmse": float(error.square().mean().sqrt()), "mae": float(error.abs().mean())}
-    if predicted.numel() > 1 and predicted.std() > 0 and true.std() > 0:
-        row["pearson"] = float(pearson_corrcoef(predicted, true))
-    return row
+    predicted, true = output[known], y[known]
+    row = {"rmse": rmse(predicted, true), "mae": mae(predicted, true)}
+    correlation = pearson(predicted, true)
+    return row if math.isnan(correlation) else row | {"pearson": correlation}
 
 
 def _accuracy(output: Tensor, y: Tensor) -> Row:

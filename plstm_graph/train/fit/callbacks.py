@@ -9,6 +9,7 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import EarlyStopping
 
+from plstm_graph.datasets.digits import exact
 from plstm_graph.datasets.files import replace_text
 
 
@@ -83,5 +84,5 @@ class History(pl.Callback):
             text = io.StringIO(newline="")
             writer = csv.DictWriter(text, names, lineterminator="\n")
             writer.writeheader()
-            writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in self.rows)
+            writer.writerows({name: exact(value) for name, value in row.items()} for row in self.rows)
             replace_text(self.path, text.getvalue())

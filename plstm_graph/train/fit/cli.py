@@ -14,7 +14,6 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
-from torch_geometric.data import Batch
 
 from plstm_graph.console import Console
 from plstm_graph.datasets.files import replace_text
@@ -144,8 +143,9 @@ class FitCLI(LightningCLI):
         check_name(config.name)
         check_trainer(dict(self.config_init.trainer))
         plain = load_yaml(self.parser.dump(config, skip_unset=False))
+        self.datamodule.use_task(self.model.task)
         try:
-            self.model.dry_run(Batch.from_data_list([self.datamodule.subset("train")[0]]))
+            self.target_notes = self.model.prepare_for(self.datamodule)
         except (TypeError, RuntimeError, LookupError, AttributeError) as error:  # of somebody's model
             name = type(self.model.model).__name__
             raise ValueError(f"{name} cannot be run on these graphs: {type(error).__name__}: {error}") from error
@@ -176,7 +176,7 @@ class FitCLI(LightningCLI):
             ReseedEachEpoch(int(config.seed_everything)),
             self.history,
             self.progress,
-            # Not check_finite: AUROC is NaN while the validation split has one class only, which is no reason to stop.
+            # Not check_finite: an epoch without a value is not kept, which is no reason to stop.
             ResumableEarlyStopping(
                 monitor, mode=mode, patience=int(config.patience), check_on_train_epoch_end=True, check_finite=False
             ),

@@ -1,6 +1,7 @@
 """``plstm-graph fit``: from a configuration to a trained model and its report."""
 
 import logging
+import math
 import warnings
 from contextlib import ExitStack
 
@@ -10,6 +11,7 @@ from plstm_graph.train.fit.report import draw_run, print_metrics, write_results,
 from plstm_graph.train.fit.summary import print_summary
 from plstm_graph.train.inference import load_module, predict
 from plstm_graph.train.metrics import evaluate
+from plstm_graph.train.predict.table import measured_columns, prediction_columns
 
 
 def fit(args: list[str]) -> None:
@@ -64,6 +66,7 @@ def _report(cli: FitCLI) -> None:
     folder, data, console = cli.folder, cli.datamodule, Console()
     if not folder.best.is_file():
         raise ValueError("no epoch was trained, so there is nothing to report")
+    best_epoch = _best_epoch(cli)
     module = load_module(folder.best).to(cli.trainer.strategy.root_device)
     task = module.task
     target, names = data.targets("test"), data.row_names("test")
@@ -72,21 +75,21 @@ def _report(cli: FitCLI) -> None:
         predictions |= data.baselines(task)
     rows = {name: evaluate(predicted, target, task) for name, predicted in predictions.items()}
     predicted = next(iter(predictions.values()))
-    best_epoch = _best_epoch(cli)
     title = f"{data.title}: {len(data.subset('test'))} test {data.unit}"
     results = {
         "test": rows,
         "valid": cli.history.rows[best_epoch - 1],
         "best_epoch": best_epoch,
+        "selected_by": cli.model.monitor[0],
         "epochs": len(cli.history.rows),
         "seconds": sum(row["seconds"] for row in cli.history.rows),
         "parameters": sum(parameter.numel() for parameter in module.parameters()),
         "targets": data.target_names,
         "config": "config.yaml",
     }
-    write_test_predictions(
-        folder.path / "test_predictions.csv", names, predicted, target, data.target_names, data.output_names
-    )
+    measured = measured_columns(target, data.target_names, data.classes)
+    columns = prediction_columns(predicted, task, data.target_names, data.classes)
+    write_test_predictions(folder.path / "test_predictions.csv", names, measured, columns)
     draw_run(folder.path / "curves.png", cli.history.rows, best_epoch, predicted, target, data.output_names, task)
     write_results(folder.path, results, task, title)
     print_metrics(console, rows, task, title)
@@ -94,8 +97,17 @@ def _report(cli: FitCLI) -> None:
 
 
 def _best_epoch(cli: FitCLI) -> int:
-    """Number of the epoch that was kept, from 1: the first with the best value."""
+    """Number of the epoch that was kept, from 1: the first with the best value.
+
+    Raises:
+        FloatingPointError: If no epoch had a finite value.
+    """
     monitor, mode = cli.model.monitor
-    sign = 1 if mode == "min" else -1
-    values = [sign * row.get(monitor, float("inf") * sign) for row in cli.history.rows]
-    return values.index(min(values)) + 1
+    values = [row.get(monitor, math.nan) for row in cli.history.rows]
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        raise FloatingPointError(
+            f"{monitor} was {values[0]} in every epoch, so no epoch could be selected; the model diverged: a lower "
+            f"lr may help (see {cli.folder.path / 'metrics.csv'})"
+        )
+    return values.index((min if mode == "min" else max)(finite)) + 1

@@ -1,5 +1,6 @@
 """One progress bar over a whole training, or a few lines where the output is no terminal."""
 
+import math
 from typing import Any
 
 import lightning.pytorch as pl
@@ -7,6 +8,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from plstm_graph.console import Console, FieldColumn
+from plstm_graph.datasets.digits import shown
 
 
 class TrainingProgress(ProgressBar):
@@ -66,10 +68,16 @@ class TrainingProgress(ProgressBar):
         name, mode = monitor
         metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
         value = metrics.get(name, float("nan"))
-        if self._best is None or (value < self._best[0] if mode == "min" else value > self._best[0]):
-            self._best = value, trainer.current_epoch + 1
-        text = f"loss {metrics.get('train/loss', float('nan')):.3f}  {name.replace('/', ' ')} {value:.3f}"
-        text += f"  best {self._best[0]:.3f} ({self._best[1]})"  # short, so that all fits into 80 columns
+        epoch = trainer.current_epoch + 1
+        if not math.isfinite(value):
+            self.console.print(
+                f"epoch {epoch}: {name} is {value}, so this epoch is not kept", highlight=False, soft_wrap=True
+            )
+        elif self._best is None or (value < self._best[0] if mode == "min" else value > self._best[0]):
+            self._best = value, epoch
+        text = f"loss {shown(metrics.get('train/loss'), 3)}  {name.replace('/', ' ')} {shown(value, 3)}"
+        if self._best is not None:
+            text += f"  best {shown(self._best[0], 3)} ({self._best[1]})"  # short, so that all fits into 80 columns
         epochs, done = trainer.max_epochs or 1, trainer.current_epoch + 1
         if self._progress is not None:
             self._progress.update(self._task, description=text, completed=done)

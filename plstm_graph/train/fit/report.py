@@ -12,6 +12,7 @@ from rich.table import Table
 from torch import Tensor
 
 from plstm_graph.console import Console
+from plstm_graph.datasets.digits import rows_of_columns
 from plstm_graph.datasets.files import replace_file, replace_json, replace_text
 from plstm_graph.text import markdown_row, markdown_text
 from plstm_graph.train.metrics import MONITOR, Task
@@ -32,8 +33,10 @@ def print_metrics(console: Console, rows: dict[str, dict[str, float]], task: Tas
     table.add_column("model")
     for name in next(iter(rows.values())):
         table.add_column(name, justify="right")
-    for model, metrics in _ordered(rows, task).items():
-        table.add_row(model, *(f"{value:.4f}" for value in metrics.values()))
+    ordered = _ordered(rows, task)
+    cells = rows_of_columns([list(metrics.values()) for metrics in ordered.values()])
+    for model, texts in zip(ordered, cells, strict=True):
+        table.add_row(model, *texts)
     console.print(table)
 
 
@@ -49,37 +52,28 @@ def write_results(folder: Path, results: dict[str, Any], task: Task, title: str)
     rows = _ordered(results["test"], task)
     names = list(next(iter(rows.values())))
     lines = [f"# {markdown_text(title)}", "", markdown_row(["model", *names]), f"| --- |{' ---: |' * len(names)}"]
-    lines += [markdown_row([model, *(f"{value:.4f}" for value in row.values())]) for model, row in rows.items()]
+    cells = rows_of_columns([list(row.values()) for row in rows.values()])
+    lines += [markdown_row([model, *texts]) for model, texts in zip(rows, cells, strict=True)]
     replace_text(folder / "results.md", "\n".join(lines) + "\n")
     replace_json(folder / "results.json", plain_json(results))
 
 
 def write_test_predictions(
-    path: Path,
-    names: dict[str, list[str]],
-    predicted: Tensor,
-    measured: Tensor,
-    target_names: list[str],
-    output_names: list[str],
+    path: Path, names: dict[str, list[str]], measured: dict[str, list[str]], predicted: dict[str, list[str]]
 ) -> None:
-    """Write names, measured and predicted values of the test split as CSV.
+    """Write names, measured and predicted values of the test split as CSV, with all their digits.
 
     Args:
         path: The file.
         names: Columns that name each row, such as its SMILES.
-        predicted: ``[n, O]``.
-        measured: ``[n, T]``; NaN becomes an empty cell, and rows without any measured target are left out.
-        target_names: Names of the ``T`` targets.
-        output_names: Names of the ``O`` columns of predictions.
+        measured: By :func:`~plstm_graph.train.predict.table.measured_columns`; rows without any are left out.
+        predicted: By :func:`~plstm_graph.train.predict.table.prediction_columns`.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*names, *target_names, *(f"predicted_{name}" for name in output_names)])
-    for row, true, guess in zip(zip(*names.values(), strict=True), measured.tolist(), predicted.tolist(), strict=True):
-        if all(math.isnan(value) for value in true):
-            continue
-        cells = ["" if math.isnan(value) else f"{value:.6g}" for value in [*true, *guess]]
-        writer.writerow([*row, *cells])
+    writer.writerow([*names, *measured, *predicted])
+    columns = (zip(*part.values(), strict=True) for part in (names, measured, predicted))
+    writer.writerows([*name, *true, *guess] for name, true, guess in zip(*columns, strict=True) if any(true))
     replace_text(path, text.getvalue())
 
 
@@ -123,7 +117,8 @@ def draw_run(
 def _ordered(rows: dict[str, dict[str, float]], task: Task) -> dict[str, dict[str, float]]:
     metric, mode = MONITOR[task]
     sign = 1 if mode == "min" else -1
-    return dict(sorted(rows.items(), key=lambda row: sign * row[1][metric]))
+    # Models without a value come last.
+    return dict(sorted(rows.items(), key=lambda row: (math.isnan(row[1][metric]), sign * row[1][metric])))
 
 
 def plain_json(value: Any) -> Any:

@@ -39,6 +39,8 @@ def print_summary(console: Console, cli: "FitCLI") -> None:
     }
     for name, text in rows.items():
         console.say(text, heading=f"{name:<9} ")
+    for note in cli.target_notes:
+        console.say(f"  {note}")
     for note in data.notes[:_SHOWN]:
         console.say(f"  {note}")
     if len(data.notes) > _SHOWN:

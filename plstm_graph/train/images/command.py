@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from plstm_graph.console import Console
+from plstm_graph.datasets.digits import shown
 from plstm_graph.datasets.image_task import load_image_task
 from plstm_graph.train.allocator import keep_freed_memory
 from plstm_graph.train.images.options import claim, parse
@@ -76,7 +77,7 @@ def _progress(lr: float, seed: int, epochs: int) -> Callable[[Row], None]:
     console = Console(stderr=True)
 
     def report(row: Row) -> None:
-        parts = [f"{name} {value:.4f}" for name, value in row.items() if name not in ("epoch", "lr", "seconds")]
+        parts = [f"{name} {shown(value)}" for name, value in row.items() if name not in ("epoch", "lr", "seconds")]
         text = f"lr {lr:g}, seed {seed}, epoch {int(row['epoch']) + 1}/{epochs}: {', '.join(parts)}"
         console.say(f"{text}, {row['seconds']:.0f} s")
 

@@ -12,6 +12,7 @@ import torch
 
 from plstm_graph.console import Console
 from plstm_graph.datasets.benchmark import Benchmark
+from plstm_graph.datasets.digits import rows_of_columns
 from plstm_graph.datasets.files import replace_json, replace_text
 from plstm_graph.datasets.fingerprints import morgan_fingerprints
 from plstm_graph.text import markdown_text
@@ -136,10 +137,9 @@ def _markdown(report: dict[str, Any]) -> str:
     for model in _MODELS:
         lines.append(f"| {model} | {with_std(report[model]['valid'])} | {with_std(report[model]['test'])} |")
     lines += ["", "| seed | network | forest | blend | share of the forest |", "| ---: |" + " ---: |" * 4]
+    cells = rows_of_columns([[row[model]["test"] for model in _MODELS] for row in report["seeds"]])
     lines += [
-        f"| {row['seed']} | "
-        + " | ".join(f"{row[m]['test']:.4f}" for m in _MODELS)
-        + f" | {row['share_of_forest']:g} |"
-        for row in report["seeds"]
+        f"| {row['seed']} | " + " | ".join(texts) + f" | {row['share_of_forest']:g} |"
+        for row, texts in zip(report["seeds"], cells, strict=True)
     ]
     return "\n".join(lines) + "\n"

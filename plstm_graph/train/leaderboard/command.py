@@ -8,6 +8,7 @@ from rich.table import Table
 
 from plstm_graph.console import Console
 from plstm_graph.datasets.benchmark import Benchmark
+from plstm_graph.datasets.digits import rows_of_columns, shown
 from plstm_graph.datasets.files import replace_file
 from plstm_graph.datasets.tensor_files import load_tensors
 from plstm_graph.train.checkpoint import KEY
@@ -93,12 +94,12 @@ def _print(console: Console, report: dict[str, Any]) -> None:
     table = Table()
     for name in ("seed", f"validation {report['metric']}", f"test {report['metric']}", "best epoch", "seconds"):
         table.add_column(name, justify="right")
-    for row in report["seeds"]:
-        values = f"{row['valid']:.4f}", f"{row['test']:.4f}", str(row["best_epoch"]), f"{row['seconds']:.0f}"
-        table.add_row(str(row["seed"]), *values)
+    cells = rows_of_columns([[row["valid"], row["test"]] for row in report["seeds"]])
+    for row, texts in zip(report["seeds"], cells, strict=True):
+        table.add_row(str(row["seed"]), *texts, str(row["best_epoch"]), f"{row['seconds']:.0f}")
     both = [report[part] for part in ("validation", "test")]
     table.add_section()
-    table.add_row("mean", *(f"{part['mean']:.4f}" for part in both))
+    table.add_row("mean", *(shown(part["mean"]) for part in both))
     if len(report["seeds"]) > 1:
-        table.add_row("std", *(f"{part['std']:.4f}" for part in both))
+        table.add_row("std", *(shown(part["std"]) for part in both))
     console.print(table)

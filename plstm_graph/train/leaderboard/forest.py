@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
+from plstm_graph.datasets.moments import Moments, centre_and_scale
+
 
 @dataclass
 class Forest:
@@ -50,7 +52,12 @@ class Forest:
             known = np.isfinite(targets[:, column])
             if not known.any():
                 raise ValueError(f"target {column} is unknown for every training molecule")
-            values = targets[known, column]
+            values = targets[known, column].astype(np.float64)
+            # Trees stop to split where the variance is below 1e-16, so the unit of the target must not matter.
+            moments = Moments()
+            moments.update(values)
+            mean, std = (0.0, 1.0) if classification else centre_and_scale(moments)
+            values = values if classification else (values - mean) / std
             kind = RandomForestClassifier if classification else RandomForestRegressor
             forest = kind(
                 self.trees,
@@ -61,7 +68,7 @@ class Forest:
             ).fit(features[known], values)
             for name, rows in others.items():
                 if not classification:
-                    predictions[name][:, column] = forest.predict(rows)
+                    predictions[name][:, column] = forest.predict(rows) * std + mean
                 elif len(forest.classes_) == 1:
                     predictions[name][:, column] = forest.classes_[0]
                 else:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from plstm_graph.datasets.benchmark import Benchmark
+from plstm_graph.datasets.digits import rows_of_columns
 from plstm_graph.datasets.files import replace_json, replace_text
 from plstm_graph.text import markdown_code, markdown_text
 from plstm_graph.train.leaderboard.options import Options
@@ -114,10 +115,10 @@ def _markdown(report: dict[str, Any]) -> str:
     lines = [f"# {markdown_text(title)}", "", "| field | value |", "| --- | --- |"]
     lines += [f"| {name} | {value} |" for name, value in fields.items()]
     lines += ["", "| seed | validation | test | best epoch | epochs | seconds |", "| ---: |" + " ---: |" * 5]
+    cells = rows_of_columns([[row["valid"], row["test"]] for row in report["seeds"]])
     lines += [
-        f"| {row['seed']} | {row['valid']:.4f} | {row['test']:.4f} | {row['best_epoch']} | {row['epochs']} | "
-        f"{row['seconds']:.0f} |"
-        for row in report["seeds"]
+        f"| {row['seed']} | {' | '.join(texts)} | {row['best_epoch']} | {row['epochs']} | {row['seconds']:.0f} |"
+        for row, texts in zip(report["seeds"], cells, strict=True)
     ]
     return "\n".join(lines) + "\n"
 

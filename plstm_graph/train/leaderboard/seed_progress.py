@@ -1,5 +1,6 @@
 """Progress of several seeds: bars on a terminal, a line per finished seed elsewhere."""
 
+import math
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
@@ -8,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeR
 
 from plstm_graph.console import Console, FieldColumn
 from plstm_graph.datasets.benchmark import Benchmark
+from plstm_graph.datasets.digits import shown
 from plstm_graph.train.selection import Row
 
 
@@ -49,8 +51,9 @@ class SeedProgress:
     def update(self, seed: int, row: Row) -> None:
         """Show the metrics of an epoch."""
         value, done = row[self._key], int(row["epoch"]) + 1
-        best = self._best[seed] = self._better(self._best.get(seed, value), value)
-        text = f"{self._key} {value:.4f}, best {best:.4f}"
+        if math.isfinite(value):
+            self._best[seed] = self._better(self._best.get(seed, value), value)
+        text = f"{self._key} {shown(value)}, best {shown(self._best.get(seed))}"
         if self._console.is_terminal:
             self._bars.start_task(self._tasks[seed])
             fields: dict[str, Any] = {"completed": done, "text": text}

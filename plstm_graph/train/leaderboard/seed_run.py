@@ -52,7 +52,7 @@ def make_module(model: dict[str, Any], benchmark: Benchmark) -> GraphModule:
         raise ValueError(f"the model cannot be made: {error}") from error
     module = GraphModule(made, benchmark.task)
     if benchmark.task == "regression":
-        module.standardise(benchmark.parts["train"].y.float())
+        module.standardise(benchmark.parts["train"].y)
     train = benchmark.parts["train"]
     module.dry_run(_collate([train[number] for number in range(min(2, len(train)))]))
     return module
@@ -156,13 +156,14 @@ def _loss(output: Tensor, target: Tensor, module: GraphModule, benchmark: Benchm
     """Mean over known targets of the cross-entropy, or of the error that the metric measures, standardised."""
     if benchmark.task == "sequence":
         return class_loss(output, target.long())
-    target = target.float().expand(output.shape)  # [B, T], or [M, B, T] for an ensemble
+    if benchmark.task == "regression":
+        target = module.scale.standardise(target)
+    target = target.to(output).expand(output.shape)  # [B, T], or [M, B, T] for an ensemble
     known = target.isfinite()
     if benchmark.task == "classification":
         return F.binary_cross_entropy_with_logits(output[known], target[known])
-    standardised = (target - module.target_mean) / module.target_std
     loss = F.l1_loss if benchmark.metric == "mae" else F.mse_loss
-    return loss(output[known], standardised[known])
+    return loss(output[known], target[known])
 
 
 @torch.no_grad()

@@ -1,6 +1,5 @@
 """``plstm-graph predict`` for a folder of DAGs: one table, a row for each graph, node or edge."""
 
-from torch import Tensor
 from torch_geometric.transforms import BaseTransform
 
 from plstm_graph.datasets.dag_folder.encoding import Encoding, row_names
@@ -9,7 +8,7 @@ from plstm_graph.datasets.dag_folder.unlabelled import Unlabelled, read_unlabell
 from plstm_graph.train.checkpoint import CheckpointError
 from plstm_graph.train.inference import load_transform, predict
 from plstm_graph.train.module import GraphModule
-from plstm_graph.train.predict.table import format_number, write_csv
+from plstm_graph.train.predict.table import prediction_columns, write_csv
 from plstm_graph.transforms import ToDAG
 
 
@@ -17,8 +16,8 @@ def predict_dags(module: GraphModule, folder: str, output: str | None, allow_unk
     """Write a prediction for every target of a folder, in order, as CSV.
 
     Columns are ``graph``, with ``node``, or ``source`` and ``target``, where nodes or edges are predicted;
-    ``measured_<target>`` for targets that the folder has; ``predicted_<target>``: a value, a probability, or the name
-    of the most probable class, followed by ``probability_<class>`` for each class.
+    ``measured_<target>`` for targets that the folder has; and those of
+    :func:`~plstm_graph.train.predict.table.prediction_columns`.
 
     Args:
         module: Trained by ``plstm-graph fit`` on a folder of DAGs.
@@ -38,7 +37,7 @@ def predict_dags(module: GraphModule, folder: str, output: str | None, allow_unk
     columns = row_names(content.graphs, encoding.level)
     columns |= {f"measured_{name}": cells for name, cells in content.measured.items()}
     predicted = predict(module, [transform(graph) for graph in content.graphs])
-    columns |= _predicted(predicted, encoding)
+    columns |= prediction_columns(predicted, module.task, encoding.target_names, encoding.classes)
     write_csv(list(columns), zip(*columns.values(), strict=True), output)
     return len(predicted)
 
@@ -61,12 +60,3 @@ def read_for(module: GraphModule, folder: str, allow_unknown: bool) -> tuple[Unl
         raise CheckpointError(f"the checkpoint does not say how its folders are read ({error!r:.200})") from error
     content = read_unlabelled(folder, spec, encoding, allow_unknown)
     return content, encoding, load_transform(module.recipe) or ToDAG("keep")
-
-
-def _predicted(values: Tensor, encoding: Encoding) -> dict[str, list[str]]:
-    cells = [[format_number(value) for value in row] for row in values.t().tolist()]
-    if encoding.task != "classification":
-        return {f"predicted_{name}": column for name, column in zip(encoding.target_names, cells, strict=True)}
-    best = [encoding.classes[code] for code in values.argmax(dim=1).tolist()]
-    classes = {f"probability_{word}": column for word, column in zip(encoding.classes, cells, strict=True)}
-    return {f"predicted_{encoding.target_names[0]}": best} | classes

@@ -45,6 +45,7 @@ def test_checkpoint(ckpt_path: str, split: str, data: str | None, output: str | 
         lambda parser: parser.add_subclass_arguments(GraphDataModule, "made"),
         {"class_path": data_class, "init_args": arguments},
     )
+    datamodule.use_task(module.task, recipe.get("reading", {}).get("classes"))
     graphs = datamodule.dataset if split == "all" else datamodule.subset(split)
     metrics = evaluate(predict(module, graphs), torch.cat([graph.y for graph in graphs]), module.task)
     title = f"{datamodule.title}: {len(graphs)} {datamodule.unit} ({split})"

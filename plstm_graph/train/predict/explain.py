@@ -16,6 +16,7 @@ from plstm_graph.datasets.files import replace_file
 from plstm_graph.train.inference import DAGS, MOLECULES, collate, load_module, load_transform, pick_device, predict
 from plstm_graph.train.module import GraphModule
 from plstm_graph.train.predict.dags import read_for
+from plstm_graph.train.scale import as_double
 from plstm_graph.transforms import ToDAG
 from plstm_graph.viz import attribution, draw_dag_attribution, draw_molecule_attribution
 
@@ -164,7 +165,8 @@ def _numbers(output: Tensor, module: GraphModule) -> Tensor:
     """Output in the unit of the target, as logits, or as logarithms of probabilities."""
     if module.task == "multiclass":
         return output.log_softmax(dim=-1)
-    return output if module.task == "classification" else output * module.target_std
+    # Without the mean, which differences do not have.
+    return output if module.task == "classification" else as_double(output) * module.scale.std.to(output.device)
 
 
 def _unit(module: GraphModule) -> str:

@@ -1,16 +1,18 @@
 """``plstm-graph predict`` for molecules: SMILES and tables of SMILES in, one table of predictions out."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from torch_geometric.data import Data
 
 from plstm_graph.console import Console
 from plstm_graph.datasets import InvalidSmilesError, read_table, smiles_to_data
 from plstm_graph.train.inference import load_transform, predict
 from plstm_graph.train.module import GraphModule
-from plstm_graph.train.predict.table import format_number, write_csv
+from plstm_graph.train.predict.table import not_finite, prediction_columns, write_csv
 from plstm_graph.transforms import ToDAG
 
 
@@ -30,7 +32,7 @@ def predict_smiles(module: GraphModule, inputs: Sequence[str], smiles_column: st
     """Write a prediction for every molecule of the input, in order, as CSV.
 
     Columns are ``source`` (``argument N``, or file and line), ``smiles``, the other columns of the input tables,
-    ``predicted_<target>`` for each target, and ``error``. A molecule that cannot be read keeps its row, with empty
+    those of :func:`~plstm_graph.train.predict.table.prediction_columns`, and ``error``. A molecule that cannot be read keeps its row, with empty
     predictions and the reason in ``error``, and is reported on stderr.
 
     Args:
@@ -56,9 +58,7 @@ def predict_smiles(module: GraphModule, inputs: Sequence[str], smiles_column: st
                 row.graph = transform(smiles_to_data(row.smiles))
             except InvalidSmilesError as error:
                 row.error = str(error)
-    _predict_rows(module, rows)
-    targets = [f"predicted_{name}" for name in module.recipe["target_names"]]
-    header, cells = _cells(rows, targets)
+    header, cells = _cells(rows, _predict_rows(module, rows))
     write_csv(header, cells, output)
     _report_errors(rows)
     if errors:
@@ -100,17 +100,22 @@ def _read_table(path: str, smiles_column: str) -> list[_Row]:
     return [row for _, row in sorted(found, key=lambda item: item[0])]
 
 
-def _predict_rows(module: GraphModule, rows: list[_Row]) -> None:
-    """Predict every molecule; a prediction that is no number is the error of its row."""
-    graphs = [row for row in rows if row.graph is not None]
-    values = predict(module, [row.graph for row in graphs if row.graph is not None]).tolist()
-    for row, numbers in zip(graphs, values, strict=True):
-        try:
-            row.predicted = [format_number(number) for number in numbers]
-        except ValueError as error:
-            row.error = str(error)
-    if graphs and all(row.error for row in graphs):
-        raise ValueError(graphs[0].error)
+def _predict_rows(module: GraphModule, rows: list[_Row]) -> list[str]:
+    """Predict every molecule, and name the columns; a prediction that is no number is the error of its row."""
+    asked = [row for row in rows if row.graph is not None]
+    values = predict(module, [row.graph for row in asked if row.graph is not None])
+    usable = values.isfinite().all(dim=1)
+    if not bool(usable.any()):
+        usable = torch.ones_like(usable)  # without any, what is wrong is raised
+    classes = module.recipe.get("reading", {}).get("classes", [])
+    columns = prediction_columns(values[usable], module.task, module.recipe["target_names"], classes)
+    predicted = zip(*columns.values(), strict=True)
+    for row, is_usable, numbers in zip(asked, usable.tolist(), values.tolist(), strict=True):
+        if is_usable:
+            row.predicted = list(next(predicted))
+        else:
+            row.error = not_finite(next(number for number in numbers if not math.isfinite(number)))
+    return list(columns)
 
 
 def _cells(rows: list[_Row], targets: list[str]) -> tuple[list[str], list[list[str]]]:

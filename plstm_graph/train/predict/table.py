@@ -2,12 +2,17 @@
 
 import csv
 import io
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from plstm_graph.console import write_data
+from plstm_graph.datasets.classes import PLAIN_LABELS
+from plstm_graph.datasets.digits import exact_cells
 from plstm_graph.datasets.files import replace_file
+from plstm_graph.train.metrics import Task
 
 
 def write_csv(header: Sequence[str], rows: Iterable[Sequence[str]], output: str | None) -> None:
@@ -29,12 +34,64 @@ def write_csv(header: Sequence[str], rows: Iterable[Sequence[str]], output: str 
         replace_file(output, lambda path: Path(path).write_bytes(content))
 
 
-def format_number(value: float) -> str:
-    """A predicted number as a cell.
+def prediction_columns(
+    values: Tensor, task: Task, target_names: Sequence[str], classes: Sequence[Sequence[str]]
+) -> dict[str, list[str]]:
+    """Cells of predictions by the names of their columns, with all digits.
+
+    ``predicted_TARGET`` is a value, the probability of label 1, or the name of the most probable class. The latter is
+    followed by ``probability_CLASS`` for each class (``probability_TARGET: CLASS`` where there are several targets).
+
+    Args:
+        values: As :func:`~plstm_graph.train.inference.predict` gives them, ``[n, O]``.
+        task: The task.
+        target_names: Names of the targets.
+        classes: Names of the classes of each; empty for numbers, and where classes have no names.
 
     Raises:
-        ValueError: If it is not finite.
+        ValueError: If a prediction is not finite.
     """
-    if not math.isfinite(value):
-        raise ValueError(f"the model predicts {value}; its weights are not usable")
-    return f"{value:.6g}"
+    if not bool(values.isfinite().all()):
+        raise ValueError(not_finite(float(values[~values.isfinite()][0])))
+    if task == "multiclass":
+        names = list(classes[0]) if classes and classes[0] else [str(code) for code in range(values.size(1))]
+        return _classes(values, target_names[0], names, "")
+    columns: dict[str, list[str]] = {}
+    for number, target in enumerate(target_names):
+        names = list(classes[number]) if task == "classification" and classes else []
+        if names and names != PLAIN_LABELS:
+            of_target = values[:, number : number + 1]
+            prefix = f"{target}: " if len(target_names) > 1 else ""
+            columns |= _classes(torch.cat([1 - of_target, of_target], dim=1), target, names, prefix)
+        else:
+            columns[f"predicted_{target}"] = [row[0] for row in exact_cells(values[:, number : number + 1])]
+    return columns
+
+
+def not_finite(value: float) -> str:
+    """What to say of a prediction that is no number."""
+    return f"the model predicts {value}; its weights are not usable"
+
+
+def measured_columns(
+    values: Tensor, target_names: Sequence[str], classes: Sequence[Sequence[str]]
+) -> dict[str, list[str]]:
+    """Cells of measured targets by their names: numbers, or names of classes; empty where none was measured.
+
+    Args:
+        values: Targets, ``[n, T]``.
+        target_names: Names of the targets.
+        classes: As of :func:`prediction_columns`.
+    """
+    columns = {}
+    for number, target in enumerate(target_names):
+        texts = [row[0] for row in exact_cells(values[:, number : number + 1])]
+        names = classes[number] if classes else []
+        columns[target] = [names[int(text)] if text and names else text for text in texts]
+    return columns
+
+
+def _classes(probability: Tensor, target: str, names: list[str], prefix: str) -> dict[str, list[str]]:
+    best = {f"predicted_{target}": [names[code] for code in probability.argmax(dim=1).tolist()]}
+    cells = zip(*exact_cells(probability), strict=True) if len(probability) else [()] * len(names)
+    return best | {f"probability_{prefix}{name}": list(each) for name, each in zip(names, cells, strict=True)}

@@ -130,7 +130,7 @@ _BROKEN = {
     "infinite target": (_with("graphs.csv", "2.5", "inf"), "graph b: target 'y' is 'inf', expected a finite number"),
     "label": (
         _with("dag.yaml", "split", "task: multilabel\nsplit"),
-        "graphs.csv, line 2, graph a: target 'y' is '1.5', expected 0 or 1",
+        "graphs.csv, line 2, graph a: target 'y' is '1.5', a number, and the column has 3 different",
     ),
     "target without values": (
         _GOOD | {"graphs.csv": "graph,y,part\na,,train\nb,,valid\nc,,test\n"},
@@ -140,7 +140,7 @@ _BROKEN = {
         _GOOD
         | {"dag.yaml": "targets: y\ntask: classification\nsplit: part"}
         | {"graphs.csv": "graph,y,part\na,p,train\nb,p,valid\nc,p,test\n"},
-        "target 'y' is 'p' in every row; at least two classes are needed",
+        "target 'y' is 'p', in every row; at least two classes are needed",
     ),
     "split word": (
         _with("graphs.csv", "valid", "maybe"),

@@ -135,7 +135,7 @@ def test_piece_by_piece_gives_the_same_graphs(kind, split, tmp_path, monkeypatch
     folder = _as_json(folder, tmp_path / "json") if kind == "json" else folder
     whole, pieces = DAGFolder(folder, pre_transform=ToDAG()), OnDiskDAGFolder(folder, None, ToDAG(), graphs_at_once=5)
     _same(whole, pieces)
-    assert whole.encoding.classes == pieces.encoding.classes == ["blue", "red"]
+    assert whole.encoding.classes == pieces.encoding.classes == [["blue", "red"]]
     for name in ("train", "valid", "test"):
         assert whole.split[name].tolist() == pieces.split[name].tolist()
     batch = next(iter(DataLoader(pieces.part("train"), batch_size=4)))
