@@ -23,7 +23,7 @@ def exact_cells(values: Tensor) -> list[list[str]]:
 
 
 def shown(value: float | None, digits: int = 4) -> str:
-    """A number with so many significant digits, zeros at the end included; "undefined" for NaN and None; an int whole."""
+    """A number with so many significant digits, zeros at its end included; an int whole; "undefined" for NaN, None."""
     if value is None or math.isnan(value):
         return "undefined"
     if isinstance(value, int):

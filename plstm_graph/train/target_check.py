@@ -118,9 +118,7 @@ def _check_numbers(data: GraphDataModule, parts: dict[str, Tensor], checked: Che
         if not len(known):
             raise ValueError(f"{data.title}: target {name!r} is not measured in the training part")
         if len(known) > 1 and bool(known.min() == known.max()):
-            checked.notes.append(
-                f"target {name!r} is {float(known[0]):g} in all of the training part: nothing to learn"
-            )
+            checked.notes.append(f"target {name!r} is {float(known[0]):g} in all of the training part")
 
 
 def _check_classes(data: GraphDataModule, parts: dict[str, Tensor], task: Task, checked: Checked) -> None:

@@ -98,8 +98,9 @@ class DAGFolder(_Files, PlainGraphs):
     ``edge_attr`` ``[E, D]`` if edges have features, ``level`` ``[N]``, ``graph_id``, ``node_id`` and ``y``: ``[1, T]``
     for targets of graphs, ``[N, T]`` of nodes, ``[E, T]`` of edges, NaN where unknown; the number of the class for a
     classification. It is float32, or float64 for numbers whose differences float32 would lose, such as 1e8 + 1, + 2
-    (``encoding.dtype``). Features that are numbers are standardised by the training part, missing ones become its mean and get a
-    column of their own; categories are codes, 0 for missing ones and those that the training part does not have.
+    (``encoding.dtype``). Features that are numbers are standardised by the training part, missing ones become its mean
+    and get a column of their own; categories are codes, 0 for missing ones and those that the training part does not
+    have.
 
     The graphs are stored under ``processed`` in the folder and made anew when one of its files changes.
 

@@ -49,17 +49,18 @@ class UnseenCount:
 
         Args:
             dags: The graphs.
-            part_of: For each table, the number of the part that each of its items belongs to.
+            part_of: For each table, the number of the part that each of its items belongs to, negative for none.
         """
         for column in self.columns:
             cells = dags.column(column.table, column.name, "a feature")
-            unseen = (cells.notna() & ~cells.isin(column.words or [])).to_numpy()
+            part = part_of[column.table]
+            unseen = (cells.notna() & ~cells.isin(column.words or [])).to_numpy() & (part >= 0)
             if not unseen.any():
                 continue
             found = self.found.setdefault(f"{column.table}.{column.name}", Unseen())
-            counts = np.bincount(part_of[column.table][unseen], minlength=len(self.parts)).tolist()
-            for part, count in zip(self.parts, counts, strict=True):
+            counts = np.bincount(part[unseen], minlength=len(self.parts)).tolist()
+            for name, count in zip(self.parts, counts, strict=True):
                 if count:
-                    found.rows[part] = found.rows.get(part, 0) + count
+                    found.rows[name] = found.rows.get(name, 0) + count
             words = dict.fromkeys([*found.words, *map(str, cells[unseen].unique())])
             found.words = list(words)[:_EXAMPLES]

@@ -32,8 +32,8 @@ def predict_smiles(module: GraphModule, inputs: Sequence[str], smiles_column: st
     """Write a prediction for every molecule of the input, in order, as CSV.
 
     Columns are ``source`` (``argument N``, or file and line), ``smiles``, the other columns of the input tables,
-    those of :func:`~plstm_graph.train.predict.table.prediction_columns`, and ``error``. A molecule that cannot be read keeps its row, with empty
-    predictions and the reason in ``error``, and is reported on stderr.
+    those of :func:`~plstm_graph.train.predict.table.prediction_columns`, and ``error``. A molecule that cannot be read
+    keeps its row, with empty predictions and the reason in ``error``, and is reported on stderr.
 
     Args:
         module: Trained by ``plstm-graph fit`` on molecules.

@@ -427,7 +427,7 @@ def test_targets_of_every_type(y, task, level, expected, tmp_path):
         y_of = y
         y = lambda g: torch.tensor([[float(g % 2), float(g // 2 % 2)]]) if g else y_of(g)  # noqa: E731
     data = _written(tmp_path / "out", _pyg(16, y=y), task=task, level=level)
-    names = data.encoding.classes
+    names = data.encoding.classes[0]
     for number, graph in enumerate(data):
         found, given = graph.y.view(-1).tolist(), y(number)
         if task == "classification":
