@@ -69,11 +69,20 @@ class CategoryEncoder(nn.Module):
         self.sizes = list(sizes)
         self.embedding = nn.Embedding(sum(self.sizes), channels)
         self.register_buffer("offset", column_offsets(self.sizes), persistent=False)
+        self.has_unknown = False
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw embeddings so that their sum has unit variance."""
         nn.init.normal_(self.embedding.weight, std=1 / math.sqrt(len(self.sizes)))
+        if self.has_unknown:
+            self.start_unknown_at_zero()
+
+    @torch.no_grad()
+    def start_unknown_at_zero(self) -> None:
+        """Let category 0 of each column, which stands for what training may never see, begin without any effect."""
+        self.has_unknown = True
+        self.embedding.weight[self.offset] = 0.0
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode each row."""

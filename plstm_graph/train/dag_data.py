@@ -74,6 +74,7 @@ class DAGDataModule(GraphDataModule):
             out_channels=encoding.num_outputs,
             in_channels=_feature_spec(encoding.node_sizes),
             edge_dim=_feature_spec(encoding.edge_sizes) if encoding.edge_sizes else None,
+            has_unknown=True,
         )
 
     @property

@@ -52,6 +52,8 @@ class GraphModule(LightningModule):
         weight_decay (float): Decay of weight matrices.
         warmup (float): Part of all steps over which the learning rate rises.
         final_lr (float): Learning rate at the end, as a part of the peak.
+        unknown_words (float): Part of the words of a folder of DAGs that each training step takes for unknown ones, so
+            that the embedding of those is trained too. Evaluation leaves all words as they are.
         problem (Problem, optional): What the data ask of the model; ``plstm-graph fit`` takes it from them.
     """
 
@@ -63,6 +65,7 @@ class GraphModule(LightningModule):
         weight_decay: float = 1e-2,
         warmup: float = 0.05,
         final_lr: float = 0.01,
+        unknown_words: float = 0.02,
         problem: Problem | None = None,
     ) -> None:
         super().__init__()
@@ -75,10 +78,11 @@ class GraphModule(LightningModule):
                 raise ValueError("model is no torch.nn.Module, and there is no problem that says its sizes")
             model = problem.make(model)
         positive = 0 < lr < math.inf and 0 <= weight_decay < math.inf  # which NaN is not
-        if not positive or not 0 <= warmup < 1 or not 0 <= final_lr <= 1:
+        if not positive or not 0 <= warmup < 1 or not 0 <= final_lr <= 1 or not 0 <= unknown_words < 1:
             raise ValueError(
-                "lr must be positive, weight_decay at least 0, warmup in [0, 1) and final_lr in [0, 1], "
-                f"got lr={lr}, weight_decay={weight_decay}, warmup={warmup}, final_lr={final_lr}"
+                "lr must be positive, weight_decay at least 0, warmup and unknown_words in [0, 1) and final_lr in "
+                f"[0, 1], got lr={lr}, weight_decay={weight_decay}, warmup={warmup}, unknown_words={unknown_words}, "
+                f"final_lr={final_lr}"
             )
         self.model = model
         self.task: Task = task
@@ -86,6 +90,8 @@ class GraphModule(LightningModule):
         self.weight_decay = weight_decay
         self.warmup = warmup
         self.final_lr = final_lr
+        self.unknown_words = unknown_words
+        self._problem = problem
         # What rebuilds model and data from plain values; written into every checkpoint.
         self.recipe: dict[str, Any] = {}
         self.valid_metrics = GraphMetrics(task)
@@ -225,6 +231,8 @@ class GraphModule(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one batch."""
+        if self._problem is not None and self._problem.has_unknown and self.unknown_words > 0:
+            batch = self._problem.hide_words(batch, self.unknown_words)
         loss, count = self._loss(self(batch), batch.y)
         self._check_finite(loss)
         self._log_loss("train", loss, count)

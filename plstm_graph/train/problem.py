@@ -1,12 +1,15 @@
 """What data ask of a model: task, sizes, and whether graphs, nodes or edges have the targets."""
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
 from torch import nn
+from torch_geometric.data import Batch
 
-from plstm_graph.nn.encoders import FeatureSpec
+from plstm_graph.nn.encoders import CategoryEncoder, FeatureSpec
 from plstm_graph.train.metrics import Task
 
 #: Makes a model of the number of its outputs and the kinds of node and edge features (None for none).
@@ -23,6 +26,8 @@ class Problem:
         out_channels (int): Number of columns that the model gives: targets, labels or classes.
         in_channels (int, list[int] or str): Node features, as :func:`plstm_graph.nn.feature_encoder` takes them.
         edge_dim (int, list[int], str or None): Edge features likewise; None for none.
+        has_unknown (bool): Whether category 0 of each column stands for missing words and for those that training does
+            not have.
     """
 
     task: Task
@@ -30,6 +35,7 @@ class Problem:
     out_channels: int
     in_channels: FeatureSpec
     edge_dim: FeatureSpec | None = None
+    has_unknown: bool = False
 
     def make(self, factory: ModelFactory) -> nn.Module:
         """Make a model of these sizes.
@@ -43,6 +49,31 @@ class Problem:
         make: Any = factory
         extra = {} if self.predict == "graph" else {"predict": self.predict}
         try:
-            return make(self.out_channels, self.in_channels, self.edge_dim, **extra)
+            model = make(self.out_channels, self.in_channels, self.edge_dim, **extra)
         except TypeError as error:
             raise ValueError(f"the model cannot be made for targets of {self.predict}s: {error}") from error
+        if self.has_unknown:
+            for module in model.modules():
+                if isinstance(module, CategoryEncoder):
+                    module.start_unknown_at_zero()
+        return model
+
+    def hide_words(self, batch: Batch, rate: float) -> Batch:
+        """Make some words unknown ones, so that a model learns what it can say without them.
+
+        Args:
+            batch: Graphs, as the data give them.
+            rate: Part of the cells of category columns that become category 0.
+
+        Returns:
+            A batch with other ``x`` and ``edge_attr``, by the global random generator; the given one is as it was.
+        """
+        hidden = copy.copy(batch)
+        for name, features in (("x", self.in_channels), ("edge_attr", self.edge_dim)):
+            if not isinstance(features, Sequence) or isinstance(features, str):
+                continue
+            values = batch[name]
+            is_category = torch.tensor([size > 0 for size in features], device=values.device)
+            chosen = (torch.rand(values.shape, device=values.device) < rate) & is_category
+            hidden[name] = values.masked_fill(chosen, 0)
+        return hidden

@@ -16,6 +16,7 @@ from plstm_graph.datasets.dag_folder.folder import check_graphs, read_frames, re
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem
 from plstm_graph.datasets.dag_folder.spec import NAME, Spec, read_spec
 from plstm_graph.datasets.dag_folder.targets import to_numbers
+from plstm_graph.datasets.dag_folder.unseen import UnseenCount
 
 _SHOWN = 8  # categories in a message
 
@@ -29,11 +30,13 @@ class Unlabelled:
         measured (dict[str, list[str]]): Cells of those target columns that the folder has, one for each row of
             predictions; empty where there is no value.
         cells (dict[str, list[str]]): Cells ``nodes.op`` of the features of nodes, in the order of all nodes.
+        unseen (list[str]): Of each feature with words that the training part did not have, how many there are.
     """
 
     graphs: list[Data]
     measured: dict[str, list[str]]
     cells: dict[str, list[str]]
+    unseen: list[str]
 
 
 def read_unlabelled(folder: str | Path, spec: Spec, encoding: Encoding, allow_unknown: bool = False) -> Unlabelled:
@@ -65,7 +68,10 @@ def read_unlabelled(folder: str | Path, spec: Spec, encoding: Encoding, allow_un
     graphs = list(to_data(dags, None, None, encoding))
     measured = _present(dags, spec.target_table, encoding.target_names)
     words = _present(dags, "nodes", [column.name for column in encoding.of("nodes")])
-    return Unlabelled(graphs, measured, {f"nodes.{name}": cells for name, cells in words.items()})
+    count = UnseenCount(encoding.columns, [str(folder)])
+    count.update(dags, {name: np.zeros(len(dags.graph_of(name)), dtype=np.int64) for name in dags.frames})
+    unseen = [f"{name}: {found}" for name, found in count.found.items()]
+    return Unlabelled(graphs, measured, {f"nodes.{name}": cells for name, cells in words.items()}, unseen)
 
 
 def _present(dags: Dags, table: str, names: Sequence[str]) -> dict[str, list[str]]:

@@ -2,6 +2,7 @@
 
 from torch_geometric.transforms import BaseTransform
 
+from plstm_graph.console import Console
 from plstm_graph.datasets.dag_folder.encoding import Encoding, row_names
 from plstm_graph.datasets.dag_folder.spec import Spec
 from plstm_graph.datasets.dag_folder.unlabelled import Unlabelled, read_unlabelled
@@ -59,4 +60,6 @@ def read_for(module: GraphModule, folder: str, allow_unknown: bool) -> tuple[Unl
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"the checkpoint does not say how its folders are read ({error!r:.200})") from error
     content = read_unlabelled(folder, spec, encoding, allow_unknown)
+    for text in content.unseen:
+        Console(stderr=True).say(text)
     return content, encoding, load_transform(module.recipe) or ToDAG("keep")

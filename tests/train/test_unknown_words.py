@@ -1,0 +1,141 @@
+"""Words that training does not have: their embedding is trained, and the number of them is said."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch_geometric.data import Batch
+
+from plstm_graph.datasets.dag_folder.check import check_folder
+from plstm_graph.nn import PLSTM
+from plstm_graph.nn.baselines import GIN
+from plstm_graph.nn.encoders import CategoryEncoder, feature_encoder
+from plstm_graph.train import DAGDataModule, GraphModule
+from plstm_graph.train.inference import predict
+
+_VALUES = {"a": -1.0, "b": 0.0, "c": 1.0, "d": 2.0}
+_CHANNELS = 16
+
+
+def _folder(path, kind="nodes", graphs=100):
+    """Chains whose target is a sum over the words of nodes or edges; every test graph has a word that training lacks."""
+    random = np.random.default_rng(0)
+    rows = {"graphs": [], "nodes": [], "edges": []}
+    for graph in range(graphs):
+        part = ("train", "train", "train", "valid", "test")[graph % 5]
+        length = int(random.integers(4, 8))
+        words = list(random.choice(list(_VALUES), length))
+        target = sum(_VALUES[word] for word in words) / 2
+        rows["graphs"].append({"graph": graph, "y": target + 0.05 * random.normal(), "part": part})
+        if part == "test":
+            words[int(random.integers(length))] = f"new{graph % 3}"
+        nodes = length if kind != "edges" else length + 1
+        rows["nodes"] += [{"graph": graph, "node": node, "size": float(random.normal())} for node in range(nodes)]
+        rows["edges"] += [{"graph": graph, "source": node, "target": node + 1} for node in range(nodes - 1)]
+        for row, word in zip(rows["edges" if kind == "edges" else "nodes"][-length:], words, strict=True):
+            row["op"] = word
+    path.mkdir()
+    for name, records in rows.items():
+        pd.DataFrame(records).to_csv(path / f"{name}.csv", index=False)
+    features = {"nodes": "[op]", "numbers": "{size: number, op: category}", "edges": "[]"}[kind]
+    edges = "edges: {features: [op]}\n" if kind == "edges" else ""
+    (path / "dag.yaml").write_text(f"targets: [y]\nsplit: part\nnodes: {{features: {features}}}\n{edges}")
+    return path
+
+
+class _Bag(torch.nn.Module):
+    """A model that sees words alone, and is quick to train."""
+
+    def __init__(self, out_channels, in_channels, edge_dim):
+        super().__init__()
+        self.of_edges = edge_dim is not None
+        self.encoder = feature_encoder(edge_dim if self.of_edges else in_channels, _CHANNELS)
+        width = [torch.nn.Linear(_CHANNELS, _CHANNELS), torch.nn.GELU(), torch.nn.Linear(_CHANNELS, out_channels)]
+        self.head = torch.nn.Sequential(*width)
+
+    def forward(self, x, edge_index, edge_attr, batch, batch_size):
+        words, graph = (edge_attr, batch[edge_index[0]]) if self.of_edges else (x, batch)
+        return self.head(torch.zeros(batch_size, _CHANNELS).index_add(0, graph, self.encoder(words)))
+
+
+def _train(data, rate, draw):
+    """Predictions for the test part after a training whose unknown embedding was drawn anew before."""
+    torch.manual_seed(0)
+    module = GraphModule(_Bag, problem=data.problem)
+    for encoder in module.modules():
+        if isinstance(encoder, CategoryEncoder):
+            drawn = torch.randn(len(encoder.offset), _CHANNELS, generator=torch.Generator().manual_seed(draw))
+            encoder.embedding.weight.data[encoder.offset] = drawn
+    module.standardise(data.train_targets)
+    batch = Batch.from_data_list(list(data.subset("train")))
+    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-2)
+    torch.manual_seed(1)
+    for _ in range(200):
+        loss, count = module._loss(module(data.problem.hide_words(batch, rate) if rate else batch), batch.y)
+        optimizer.zero_grad()
+        (loss / count).backward()
+        optimizer.step()
+    return predict(module, data.subset("test"))
+
+
+@pytest.mark.parametrize("kind", ["nodes", "numbers", "edges"])
+def test_drawing_the_unknown_embedding_anew_moves_little(kind, tmp_path):
+    data = DAGDataModule(str(_folder(tmp_path / "dags", kind)))
+    rate = GraphModule(torch.nn.Identity()).unknown_words
+    untrained, trained = (
+        torch.stack([_train(data, each, draw) for draw in (1, 2, 3)]).std(dim=0).mean() for each in (0.0, rate)
+    )
+    # Measured: 0.33 and 0.05 standard deviations of the target. The rest is that trainings differ in all weights.
+    assert untrained > 0.15
+    assert trained < untrained / 2
+
+
+@pytest.mark.parametrize("model", [PLSTM, GIN, _Bag])
+def test_the_unknown_embedding_starts_at_zero_and_is_trained(model, tmp_path):
+    data = DAGDataModule(str(_folder(tmp_path / "dags", graphs=10)))
+    module = GraphModule(model, problem=data.problem, unknown_words=0.5)
+    encoders = [part for part in module.modules() if isinstance(part, CategoryEncoder)]
+    assert encoders
+    module.prepare_for(data)
+    for encoder in encoders:
+        assert not encoder.embedding.weight[encoder.offset].any()
+        encoder.reset_parameters()
+        assert not encoder.embedding.weight[encoder.offset].any()
+        assert encoder.embedding.weight[encoder.offset + 1].all()
+    batch = next(iter(data.train_dataloader()))
+    batch = module.on_before_batch_transfer(batch, 0)
+    module._loss(module(data.problem.hide_words(batch, 0.5)), batch.y)[0].backward()
+    assert all(encoder.embedding.weight.grad[encoder.offset].any() for encoder in encoders)
+
+
+@pytest.mark.parametrize(("rate", "bounds"), [(0.02, (0.01, 0.03)), (0.5, (0.45, 0.55)), (0.999, (0.99, 1.0))])
+def test_so_many_words_are_hidden_and_numbers_are_not(rate, bounds, tmp_path):
+    data = DAGDataModule(str(_folder(tmp_path / "dags", "numbers", graphs=100)))
+    batch = Batch.from_data_list([data.subset("train")[0]] * 500)
+    before = batch.x.clone()
+    hidden = data.problem.hide_words(batch, rate).x
+    assert torch.equal(batch.x, before)  # nothing was computed
+    assert torch.equal(hidden[:, 0], before[:, 0])
+    changed = hidden[:, 1] != before[:, 1]
+    assert (hidden[changed, 1] == 0).all()
+    assert bounds[0] <= changed.double().mean() <= bounds[1]
+
+
+def test_evaluation_hides_nothing(tmp_path):
+    data = DAGDataModule(str(_folder(tmp_path / "dags", graphs=10)))
+    module = GraphModule(_Bag, problem=data.problem, unknown_words=0.9)
+    assert torch.equal(predict(module, data.subset("test")), predict(module, data.subset("test")))  # the same sums
+
+
+@pytest.mark.parametrize(
+    ("kind", "table", "on_disk"), [("nodes", "nodes", False), ("edges", "edges", False), ("numbers", "nodes", True)]
+)
+def test_unseen_words_are_counted(kind, table, on_disk, tmp_path):
+    folder = _folder(tmp_path / "dags", kind, graphs=20)
+    text = "4 rows of test with words that training does not have: "
+    found = check_folder(folder).unseen
+    assert list(found) == [f"{table}.op"]
+    assert found[f"{table}.op"].rows == {"test": 4}
+    assert set(found[f"{table}.op"].words) <= {"new0", "new1", "new2"}
+    (note,) = DAGDataModule(str(folder), on_disk=on_disk).notes
+    assert note.startswith(f"{table}.op: {text}'new")
