@@ -48,7 +48,7 @@ def find_classes(words: Iterable[str], rows: int) -> list[str]:
     names = list(dict.fromkeys(map(class_name, words)))
     if all(_number(name) is not None for name in names):
         for name in names:
-            if _WHOLE.fullmatch(name) is None:
+            if not _is_whole(name):
                 raise ClassError(
                     name,
                     "a number and not the name of a class; task: regression fits numbers (classes are whole numbers or "
@@ -79,8 +79,8 @@ def find_labels(words: Iterable[str], rows: int, multiclass: str = "multiclass")
     if all(name.lower() in _LABELS for name in names):
         return PLAIN_LABELS
     if len(names) > 2:
-        if all(_number(name) is not None for name in names) and not all(map(_WHOLE.fullmatch, names)):
-            word = next(name for name in names if _WHOLE.fullmatch(name) is None)
+        if all(_number(name) is not None for name in names) and not all(map(_is_whole, names)):
+            word = next(name for name in names if not _is_whole(name))
             raise ClassError(word, f"a number, and the column has {len(names)} different ones; task: regression fits")
         known = ", ".join(names[:2])
         shown = ", ".join(_sort(names)[:6]) + (", ..." if len(names) > 6 else "")
@@ -126,6 +126,10 @@ def _sort(names: Sequence[str]) -> list[str]:
     if all(_number(name) is not None for name in names):
         return sorted(names, key=float)
     return sorted(names)
+
+
+def _is_whole(name: str) -> bool:
+    return name.lstrip("+-").isdecimal()
 
 
 def _number(name: str) -> float | None:

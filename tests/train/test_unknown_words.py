@@ -18,7 +18,7 @@ _CHANNELS = 16
 
 
 def _folder(path, kind="nodes", graphs=100):
-    """Chains whose target is a sum over the words of nodes or edges; every test graph has a word that training lacks."""
+    """Chains whose target is a sum over words of nodes or edges; every test graph has a word that training lacks."""
     random = np.random.default_rng(0)
     rows = {"graphs": [], "nodes": [], "edges": []}
     for graph in range(graphs):
