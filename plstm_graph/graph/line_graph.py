@@ -9,6 +9,7 @@ from torch import Tensor
 
 from plstm_graph.graph.ancestry import MAX_ENTRIES, Ancestry, AncestryTooLargeError
 from plstm_graph.graph.block_cuts import equal_blocks, merged_blocks
+from plstm_graph.graph.block_layout import BlockLayout
 from plstm_graph.graph.blocks import Blocks
 from plstm_graph.graph.checks import check_edge_index, check_level, check_pairs
 from plstm_graph.graph.checksum import check_dag_checksum
@@ -175,6 +176,7 @@ class LineGraph:
             if self._forward is not None:
                 self._pairs = self._forward.pairs.flip(0)
             else:
+                _refuse_in_compiled_code("the pairs")
                 self._pairs = line_graph_pairs(self.edge_index, self.num_nodes)
         return self._unchanged("_pairs")
 
@@ -183,7 +185,10 @@ class LineGraph:
         """Number of pairs ``P``, counted without listing them."""
         if self._pairs is not None:
             return self._pairs.size(1)
-        return count_pairs(self.edge_index, self.num_nodes) if self._forward is None else self._forward.num_pairs
+        if self._forward is not None:
+            return self._forward.num_pairs
+        _refuse_in_compiled_code("the pairs")
+        return count_pairs(self.edge_index, self.num_nodes)
 
     @property
     def is_reversed(self) -> bool:
@@ -203,6 +208,7 @@ class LineGraph:
         if self._forward is not None:
             return self._forward.schedule
         if self._schedule is None:
+            _refuse_in_compiled_code("the schedule")
             self._schedule = Schedule.build(self.edge_index, self.pairs, self.level)
         return self._schedule
 
@@ -216,6 +222,7 @@ class LineGraph:
         if self._forward is not None:
             return self._forward.ancestry
         if self._ancestry is None:
+            _refuse_in_compiled_code("the ancestors")
             self._ancestry = Ancestry.build(self.schedule)
         return self._ancestry
 
@@ -276,6 +283,7 @@ class LineGraph:
         if self._forward is not None:
             return self._forward.through.reverse()
         if self._through is None:
+            _refuse_in_compiled_code("the nodes split in two", "through=True")
             every = count_pairs(self.edge_index, self.num_nodes)
             if self.num_pairs != every:
                 raise ValueError(
@@ -304,6 +312,7 @@ class LineGraph:
             return self._forward.blocks(heads, key_width, value_width, levels)
         wanted = (heads, key_width, value_width) if levels is None else levels
         if wanted not in self._blocks:
+            _refuse_in_compiled_code("the blocks", f"widths=({heads}, {key_width}, {value_width})")
             if levels is None:
                 edge_ptr = merged_blocks(self.schedule, heads, key_width, value_width)
                 # Merging has kept to the limit already, among blocks of each size.
@@ -327,7 +336,8 @@ class LineGraph:
 
         Args:
             through: Whether to build :attr:`through` as well.
-            widths: ``(H, K, V)`` of the layers, to cut :meth:`blocks` for them where ancestors are too many to list.
+            widths: ``(H, K, V)`` of the layers, to cut :meth:`blocks` for them: compiled code needs them for the
+                ``"chunkwise"`` form, and ``"auto"`` takes it there where ancestors are too many to list.
             multitree: Whether to build :meth:`to_multitree` as well; only D-mode needs it.
         """
         forward = self._forward or self
@@ -338,8 +348,10 @@ class LineGraph:
             _ = graph.schedule
             if graph.has_ancestry(64 * graph.num_edges):
                 _ = graph.links
-            elif widths is not None:
-                _ = graph.blocks(*widths)
+            if widths is not None:
+                blocks = graph.blocks(*widths)
+                for reverse in (False, True):
+                    BlockLayout.of(blocks, widths[0], reverse)
         return self
 
     def reverse(self) -> "LineGraph":
@@ -361,6 +373,7 @@ class LineGraph:
         if self._is_multitree:
             return self
         if self._multitree is None:
+            _refuse_in_compiled_code("the multitree")
             if self._kept_pairs is None:
                 self._kept_pairs = multitree_mask(self.edge_index, self.num_nodes, self.pairs, self.level)
             pairs = self.pairs[:, self._kept_pairs]
@@ -445,3 +458,12 @@ class LineGraph:
 
     def __repr__(self) -> str:
         return f"LineGraph(num_nodes={self.num_nodes}, num_edges={self.num_edges}, num_pairs={self.num_pairs})"
+
+
+def _refuse_in_compiled_code(what: str, how: str = "") -> None:
+    """Structure depends on the values of indices, which code under ``torch.compile`` does not know."""
+    if torch.compiler.is_compiling():
+        raise RuntimeError(
+            f"compiled code cannot build {what} of a line graph: call line_graph.prepare({how}) before it enters "
+            "torch.compile"
+        )

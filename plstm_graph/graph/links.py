@@ -107,6 +107,11 @@ class Links:
             own_link=which[:num_own],
         )
 
+    def ends(self, reverse: bool = False) -> tuple[Tensor, Tensor]:
+        """Reader of each link, and the node that it reads, ``[M]`` each; turned if the DAG is reversed."""
+        ends = self.reader, self.by_reader.column
+        return (ends[1], ends[0]) if reverse else ends
+
     def layout(self, heads: int, reverse: bool = False) -> LinkLayout:
         """The links laid out for a number of heads; made once and kept.
 

@@ -5,8 +5,7 @@ of the values know of each other, so they can be computed one after the other.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -14,7 +13,8 @@ from torch import Tensor
 from plstm_graph.graph import LineGraph
 from plstm_graph.graph.block_layout import BlockLayout
 from plstm_graph.ops.block_walk import walk, walk_back
-from plstm_graph.ops.precision import without_autocast
+from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
+from plstm_graph.ops.twins import edge_messages_twin
 
 #: States and adjoint states at the borders of blocks that are computed at once, in bytes; more than twice that are
 #: computed in slices.
@@ -22,6 +22,9 @@ STATE_BYTES = 2**31
 
 #: States kept for the backward pass, in bytes, over all slices; more than that are computed once more there.
 KEPT_BYTES = 2**32
+
+#: Index tensors before those of the :class:`BlockLayout`.
+_FOR_TWIN = 7
 
 #: Fewer numbers of states per block than this take less time than starting the operations on them.
 SLICE_NUMBERS = 2**15
@@ -57,22 +60,19 @@ def edge_messages_chunkwise(
     kept = (blocks.entries.numel() + blocks.exits.numel()) * numbers * value.element_size()
     per_block = line_graph.num_edges * numbers // max(blocks.num_blocks, 1)
     head_step, column_step = slice_sizes(kept, per_block, heads, value_width)
-    if block is None and head_step < heads:
+    if torch.compiler.is_compiling():
+        # Compiled code cannot cut blocks: it takes those that LineGraph.prepare() has made for all heads.
+        head_step = heads
+    elif block is None and head_step < heads:
         blocks = line_graph.blocks(head_step, key_width, value_width)
-    schedule = line_graph.schedule
-    start, end = (schedule.end, schedule.start) if line_graph.is_reversed else (schedule.start, schedule.end)
-    messages, _ = _chunkwise(
-        query,
-        key,
-        value,
-        source,
-        transition,
-        [start, end, schedule.edge_order, *BlockLayout.of(blocks, head_step, line_graph.is_reversed)],
-        line_graph.is_reversed,
-        head_step,
-        column_step,
+    s, reverse = line_graph.schedule, line_graph.is_reversed
+    ends, pairs = (s.start, s.end), (s.pair_in, s.pair_out)
+    for_twin = (*(ends[::-1] if reverse else ends), *(pairs[::-1] if reverse else pairs))
+    return _CHUNKWISE(
+        *(query, key, value, source, transition),
+        structure=[*for_twin, s.edge_order, s.pair_order, s.pair_ptr, *BlockLayout.of(blocks, head_step, reverse)],
+        options=[int(reverse), head_step, column_step],
     )
-    return messages
 
 
 def slice_sizes(state_bytes: int, block_numbers: int, heads: int, columns: int) -> tuple[int, int]:
@@ -111,25 +111,14 @@ def _slices(value: Tensor, head_step: int, column_step: int) -> list[tuple[slice
     ]
 
 
-@torch.library.custom_op("plstm_graph::chunkwise", mutates_args=())
-@without_autocast
-def _chunkwise(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    source: Tensor,
-    transition: Tensor,
-    structure: Sequence[Tensor],
-    reverse: bool,
-    head_step: int,
-    column_step: int,
-) -> tuple[Tensor, Tensor]:
+def _forward(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor, Tensor]:
     """Messages in the caller's edge order ``[E, H, V]``; states of exits, slice after slice, or none if too many.
 
-    ``structure`` is the start and end of each stored edge, the caller's edge, then a :class:`BlockLayout`.
+    ``structure`` is what :func:`~plstm_graph.ops.twins.edge_messages_twin` takes, then a :class:`BlockLayout`.
     """
-    start, end, edge_order, *rest = structure
-    layout = BlockLayout(*rest)
+    query, key, value, source, transition = operands
+    start, end, edge_order, layout = _structure(structure)
+    reverse, head_step, column_step = bool(options[0]), *options[1:]
     messages = value.new_empty(edge_order.numel(), *value.shape[1:])
     states = _storage(query, value, layout)
     slices = _slices(value, head_step, column_step)
@@ -146,30 +135,19 @@ def _chunkwise(
     return messages, states
 
 
-@torch.library.custom_op("plstm_graph::chunkwise_backward", mutates_args=())
-@without_autocast
-def _chunkwise_backward(
-    grad_messages: Tensor,
-    states: Tensor,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    source: Tensor,
-    transition: Tensor,
-    structure: Sequence[Tensor],
-    reverse: bool,
-    head_step: int,
-    column_step: int,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of query, key, value, source and transition."""
-    start, end, edge_order, *rest = structure
-    layout = BlockLayout(*rest)
+def _backward(
+    grad_messages: Tensor, kept: Tensors, operands: Tensors, structure: Tensors, options: Options
+) -> tuple[Tensor, ...]:
+    (states,) = kept
+    query, key, value, source, transition = operands
+    start, end, edge_order, layout = _structure(structure)
+    reverse, head_step, column_step = bool(options[0]), *options[1:]
     grads = tuple(torch.zeros_like(tensor) for tensor in (query, key, value, source, transition))
     grad_query, grad_key, grad_value, grad_source, grad_transition = grads
     slices = _slices(value, head_step, column_step)
     for (heads, columns), place in zip(slices, _places(states, query, slices, layout), strict=True):
         gate = source[edge_order, heads].unsqueeze(-1)
-        operands = (
+        here = (
             query[end, heads],
             key[start, heads] * gate,
             value[start, heads, columns],
@@ -178,16 +156,20 @@ def _chunkwise_backward(
             reverse,
         )
         if states.numel() == 0:
-            walk(*operands, place)
-        of_query, of_key, of_value, of_transition = walk_back(
-            grad_messages[edge_order, heads, columns], place, *operands
-        )
+            walk(*here, place)
+        of_query, of_key, of_value, of_transition = walk_back(grad_messages[edge_order, heads, columns], place, *here)
         grad_query[:, heads] += _at_nodes(of_query, end, query)
         grad_value[:, heads, columns] = _at_nodes(of_value, start, value)
         grad_source[edge_order, heads] += (of_key * key[start, heads]).sum(dim=-1)
         grad_key[:, heads] += _at_nodes(of_key.mul_(gate), start, key)
         grad_transition[:, heads] += of_transition
     return grad_query, grad_key, grad_value, grad_source, grad_transition
+
+
+def _structure(structure: Tensors) -> tuple[Tensor, Tensor, Tensor, BlockLayout]:
+    """Start and end of each stored edge, the caller's edge, and the blocks."""
+    start, end, _, _, edge_order, *_ = structure
+    return start, end, edge_order, BlockLayout(*structure[_FOR_TWIN:])
 
 
 def _at_nodes(of_edges: Tensor, node: Tensor, like: Tensor) -> Tensor:
@@ -213,31 +195,15 @@ def _places(states: Tensor, query: Tensor, slices: list[tuple[slice, slice]], la
         begin += math.prod(shape)
 
 
-@_chunkwise.register_fake
-def _(query, key, value, source, transition, structure, reverse, head_step, column_step):
-    return value.new_empty(source.size(0), *value.shape[1:]), _storage(query, value, BlockLayout(*structure[3:]))
+def _fake(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor, Tensor]:
+    query, _, value, source, _ = operands
+    return value.new_empty(source.size(0), *value.shape[1:]), _storage(query, value, _structure(structure)[3])
 
 
-@_chunkwise_backward.register_fake
-def _(grad_messages, states, query, key, value, source, transition, structure, *options):
-    return tuple(torch.empty_like(tensor) for tensor in (query, key, value, source, transition))
+def _twin(operands: Tensors, structure: Tensors, options: Options) -> Tensor:
+    return edge_messages_twin(operands, structure[:_FOR_TWIN], reverse=bool(options[0]))
 
 
-def _setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
-    *operands, structure, reverse, head_step, column_step = inputs
-    ctx.options = (reverse, head_step, column_step)
-    ctx.save_for_backward(output[1], *operands, *structure)
-    ctx.mark_non_differentiable(output[1])
-    ctx.set_materialize_grads(False)
-
-
-def _backward(ctx, grad_messages, _):
-    states, *operands = ctx.saved_tensors[:6]
-    structure = list(ctx.saved_tensors[6:])
-    none = ([None] * len(structure), None, None, None)
-    if grad_messages is None:
-        return (None,) * 5 + none
-    return _chunkwise_backward(grad_messages, states, *operands, structure, *ctx.options) + none
-
-
-_chunkwise.register_autograd(_backward, setup_context=_setup_context)
+_CHUNKWISE = CustomOperator(
+    "chunkwise", ("query", "key", "value", "source", "transition"), _forward, _backward, _fake, _twin, kept=1
+)

@@ -49,7 +49,9 @@ def plstm(
         line_graph: The structure; its :meth:`~plstm_graph.graph.LineGraph.reverse` runs from sinks to sources.
         form: Which exact evaluation to use: ``"naive"`` (edge by edge, for reference), ``"recurrent"`` (states, level
             by level, or node by node in C), ``"parallel"`` (scalars, then one masked attention), ``"chunkwise"``
-            (parallel inside blocks of levels, states between them), or ``"auto"`` for the cheapest.
+            (parallel inside blocks of levels, states between them), or ``"auto"`` for the cheapest. Inside compiled
+            code the recurrent form stands in for the naive one, and the structure must have been prepared: see
+            :meth:`~plstm_graph.graph.LineGraph.prepare`.
 
     Returns:
         ``[N, H, V]``
@@ -63,8 +65,7 @@ def plstm(
     _check_shape("transition", transition, P=line_graph.num_pairs, H=heads)
     _check_shape("mark", mark, E=line_graph.num_edges, H=heads)
     _check_shape("direct", direct, N=line_graph.num_nodes, H=heads)
-    if form == "auto":
-        form = choose_form(line_graph, query.size(1), query.size(2), value.size(2))
+    form = _chosen(form, query, value, line_graph)
     if form in ("parallel", "recurrent"):
         q, k, v, s, t, m, d = _widened(query, key, value, source, transition, mark, direct)
         if form == "parallel":
@@ -122,8 +123,7 @@ def edge_messages(
     _check_shape("transition", transition, P=line_graph.num_pairs, H=query.size(1))
     query, key, value, source, transition = _widened(query, key, value, source, transition)
 
-    if form == "auto":
-        form = choose_form(line_graph, query.size(1), query.size(2), value.size(2), compiled=False)
+    form = _chosen(form, query, value, line_graph, native=False)
     if form == "parallel":
         return edge_messages_parallel(query, key, value, source, transition, line_graph)
     if form == "recurrent":
@@ -134,6 +134,16 @@ def edge_messages(
     if form == "chunkwise":
         return edge_messages_chunkwise(query, key, value, source, transition, line_graph)
     raise ValueError(f"unknown form {form!r}; choose one of {', '.join(map(repr, get_args(Form)))}")
+
+
+def _chosen(form: Form, query: Tensor, value: Tensor, line_graph: LineGraph, native: bool | None = None) -> Form:
+    """The form to evaluate; ``native`` tells whether forms run in C where they can, by default if they can."""
+    if form == "auto":
+        return choose_form(line_graph, query.size(1), query.size(2), value.size(2), native)
+    if form == "naive" and torch.compiler.is_compiling():
+        # torch.compile cannot follow a loop in Python over the edges of a graph that it does not know.
+        return "recurrent"
+    return form
 
 
 def _widened(*tensors: Tensor) -> tuple[Tensor, ...]:

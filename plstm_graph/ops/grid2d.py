@@ -10,7 +10,7 @@ from plstm_graph.ops.grid2d_blocks import grid2d_chunkwise
 from plstm_graph.ops.grid2d_compiled import can_compile_grids, grid2d_compiled
 from plstm_graph.ops.grid2d_parallel import grid2d_parallel
 from plstm_graph.ops.regular_naive import direct_only, grid2d_oriented_naive
-from plstm_graph.ops.shapes import check_features, check_same, widened
+from plstm_graph.ops.shapes import GATES, check_features, check_same, widened
 
 GridForm = Literal["auto", "naive", "recurrent", "parallel", "chunkwise", "compiled"]
 Orientation = Literal["right-down", "left-down", "right-up", "left-up"]
@@ -21,12 +21,6 @@ ORIENTATIONS: tuple[Orientation, ...] = get_args(Orientation)
 # Nodes up to which the parallel form is the cheaper one, and nodes along a side of a block beyond.
 _WORTH_BLOCKS = 300
 _BLOCK_SIDE = 4
-
-#: Names of the gates that every orientation has of its own, in order.
-GATES = (
-    *("source_right", "source_down", "right_from_left", "down_from_up"),
-    *("down_from_left", "right_from_up", "mark_left", "mark_up"),
-)
 
 
 def plstm_grid2d(
@@ -167,7 +161,7 @@ def _evaluate(
     elif form == "auto":
         form = "parallel" if width * height <= _WORTH_BLOCKS else "chunkwise"
     with torch.autocast(q.device.type, enabled=False):
-        if value.numel() == 0 or not flips:
+        if query.numel() == 0 or value.numel() == 0 or not flips:
             out = direct_only(q, k, v, d)
         elif form == "naive":
             out = grid2d_oriented_naive(q, k, v, wide, d, flips)

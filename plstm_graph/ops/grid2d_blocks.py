@@ -5,16 +5,16 @@ kept; what is kept are the generalised gates of blocks, scalars.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
 from plstm_graph.ops.grid2d_gates import BlockGates, block_gates, block_gates_gradient, part_of
 from plstm_graph.ops.grid2d_states import block_gradients, block_outputs
+from plstm_graph.ops.grid2d_twin import grid2d_twin
 from plstm_graph.ops.grid2d_wave import Wave, waves
-from plstm_graph.ops.precision import without_autocast
 
 # Numbers in the states of the grids that are evaluated together on a CPU.
 _SLICE = 2**18
@@ -35,7 +35,7 @@ def grid2d_chunkwise(
         query: ``[B, X, Y, H, K]``
         key: ``[B, X, Y, H, K]``
         value: ``[B, X, Y, H, V]``
-        gates: In the order of :data:`~plstm_graph.ops.grid2d.GATES`, each ``[B, X, Y, O, H]``.
+        gates: In the order of :data:`~plstm_graph.ops.shapes.GATES`, each ``[B, X, Y, O, H]``.
         direct: ``[B, X, Y, H]``
         flips: Whether each orientation runs against the first and the second axis.
         side: Most nodes along one side of a block; blocks are as equal as can be.
@@ -62,7 +62,7 @@ def grid2d_chunkwise(
     ]
     # [B, I, x, J, y, H, 8, O] to [8, x, y, O, B * H, I, J]
     own = _split(torch.stack(flipped, dim=-1), inner).permute(6, 2, 4, 7, 0, 5, 1, 3).flatten(4, 5).contiguous()
-    out, *_ = _blocks(q, k, v, own, d.squeeze(-1), [against for flip in flips for against in flip])
+    out = _BLOCKS(q, k, v, own, d.squeeze(-1), options=[int(against) for flip in flips for against in flip])
     out = out.view(batch, heads, *blocks, *inner, -1).permute(0, 2, 4, 3, 5, 1, 6)
     return out.flatten(3, 4).flatten(1, 2)[:, :width, :height]
 
@@ -72,14 +72,12 @@ def _split(tensor: Tensor, inner: tuple[int, int]) -> Tensor:
     return tensor.unflatten(2, (-1, inner[1])).unflatten(1, (-1, inner[0]))
 
 
-@torch.library.custom_op("plstm_graph::grid2d_blocks", mutates_args=())
-@without_autocast
-def _blocks(
-    query: Tensor, key: Tensor, value: Tensor, gates: Tensor, direct: Tensor, flips: list[bool]
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+def _forward(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor, ...]:
     """Outputs ``[Z, I * J, n, V]``, given gates ``[8, x, y, O, Z, I, J]`` that are flipped already; block gates."""
+    query, key, value, gates, direct = operands
+    flips = _pairs(options)
     out = torch.empty_like(value)
-    generalised = block_gates(gates, _pairs(flips))
+    generalised = block_gates(gates, flips)
     generalised.gating.diagonal(dim1=1, dim2=2).add_(direct.flatten(0, 1))
     for part in _slices(key, value, gates):
         q, k, v = (tensor[part].flatten(0, 1) for tensor in (query, key, value))
@@ -88,23 +86,14 @@ def _blocks(
     return out, *generalised
 
 
-@torch.library.custom_op("plstm_graph::grid2d_blocks_backward", mutates_args=())
-@without_autocast
-def _blocks_backward(
-    grad: Tensor,
-    source: Tensor,
-    transition: Tensor,
-    mark: Tensor,
-    gating: Tensor,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    gates: Tensor,
-    flips: list[bool],
-) -> list[Tensor]:
-    """Gradients of query, key, value, gates and direct. States are computed anew, so that none needs to be kept."""
+def _backward(
+    grad: Tensor, kept: Tensors, operands: Tensors, structure: Tensors, options: Options
+) -> tuple[Tensor, ...]:
+    """States are computed anew, so that none needs to be kept."""
+    query, key, value, gates, _ = operands
+    flips = _pairs(options)
     grads = [torch.empty_like(tensor) for tensor in (query, key, value)]
-    generalised = BlockGates(source, transition, mark, gating)
+    generalised = BlockGates(*kept)
     grad_generalised = BlockGates(*(torch.empty_like(gate) for gate in generalised))
     for part in _slices(key, value, gates):
         q, k, v, g = (tensor[part].flatten(0, 1) for tensor in (query, key, value, grad))
@@ -115,15 +104,16 @@ def _blocks_backward(
         for target, tensor in zip(part_of(grad_generalised, part, query.size(0)), grad_own, strict=True):
             target.copy_(tensor)
     grad_direct = grad_generalised.gating.diagonal(dim1=1, dim2=2).contiguous().view(query.shape[:3])
-    return [*grads, block_gates_gradient(grad_generalised, gates, _pairs(flips)), grad_direct]
+    return (*grads, block_gates_gradient(grad_generalised, gates, flips), grad_direct)
 
 
-def _pairs(flips: list[bool]) -> tuple[tuple[bool, bool], ...]:
-    return tuple(zip(flips[::2], flips[1::2], strict=True))
+def _pairs(options: Options) -> tuple[tuple[bool, bool], ...]:
+    """Whether each orientation runs against the first and the second axis."""
+    return tuple((bool(first), bool(second)) for first, second in zip(options[::2], options[1::2], strict=True))
 
 
-def _order(gates: Tensor, flips: list[bool], part: slice) -> list[Wave]:
-    return waves(gates.size(5), gates.size(6), _pairs(flips), part.stop - part.start, gates.device)
+def _order(gates: Tensor, flips: tuple[tuple[bool, bool], ...], part: slice) -> list[Wave]:
+    return waves(gates.size(5), gates.size(6), flips, part.stop - part.start, gates.device)
 
 
 def _slices(key: Tensor, value: Tensor, gates: Tensor) -> list[slice]:
@@ -134,12 +124,12 @@ def _slices(key: Tensor, value: Tensor, gates: Tensor) -> list[slice]:
     return [slice(begin, min(begin + step, items)) for begin in range(0, items, step)]
 
 
-@_blocks.register_fake
-def _(query, key, value, gates, direct, flips):
+def _fake(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor, ...]:
+    query, _, value, gates, _ = operands
     (width, height, orientations), nodes = gates.shape[1:4], query.size(2)
     blocks, entering = query.size(0) * query.size(1), width + height
     return (
-        torch.empty_like(value),
+        value.new_empty(value.shape),
         gates.new_empty(blocks, orientations * entering, nodes),
         gates.new_empty(blocks * orientations, entering, entering),
         gates.new_empty(blocks, nodes, orientations * entering),
@@ -147,23 +137,28 @@ def _(query, key, value, gates, direct, flips):
     )
 
 
-@_blocks_backward.register_fake
-def _(grad, source, transition, mark, gating, query, key, value, gates, flips):
-    direct = query.new_empty(query.shape[:3])
-    return [*(torch.empty_like(tensor) for tensor in (query, key, value, gates)), direct]
+def _twin(operands: Tensors, structure: Tensors, options: Options) -> Tensor:
+    query, key, value, gates, direct = operands
+    inner, blocks = gates.shape[1:3], gates.shape[5:]
+
+    def as_grid(tensor: Tensor) -> Tensor:
+        """``[Z, I * J, n, C]`` to ``[Z, X, Y, C]``"""
+        split = tensor.unflatten(2, inner).unflatten(1, blocks)
+        return split.transpose(2, 3).flatten(3, 4).flatten(1, 2)
+
+    flips = _pairs(options)
+    by_orientation = gates.permute(3, 0, 4, 5, 1, 6, 2).flatten(5, 6).flatten(3, 4).unbind()
+    turned = [
+        own.flip([axis for axis, against in zip((2, 3), flip, strict=True) if against])
+        for own, flip in zip(by_orientation, flips, strict=True)
+    ]
+    own = torch.stack(turned, dim=-1).unbind()
+    q, k, v = (as_grid(tensor) for tensor in (query, key, value))
+    d = as_grid(direct.unsqueeze(-1)).squeeze(-1)
+    out = grid2d_twin(q, k, v, own, d, [first for first, _ in flips], [second for _, second in flips])
+    return _split(out, (inner[0], inner[1])).transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
 
-def _setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, ...]) -> None:
-    ctx.save_for_backward(*output[1:], *inputs[:4])
-    ctx.mark_non_differentiable(*output[1:])
-    ctx.set_materialize_grads(False)
-    ctx.flips = inputs[5]
-
-
-def _backward(ctx, grad, *_):
-    if grad is None:
-        return (None,) * 6
-    return (*_blocks_backward(grad, *ctx.saved_tensors, ctx.flips), None)
-
-
-_blocks.register_autograd(_backward, setup_context=_setup_context)
+_BLOCKS = CustomOperator(
+    "grid2d_blocks", ("query", "key", "value", "gates", "direct"), _forward, _backward, _fake, _twin, kept=4
+)

@@ -14,7 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from plstm_graph.compiled import REALS, Source, can_compile, check_room, check_tensors, load_compiled, place, spread
-from plstm_graph.ops.precision import without_autocast
+from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
+from plstm_graph.ops.grid2d_twin import grid2d_twin
+from plstm_graph.ops.shapes import GATES
 
 _SOURCE = Source(Path(__file__).with_name("grid2d.c"), ("forward", "backward"))
 
@@ -38,7 +40,7 @@ def grid2d_compiled(
         query: ``[B, X, Y, H, K]``, float32 or float64 on the CPU, as all tensors.
         key: ``[B, X, Y, H, K]``
         value: ``[B, X, Y, H, V]``
-        gates: In the order of :data:`~plstm_graph.ops.grid2d.GATES`, each ``[B, X, Y, O, H]``.
+        gates: In the order of :data:`~plstm_graph.ops.shapes.GATES`, each ``[B, X, Y, O, H]``.
         direct: ``[B, X, Y, H]``
         flips: Whether each orientation runs against the first and the second axis.
 
@@ -55,7 +57,7 @@ def grid2d_compiled(
         )
     width = value.size(-1)
     value = F.pad(value, (0, _vector_width(width) - width))
-    out = _compiled(query, key, value, list(gates), direct, [against for flip in flips for against in flip])
+    out = _GRID(query, key, value, direct, *gates, options=[int(against) for flip in flips for against in flip])
     return out[..., :width]
 
 
@@ -64,49 +66,41 @@ def _vector_width(width: int) -> int:
     return next((full for full in (8, 16, 32) if width <= full), -(-width // 16) * 16)
 
 
-@torch.library.custom_op("plstm_graph::grid2d_compiled", mutates_args=())
-@without_autocast
-def _compiled(
-    query: Tensor, key: Tensor, value: Tensor, gates: list[Tensor], direct: Tensor, flips: list[bool]
-) -> Tensor:
-    inputs = _arranged(query, key, value, gates, direct, flips)
+def _forward(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor]:
+    inputs = _arranged(operands, options)
     out = torch.empty_like(inputs[2])
-    _run("forward", inputs, flips, [], [out])
-    return out
+    _run("forward", inputs, options, [], [out])
+    return (out,)
 
 
-@torch.library.custom_op("plstm_graph::grid2d_compiled_backward", mutates_args=())
-@without_autocast
-def _compiled_backward(
-    grad: Tensor, query: Tensor, key: Tensor, value: Tensor, gates: list[Tensor], direct: Tensor, flips: list[bool]
-) -> list[Tensor]:
-    """Gradients of query, key, value, each of the gates, and direct."""
-    inputs = _arranged(query, key, value, gates, direct, flips)
-    check_tensors(value.dtype, grad=(grad, value.shape))
+def _backward(
+    grad: Tensor, kept: Tensors, operands: Tensors, structure: Tensors, options: Options
+) -> tuple[Tensor, ...]:
+    inputs = _arranged(operands, options)
+    check_tensors(operands[2].dtype, grad=(grad, operands[2].shape))
     grads = [torch.empty_like(tensor) for tensor in inputs]
-    _run("backward", inputs, flips, [grad.contiguous()], grads)
-    own = [gate.permute(0, 3, 4, 2, 1).contiguous() for gate in grads[3].unbind(dim=-1)]
-    return [*grads[:3], *own, grads[4]]
+    _run("backward", inputs, options, [grad], grads)
+    own = (gate.permute(0, 3, 4, 2, 1).contiguous() for gate in grads[3].unbind(dim=-1))
+    return (*grads[:3], grads[4], *own)
 
 
-def _arranged(
-    query: Tensor, key: Tensor, value: Tensor, gates: list[Tensor], direct: Tensor, flips: list[bool]
-) -> list[Tensor]:
-    """Inputs as the C functions want them, all gates in one, ``[B, H, O, X, Y, 8]``."""
+def _arranged(operands: Tensors, flips: Options) -> list[Tensor]:
+    """Query, key, value, all gates in one, ``[B, H, O, X, Y, 8]``, and direct, as the C functions want them."""
+    query, key, value, direct, *gates = operands
     batch, width, height, orientations, heads = gates[0].shape
     nodes = (batch, width, height, heads)
     features = {name: (tensor, (*nodes, tensor.size(-1))) for name, tensor in (("query", query), ("value", value))}
-    named = {f"gate {number}": (gate, (*nodes[:3], orientations, heads)) for number, gate in enumerate(gates)}
+    named = {name: (gate, (*nodes[:3], orientations, heads)) for name, gate in zip(GATES, gates, strict=True)}
     check_tensors(query.dtype, **features, key=(key, query.shape), direct=(direct, nodes), **named)
-    if len(gates) != 8 or len(flips) != 2 * orientations:
-        raise ValueError(f"8 gates and {2 * orientations} flips are needed, got {len(gates)} and {len(flips)}")
+    if len(flips) != 2 * orientations:
+        raise ValueError(f"{2 * orientations} flips are needed, got {len(flips)}")
     together = direct.new_empty(batch, heads, orientations, width, height, len(gates))
     for own, gate in zip(together.unbind(dim=-1), gates, strict=True):
         own.copy_(gate.permute(0, 4, 3, 1, 2))
-    return [query.contiguous(), key.contiguous(), value.contiguous(), together, direct.contiguous()]
+    return [query, key, value, together, direct]
 
 
-def _run(name: str, inputs: list[Tensor], flips: list[bool], before: list[Tensor], after: list[Tensor]) -> None:
+def _run(name: str, inputs: list[Tensor], flips: Options, before: list[Tensor], after: list[Tensor]) -> None:
     """Call a C function on all grids and heads, in as many threads as torch uses.
 
     Args:
@@ -132,25 +126,20 @@ def _run(name: str, inputs: list[Tensor], flips: list[bool], before: list[Tensor
         raise MemoryError(f"no memory for the states of a grid of {width} x {height} nodes")
 
 
-@_compiled.register_fake
-def _(query, key, value, gates, direct, flips):
-    return value.new_empty(value.shape)
+def _fake(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor]:
+    value = operands[2]
+    return (value.new_empty(value.shape),)
 
 
-@_compiled_backward.register_fake
-def _(grad, query, key, value, gates, direct, flips):
-    return [tensor.new_empty(tensor.shape) for tensor in (query, key, value, *gates, direct)]
+def _twin(operands: Tensors, structure: Tensors, options: Options) -> Tensor:
+    query, key, value, direct, *gates = operands
+    # Every head is a grid of its own.
+    q, k, v, d = (tensor.movedim(3, 1).flatten(0, 1) for tensor in (query, key, value, direct))
+    own = [gate.movedim(4, 1).flatten(0, 1) for gate in gates]
+    out = grid2d_twin(q, k, v, own, d, options[::2], options[1::2])
+    return out.unflatten(0, (-1, query.size(3))).movedim(1, 3)
 
 
-def _setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
-    query, key, value, gates, direct, ctx.flips = inputs
-    ctx.save_for_backward(query, key, value, direct, *gates)
-
-
-def _backward(ctx, grad):
-    query, key, value, direct, *gates = ctx.saved_tensors
-    *grads, grad_direct = _compiled_backward(grad, query, key, value, gates, direct, ctx.flips)
-    return *grads[:3], grads[3:], grad_direct, None
-
-
-_compiled.register_autograd(_backward, setup_context=_setup_context)
+_GRID = CustomOperator(
+    "grid2d_compiled", ("query", "key", "value", "direct", *GATES), _forward, _backward, _fake, _twin
+)

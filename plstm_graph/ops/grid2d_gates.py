@@ -33,7 +33,7 @@ def block_gates(gates: Tensor, flips: Flips) -> BlockGates:
     """Generalised gates from those of nodes.
 
     Args:
-        gates: In the order of :data:`~plstm_graph.ops.grid2d.GATES`, ``[8, x, y, O, Z, I, J]``, each orientation
+        gates: In the order of :data:`~plstm_graph.ops.shapes.GATES`, ``[8, x, y, O, Z, I, J]``, each orientation
             flipped already.
         flips: Whether each orientation runs against the first and the second axis.
     """

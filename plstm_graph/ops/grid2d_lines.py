@@ -14,7 +14,7 @@ def line_matrices(gates: Tensor, flips: list[bool]) -> tuple[Tensor, Tensor, Ten
     ``down_from_up`` directly.
 
     Args:
-        gates: In the order of :data:`~plstm_graph.ops.grid2d.GATES`, ``[8, ..., O, W]`` for lines of ``W`` nodes.
+        gates: In the order of :data:`~plstm_graph.ops.shapes.GATES`, ``[8, ..., O, W]`` for lines of ``W`` nodes.
         flips: Whether each orientation runs against the line.
 
     Returns:

@@ -5,15 +5,16 @@ matrices in between stay in the cache and none is kept.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
 from plstm_graph.ops.grid2d_lines import line_matrices, line_matrices_gradient
 from plstm_graph.ops.grid2d_merge import Gates, Group, gradients_across, merge_all, read_across
-from plstm_graph.ops.precision import without_autocast
+from plstm_graph.ops.grid2d_twin import grid2d_twin
 
 # Positions of the gates, see GATES of grid2d, when the two axes exchange their roles.
 _SWAPPED = (1, 0, 3, 2, 5, 4, 7, 6)
@@ -51,7 +52,7 @@ def grid2d_parallel(
         query: ``[B, X, Y, H, K]``
         key: ``[B, X, Y, H, K]``
         value: ``[B, X, Y, H, V]``
-        gates: In the order of :data:`~plstm_graph.ops.grid2d.GATES`, each ``[B, X, Y, O, H]``.
+        gates: In the order of :data:`~plstm_graph.ops.shapes.GATES`, each ``[B, X, Y, O, H]``.
         direct: ``[B, X, Y, H]``
         flips: Whether each orientation runs against the first and the second axis.
 
@@ -73,7 +74,7 @@ def grid2d_parallel(
     own = torch.stack([gate[:, :, :, chosen] for gate in gates], dim=-1).flatten(3, 4)
     own = _by_line(own, lines, groups, padding).unflatten(2, (batch, len(flips), heads))
     own = own.permute(6, 3, 0, 1, 2, 4, 5).flatten(4, 5)
-    out = _lines_outputs(q, k, v, own, d, [flips[o][0] for o in chosen], [flips[o][1] for o in chosen])
+    out = _LINES(q, k, v, own, d, options=[int(flips[o][axis]) for axis in (0, 1) for o in chosen])
     return _by_node(out, batch, height)
 
 
@@ -110,12 +111,10 @@ def _by_node(tensor: Tensor, batch: int, height: int) -> Tensor:
     return tensor.flatten(2, 3)[:, :, :height]
 
 
-@torch.library.custom_op("plstm_graph::lines_outputs", mutates_args=())
-@without_autocast
-def _lines_outputs(
-    query: Tensor, key: Tensor, value: Tensor, gates: Tensor, direct: Tensor, flips: list[bool], backwards: list[bool]
-) -> Tensor:
-    """Outputs ``[n, P, Z, W, V]`` of lines with gates ``[8, O, n, P, Z, W]``, in order of ``backwards``."""
+def _forward(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor]:
+    """Outputs ``[n, P, Z, W, V]`` of lines with gates ``[8, O, n, P, Z, W]``, those against the order of lines last."""
+    query, key, value, gates, direct = operands
+    flips, backwards = _against(options)
     out = torch.empty_like(value)
     for part in _slices(gates):
         q, k, v = (tensor[:, :, part].contiguous() for tensor in (query, key, value))
@@ -123,22 +122,12 @@ def _lines_outputs(
         read = torch.matmul(torch.matmul(q, k.mT).mul_(lines.gating), v)
         read_across(merge_all(lines.groups), sorted(set(backwards)), read.unbind())
         out[:, :, part] = read
-    return out
+    return (out,)
 
 
-@torch.library.custom_op("plstm_graph::lines_outputs_backward", mutates_args=())
-@without_autocast
-def _lines_outputs_backward(
-    grad: Tensor,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    gates: Tensor,
-    direct: Tensor,
-    flips: list[bool],
-    backwards: list[bool],
-) -> list[Tensor]:
-    """Gradients of the first five arguments."""
+def _backward(grad: Tensor, kept: Tensors, operands: Tensors, structure: Tensors, options: Options) -> Sequence[Tensor]:
+    query, key, value, gates, direct = operands
+    flips, backwards = _against(options)
     grads = [torch.empty_like(tensor) for tensor in (query, key, value, gates, direct)]
     for part in _slices(gates):
         q, k, v, g = (tensor[:, :, part].contiguous() for tensor in (query, key, value, grad))
@@ -215,23 +204,32 @@ def _slices(gates: Tensor) -> list[slice]:
     return [slice(begin, begin + step) for begin in range(0, items, step)]
 
 
-@_lines_outputs.register_fake
-def _(query, key, value, *rest):
-    return torch.empty_like(value)
+def _against(options: Options) -> tuple[list[bool], list[bool]]:
+    """Whether each orientation runs against the lines, and against their order."""
+    against = [bool(option) for option in options]
+    return against[: len(against) // 2], against[len(against) // 2 :]
 
 
-@_lines_outputs_backward.register_fake
-def _(grad, query, key, value, gates, direct, *rest):
-    return [torch.empty_like(tensor) for tensor in (query, key, value, gates, direct)]
+def _fake(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor]:
+    value = operands[2]
+    return (value.new_empty(value.shape),)
 
 
-def _setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
-    ctx.save_for_backward(*inputs[:5])
-    ctx.flips, ctx.backwards = inputs[5:]
+def _twin(operands: Tensors, structure: Tensors, options: Options) -> Tensor:
+    query, key, value, gates, direct = operands
+    order = _pairing_order(query.size(1))
+    place = [order.index(number) for number in range(len(order))]
+
+    def as_grid(tensor: Tensor) -> Tensor:
+        """``[n, P, Z, W, C]`` to ``[Z, W, Y, C]``"""
+        return tensor.permute(2, 3, 1, 0, 4)[:, :, place].flatten(2, 3)
+
+    own = [as_grid(gate.movedim(0, -1)) for gate in gates.unbind()]
+    q, k, v = (as_grid(tensor) for tensor in (query, key, value))
+    out = grid2d_twin(q, k, v, own, as_grid(direct.unsqueeze(-1)).squeeze(-1), *_against(options))
+    return out.unflatten(2, (query.size(1), query.size(0)))[:, :, order].permute(3, 2, 0, 1, 4)
 
 
-def _backward(ctx, grad):
-    return (*_lines_outputs_backward(grad, *ctx.saved_tensors, ctx.flips, ctx.backwards), None, None)
-
-
-_lines_outputs.register_autograd(_backward, setup_context=_setup_context)
+_LINES = CustomOperator(
+    "grid2d_parallel", ("query", "key", "value", "gates", "direct"), _forward, _backward, _fake, _twin
+)

@@ -19,7 +19,7 @@ def block_paths(gates: Tensor) -> tuple[Tensor, Tensor]:
     """Sums over paths inside blocks.
 
     Args:
-        gates: In the order of :data:`~plstm_graph.ops.grid2d.GATES`, ``[8, x, y, M]`` for ``M`` independent blocks.
+        gates: In the order of :data:`~plstm_graph.ops.shapes.GATES`, ``[8, x, y, M]`` for ``M`` independent blocks.
 
     Returns:
         What nodes read, ``[n, A + n, M]``, and what leaves, ``[A, A + n, M]``, of each origin; a node reads nothing of

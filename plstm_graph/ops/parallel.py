@@ -8,16 +8,15 @@ With :math:`R = (I - T)^{-1}`, node n reads node m with the weight
 The reversed DAG uses the transpose of the pattern, and Source and Mark change roles: R is its own mirror image.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.graph.links import LinkLayout
+from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
 from plstm_graph.ops.parallel_compiled import can_compile_parallel, node_outputs_compiled
-from plstm_graph.ops.precision import without_autocast
 from plstm_graph.ops.sparse import Pattern, sampled_product, sparse_times_dense
+from plstm_graph.ops.twins import read_links_twin
 
 
 def node_outputs_parallel(
@@ -39,7 +38,8 @@ def node_outputs_parallel(
     if can_compile_parallel(query):
         return node_outputs_compiled(query, key, value, begin, transition, finish, direct, line_graph)
     layout = line_graph.links.layout(query.size(1), line_graph.is_reversed)
-    return _run(query, key, value, begin, transition, finish, direct, line_graph, layout)
+    ends = line_graph.links.ends(line_graph.is_reversed)
+    return _run((query, key, value, begin, transition, finish, direct), line_graph, layout, ends)
 
 
 def edge_messages_parallel(
@@ -55,112 +55,58 @@ def edge_messages_parallel(
     reader = schedule.start if line_graph.is_reversed else schedule.end
     ones, none = torch.ones_like(source), source.new_empty(0, source.size(1))
     begin, finish = (ones, source) if line_graph.is_reversed else (source, ones)
-    read = _run(query.index_select(0, reader), key, value, begin, transition, finish, none, line_graph, layout)
+    operands = (query.index_select(0, reader), key, value, begin, transition, finish, none)
+    read = _run(operands, line_graph, layout, line_graph.edge_links.ends())
     return read.index_select(0, schedule.edge_position)
 
 
-def _run(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    begin: Tensor,
-    transition: Tensor,
-    finish: Tensor,
-    direct: Tensor,
-    line_graph: LineGraph,
-    layout: LinkLayout,
-) -> Tensor:
+def _run(operands: Tensors, line_graph: LineGraph, layout: LinkLayout, ends: tuple[Tensor, Tensor]) -> Tensor:
     schedule, ancestry = line_graph.schedule, line_graph.ancestry
     steps = (ancestry.step_from, ancestry.step_to, ancestry.step_pair, ancestry.step_ptr)
-    structure = (schedule.edge_order, ancestry.own, ancestry.to_edge, *steps, *layout)
-    return _parallel(query, key, value, begin, transition, finish, direct, *structure)[0]
+    return _PARALLEL(*operands, structure=(schedule.edge_order, ancestry.own, ancestry.to_edge, *steps, *ends, *layout))
 
 
-@torch.library.custom_op("plstm_graph::parallel", mutates_args=())
-@without_autocast
-def _parallel(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    begin: Tensor,
-    transition: Tensor,
-    finish: Tensor,
-    direct: Tensor,
-    edge_order: Tensor,
-    own: Tensor,
-    to_edge: Tensor,
-    step_from: Tensor,
-    step_to: Tensor,
-    step_pair: Tensor,
-    step_ptr: Tensor,
-    ptr: Tensor,
-    column: Tensor,
-    where: Tensor,
-    back_ptr: Tensor,
-    back_column: Tensor,
-    back_where: Tensor,
-    entry_link: Tensor,
-    own_link: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
+def _forward(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor, Tensor, Tensor]:
     """Outputs of the readers ``[R, H, V]``, carried scalars ``[A, H]`` and scores ``[M * H]``.
 
     ``begin`` scales what enters at the first edge of an entry, ``finish`` what is read at its last edge.
     """
-    heads = query.size(1)
-    carried = transition.new_zeros(to_edge.numel(), heads)
+    query, key, value, begin, transition, finish, direct = operands
+    edge_order, own, to_edge, step_from, step_to, step_pair, step_ptr = structure[:7]
+    layout = LinkLayout(*structure[9:])
+    carried = transition.new_zeros(to_edge.numel(), query.size(1))
     carried.index_copy_(0, own, begin.index_select(0, edge_order))
     _advance(carried, transition.index_select(0, step_pair), step_from, step_to, step_ptr)
 
-    weight = _weights(carried, _at_last(finish, edge_order, to_edge), direct, entry_link, own_link, where)
-    pattern = Pattern(ptr, column)
+    weight = _weights(carried, _at_last(finish, edge_order, to_edge), direct, layout)
+    pattern = Pattern(layout.ptr, layout.column)
     score = sampled_product(pattern, _flat(query), _flat(key))
     out = sparse_times_dense(pattern, weight.mul_(score), _flat(value))
-    return out.view(query.size(0), heads, value.size(2)), carried, score
+    return out.view(query.size(0), query.size(1), value.size(2)), carried, score
 
 
-@torch.library.custom_op("plstm_graph::parallel_backward", mutates_args=())
-@without_autocast
-def _parallel_backward(
-    grad: Tensor,
-    carried: Tensor,
-    score: Tensor,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    begin: Tensor,
-    transition: Tensor,
-    finish: Tensor,
-    direct: Tensor,
-    edge_order: Tensor,
-    own: Tensor,
-    to_edge: Tensor,
-    step_from: Tensor,
-    step_to: Tensor,
-    step_pair: Tensor,
-    step_ptr: Tensor,
-    ptr: Tensor,
-    column: Tensor,
-    where: Tensor,
-    back_ptr: Tensor,
-    back_column: Tensor,
-    back_where: Tensor,
-    entry_link: Tensor,
-    own_link: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+def _backward(
+    grad: Tensor, kept: Tensors, operands: Tensors, structure: Tensors, options: Options
+) -> tuple[Tensor, ...]:
     """Gradients of query, key, value, begin, transition, finish and direct."""
-    pattern, back = Pattern(ptr, column), Pattern(back_ptr, back_column)
+    carried, score = kept
+    query, key, value, _, transition, finish, direct = operands
+    edge_order, own, to_edge, step_from, step_to, step_pair, step_ptr = structure[:7]
+    layout = LinkLayout(*structure[9:])
+    pattern, back = Pattern(layout.ptr, layout.column), Pattern(layout.back_ptr, layout.back_column)
     flat_query, flat_key, flat_grad = _flat(query), _flat(key), _flat(grad)
     last = _at_last(finish, edge_order, to_edge)
-    weight = _weights(carried, last, direct, entry_link, own_link, where)
+    weight = _weights(carried, last, direct, layout)
 
     grad_weight = sampled_product(pattern, flat_grad, _flat(value))
     grad_score = grad_weight * weight
     grad_query = sparse_times_dense(pattern, grad_score, flat_key)
-    grad_key = sparse_times_dense(back, grad_score.index_select(0, back_where), flat_query)
-    grad_value = sparse_times_dense(back, weight.mul_(score).index_select(0, back_where), flat_grad)
+    grad_key = sparse_times_dense(back, grad_score.index_select(0, layout.back_where), flat_query)
+    grad_value = sparse_times_dense(back, weight.mul_(score).index_select(0, layout.back_where), flat_grad)
 
-    grad_link = torch.empty_like(grad_weight).index_copy_(0, where, grad_weight.mul_(score)).view(-1, query.size(1))
-    grad_read = grad_link.index_select(0, entry_link)
+    grad_link = torch.empty_like(grad_weight).index_copy_(0, layout.where, grad_weight.mul_(score))
+    grad_link = grad_link.view(-1, query.size(1))
+    grad_read = grad_link.index_select(0, layout.entry_link)
     grad_finish = torch.zeros_like(finish).index_add_(0, to_edge, grad_read * carried)
     grad_carried = grad_read.mul_(last)
     _advance(grad_carried, transition.index_select(0, step_pair), step_to, step_from, step_ptr, last_first=True)
@@ -172,7 +118,7 @@ def _parallel_backward(
         _to_caller(grad_carried.index_select(0, own), edge_order),
         torch.zeros_like(transition).index_add_(0, step_pair, grad_gate),
         _to_caller(grad_finish, edge_order),
-        grad_link.index_select(0, own_link),
+        grad_link.index_select(0, layout.own_link),
     )
 
 
@@ -192,15 +138,13 @@ def _at_last(finish: Tensor, edge_order: Tensor, to_edge: Tensor) -> Tensor:
     return finish.index_select(0, edge_order).index_select(0, to_edge)
 
 
-def _weights(
-    carried: Tensor, last: Tensor, direct: Tensor, entry_link: Tensor, own_link: Tensor, where: Tensor
-) -> Tensor:
+def _weights(carried: Tensor, last: Tensor, direct: Tensor, layout: LinkLayout) -> Tensor:
     """Weight of every link in the order of the pattern, ``[M * H]``."""
-    size = where.numel() // max(carried.size(1), 1)
+    size = layout.where.numel() // max(carried.size(1), 1)
     weight = carried.new_zeros(size, carried.size(1))
-    weight.index_copy_(0, own_link, direct)
-    weight.index_add_(0, entry_link, carried * last)
-    return weight.view(-1).index_select(0, where)
+    weight.index_copy_(0, layout.own_link, direct)
+    weight.index_add_(0, layout.entry_link, carried * last)
+    return weight.view(-1).index_select(0, layout.where)
 
 
 def _to_caller(stored: Tensor, edge_order: Tensor) -> Tensor:
@@ -213,31 +157,24 @@ def _flat(tensor: Tensor) -> Tensor:
     return tensor.flatten(0, 1)
 
 
-@_parallel.register_fake
-def _(query, key, value, begin, transition, finish, direct, edge_order, own, to_edge, *structure):
-    items, heads = structure[5].size(0), query.size(1)
-    out = value.new_empty(query.size(0), heads, value.size(2))
-    return out, transition.new_empty(to_edge.size(0), heads), query.new_empty(items)
+def _fake(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor, Tensor, Tensor]:
+    query, _, value, _, transition, *_ = operands
+    to_edge, layout = structure[2], LinkLayout(*structure[9:])
+    out = value.new_empty(query.size(0), query.size(1), value.size(2))
+    return out, transition.new_empty(to_edge.size(0), query.size(1)), query.new_empty(layout.column.size(0))
 
 
-@_parallel_backward.register_fake
-def _(grad, carried, score, query, key, value, begin, transition, finish, direct, *structure):
-    return tuple(
-        torch.empty(tensor.shape, dtype=tensor.dtype, device=tensor.device)
-        for tensor in (query, key, value, begin, transition, finish, direct)
-    )
+def _twin(operands: Tensors, structure: Tensors, options: Options) -> Tensor:
+    layout = LinkLayout(*structure[9:])
+    return read_links_twin(operands, structure[:3], structure[3:7], structure[7:9], layout.entry_link, layout.own_link)
 
 
-def _setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor, Tensor]) -> None:
-    ctx.save_for_backward(*output[1:], *inputs)
-    ctx.mark_non_differentiable(*output[1:])
-    ctx.set_materialize_grads(False)
-
-
-def _backward(ctx, grad, *_):
-    if grad is None:
-        return (None,) * 22
-    return (*_parallel_backward(grad, *ctx.saved_tensors), *((None,) * 15))
-
-
-_parallel.register_autograd(_backward, setup_context=_setup_context)
+_PARALLEL = CustomOperator(
+    "parallel",
+    ("query", "key", "value", "begin", "transition", "finish", "direct"),
+    _forward,
+    _backward,
+    _fake,
+    _twin,
+    kept=2,
+)

@@ -23,11 +23,12 @@ from plstm_graph.compiled import (
     spread,
 )
 from plstm_graph.graph import LineGraph
-from plstm_graph.ops.precision import without_autocast
+from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
+from plstm_graph.ops.twins import read_links_twin
 
 _SOURCE = Source(Path(__file__).with_name("parallel.c"), ("check", "forward", "backward"))
 
-#: Names of the index tensors, in the order of the C structure.
+#: Names of the index tensors that the C functions take; those behind them are for the twin alone.
 _STRUCTURE = (
     *("edge_order", "own", "to_edge", "step_from", "step_to", "step_pair"),
     *("ptr", "column", "link", "entry_link", "own_link"),
@@ -71,62 +72,39 @@ def node_outputs_compiled(
     rows = links.by_read if line_graph.is_reversed else links.by_reader
     steps = (ancestry.step_from, ancestry.step_to, ancestry.step_pair)
     structure = [schedule.edge_order, ancestry.own, ancestry.to_edge, *steps, *rows, links.entry_link, links.own_link]
-    return _compiled(query, key, value, begin, transition, finish, direct, structure)[0]
+    for_twin = [ancestry.step_ptr, *links.ends(line_graph.is_reversed)]
+    return _PARALLEL(query, key, value, begin, transition, finish, direct, structure=[*structure, *for_twin])
 
 
-@torch.library.custom_op("plstm_graph::parallel_compiled", mutates_args=())
-@without_autocast
-def _compiled(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    begin: Tensor,
-    transition: Tensor,
-    finish: Tensor,
-    direct: Tensor,
-    structure: list[Tensor],
-) -> tuple[Tensor, Tensor, Tensor]:
+def _forward(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor, Tensor, Tensor]:
     """Outputs ``[N, H, V]``, carried scalars ``[A, H]`` and weights of links ``[M, H]``."""
-    inputs = [tensor.contiguous() for tensor in (query, key, value, begin, transition, finish, direct)]
-    out = torch.empty_like(inputs[2])
-    carried, weight = _scratch(inputs, structure)
-    _run("forward", inputs, structure, [*inputs, out, carried, weight])
+    out = torch.empty_like(operands[2])
+    carried, weight = _scratch(operands, structure)
+    _run("forward", operands, structure, [*operands, out, carried, weight])
     return out, carried, weight
 
 
-@torch.library.custom_op("plstm_graph::parallel_compiled_backward", mutates_args=())
-@without_autocast
-def _compiled_backward(
-    grad: Tensor,
-    carried: Tensor,
-    weight: Tensor,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    begin: Tensor,
-    transition: Tensor,
-    finish: Tensor,
-    direct: Tensor,
-    structure: list[Tensor],
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+def _backward(
+    grad: Tensor, kept: Tensors, operands: Tensors, structure: Tensors, options: Options
+) -> tuple[Tensor, ...]:
     """Gradients of query, key, value, begin, transition, finish and direct."""
-    inputs = [tensor.contiguous() for tensor in (query, key, value, begin, transition, finish, direct)]
-    grads = [torch.zeros_like(tensor) for tensor in inputs]
-    read, scratch = [*inputs[:3], inputs[4], inputs[5]], _scratch(inputs, structure)
-    expected = zip(("grad", "carried", "weight"), (grad, carried, weight), (value, *scratch), strict=True)
+    query, key, value, _, transition, finish, _ = operands
+    grads = tuple(torch.zeros_like(tensor) for tensor in operands)
+    read, scratch = (query, key, value, transition, finish), _scratch(operands, structure)
+    expected = zip(("grad", "carried", "weight"), (grad, *kept), (value, *scratch), strict=True)
     check_tensors(value.dtype, **{name: (tensor, like.shape) for name, tensor, like in expected})
-    _run("backward", inputs, structure, [grad.contiguous(), carried, weight, *read, *grads, *scratch])
-    return tuple(grads)  # type: ignore[return-value]
+    _run("backward", operands, structure, [grad, *kept, *read, *grads, *scratch])
+    return grads
 
 
-def _scratch(inputs: list[Tensor], structure: list[Tensor]) -> tuple[Tensor, Tensor]:
+def _scratch(inputs: Tensors, structure: Tensors) -> tuple[Tensor, Tensor]:
     """Room for a scalar of each entry ``[A, H]`` and of each link ``[M, H]``."""
     value, (to_edge, column) = inputs[2], (structure[2], structure[7])
     heads = value.size(1)
     return value.new_empty(to_edge.numel(), heads), value.new_empty(column.numel(), heads)
 
 
-def _run(name: str, inputs: list[Tensor], structure: list[Tensor], tensors: list[Tensor]) -> None:
+def _run(name: str, inputs: Tensors, structure: Tensors, tensors: list[Tensor]) -> None:
     """Call a C function on all heads, in as many threads as torch uses and the work is worth.
 
     Args:
@@ -139,7 +117,7 @@ def _run(name: str, inputs: list[Tensor], structure: list[Tensor], tensors: list
     counts = _counts(inputs, structure)
     heads, links = query.size(1), counts[-1]
     sizes = (ctypes.c_int64 * 11)(*counts, heads, query.size(2), value.size(2))
-    indices = [tensor.contiguous() for tensor in structure]
+    indices = [tensor.contiguous() for tensor in structure[: len(_STRUCTURE)]]
     indices_in_c = places(indices)
     pointers = [place(tensor) for tensor in tensors]
     library: Any = load_compiled(_SOURCE, REALS[query.dtype])
@@ -153,7 +131,7 @@ def _run(name: str, inputs: list[Tensor], structure: list[Tensor], tensors: list
     spread(lambda first, last: function(sizes, indices_in_c, first, last, *pointers), heads, threads)
 
 
-def _counts(inputs: list[Tensor], structure: list[Tensor]) -> tuple[int, ...]:
+def _counts(inputs: Tensors, structure: Tensors) -> tuple[int, ...]:
     """Sizes in the order of the C structure, up to the number of links; all tensors are held to them."""
     query, key, value, begin, transition, finish, direct = inputs
     (nodes, heads, key_width), pairs, own_links = query.shape, transition.size(0), structure[10].numel()
@@ -169,43 +147,29 @@ def _counts(inputs: list[Tensor], structure: list[Tensor]) -> tuple[int, ...]:
         direct=(direct, (own_links, heads)),
     )
     lengths = (edges, edges, entries, steps, steps, steps, nodes + 1, links, links, entries, own_links)
-    index = zip(_STRUCTURE, structure, lengths, strict=True)
+    index = zip(_STRUCTURE, structure[: len(_STRUCTURE)], lengths, strict=True)
     check_tensors(torch.int64, **{name: (tensor, (length,)) for name, tensor, length in index})
     return nodes, nodes, edges, pairs, own_links, entries, steps, links
 
 
-@_compiled.register_fake
-def _(query, key, value, begin, transition, finish, direct, structure):
-    heads = query.size(1)
-    return (
-        torch.empty(value.shape, dtype=value.dtype, device=value.device),
-        value.new_empty(structure[2].size(0), heads),
-        value.new_empty(structure[7].size(0), heads),
-    )
+def _fake(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor, Tensor, Tensor]:
+    value = operands[2]
+    heads = value.size(1)
+    entries, links = structure[2].size(0), structure[7].size(0)
+    return value.new_empty(value.shape), value.new_empty(entries, heads), value.new_empty(links, heads)
 
 
-@_compiled_backward.register_fake
-def _(grad, carried, weight, query, key, value, begin, transition, finish, direct, structure):
-    return tuple(
-        torch.empty(tensor.shape, dtype=tensor.dtype, device=tensor.device)
-        for tensor in (query, key, value, begin, transition, finish, direct)
-    )
+def _twin(operands: Tensors, structure: Tensors, options: Options) -> Tensor:
+    entry_link, own_link, step_ptr, *ends = structure[9:]
+    return read_links_twin(operands, structure[:3], (*structure[3:6], step_ptr), ends, entry_link, own_link)
 
 
-def _setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor, Tensor]) -> None:
-    *tensors, structure = inputs
-    ctx.num_inputs, ctx.num_indices = len(tensors), len(structure)
-    ctx.save_for_backward(*output[1:], *tensors, *structure)
-    ctx.mark_non_differentiable(*output[1:])
-    ctx.set_materialize_grads(False)
-
-
-def _backward(ctx, grad, *_):
-    if grad is None:
-        return (*(None,) * ctx.num_inputs, [None] * ctx.num_indices)
-    carried, weight, *saved = ctx.saved_tensors
-    inputs, structure = saved[: ctx.num_inputs], saved[ctx.num_inputs :]
-    return (*_compiled_backward(grad, carried, weight, *inputs, structure), [None] * ctx.num_indices)
-
-
-_compiled.register_autograd(_backward, setup_context=_setup_context)
+_PARALLEL = CustomOperator(
+    "parallel_compiled",
+    ("query", "key", "value", "begin", "transition", "finish", "direct"),
+    _forward,
+    _backward,
+    _fake,
+    _twin,
+    kept=2,
+)

@@ -6,14 +6,14 @@ batches.
 """
 
 import itertools
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.ops.precision import without_autocast
+from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
 from plstm_graph.ops.scatter import add_rows_
+from plstm_graph.ops.twins import edge_messages_twin
 
 
 def edge_messages_recurrent(
@@ -35,44 +35,20 @@ def edge_messages_recurrent(
     s = line_graph.schedule
     start, end = (s.end, s.start) if line_graph.is_reversed else (s.start, s.end)
     pair_from, pair_to = (s.pair_out, s.pair_in) if line_graph.is_reversed else (s.pair_in, s.pair_out)
-    messages, _ = _recurrent(
-        query,
-        key,
-        value,
-        source,
-        transition,
-        start,
-        end,
-        pair_from,
-        pair_to,
-        s.edge_order,
-        s.pair_order,
-        s.pair_ptr,
-        line_graph.is_reversed,
-    )
-    return messages
+    structure = (start, end, pair_from, pair_to, s.edge_order, s.pair_order, s.pair_ptr)
+    operands = (query, key, value, source, transition)
+    return _RECURRENT(*operands, structure=structure, options=[int(line_graph.is_reversed)])
 
 
-@torch.library.custom_op("plstm_graph::recurrent", mutates_args=())
-@without_autocast
-def _recurrent(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    source: Tensor,
-    transition: Tensor,
-    start: Tensor,
-    end: Tensor,
-    pair_from: Tensor,
-    pair_to: Tensor,
-    edge_order: Tensor,
-    pair_order: Tensor,
-    pair_ptr: Tensor,
-    reverse: bool,
-) -> tuple[Tensor, Tensor]:
+def _forward(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor, Tensor]:
     """Messages in the caller's edge order ``[E, H, V]``, and states in storage order ``[E, H, K, V]``."""
-    states = source[edge_order, :, None, None] * key[start].unsqueeze(-1) * value[start].unsqueeze(-2)
-    flat = states.flatten(2)
+    query, key, value, source, transition = operands
+    start, end, pair_from, pair_to, edge_order, pair_order, pair_ptr = structure
+    reverse = bool(options[0])
+    states = value.new_empty(start.numel(), *key.shape[1:], value.size(2))
+    sources = source[edge_order].unsqueeze(-1) * key[start]
+    torch.mul(sources.unsqueeze(-1), value[start].unsqueeze(-2), out=states)
+    flat = states.view(*states.shape[:2], key.size(2) * value.size(2))
     gate = transition[pair_order].unsqueeze(-1)
     for pairs in _levels(pair_ptr, last_first=reverse):
         # Targets are sorted in the forward direction only; see Schedule.pair_out.
@@ -82,34 +58,23 @@ def _recurrent(
     return messages, states
 
 
-@torch.library.custom_op("plstm_graph::recurrent_backward", mutates_args=())
-@without_autocast
-def _recurrent_backward(
-    grad_messages: Tensor,
-    states: Tensor,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    source: Tensor,
-    transition: Tensor,
-    start: Tensor,
-    end: Tensor,
-    pair_from: Tensor,
-    pair_to: Tensor,
-    edge_order: Tensor,
-    pair_order: Tensor,
-    pair_ptr: Tensor,
-    reverse: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of query, key, value, source and transition. The adjoint states travel the levels the other way."""
+def _backward(
+    grad_messages: Tensor, kept: Tensors, operands: Tensors, structure: Tensors, options: Options
+) -> tuple[Tensor, ...]:
+    """The adjoint states travel the levels the other way."""
+    (states,) = kept
+    query, key, value, source, transition = operands
+    start, end, pair_from, pair_to, edge_order, pair_order, pair_ptr = structure
+    reverse = bool(options[0])
     grad_read = grad_messages[edge_order]
     grad_query = torch.zeros_like(query)
     add_rows_(grad_query, end, (states @ grad_read.unsqueeze(-1)).squeeze(-1))
 
-    grad_states = query[end].unsqueeze(-1) * grad_read.unsqueeze(-2)
-    flat, flat_states = grad_states.flatten(2), states.flatten(2)
+    grad_states = torch.mul(query[end].unsqueeze(-1), grad_read.unsqueeze(-2), out=torch.empty_like(states))
+    width = key.size(2) * value.size(2)
+    flat, flat_states = (tensor.view(*states.shape[:2], width) for tensor in (grad_states, states))
     gate = transition[pair_order].unsqueeze(-1)
-    grad_gate = transition.new_empty(transition.shape)
+    grad_gate = torch.empty_like(transition)
     for pairs in _levels(pair_ptr, last_first=not reverse):
         arrived = flat[pair_to[pairs]]
         grad_gate[pairs] = (arrived * flat_states[pair_from[pairs]]).sum(dim=-1)
@@ -134,29 +99,16 @@ def _levels(pair_ptr: Tensor, last_first: bool) -> list[slice]:
     return levels[::-1] if last_first else levels
 
 
-@_recurrent.register_fake
-def _(query, key, value, source, transition, start, end, pair_from, pair_to, edge_order, pair_order, pair_ptr, reverse):
+def _fake(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor, Tensor]:
+    _, key, value, source, _ = operands
     num_edges, heads, width = source.size(0), key.size(1), value.size(2)
     return value.new_empty(num_edges, heads, width), value.new_empty(num_edges, heads, key.size(2), width)
 
 
-@_recurrent_backward.register_fake
-def _(grad_messages, states, query, key, value, source, transition, *structure):
-    return tuple(torch.empty_like(tensor) for tensor in (query, key, value, source, transition))
+def _twin(operands: Tensors, structure: Tensors, options: Options) -> Tensor:
+    return edge_messages_twin(operands, structure, reverse=bool(options[0]))
 
 
-def _setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
-    *tensors, reverse = inputs
-    ctx.reverse = reverse
-    ctx.save_for_backward(output[1], *tensors)
-    ctx.mark_non_differentiable(output[1])
-    ctx.set_materialize_grads(False)
-
-
-def _backward(ctx, grad_messages, _):
-    if grad_messages is None:
-        return (None,) * 13
-    return (*_recurrent_backward(grad_messages, *ctx.saved_tensors, ctx.reverse), *((None,) * 8))
-
-
-_recurrent.register_autograd(_backward, setup_context=_setup_context)
+_RECURRENT = CustomOperator(
+    "recurrent", ("query", "key", "value", "source", "transition"), _forward, _backward, _fake, _twin, kept=1
+)

@@ -25,7 +25,9 @@ from plstm_graph.compiled import (
     spread,
 )
 from plstm_graph.graph import LineGraph
-from plstm_graph.ops.precision import without_autocast
+from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
+from plstm_graph.ops.scatter import sum_rows
+from plstm_graph.ops.twins import edge_messages_twin
 
 _SOURCE = Source(Path(__file__).with_name("recurrent.c"), ("make_plan", "forward", "backward"))
 
@@ -57,55 +59,28 @@ def node_outputs_recurrent_compiled(
     Arguments and result as in :func:`~plstm_graph.plstm`, all float32 or all float64, on the CPU.
     """
     inputs = (query, key, value, source, transition, mark, direct)
-    return _compiled(*inputs, line_graph.edge_index, line_graph.pairs)
+    return _RECURRENT(*inputs, structure=(line_graph.edge_index, line_graph.pairs))
 
 
-@torch.library.custom_op("plstm_graph::recurrent_compiled", mutates_args=())
-@without_autocast
-def _compiled(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    source: Tensor,
-    transition: Tensor,
-    mark: Tensor,
-    direct: Tensor,
-    edge_index: Tensor,
-    pairs: Tensor,
-) -> Tensor:
-    """Outputs ``[N, H, V]``."""
-    inputs = [tensor.contiguous() for tensor in (query, key, value, source, transition, mark, direct)]
-    out = torch.empty_like(inputs[2])
-    _run("forward", inputs, edge_index, pairs, [places(inputs), place(out)])
-    return out
+def _forward(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor]:
+    out = torch.empty_like(operands[2])
+    _run("forward", operands, structure, [places(operands), place(out)])
+    return (out,)
 
 
-@torch.library.custom_op("plstm_graph::recurrent_compiled_backward", mutates_args=())
-@without_autocast
-def _compiled_backward(
-    grad: Tensor,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    source: Tensor,
-    transition: Tensor,
-    mark: Tensor,
-    direct: Tensor,
-    edge_index: Tensor,
-    pairs: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of all arguments but the structure."""
-    inputs = [tensor.contiguous() for tensor in (query, key, value, source, transition, mark, direct)]
-    grads = [torch.zeros_like(tensor) for tensor in inputs]
-    check_tensors(inputs[2].dtype, grad=(grad, inputs[2].shape))
-    grad = grad.contiguous()
-    _run("backward", inputs, edge_index, pairs, [places(inputs), places(grads), place(grad)])
-    return tuple(grads)  # type: ignore[return-value]
+def _backward(
+    grad: Tensor, kept: Tensors, operands: Tensors, structure: Tensors, options: Options
+) -> tuple[Tensor, ...]:
+    grads = tuple(torch.zeros_like(tensor) for tensor in operands)
+    check_tensors(operands[2].dtype, grad=(grad, operands[2].shape))
+    _run("backward", operands, structure, [places(operands), places(grads), place(grad)])
+    return grads
 
 
-def _run(name: str, inputs: list[Tensor], edge_index: Tensor, pairs: Tensor, arguments: list[Any]) -> None:
+def _run(name: str, inputs: Tensors, structure: Tensors, arguments: list[Any]) -> None:
     """Call a C function on all heads, in as many threads as torch uses and the work is worth."""
     query, value = inputs[0], inputs[2]
+    edge_index, pairs = structure
     (nodes, heads, key_width), value_width = query.shape, value.size(2)
     edges, num_pairs = edge_index.size(1), pairs.size(1)
     _check_shapes(inputs, edge_index, pairs)
@@ -139,7 +114,7 @@ def _check(status: int, edges: int) -> None:
         raise ValueError(f"a pair of the line graph does not meet at a node: {CHANGED}")
 
 
-def _check_shapes(inputs: list[Tensor], edge_index: Tensor, pairs: Tensor) -> None:
+def _check_shapes(inputs: Tensors, edge_index: Tensor, pairs: Tensor) -> None:
     """Hold tensors to the sizes that C is told."""
     query, key, value, source, transition, mark, direct = inputs
     (nodes, heads, key_width), edges, num_pairs = query.shape, edge_index.size(-1), pairs.size(-1)
@@ -156,23 +131,27 @@ def _check_shapes(inputs: list[Tensor], edge_index: Tensor, pairs: Tensor) -> No
     check_tensors(torch.int64, edge_index=(edge_index, (2, edges)), pairs=(pairs, (2, num_pairs)))
 
 
-@_compiled.register_fake
-def _(query, key, value, source, transition, mark, direct, edge_index, pairs):
-    return torch.empty(value.shape, dtype=value.dtype, device=value.device)
+def _fake(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor]:
+    value = operands[2]
+    return (value.new_empty(value.shape),)
 
 
-@_compiled_backward.register_fake
-def _(grad, query, key, value, source, transition, mark, direct, edge_index, pairs):
-    tensors = (query, key, value, source, transition, mark, direct)
-    return tuple(torch.empty(tensor.shape, dtype=tensor.dtype, device=tensor.device) for tensor in tensors)
+def _twin(operands: Tensors, structure: Tensors, options: Options) -> Tensor:
+    query, key, value, source, transition, mark, direct = operands
+    edge_index, pairs = structure
+    # The C functions need no levels, so nobody has kept any.
+    s = LineGraph(edge_index, query.size(0), pairs).schedule
+    levels = (s.start, s.end, s.pair_in, s.pair_out, s.edge_order, s.pair_order, s.pair_ptr)
+    messages = edge_messages_twin((query, key, value, source, transition), levels, reverse=False)
+    read = sum_rows(mark.unsqueeze(-1) * messages, edge_index[1], query.size(0))
+    return read + (direct * (query * key).sum(dim=-1)).unsqueeze(-1) * value
 
 
-def _setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
-    ctx.save_for_backward(*inputs)
-
-
-def _backward(ctx, grad):
-    return (*_compiled_backward(grad, *ctx.saved_tensors), None, None)
-
-
-_compiled.register_autograd(_backward, setup_context=_setup_context)
+_RECURRENT = CustomOperator(
+    "recurrent_compiled",
+    ("query", "key", "value", "source", "transition", "mark", "direct"),
+    _forward,
+    _backward,
+    _fake,
+    _twin,
+)

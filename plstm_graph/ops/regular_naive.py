@@ -38,7 +38,7 @@ def chain_naive(
         read = (q.unsqueeze(-1) * state).sum(dim=-2)
         outputs.append(mark[..., step, :, None] * read + direct_only(q, k, v, direct[..., step, :]))
         state = _scaled(transition[..., step, :], state) + _scaled(source[..., step, :], outer[..., step, :, :, :])
-    return (torch.stack(outputs, dim=-3) if outputs else torch.zeros_like(value)), state
+    return (torch.stack(outputs, dim=-3) if outputs else direct_only(query, key, value, direct)), state
 
 
 def grid2d_naive(query: Tensor, key: Tensor, value: Tensor, gates: Sequence[Tensor], direct: Tensor) -> Tensor:
@@ -48,7 +48,7 @@ def grid2d_naive(query: Tensor, key: Tensor, value: Tensor, gates: Sequence[Tens
         query: ``[..., X, Y, H, K]``
         key: ``[..., X, Y, H, K]``
         value: ``[..., X, Y, H, V]``
-        gates: In the order of :data:`~plstm_graph.ops.grid2d.GATES`, each ``[..., X, Y, H]``.
+        gates: In the order of :data:`~plstm_graph.ops.shapes.GATES`, each ``[..., X, Y, H]``.
         direct: ``[..., X, Y, H]``
 
     Returns:

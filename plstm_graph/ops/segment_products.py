@@ -1,12 +1,10 @@
 """Products of neighbouring gates between any two places of a chain, exact for gates of any sign and for zeros."""
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plstm_graph.ops.precision import without_autocast
+from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
 
 
 def segment_products(gate: Tensor) -> Tensor:
@@ -22,15 +20,18 @@ def segment_products(gate: Tensor) -> Tensor:
     Returns:
         ``[..., L, L]``
     """
-    return _segment_products(gate)
+    return _SEGMENT_PRODUCTS(gate)
 
 
-@torch.library.custom_op("plstm_graph::segment_products", mutates_args=())
-@without_autocast
-def _segment_products(gate: Tensor) -> Tensor:
+def _running_products(gate: Tensor) -> Tensor:
+    """Products from behind each place (columns) up to and including each place (rows), with ones above them."""
     length = gate.size(-1)
     after = torch.ones(length, length, dtype=torch.bool, device=gate.device).tril_(-1)
-    running = torch.where(after, gate.unsqueeze(-1), 1).cumprod(dim=-2).tril_()
+    return torch.where(after, gate.unsqueeze(-1), 1).cumprod(dim=-2)
+
+
+def _one_place_later(running: Tensor) -> Tensor:
+    length = running.size(-1)
     return F.pad(running[..., : max(length - 1, 0), :], (0, 0, min(length, 1), 0))
 
 
@@ -47,28 +48,25 @@ def segment_products_gradient(grad: Tensor, products: Tensor) -> Tensor:
     return (torch.matmul(grad, products.mT) * products).sum(dim=-2)
 
 
-@torch.library.custom_op("plstm_graph::segment_products_backward", mutates_args=())
-@without_autocast
-def _segment_products_backward(grad: Tensor, products: Tensor) -> Tensor:
-    return segment_products_gradient(grad, products)
+def _forward(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor]:
+    return (_one_place_later(_running_products(operands[0]).tril_()),)
 
 
-@_segment_products.register_fake
-def _(gate):
-    return gate.new_empty(*gate.shape, gate.size(-1))
+def _backward(
+    grad: Tensor, kept: Tensors, operands: Tensors, structure: Tensors, options: Options
+) -> tuple[Tensor, ...]:
+    return (segment_products_gradient(grad, kept[0]),)
 
 
-@_segment_products_backward.register_fake
-def _(grad, products):
-    return grad.new_empty(grad.shape[:-1])
+def _fake(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor]:
+    gate = operands[0]
+    return (gate.new_empty(*gate.shape, gate.size(-1)),)
 
 
-def _setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-    ctx.save_for_backward(output)
+def _twin(operands: Tensors, structure: Tensors, options: Options) -> Tensor:
+    return _one_place_later(_running_products(operands[0]).tril())
 
 
-def _backward(ctx, grad):
-    return _segment_products_backward(grad, *ctx.saved_tensors)
-
-
-_segment_products.register_autograd(_backward, setup_context=_setup_context)
+_SEGMENT_PRODUCTS = CustomOperator(
+    "segment_products", ("gate",), _forward, _backward, _fake, _twin, keeps_output=True, features=0
+)

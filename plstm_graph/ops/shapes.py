@@ -5,6 +5,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+#: Names of the gates that every orientation of a grid has of its own, in order.
+GATES = (
+    *("source_right", "source_down", "right_from_left", "down_from_up"),
+    *("down_from_left", "right_from_up", "mark_left", "mark_up"),
+)
+
 
 def check_same(what: str, expected: tuple[int, ...], tensors: Mapping[str, Tensor]) -> None:
     """Check that tensors have one shape.

@@ -6,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.graph.block_layout import BlockLayout
 from plstm_graph.ops import chunkwise, edge_messages
-from plstm_graph.ops.chunkwise import _chunkwise, edge_messages_chunkwise, slice_sizes
+from plstm_graph.ops.chunkwise import edge_messages_chunkwise, slice_sizes
 from plstm_graph.testing import assert_close, assert_compiles_once, random_dag, random_operands
 from tests.strategies import problems
 
@@ -67,21 +66,6 @@ def test_gradcheck_with_blocks_and_slices(reverse, monkeypatch):
     assert torch.autograd.gradcheck(
         lambda *tensors: edge_messages_chunkwise(*tensors, graph, 2), tuple(operands[name] for name in NAMES)
     )
-
-
-@pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("head_step", [1, 2])
-@pytest.mark.parametrize("num_edges", [0, 12])
-def test_operator_is_registered_soundly(reverse, head_step, num_edges):
-    graph = LineGraph(random_dag(7, num_edges, torch.Generator().manual_seed(0)), 7)
-    graph = graph.reverse() if reverse else graph
-    schedule = graph.schedule
-    start, end = (schedule.end, schedule.start) if reverse else (schedule.start, schedule.end)
-    layout = BlockLayout.of(graph.blocks(2, 3, 5, levels=2), head_step, reverse)
-    operands = [random_operands(graph)[name] for name in NAMES]
-    structure = [start, end, schedule.edge_order, *layout]
-    results = torch.library.opcheck(_chunkwise, (*operands, structure, reverse, head_step, 5))
-    assert set(results.values()) == {"SUCCESS"}
 
 
 def test_deterministic_algorithms_are_enough():

@@ -5,10 +5,8 @@ import torch
 from hypothesis import given
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.ops import parallel, plstm
+from plstm_graph.ops import plstm
 from plstm_graph.ops.cost import NANOSECONDS, choose_form, estimate_seconds
-from plstm_graph.ops.parallel import _parallel
-from plstm_graph.ops.recurrent import _recurrent
 from plstm_graph.testing import OPERANDS, assert_close, assert_forms_agree, random_dag, random_operands
 from tests.strategies import problems
 
@@ -94,35 +92,6 @@ def test_gradcheck(form, reverse):
     graph = graph.reverse() if reverse else graph
     operands = random_operands(graph, heads=2, key_width=2, value_width=3)
     assert torch.autograd.gradcheck(lambda *tensors: plstm(*tensors, graph, form=form), tuple(operands.values()))
-
-
-@pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("num_edges", [0, 12])
-def test_recurrent_operator_is_registered_soundly(reverse, num_edges):
-    schedule = LineGraph(random_dag(7, num_edges, torch.Generator().manual_seed(0)), 7).schedule
-    operands = list(random_operands(LineGraph(random_dag(7, num_edges, torch.Generator().manual_seed(0)), 7)).values())
-    structure = [schedule.start, schedule.end, schedule.pair_in, schedule.pair_out]
-    if reverse:
-        structure = [schedule.end, schedule.start, schedule.pair_out, schedule.pair_in]
-    structure += [schedule.edge_order, schedule.pair_order, schedule.pair_ptr]
-    results = torch.library.opcheck(_recurrent, (*operands[:5], *structure, reverse))
-    assert set(results.values()) == {"SUCCESS"}
-
-
-@pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("num_edges", [1, 12])
-def test_parallel_operator_is_registered_soundly(reverse, num_edges, monkeypatch):
-    graph = LineGraph(random_dag(7, num_edges, torch.Generator().manual_seed(0)), 7)
-    graph = graph.reverse() if reverse else graph
-    operands = random_operands(graph)
-    seen = []
-    monkeypatch.setattr(parallel, "can_compile_parallel", lambda tensor: False)
-    monkeypatch.setattr(parallel, "_parallel", lambda *arguments: seen.append(arguments) or _parallel(*arguments))
-    plstm(**operands, line_graph=graph, form="parallel")
-    (arguments,) = seen
-    leaves = [tensor.detach().requires_grad_() for tensor in arguments[:7]]
-    results = torch.library.opcheck(_parallel, (*leaves, *arguments[7:]))
-    assert set(results.values()) == {"SUCCESS"}
 
 
 def test_auto_takes_the_parallel_form_for_few_ancestors_only():

@@ -6,7 +6,7 @@ import torch
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops import ORIENTATIONS, plstm, plstm_grid2d, plstm_grid2d_oriented
-from plstm_graph.ops.grid2d import GATES
+from plstm_graph.ops.shapes import GATES
 from plstm_graph.testing import assert_close
 from tests.ops.test_chain import assert_same, results
 from tests.rounding import rounding

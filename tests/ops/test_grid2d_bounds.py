@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from plstm_graph.ops import plstm_grid2d, single_turn_gating
-from plstm_graph.ops.grid2d import GATES
+from plstm_graph.ops.shapes import GATES
 from plstm_graph.testing import assert_close
 from tests.ops.test_grid2d import operands
 

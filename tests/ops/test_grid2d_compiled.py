@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from plstm_graph.ops import plstm_grid2d, plstm_grid2d_oriented
-from plstm_graph.ops.grid2d import GATES
 from plstm_graph.ops.grid2d_compiled import can_compile_grids
+from plstm_graph.ops.shapes import GATES
 from plstm_graph.testing import assert_close
 from tests.ops.test_chain import assert_same, results
 from tests.ops.test_grid2d import operands
@@ -90,7 +90,7 @@ def test_without_a_compiler_other_forms_are_used(setting):
     program = """
 import torch
 from plstm_graph.ops import plstm_grid2d
-from plstm_graph.ops.grid2d import GATES
+from plstm_graph.ops.shapes import GATES
 from plstm_graph.ops.grid2d_compiled import can_compile_grids
 x = torch.ones(2, 3, 1, 1)
 assert not can_compile_grids(x)

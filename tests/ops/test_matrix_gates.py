@@ -14,7 +14,7 @@ from plstm_graph.ops import (
     plstm_grid2d,
     plstm_grid2d_matrix,
 )
-from plstm_graph.ops.grid2d import GATES
+from plstm_graph.ops.shapes import GATES
 from plstm_graph.testing import assert_close
 from tests.ops import test_chain, test_grid2d
 from tests.ops.test_chain import assert_same, results

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import plstm_graph
+from plstm_graph.compiled import check_room
 from plstm_graph.graph import LineGraph
 from plstm_graph.graph.structure_compiled import can_compile_structure, list_ancestors, stable_order, unique_links
 from plstm_graph.ops import grid2d_compiled, parallel_compiled, plstm, plstm_grid2d_oriented, recurrent_compiled
@@ -41,9 +42,18 @@ def structure_of(graph):
     """What the parallel form hands to C."""
     seen = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parallel_compiled, "_compiled", lambda *given: seen.append(given) or [given[2]])
+        run = lambda *given, structure: seen.append(structure) or given[2]  # noqa: E731
+        patch.setattr(parallel_compiled, "_PARALLEL", run)
         plstm(**random_operands(graph), line_graph=graph, form="parallel")
-    return [tensor.clone() for tensor in seen[0][-1]]
+    return [tensor.clone() for tensor in seen[0]]
+
+
+def parallel_form(inputs, structure):
+    return parallel_compiled._PARALLEL.op(*inputs, structure, [])
+
+
+def recurrent_form(inputs, *structure):
+    return recurrent_compiled._RECURRENT.op(*inputs, [*structure], [])
 
 
 def with_bad_number(tensor, value):
@@ -58,13 +68,13 @@ def with_bad_number(tensor, value):
 def test_parallel_form_refuses_an_index_outside_its_range(graph, name, value, reverse):
     graph = graph.reverse() if reverse else graph
     inputs, structure = [random_operands(graph)[name] for name in INPUTS], structure_of(graph)
-    out, carried, weight = parallel_compiled._compiled(*inputs, structure)
+    out, carried, weight = parallel_form(inputs, structure)
     number = parallel_compiled._STRUCTURE.index(name)
     structure[number] = with_bad_number(structure[number], value)
     with pytest.raises(ValueError, match=rf"{name} of the line graph .*build a new LineGraph"):
-        parallel_compiled._compiled(*inputs, structure)
+        parallel_form(inputs, structure)
     with pytest.raises(ValueError, match=rf"{name} of the line graph .*build a new LineGraph"):
-        parallel_compiled._compiled_backward(out, carried, weight, *inputs, structure)
+        parallel_compiled._PARALLEL.backward_op(out, [carried, weight], *inputs, structure, [])
 
 
 @pytest.mark.parametrize("place", [0, -1])
@@ -72,7 +82,7 @@ def test_parallel_form_refuses_rows_that_do_not_hold_all_links(graph, inputs, pl
     structure = structure_of(graph)
     structure[6][place] += 1
     with pytest.raises(ValueError, match="ptr of the line graph"):
-        parallel_compiled._compiled(*inputs, structure)
+        parallel_form(inputs, structure)
 
 
 @pytest.mark.parametrize("value", BAD)
@@ -83,23 +93,23 @@ def test_recurrent_form_refuses_an_index_outside_its_range(graph, inputs, which,
     structure[which] = structure[which].clone()
     structure[which][row] = with_bad_number(structure[which][row], value)
     with pytest.raises(ValueError, match=r"outside their range: .*build a new LineGraph"):
-        recurrent_compiled._compiled(*inputs, *structure.values())
+        recurrent_form(inputs, *structure.values())
     with pytest.raises(ValueError, match=r"outside their range: .*build a new LineGraph"):
-        recurrent_compiled._compiled_backward(inputs[2], *inputs, *structure.values())
+        recurrent_compiled._RECURRENT.backward_op(inputs[2], [], *inputs, [*structure.values()], [])
 
 
 def test_recurrent_form_refuses_a_pair_that_does_not_meet(graph, inputs):
     """Else a state would be read before it is written."""
     for pairs in (graph.pairs.flip(0), graph.pairs.roll(1, dims=1) * torch.tensor([[1], [0]]), graph.pairs * 0):
         with pytest.raises(ValueError, match="does not meet at a node"):
-            recurrent_compiled._compiled(*inputs, graph.edge_index, pairs)
+            recurrent_form(inputs, graph.edge_index, pairs)
 
 
 def test_recurrent_form_refuses_a_cycle(inputs):
     cycle = torch.tensor([[0, 1, 2], [1, 2, 0]])
     inputs = [inputs[0][:3], inputs[1][:3], inputs[2][:3], inputs[3][:3], inputs[4][:0], inputs[5][:3], inputs[6][:3]]
     with pytest.raises(ValueError, match="has a cycle"):
-        recurrent_compiled._compiled(*inputs, cycle, cycle[:, :0])
+        recurrent_form(inputs, cycle, cycle[:, :0])
 
 
 @pytest.mark.parametrize("number", range(len(INPUTS)))
@@ -113,9 +123,9 @@ def test_operands_that_do_not_fit_are_refused(graph, inputs, number, change):
         "another dtype": tensor.to(torch.float32 if number else torch.float16),
     }[change]
     with pytest.raises((ValueError, KeyError)):
-        parallel_compiled._compiled(*inputs, structure)
+        parallel_form(inputs, structure)
     with pytest.raises((ValueError, KeyError)):
-        recurrent_compiled._compiled(*inputs, graph.edge_index, graph.pairs)
+        recurrent_form(inputs, graph.edge_index, graph.pairs)
 
 
 @pytest.mark.parametrize("number", range(len(parallel_compiled._STRUCTURE)))
@@ -124,11 +134,11 @@ def test_index_tensors_that_do_not_fit_are_refused(graph, inputs, number):
         structure = structure_of(graph)
         structure[number] = change(structure[number])
         with pytest.raises(ValueError, match="native code needs"):
-            parallel_compiled._compiled(*inputs, structure)
+            parallel_form(inputs, structure)
     with pytest.raises(ValueError, match="native code needs edge_index"):
-        recurrent_compiled._compiled(*inputs, graph.edge_index.int(), graph.pairs)
+        recurrent_form(inputs, graph.edge_index.int(), graph.pairs)
     with pytest.raises(ValueError, match="native code needs pairs"):
-        recurrent_compiled._compiled(*inputs, graph.edge_index, graph.pairs.repeat(2, 1))
+        recurrent_form(inputs, graph.edge_index, graph.pairs.repeat(2, 1))
 
 
 @pytest.mark.parametrize("value", BAD)
@@ -149,22 +159,20 @@ def test_lists_of_a_structure_refuse_numbers_outside_their_range(graph, value):
 def test_grids_refuse_operands_that_do_not_fit():
     x = grid_operands(3, 4, orientations=(2,))
     query, key, value, direct = (x.pop(name).unsqueeze(0) for name in ("query", "key", "value", "direct"))
-    gates, flips = [gate.unsqueeze(0) for gate in x.values()], [False] * 4
-    good = (query, key, value, gates, direct, flips)
-    out = grid2d_compiled._compiled(*good)
+    gates, flips = [gate.unsqueeze(0) for gate in x.values()], [0] * 4
+    good, grid = [query, key, value, direct, *gates], grid2d_compiled._GRID
+    out = grid.op(*good, [], flips)
     assert out.shape == value.shape
-    for number, bad in enumerate(
-        [query[..., :1], key[:, :2], value[:, :, :2], [*gates[:7], gates[7][:, :2]], direct.float(), flips[:3]]
-    ):
+    for number, bad in enumerate([query[..., :1], key[:, :2], value[:, :, :2], direct.float(), gates[0][:, :2]]):
         given = [*good[:number], bad, *good[number + 1 :]]
         with pytest.raises(ValueError, match="need"):
-            grid2d_compiled._compiled(*given)
+            grid.op(*given, [], flips)
         with pytest.raises(ValueError, match="need"):
-            grid2d_compiled._compiled_backward(out, *given)
+            grid.backward_op(out, [], *given, [], flips)
     with pytest.raises(ValueError, match="need"):
-        grid2d_compiled._compiled(query, key, value, gates[:7], direct, flips)
+        grid.op(*good, [], flips[:3])
     with pytest.raises(ValueError, match="native code needs grad"):
-        grid2d_compiled._compiled_backward(out[..., :-1], *good)
+        grid.backward_op(out[..., :-1], [], *good, [], flips)
 
 
 @pytest.mark.parametrize("widths", [(1, 1_200_000), (1_200_000, 1), (33, 65), (32, 33), (33, 32)], ids=str)
@@ -188,24 +196,11 @@ def test_no_width_of_a_grid_is_too_much_for_the_stack(widths):
     assert_same(run("compiled"), run("naive"))
 
 
-@pytest.mark.parametrize("widths", [(2**50, 4), (2**60, 4), (2**40, 2**40)], ids=str)
-def test_states_that_no_memory_holds_are_a_memory_error(widths):
-    """Without heads the operands are empty, but C would ask memory for the states of one."""
-    graph = LineGraph(torch.tensor([[0, 1], [1, 2]]), 3)
-    query, value = (torch.empty(3, 0, width) for width in widths)
-    gates = {"source": 2, "transition": 1, "mark": 2, "direct": 3}
+@pytest.mark.parametrize("numbers", [2**58, 2**62, 2**100], ids=str)
+def test_states_that_no_memory_holds_are_a_memory_error(numbers):
+    """C counts in 64 bits: what does not fit them must not reach it."""
     with pytest.raises(MemoryError, match="the states of 2 edges"):
-        plstm(
-            query, query, value, **{name: torch.empty(n, 0) for name, n in gates.items()}, line_graph=graph,
-            form="recurrent",
-        )  # fmt: skip
-    query, value = (torch.empty(1, 3, 2, 0, width) for width in widths)
-    gate = torch.empty(1, 3, 2, 1, 0)
-    given = ([gate] * 8, torch.empty(1, 3, 2, 0), [False, False])
-    with pytest.raises(MemoryError, match="a grid of 3 x 2"):
-        grid2d_compiled._compiled(query, query, value, *given)
-    with pytest.raises(MemoryError, match="a grid of 3 x 2"):
-        grid2d_compiled._compiled_backward(value, query, query, value, *given)
+        check_room(numbers, torch.float64, "the states of 2 edges")
 
 
 @pytest.mark.parametrize("source", sorted(Path(plstm_graph.__file__).parent.rglob("*.c")), ids=lambda path: path.name)

@@ -6,7 +6,7 @@ from hypothesis import given
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops import parallel, plstm
-from plstm_graph.ops.parallel_compiled import _WORTH_THREADS, _compiled, can_compile_parallel, node_outputs_compiled
+from plstm_graph.ops.parallel_compiled import _WORTH_THREADS, can_compile_parallel
 from plstm_graph.testing import assert_close, assert_forms_agree, random_dag, random_operands
 from tests.rounding import rounding
 from tests.strategies import problems
@@ -77,20 +77,3 @@ def test_tensors_may_have_any_strides():
         plain = plstm(**operands, line_graph=reverse, form="parallel")
         out = plstm(**turned, line_graph=reverse, form="parallel")
         assert_close(out, plain, rounding(torch.float64, graph.num_edges), "outputs")
-
-
-@needs_compiler
-@pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("num_edges", [1, 12])
-def test_operator_is_registered_soundly(reverse, num_edges):
-    graph = LineGraph(random_dag(7, num_edges, torch.Generator().manual_seed(0)), 7)
-    graph = graph.reverse() if reverse else graph
-    leaves = [tensor.detach().requires_grad_() for tensor in random_operands(graph).values()]
-    seen = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "plstm_graph.ops.parallel_compiled._compiled", lambda *given: seen.append(given) or _compiled(*given)
-        )
-        node_outputs_compiled(*leaves, graph)
-    results = torch.library.opcheck(_compiled, seen[0])
-    assert set(results.values()) == {"SUCCESS"}

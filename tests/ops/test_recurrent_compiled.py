@@ -6,7 +6,7 @@ from hypothesis import given
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops import dispatch, plstm, recurrent_compiled
-from plstm_graph.ops.recurrent_compiled import _WORTH_THREADS, _compiled, can_compile_recurrent
+from plstm_graph.ops.recurrent_compiled import _WORTH_THREADS, can_compile_recurrent
 from plstm_graph.testing import assert_close, assert_forms_agree, random_dag, random_operands
 from tests.rounding import rounding
 from tests.strategies import problems
@@ -76,12 +76,3 @@ def test_tensors_may_have_any_strides():
         plain = plstm(**operands, line_graph=reverse, form="recurrent")
         out = plstm(**turned, line_graph=reverse, form="recurrent")
         assert_close(out, plain, rounding(torch.float64, graph.num_edges), "outputs")
-
-
-@needs_compiler
-@pytest.mark.parametrize("num_edges", [0, 12])
-def test_operator_is_registered_soundly(num_edges):
-    graph = LineGraph(random_dag(7, num_edges, torch.Generator().manual_seed(0)), 7)
-    leaves = [tensor.detach().requires_grad_() for tensor in random_operands(graph).values()]
-    results = torch.library.opcheck(_compiled, (*leaves, graph.edge_index, graph.pairs))
-    assert set(results.values()) == {"SUCCESS"}

@@ -1,0 +1,195 @@
+"""Every form of every operator, with operands to call it with: what the tests of all of them go through."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple, get_args
+
+import pytest
+import torch
+from torch import Tensor
+
+from plstm_graph import compiled
+from plstm_graph.graph import LineGraph
+from plstm_graph.ops import (
+    Form,
+    GridForm,
+    edge_messages,
+    gating_matrix,
+    gating_matrix_merged,
+    plstm,
+    plstm_chain,
+    plstm_chain_matrix,
+    plstm_factorized,
+    plstm_grid2d,
+    plstm_grid2d_matrix,
+    plstm_grid2d_oriented,
+)
+from plstm_graph.ops.chain import ChainForm
+from plstm_graph.ops.grid2d_compiled import can_compile_grids
+from plstm_graph.ops.shapes import GATES
+from plstm_graph.testing import random_dag, random_operands
+
+
+class Case(NamedTuple):
+    """An operator in one form: called with ``operands`` as keywords, it must equal ``reference``."""
+
+    call: Callable[..., Tensor]
+    reference: Callable[..., Tensor]
+    operands: dict[str, Tensor]
+
+
+def dag_graph(kind: str) -> LineGraph:
+    graph = LineGraph(random_dag(9, 16, torch.Generator().manual_seed(1)), 9)
+    return {
+        "forward": graph,
+        "reversed": graph.reverse(),
+        "multitree": graph.to_multitree(),
+        "reversed multitree": graph.to_multitree().reverse(),
+    }[kind]
+
+
+def _drawn(shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return {name: torch.randn(shape, dtype=torch.float64, generator=generator) for name, shape in shapes.items()}
+
+
+def _dag(form: Form, kind: str) -> Case:
+    def call(form: Form = form, **operands: Tensor) -> Tensor:
+        return plstm(**operands, line_graph=dag_graph(kind), form=form)
+
+    return Case(call, lambda **o: call("naive", **o), random_operands(dag_graph(kind), 2, 3, 4))
+
+
+def _messages(form: Form, kind: str) -> Case:
+    def call(form: Form = form, **operands: Tensor) -> Tensor:
+        return edge_messages(**operands, line_graph=dag_graph(kind), form=form)
+
+    operands = random_operands(dag_graph(kind), 2, 3, 4)
+    del operands["mark"], operands["direct"]
+    return Case(call, lambda **o: call("naive", **o), operands)
+
+
+def _factorized(form: Form) -> Case:
+    def call(form: Form = form, **operands: Tensor) -> Tensor:
+        return plstm_factorized(**operands, line_graph=dag_graph("forward"), form=form)
+
+    operands = random_operands(dag_graph("forward"), 2, 3, 4)
+    del operands["transition"]
+    operands |= _drawn({"leave": tuple(operands["mark"].shape), "enter": tuple(operands["mark"].shape)})
+    return Case(call, lambda **o: call("naive", **o), operands)
+
+
+def _merged() -> Case:
+    operands = random_operands(dag_graph("forward"), 2)
+    gates = {name: operands[name] for name in ("source", "transition", "mark", "direct")}
+    return Case(
+        lambda **o: gating_matrix_merged(**o, line_graph=dag_graph("forward")),
+        lambda **o: gating_matrix(**o, line_graph=dag_graph("forward")),
+        gates,
+    )
+
+
+def _chain(form: ChainForm, length: int) -> Case:
+    def call(form: ChainForm = form, **operands: Tensor) -> Tensor:
+        out, state = plstm_chain(**operands, form=form, return_final_state=True)
+        return torch.cat([out.flatten(), state.flatten()])
+
+    features = {"query": (2, length, 2, 3), "key": (2, length, 2, 3), "value": (2, length, 2, 4)}
+    gates = dict.fromkeys(("source", "transition", "mark", "direct"), (2, length, 2))
+    operands = _drawn(features | gates | {"initial_state": (2, 2, 3, 4)})
+    operands["transition"].tanh_()[0, 1, 0] = 0.0
+    return Case(call, lambda **o: call("naive", **o), operands)
+
+
+def _grid(form: GridForm, width: int, height: int, oriented: bool) -> Case:
+    operator = plstm_grid2d_oriented if oriented else plstm_grid2d
+
+    def call(form: GridForm = form, **operands: Tensor) -> Tensor:
+        return operator(**operands, form=form)
+
+    shape, own = (2, width, height), (4, 2) if oriented else (2,)
+    features = {"query": (*shape, 2, 3), "key": (*shape, 2, 3), "value": (*shape, 2, 4), "direct": (*shape, 2)}
+    return Case(call, lambda **o: call("naive", **o), _drawn(features | dict.fromkeys(GATES, (*shape, *own))))
+
+
+def _chain_matrix() -> Case:
+    features = {"query": (5, 2, 3), "key": (5, 2, 3), "value": (5, 2, 4), "direct": (5, 2)}
+    gates = {"source": (5, 2, 2), "mark": (5, 2, 2), "transition": (5, 2, 2, 2)}
+
+    def step_by_step(**o: Tensor) -> Tensor:
+        state, outs = 0.0, []
+        for t in range(5):
+            read = 0.0 if t == 0 else torch.einsum("hj,hk,hjkv->hv", o["mark"][t], o["query"][t], state)
+            own = o["direct"][t, :, None] * (o["query"][t] * o["key"][t]).sum(-1, keepdim=True) * o["value"][t]
+            outs.append(read + own)
+            put = torch.einsum("hj,hk,hv->hjkv", o["source"][t], o["key"][t], o["value"][t])
+            state = put if t == 0 else torch.einsum("hij,hjkv->hikv", o["transition"][t], state) + put
+        return torch.stack(outs)
+
+    return Case(plstm_chain_matrix, step_by_step, _drawn(features | gates))
+
+
+def _grid_matrix() -> Case:
+    """Matrices of one number are the ordinary gates."""
+    names = ("source_right", "source_down", "mark_left", "mark_up")
+    shape = (3, 4)
+    features = {"query": (*shape, 2, 3), "key": (*shape, 2, 3), "value": (*shape, 2, 4), "direct": (*shape, 2)}
+    gates = {name: (*shape, 2, 1) if name in names else (*shape, 2, 1, 1) for name in GATES}
+
+    def reference(**o: Tensor) -> Tensor:
+        plain = {name: o[name].flatten(3).squeeze(-1) for name in GATES}
+        return plstm_grid2d(**{name: o[name] for name in features}, **plain, form="naive")
+
+    return Case(plstm_grid2d_matrix, reference, _drawn(features | gates))
+
+
+def _every_case() -> Iterator[tuple[str, Callable[[], Case]]]:
+    for form in get_args(Form):
+        for kind in ("forward", "reversed", "multitree", "reversed multitree"):
+            yield f"dag-{form}-{kind}", lambda form=form, kind=kind: _dag(form, kind)
+        yield f"messages-{form}-forward", lambda form=form: _messages(form, "forward")
+        yield f"messages-{form}-reversed", lambda form=form: _messages(form, "reversed")
+        yield f"factorized-{form}", lambda form=form: _factorized(form)
+    yield "merged", _merged
+    for form in get_args(ChainForm):
+        yield f"chain-{form}-5", lambda form=form: _chain(form, 5)
+        yield f"chain-{form}-40", lambda form=form: _chain(form, 40)
+    for form in get_args(GridForm):
+        for width, height, oriented in ((3, 5, False), (3, 5, True), (6, 2, True)):
+            name = f"grid-{form}-{width}x{height}{'-oriented' if oriented else ''}"
+            yield name, lambda f=form, w=width, h=height, o=oriented: _grid(f, w, h, o)
+    yield "chain-matrix", _chain_matrix
+    yield "grid-matrix", _grid_matrix
+
+
+_CASES = dict(_every_case())
+
+
+@contextmanager
+def native_code(runs: bool) -> Iterator[None]:
+    """Whether native code may run within the block."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not runs:
+            patch.setattr(compiled, "_is_there", lambda *_: False)
+        yield
+
+
+def _parameters() -> Iterator[object]:
+    for name in _CASES:
+        for native in (True, False):
+            if "compiled" in name and not native:
+                continue  # That form is native code, and nothing else.
+            # Whether C can be had is asked when a test runs: asking it here would compile while tests are collected.
+            yield pytest.param((name, native), id=f"{name}-{'native' if native else 'torch'}")
+
+
+@contextmanager
+def case_of(name: str, native: bool) -> Iterator[Case]:
+    """A case, evaluated with or without native code within the block; skips where it cannot be had."""
+    if native and "compiled" in name and not can_compile_grids(torch.empty(0)):
+        pytest.skip("needs native code: a C compiler, and PLSTM_COMPILE not 0")
+    with native_code(native):
+        yield _CASES[name]()
+
+
+every_case = pytest.mark.parametrize("chosen", list(_parameters()))

@@ -1,0 +1,149 @@
+"""What torch asks of operators: registration, empty sizes, checkpoints of activations, compiled code."""
+
+import itertools
+
+import pytest
+import torch
+from torch.utils.checkpoint import checkpoint
+
+from plstm_graph.graph import LineGraph
+from plstm_graph.ops import plstm, plstm_chain, plstm_grid2d
+from plstm_graph.ops.custom_operator import CustomOperator
+from plstm_graph.testing import assert_close, random_dag, random_operands
+from tests.ops.catalogue import case_of, every_case, native_code
+
+FORMS = ["naive", "recurrent", "parallel", "chunkwise", "auto"]
+
+
+@every_case
+def test_every_operator_is_registered_soundly(chosen, monkeypatch):
+    calls = {}
+    run = CustomOperator.__call__
+
+    def recorded(self, *operands, structure=(), options=()):
+        calls[self.op] = ([*operands], [*structure], [*options])
+        return run(self, *operands, structure=structure, options=options)
+
+    monkeypatch.setattr(CustomOperator, "__call__", recorded)
+    with case_of(*chosen) as case:
+        case.call(**case.operands)
+        for operator, (operands, structure, options) in calls.items():
+            leaves = [tensor.detach().requires_grad_() for tensor in operands]
+            results = torch.library.opcheck(operator, (*leaves, structure, options))
+            assert set(results.values()) == {"SUCCESS"}, operator
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("form", FORMS)
+def test_sizes_of_zero_on_dags(form, native):
+    empty = LineGraph(torch.empty(2, 0, dtype=torch.long), 0)
+    isolated = LineGraph(torch.empty(2, 0, dtype=torch.long), 3)
+    graph = LineGraph.grid(2, 3)
+    with native_code(native):
+        for graph, heads, keys, values in itertools.product(
+            (empty, isolated, graph, graph.reverse(), graph.to_multitree()), (0, 2), (0, 3), (0, 2)
+        ):
+            operands = random_operands(graph, heads, keys, values)
+            out = plstm(**operands, line_graph=graph, form=form)
+            assert out.shape == operands["value"].shape
+            if keys == 0:
+                assert not out.any()  # A product of no keys is exactly 0.
+            out.sum().backward()
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("form", ["naive", "recurrent", "parallel", "chunkwise", "scan", "auto"])
+def test_sizes_of_zero_on_chains(form, native):
+    with native_code(native):
+        for length, heads, keys, values in itertools.product((0, 1, 5), (0, 2), (0, 3), (0, 2)):
+            features = [torch.randn(2, length, heads, width, requires_grad=True) for width in (keys, keys, values)]
+            gates = [torch.randn(2, length, heads, requires_grad=True) for _ in range(4)]
+            state = torch.randn(2, heads, keys, values, requires_grad=True)
+            out, final = plstm_chain(*features, *gates, form=form, initial_state=state, return_final_state=True)
+            assert out.shape == features[2].shape
+            assert final.shape == state.shape
+            if length == 0:
+                assert torch.equal(final, state)  # Nothing has been done to it.
+            (out.sum() + final.sum()).backward()
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("form", ["naive", "recurrent", "parallel", "chunkwise", "auto"])
+def test_sizes_of_zero_on_grids(form, native):
+    with native_code(native):
+        for width, height, heads, keys, values in itertools.product((0, 1, 3), (0, 4), (0, 2), (0, 3), (0, 2)):
+            shape = (2, width, height, heads)
+            features = [torch.randn(*shape, size, requires_grad=True) for size in (keys, keys, values)]
+            out = plstm_grid2d(*features, *(torch.randn(shape, requires_grad=True) for _ in range(9)), form=form)
+            assert out.shape == features[2].shape
+            out.sum().backward()
+
+
+@every_case
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_activation_checkpoints(chosen, reentrant):
+    with case_of(*chosen) as case:
+        names = list(case.operands)
+
+        def gradients(run):
+            leaves = [case.operands[name].detach().requires_grad_() for name in names]
+            out = run(*leaves)
+            (out * torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view(out.shape)).sum().backward()
+            return [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]
+
+        def run(*tensors):
+            return case.call(**dict(zip(names, tensors, strict=True)))
+
+        with_checkpoint = gradients(lambda *t: checkpoint(run, *t, use_reentrant=reentrant))
+        for name, got, wanted in zip(names, with_checkpoint, gradients(run), strict=True):
+            assert_close(got, wanted, 1e-10, name)
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("form", FORMS)
+def test_compiles_in_one_piece_once_prepared_for_widths(form, reverse, native):
+    torch._dynamo.reset()
+    graph = LineGraph(random_dag(30, 60, torch.Generator().manual_seed(0)), 30).prepare(widths=(2, 3, 5))
+    graph = graph.reverse() if reverse else graph
+    operands = random_operands(graph)
+    with native_code(native):
+        compiled = torch.compile(
+            lambda **o: plstm(**o, line_graph=graph, form=form), backend="aot_eager", fullgraph=True
+        )
+        results = []
+        for run in (compiled, lambda **o: plstm(**o, line_graph=graph, form="naive")):
+            leaves = {name: tensor.detach().requires_grad_() for name, tensor in operands.items()}
+            out = run(**leaves)
+            results.append([out, *torch.autograd.grad(out.square().sum(), list(leaves.values()))])
+    for name, got, wanted in zip(("output", *operands), *results, strict=True):
+        assert_close(got, wanted, 1e-10, name)
+
+
+@pytest.mark.parametrize("form", ["recurrent", "parallel", "chunkwise"])
+def test_structure_that_is_missing_in_compiled_code_is_named(form):
+    torch._dynamo.reset()
+    graph = LineGraph(random_dag(30, 60, torch.Generator().manual_seed(0)), 30)
+    operands = random_operands(LineGraph(graph.edge_index, 30))
+    compiled = torch.compile(lambda **o: plstm(**o, line_graph=graph, form=form), backend="aot_eager", fullgraph=True)
+    with pytest.raises(torch._dynamo.exc.Unsupported, match=r"call line_graph\.prepare\("):
+        compiled(**operands)
+
+
+@pytest.mark.parametrize("transform", ["jvp", "vmap", "grad"])
+def test_transforms_inside_compiled_code_are_refused(transform):
+    torch._dynamo.reset()
+    graph = LineGraph.grid(3, 3).prepare(widths=(2, 3, 5))
+    query, *rest = (tensor.detach() for tensor in random_operands(graph).values())
+
+    def run(query):
+        if transform == "jvp":
+            return torch.func.jvp(lambda q: plstm(q, *rest, graph), (query,), (query,))[1]
+        if transform == "vmap":
+            return torch.func.vmap(lambda q: plstm(q, *rest, graph))(torch.stack([query, query]))
+        return torch.func.grad(lambda q: plstm(q, *rest, graph).sum())(query)
+
+    with pytest.raises(torch._dynamo.exc.Unsupported, match=r"cannot trace a transform of torch\.func"):
+        torch.compile(run, backend="aot_eager", fullgraph=True)(query)
+    # With graph breaks allowed, the transform runs outside.
+    assert_close(torch.compile(run, backend="aot_eager")(query), run(query), 1e-10, transform)
