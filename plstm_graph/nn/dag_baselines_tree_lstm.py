@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn.dag_baselines import DAGBaseline
@@ -93,6 +94,7 @@ class _Walk(torch.autograd.Function):
         return states
 
     @staticmethod
+    @once_differentiable  # A second derivative is an error, not a wrong number.
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         at_edge, weight, states, received, cells, gates, forget = ctx.saved_tensors
         channels = weight.size(1)

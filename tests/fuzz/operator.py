@@ -115,7 +115,7 @@ def _grid(rng: random.Random, seed: int) -> None:
                 ("down", (x, y - 1), "right", (x, y), "right_from_up"),
             ):
                 if (way, *before) in number and (to, *after) in number:
-                    pairs.append((number[way, *before], number[to, *after]))
+                    pairs.append((number[(way, *before)], number[(to, *after)]))
                     gate_of_pair.append((name, x, y))
 
     def dense(**o: Tensor) -> Tensor:
@@ -218,11 +218,11 @@ def _compare(
         rounding = summands * torch.finfo(computed).eps + 4 * torch.finfo(got.dtype).eps
         if out.dtype != computed:
             rounding += 4 * torch.finfo(out.dtype).eps
-        smallest = 2 * max(
-            torch.finfo(got.dtype).tiny, torch.finfo(out.dtype).tiny
-        )  # Below it, float16 has fewer digits.
-        off = (got.double() - wanted).abs() - rounding * bound.detach() - smallest
+        # Below the smallest normal number, float16 has fewer digits.
+        smallest = 2 * max(torch.finfo(got.dtype).tiny, torch.finfo(out.dtype).tiny)
+        dtype, got, wanted = got.dtype, got.detach().double(), wanted.detach()
+        off = (got - wanted).abs() - rounding * bound.detach() - smallest
         assert not (off > 0).any() and not got.isnan().any(), (
-            f"{what}: {name} ({got.dtype}) is off by {float((got.double() - wanted).abs().max()):.3g} where entries reach "
-            f"{float(wanted.abs().max()):.3g}"
+            f"{what}: {name} ({dtype}) is off by "
+            f"{float((got - wanted).abs().max()):.3g} where entries reach {float(wanted.abs().max()):.3g}"
         )

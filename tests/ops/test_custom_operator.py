@@ -10,12 +10,12 @@ from plstm_graph.graph import LineGraph
 from plstm_graph.ops import plstm, plstm_chain, plstm_grid2d
 from plstm_graph.ops.custom_operator import CustomOperator
 from plstm_graph.testing import assert_close, random_dag, random_operands
-from tests.ops.catalogue import case_of, every_case, native_code
+from tests.ops.catalogue import case_of, cases, native_code, one_case_of_each_operator
 
 FORMS = ["naive", "recurrent", "parallel", "chunkwise", "auto"]
 
 
-@every_case
+@cases("dag.*-(forward|reversed)$|messages|chain-chunkwise-40|grid-.*oriented")
 def test_every_operator_is_registered_soundly(chosen, monkeypatch):
     calls = {}
     run = CustomOperator.__call__
@@ -38,10 +38,10 @@ def test_every_operator_is_registered_soundly(chosen, monkeypatch):
 def test_sizes_of_zero_on_dags(form, native):
     empty = LineGraph(torch.empty(2, 0, dtype=torch.long), 0)
     isolated = LineGraph(torch.empty(2, 0, dtype=torch.long), 3)
-    graph = LineGraph.grid(2, 3)
+    grid = LineGraph.grid(2, 3)
     with native_code(native):
         for graph, heads, keys, values in itertools.product(
-            (empty, isolated, graph, graph.reverse(), graph.to_multitree()), (0, 2), (0, 3), (0, 2)
+            (empty, isolated, grid, grid.reverse(), grid.to_multitree()), (0, 2), (0, 3), (0, 2)
         ):
             operands = random_operands(graph, heads, keys, values)
             out = plstm(**operands, line_graph=graph, form=form)
@@ -79,7 +79,7 @@ def test_sizes_of_zero_on_grids(form, native):
             out.sum().backward()
 
 
-@every_case
+@one_case_of_each_operator
 @pytest.mark.parametrize("reentrant", [False, True])
 def test_activation_checkpoints(chosen, reentrant):
     with case_of(*chosen) as case:

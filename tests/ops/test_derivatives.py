@@ -8,7 +8,7 @@ from plstm_graph import PLSTMConv
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops import plstm
 from plstm_graph.testing import assert_close, random_dag, random_operands
-from tests.ops.catalogue import case_of, every_case
+from tests.ops.catalogue import case_of, every_case, one_case_of_each_operator
 
 
 def _random_like(operands, seed):
@@ -49,7 +49,7 @@ def test_tangents_of_forward_mode_and_of_func_jvp(chosen):
         assert_close(dual, tangent, 1e-10, "torch.autograd.forward_ad")
 
 
-@every_case
+@one_case_of_each_operator
 def test_tangents_of_each_operand_alone(chosen):
     with case_of(*chosen) as case:
         primals = {name: tensor.detach() for name, tensor in case.operands.items()}

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from plstm_graph.testing import assert_close
-from tests.ops.catalogue import case_of, every_case
+from tests.ops.catalogue import case_of, every_case, one_case_of_each_operator
 
 
 def permuted(tensor: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ def test_any_layout_of_all_operands(chosen):
                 assert_close(actual[name], tensor, 1e-10, f"{layout.__name__}: {name}")
 
 
-@every_case
+@one_case_of_each_operator
 def test_one_operand_at_a_time(chosen):
     """Layouts that differ between operands decide the layout of what is computed from them."""
     with case_of(*chosen) as case:

@@ -1,0 +1,35 @@
+"""How long to draw cases, and how many were drawn."""
+
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture
+def seeds(record_property) -> Iterator[int]:
+    """One seed after the other until the time is up; at least one."""
+
+    def drawn() -> Iterator[int]:
+        first, stop = int(os.environ.get("PLSTM_FUZZ_SEED", "0")), time.monotonic() + _seconds()
+        seed = first
+        try:
+            while seed == first or time.monotonic() < stop:
+                yield seed
+                seed += 1
+        finally:
+            record_property("cases", f"{seed - first:,} cases from seed {first}")
+
+    return drawn()
+
+
+def _seconds() -> float:
+    return float(os.environ.get("PLSTM_FUZZ_SECONDS", "3"))
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "cases":
+                terminalreporter.write_line(f"{report.nodeid}: {value}")
