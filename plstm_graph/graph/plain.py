@@ -1,7 +1,7 @@
 """Structure under the transforms of ``torch.func``: built from plain tensors, and kept as plain tensors.
 
-Inside ``vmap``, ``grad`` or ``jvp`` every operation returns a wrapper that is dead once the transform ends. A line graph
-outlives the transform, so what it builds there is built as if there were none.
+Inside ``vmap``, ``grad`` or ``jvp`` every operation returns a wrapper that is dead once the transform ends. A line
+graph outlives the transform, so what it builds there is built as if there were none.
 """
 
 import functools

@@ -91,7 +91,7 @@ class CustomOperator:
             if self._is_empty(operands):
                 results = tuple(tensor.zero_() for tensor in self._fake(operands, structure, options))
             else:
-                results = forward([tensor.contiguous() for tensor in operands], structure, options)
+                results = forward([_in_memory(tensor) for tensor in operands], structure, options)
             return results if self._kept else results[0]
 
         return run
@@ -102,7 +102,7 @@ class CustomOperator:
             *operands, structure, options = args
             if self._is_empty(operands):
                 return [tensor.new_zeros(tensor.shape) for tensor in operands]
-            return list(backward(grad.contiguous(), kept, [t.contiguous() for t in operands], structure, options))
+            return list(backward(_in_memory(grad), kept, [_in_memory(t) for t in operands], structure, options))
 
         return run
 
@@ -153,6 +153,11 @@ class CustomOperator:
         wanted = [tensor for tensor in own if tensor.requires_grad]
         found = iter(torch.autograd.grad(out, wanted, grad, create_graph=True, allow_unused=True))
         return [next(found) if tensor.requires_grad else None for tensor in own]
+
+
+def _in_memory(tensor: Tensor) -> Tensor:
+    """The numbers of a tensor as they are, one after the other: no gaps, and no sign that is still to be applied."""
+    return tensor.resolve_neg().contiguous()
 
 
 def needs_twin(operands: Tensors) -> bool:

@@ -39,9 +39,10 @@ def plstm(
     in the order of their sums, and so in the last digits.
 
     Operands may have any memory layout. Every form has second and higher derivatives (``create_graph=True``), forward
-    mode (``torch.func.jvp``) and ``torch.func.vmap`` over operands: there, a twin of the form made of ordinary operations
-    takes over, see :mod:`~plstm_graph.ops.custom_operator`. Transforms of ``torch.func`` inside ``torch.compile`` are
-    refused, and ``torch.compile`` itself drops the tangents of forward mode, as it does for every operation.
+    mode (``torch.func.jvp``) and ``torch.func.vmap`` over operands: there, a twin of the form takes over, made of
+    ordinary operations, see :mod:`~plstm_graph.ops.custom_operator`. Transforms of ``torch.func`` inside
+    ``torch.compile`` are refused, and ``torch.compile`` itself drops the tangents of forward mode, as it does for
+    every operation.
 
     Args:
         query: ``[N, H, K]``

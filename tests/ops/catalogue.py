@@ -207,7 +207,9 @@ def case_of(name: str, native: bool) -> Iterator[Case]:
     if native and "compiled" in name and not can_compile_grids(torch.empty(0)):
         pytest.skip("needs native code: a C compiler, and PLSTM_COMPILE not 0")
     with native_code(native):
-        yield _CASES[name]()
+        case = _CASES[name]()
+        case.call(**case.operands)  # Builds the structure, as the first batch of a training does.
+        yield case
 
 
 def cases(pattern: str) -> pytest.MarkDecorator:
