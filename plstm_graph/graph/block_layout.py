@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from plstm_graph.graph.blocks import Blocks
+from plstm_graph.graph.plain import outside_transforms
 from plstm_graph.graph.rows import Rows
 
 
@@ -46,6 +47,7 @@ class BlockLayout(NamedTuple):
     bounds: Tensor
 
     @classmethod
+    @outside_transforms
     def of(cls, blocks: Blocks, heads: int, reverse: bool) -> "BlockLayout":
         """Lay out blocks, once for each number of heads and direction. Arguments as for :meth:`build`."""
         if (heads, reverse) not in blocks.layouts:

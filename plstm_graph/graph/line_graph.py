@@ -17,6 +17,7 @@ from plstm_graph.graph.levels import longest_path_levels
 from plstm_graph.graph.links import Links
 from plstm_graph.graph.multitree import multitree_mask
 from plstm_graph.graph.pairs import MAX_PAIRS, count_pairs, line_graph_pairs
+from plstm_graph.graph.plain import outside_transforms, plain
 from plstm_graph.graph.schedule import Schedule
 from plstm_graph.graph.through import through_nodes
 
@@ -69,6 +70,7 @@ class LineGraph:
         ValueError: If an index is out of range, a shape is wrong, or a pair does not meet at a node; names the column.
     """
 
+    @outside_transforms
     def __init__(
         self,
         edge_index: Tensor,
@@ -78,6 +80,8 @@ class LineGraph:
         level: Tensor | None = None,
         kept_pairs: Tensor | None = None,
     ) -> None:
+        edge_index = plain(edge_index)
+        pairs, level, kept_pairs = (None if given is None else plain(given) for given in (pairs, level, kept_pairs))
         self.num_nodes = check_edge_index(edge_index, num_nodes)
         self._same = _mark(edge_index)
         edge_index = self._edge_index = _own(edge_index)
@@ -166,6 +170,7 @@ class LineGraph:
         return self._edge_index.size(1)
 
     @property
+    @outside_transforms
     def pairs(self) -> Tensor:
         """In-edge and out-edge of each pair as columns of ``edge_index``, ``[2, P]``, listed at the first call.
 
@@ -181,6 +186,7 @@ class LineGraph:
         return self._unchanged("_pairs")
 
     @property
+    @outside_transforms
     def num_pairs(self) -> int:
         """Number of pairs ``P``, counted without listing them."""
         if self._pairs is not None:
@@ -196,6 +202,7 @@ class LineGraph:
         return self._forward is not None
 
     @property
+    @outside_transforms
     def level(self) -> Tensor:
         """Number of edges on the longest path that ends in each node, ``[N]``, int64."""
         if self._level is None:
@@ -203,6 +210,7 @@ class LineGraph:
         return self._unchanged("_level")
 
     @property
+    @outside_transforms
     def schedule(self) -> Schedule:
         """The order of evaluation, built at the first call; shared by both directions."""
         if self._forward is not None:
@@ -213,6 +221,7 @@ class LineGraph:
         return self._schedule
 
     @property
+    @outside_transforms
     def ancestry(self) -> Ancestry:
         """Which edges reach which, built at the first call; shared by both directions.
 
@@ -226,6 +235,7 @@ class LineGraph:
             self._ancestry = Ancestry.build(self.schedule)
         return self._ancestry
 
+    @outside_transforms
     def has_ancestry(self, max_entries: int) -> bool:
         """Whether no more than ``max_entries`` pairs of edges reach each other; if so, they are listed from then on."""
         if self._forward is not None:
@@ -239,6 +249,7 @@ class LineGraph:
         return self._ancestry is not None and self._ancestry.num_entries <= max_entries
 
     @property
+    @outside_transforms
     def links(self) -> Links:
         """Which nodes read which, built at the first call; shared by both directions, whose links are each other's
         transposes.
@@ -258,6 +269,7 @@ class LineGraph:
         return "nodes" in (self._forward or self)._links
 
     @property
+    @outside_transforms
     def edge_links(self) -> Links:
         """Which edges, in storage order, hold the inputs of which nodes in this direction, built at the first call.
 
@@ -271,6 +283,7 @@ class LineGraph:
         return links[name]
 
     @property
+    @outside_transforms
     def through(self) -> "LineGraph":
         """Every node split in two, with an edge through it, for transitions that factorise at the node; built once.
 
@@ -294,6 +307,7 @@ class LineGraph:
             self._through = LineGraph(edge_index, 2 * self.num_nodes, level=level)
         return self._through
 
+    @outside_transforms
     def blocks(self, heads: int, key_width: int, value_width: int, levels: int | None = None) -> Blocks:
         """The levels cut into blocks, built at the first call; shared by both directions.
 
@@ -325,6 +339,7 @@ class LineGraph:
         """Whether :meth:`blocks` were built for these widths already."""
         return (heads, key_width, value_width) in (self._forward or self)._blocks
 
+    @outside_transforms
     def prepare(
         self, through: bool = False, widths: tuple[int, int, int] | None = None, multitree: bool = True
     ) -> "LineGraph":
@@ -354,6 +369,7 @@ class LineGraph:
                     BlockLayout.of(blocks, widths[0], reverse)
         return self
 
+    @outside_transforms
     def reverse(self) -> "LineGraph":
         """The line graph of the DAG with all edges turned around: the same edges and pairs, in the same order."""
         if self._forward is not None:
@@ -362,6 +378,7 @@ class LineGraph:
             _edge_index=self.edge_index.flip(0), _pairs=None, _level=None, _multitree=None, _through=None, _forward=self
         )
 
+    @outside_transforms
     def to_multitree(self) -> "LineGraph":
         """Cut to a multitree: at most one directed path between any two edges (D-mode).
 
@@ -401,6 +418,7 @@ class LineGraph:
         links = {name: value.to(device, non_blocking) for name, value in self._links.items()}
         return self._replace(**moved, _blocks=blocks, _links=links)
 
+    @outside_transforms
     def check_same_edges(self, edge_index: Tensor) -> None:
         """Check that this is the line graph of ``edge_index``, in this order and not reversed.
 
@@ -414,7 +432,7 @@ class LineGraph:
         Raises:
             ValueError: If it is that of another graph, or lies on another device.
         """
-        own = self.edge_index
+        own, edge_index = self.edge_index, plain(edge_index)
         if edge_index is own:
             return
         if edge_index.device != own.device:

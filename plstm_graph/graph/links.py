@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from plstm_graph.graph.ancestry import Ancestry
+from plstm_graph.graph.plain import outside_transforms
 from plstm_graph.graph.rows import Rows, pointer
 from plstm_graph.graph.schedule import Schedule
 from plstm_graph.graph.structure_compiled import can_compile_structure, stable_order, unique_links
@@ -112,6 +113,7 @@ class Links:
         ends = self.reader, self.by_reader.column
         return (ends[1], ends[0]) if reverse else ends
 
+    @outside_transforms
     def layout(self, heads: int, reverse: bool = False) -> LinkLayout:
         """The links laid out for a number of heads; made once and kept.
 

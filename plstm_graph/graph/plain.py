@@ -33,11 +33,13 @@ def outside_transforms(function: Callable[P, R]) -> Callable[P, R]:
 def plain(index: Tensor) -> Tensor:
     """An index tensor without the wrappers that ``grad`` and ``jvp`` put around all arguments of a function.
 
+    What is no tensor is left to the checks that follow.
+
     Raises:
         ValueError: If ``vmap`` maps over it: the structure would differ from item to item.
     """
     functorch = torch._C._functorch
-    while functorch.is_functorch_wrapped_tensor(index):
+    while isinstance(index, Tensor) and functorch.is_functorch_wrapped_tensor(index):
         if functorch.is_batchedtensor(index):
             raise ValueError("vmap over the structure of a DAG is not possible: batch graphs as one disjoint DAG")
         index = functorch.get_unwrapped(index)

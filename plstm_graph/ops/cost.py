@@ -25,6 +25,7 @@ import torch
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.graph.ancestry import MAX_ENTRIES
+from plstm_graph.ops.recurrent import PIECE_BYTES
 from plstm_graph.ops.recurrent_compiled import can_compile_recurrent
 
 Form = Literal["auto", "naive", "recurrent", "parallel", "chunkwise"]
@@ -147,9 +148,9 @@ def estimate_bytes(
         elif _compiles(line_graph, compiled):
             needed[form] = 2 * line_graph.num_edges * 4 * key_width * value_width
         else:
-            # States before and after a pair and their gradients, of the level with most pairs.
+            # States before and after a pair and their gradients, of pairs that are advanced at once.
             widest = int(line_graph.schedule.pair_ptr.diff().max()) if line_graph.num_edges else 0
-            needed[form] = (4 * line_graph.num_edges + 3 * widest) * of_states
+            needed[form] = 4 * line_graph.num_edges * of_states + 3 * min(widest * of_states, PIECE_BYTES)
     return needed
 
 

@@ -25,7 +25,7 @@ def test_levels_are_topological_generations(dag):
 
 @pytest.mark.parametrize("narrow", [1, 7, 10**9], ids=["wide", "mixed", "narrow"])
 def test_wide_and_narrow_peeling_agree(monkeypatch, narrow):
-    monkeypatch.setattr(levels, "_NARROW", narrow)
+    monkeypatch.setattr(levels, "NARROW", narrow)
     edge_index = random_dag(300, 700, torch.Generator().manual_seed(1))
     assert torch.equal(longest_path_levels(edge_index, 300), networkx_levels(edge_index, 300))
 

@@ -8,7 +8,7 @@ from plstm_graph import PLSTMConv
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops import plstm
 from plstm_graph.testing import assert_close, random_dag, random_operands
-from tests.ops.catalogue import case_of, every_case, one_case_of_each_operator
+from tests.ops.catalogue import case_of, every_case, native_code, one_case_of_each_operator
 
 
 def _random_like(operands, seed):
@@ -154,3 +154,31 @@ def test_forces_and_hessians_through_a_layer(mode, form):
     ]
     assert_close(hessians[0], hessians[1], 1e-8, "Hessian")
     assert_close(hessians[0].view(24, 24), hessians[0].view(24, 24).t(), 1e-8, "symmetry of the Hessian")
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("form", ["recurrent", "parallel", "chunkwise", "auto"])
+def test_structure_that_is_first_built_inside_a_transform_serves_afterwards(form, native):
+    edge_index = random_dag(9, 16, torch.Generator().manual_seed(1))
+    expected = LineGraph(edge_index, 9)
+    query, *rest = (tensor.detach() for tensor in random_operands(expected, 2, 3, 4).values())
+    wanted = plstm(query, *rest, expected, form="naive")
+    with native_code(native):
+        for direction in (lambda graph: graph, LineGraph.reverse):
+            fresh = LineGraph(edge_index, 9)
+            outside = plstm(query, *rest, direction(fresh), form="naive")
+            graph = LineGraph(edge_index, 9)
+            inside, _ = torch.func.vjp(lambda q, graph=graph, d=direction: plstm(q, *rest, d(graph), form=form), query)
+            assert_close(inside, outside, 1e-10, "inside the transform")
+            assert_close(plstm(query, *rest, direction(graph), form=form), outside, 1e-10, "after it")
+        # All arguments of a function are wrapped, indices among them.
+        inside = torch.func.vmap(lambda q: plstm(q, *rest, LineGraph(edge_index, 9), form=form))(query.unsqueeze(0))
+        assert_close(inside[0], wanted, 1e-10, "vmap")
+        gradient = torch.func.grad(lambda q, index: plstm(q, *rest, LineGraph(index, 9), form=form).sum())
+        assert gradient(query, edge_index).shape == query.shape
+
+
+def test_vmap_over_the_structure_is_refused():
+    edge_index = random_dag(9, 16, torch.Generator().manual_seed(1))
+    with pytest.raises(ValueError, match="one disjoint DAG"):
+        torch.func.vmap(lambda index: LineGraph(index, 9).pairs)(torch.stack([edge_index, edge_index]))

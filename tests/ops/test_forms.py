@@ -5,9 +5,10 @@ import torch
 from hypothesis import given
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.ops import plstm
+from plstm_graph.ops import plstm, recurrent
 from plstm_graph.ops.cost import NANOSECONDS, choose_form, estimate_seconds
 from plstm_graph.testing import OPERANDS, assert_close, assert_forms_agree, random_dag, random_operands
+from tests.ops.catalogue import native_code
 from tests.strategies import problems
 
 FORMS = ["recurrent", "parallel", "chunkwise"]
@@ -43,6 +44,16 @@ def test_forms_agree_on_named_graphs(named_graph, gate):
             for name in ("source", "transition", "mark", "direct"):
                 operands[name] = torch.full_like(operands[name], gate)
         assert_forms_agree(graph, operands, FORMS)
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 200, 5000])
+def test_levels_with_many_pairs_are_advanced_piece_by_piece(piece_bytes, monkeypatch):
+    monkeypatch.setattr(recurrent, "PIECE_BYTES", piece_bytes)
+    edges, num_nodes = NAMED_GRAPHS["hub"]
+    graph = LineGraph(torch.tensor(edges).t(), num_nodes)
+    with native_code(False):
+        for direction in (graph, graph.reverse(), graph.to_multitree()):
+            assert_forms_agree(direction, random_operands(direction), ["recurrent"])
 
 
 def _shallow() -> LineGraph:
