@@ -86,7 +86,7 @@ def test_a_run_that_was_killed_at_its_very_end_goes_on(tmp_path):
     assert RunFolder.open(tmp_path, "a", "a: 1") == folder
 
 
-@pytest.mark.parametrize("other", [owner(), _ELSEWHERE])
+@pytest.mark.parametrize("other", [owner(), _ELSEWHERE], ids=["this process", "another machine"])
 def test_a_run_that_is_at_work_is_left_alone(tmp_path, other):
     folder = RunFolder(tmp_path / "a")
     folder.path.mkdir()
