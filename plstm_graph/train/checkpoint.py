@@ -89,7 +89,8 @@ def check_state(expected: dict[str, Any], found: dict[str, Any]) -> None:
     problems += [
         f"{name} is {list(found[name].shape)}, the model has {list(tensor.shape)}"
         for name, tensor in expected.items()
-        if name in found and not is_lazy(tensor) and tensor.shape != getattr(found[name], "shape", tensor.shape)
+        if isinstance(tensor, Tensor) and isinstance(found.get(name), Tensor) and not is_lazy(tensor)
+        if tensor.shape != found[name].shape
     ]
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""

@@ -369,5 +369,11 @@ class GraphModule(LightningModule):
         return self.scale.to_plain()
 
     def set_extra_state(self, state: dict[str, list[float]]) -> None:
-        """Take mean and standard deviation of a checkpoint."""
+        """Take mean and standard deviation of a checkpoint.
+
+        Raises:
+            CheckpointError: If they are no such numbers.
+        """
+        if not is_scale(state):
+            raise CheckpointError("mean and standard deviation of the targets are no lists of numbers")
         self.scale = TargetScale.of_plain(state)

@@ -24,7 +24,7 @@ def test_regression_baselines(monkeypatch):
     predictions = baseline_predictions(_prints(), targets, "regression", name="Morgan")
     assert list(predictions) == ["mean predictor", "Morgan + ridge", "Morgan + random forest"]
     expected = targets["train"].nanmean(dim=0).expand(8, 2)
-    torch.testing.assert_close(predictions["mean predictor"], expected)
+    torch.testing.assert_close(predictions["mean predictor"], expected.double())
     scores = {name: evaluate(predicted, targets["test"], "regression") for name, predicted in predictions.items()}
     assert scores["Morgan + ridge"]["rmse"] < 0.5 * scores["mean predictor"]["rmse"]
     assert scores["Morgan + random forest"]["rmse"] < 0.5 * scores["mean predictor"]["rmse"]
@@ -48,6 +48,6 @@ def test_multiclass_baselines(monkeypatch):
     targets["train"][0] = torch.nan
     predictions = baseline_predictions(_prints(), targets, "multiclass", name="Morgan")
     for predicted in predictions.values():
-        torch.testing.assert_close(predicted.sum(dim=1), torch.ones(8))
+        torch.testing.assert_close(predicted.sum(dim=1), torch.ones(8, dtype=torch.double))
     assert evaluate(predictions["mean predictor"], targets["test"], "multiclass")["accuracy"] == 0.25
     assert evaluate(predictions["Morgan + random forest"], targets["test"], "multiclass")["accuracy"] == 1
