@@ -38,6 +38,8 @@ def plain(index: Tensor) -> Tensor:
     Raises:
         ValueError: If ``vmap`` maps over it: the structure would differ from item to item.
     """
+    if torch.compiler.is_compiling():
+        return index
     functorch = torch._C._functorch
     while isinstance(index, Tensor) and functorch.is_functorch_wrapped_tensor(index):
         if functorch.is_batchedtensor(index):

@@ -154,7 +154,7 @@ def test_a_full_disk(capsys, workspace):
 def test_a_prediction_of_nothing_is_no_success(capsys, workspace):
     (workspace / "bad.csv").write_text("smiles\nC1CC\n[Q]\n")
     for inputs in (("C1CC",), ("bad.csv",), ("C1CC", "bad.csv", "x(")):
-        assert main(["predict", "--ckpt_path", _BEST, *inputs, "--output", "none.csv"]) == 1
+        assert main(["predict", "--ckpt_path", _BEST, *inputs, "--output", "none.csv", "--allow", "tests"]) == 1
         assert "have no prediction" in capsys.readouterr().err
     assert len((workspace / "none.csv").read_text().splitlines()) == 5, "rows stay, with the reason of each"
-    assert main(["predict", "--ckpt_path", _BEST, "C1CC", "CCO", "--output", "some.csv"]) == 0
+    assert main(["predict", "--ckpt_path", _BEST, "C1CC", "CCO", "--output", "some.csv", "--allow", "tests"]) == 0

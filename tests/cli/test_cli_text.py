@@ -12,6 +12,7 @@ pytestmark = [
     pytest.mark.filterwarnings(r"ignore:(?s).*instantiate_classes.* was deprecated:DeprecationWarning"),
 ]
 _NODES = ("[/b]", "$x$", "_in", "[red]a", "\x1b[2J")
+_ALLOW = ("--allow", "tests")  # whose model the workspace is trained with
 _TARGET = "rate[mol/L]"
 
 
@@ -92,7 +93,7 @@ def test_a_model_of_such_a_folder(tmp_path, capsys):
 def test_molecules_as_they_are(workspace, fitted, tmp_path, capsys):
     checkpoint = str(workspace / "runs" / "small" / "checkpoints" / "best.ckpt")
     (tmp_path / "[x].csv").write_text("smiles,a[b]\nc1cc[nH]c1,[/i]\nc1cc[nH]c,\x1b[31m\n")
-    assert main(["predict", "--ckpt_path", checkpoint, "c1cc[nH]c1", "[x].csv", "[/b]"]) == 0
+    assert main(["predict", "--ckpt_path", checkpoint, "c1cc[nH]c1", "[x].csv", "[/b]", *_ALLOW]) == 0
     shown = capsys.readouterr()
     lines = shown.out.splitlines()
     assert lines[0] == "source,smiles,a[b],predicted_activity,error"
@@ -106,7 +107,7 @@ def test_molecules_as_they_are(workspace, fitted, tmp_path, capsys):
     table = (workspace / "table.csv").read_text().replace("activity", _TARGET)
     (tmp_path / "t[b].csv").write_text(table + "bad,[nH]1,1.0\n")
     options = ("--config", str(workspace / "config.yaml"), "--data.path", "t[b].csv", "--trainer.max_epochs", "1")
-    assert main(["fit", *options, "--data.target_columns", f"['{_TARGET}']"]) == 0
+    assert main(["fit", *options, "--data.target_columns", f"['{_TARGET}']", *_ALLOW]) == 0
     shown = capsys.readouterr().out
     for text in ("t[b].csv, 32 molecules", f"regression: {_TARGET}", "invalid SMILES '[nH]1'"):
         assert text in shown

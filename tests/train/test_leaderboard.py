@@ -169,7 +169,7 @@ def test_baseline_takes_bonds_in_both_directions_and_a_last_batch_of_one(workspa
         (("--data.name", "ogbg-molbce"), "did you mean 'ogbg-molbace'?"),
         (("--data.name", "ogbg-molesol"), "no raw files of ogbg-molesol in source"),
         (("--data.name", "ogbg-moltox21"), "the model gives [2, 1] where the targets are [B, T] = [2, 12]"),
-        (("--seeds", "9-0"), "seeds must be numbers and ranges"),
+        (("--seeds", "9-0"), "seeds '9-0': the range 9-0 runs backwards; write 0-9"),
         (("--tuned", "{lr: [0.1, 0.2]}"), "tuned.lr must mark the selected value with a star"),
         (("--training.epochs", "0"), "epochs and batch_size must be at least 1"),
         (
