@@ -18,6 +18,8 @@ from plstm_graph.ops.grid2d import plstm_grid2d_oriented as plstm_grid2d_oriente
 from plstm_graph.ops.grid2d_single_turn import single_turn_gating as single_turn_gating
 from plstm_graph.ops.matrix_gates import plstm_chain_matrix as plstm_chain_matrix
 from plstm_graph.ops.matrix_gates import plstm_grid2d_matrix as plstm_grid2d_matrix
+from plstm_graph.ops.max_plus import MaxPlusForm as MaxPlusForm
+from plstm_graph.ops.max_plus import plstm_max_plus as plstm_max_plus
 from plstm_graph.ops.merge import gating_matrix_merged as gating_matrix_merged
 from plstm_graph.ops.orthogonal import bounded_matrix as bounded_matrix
 from plstm_graph.ops.orthogonal import householder_product as householder_product
