@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-portable sanitize kill-test lint scatter test-scatter clean
+.PHONY: help train test test-portable fuzz sanitize kill-test lint scatter test-scatter clean
 
 help:  ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -20,6 +20,10 @@ test: $(VENV)/.test  ## Make the environment with test extras and run the whole 
 test-portable: $(VENV)/.test  ## Test graph, ops, nn and viz again as another processor would: no vectors, no native code, one thread
 	ATEN_CPU_CAPABILITY=default PLSTM_COMPILE=0 OMP_NUM_THREADS=1 \
 		$(BIN)/python -m pytest -n auto --dist worksteal tests/graph tests/ops tests/nn tests/viz
+
+fuzz: $(VENV)/.test  ## Draw random calls of the operator and damaged files for ten minutes each (SEED=7 begins there)
+	PLSTM_FUZZ_SECONDS=600 PLSTM_FUZZ_SEED=$${SEED:-random} OMP_NUM_THREADS=1 \
+		$(BIN)/python -m pytest tests/fuzz -n 2
 
 # Python itself is not sanitised, so the sanitisers' libraries are loaded before it; what it never frees is no leak of ours.
 SANITIZE := -O0 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all

@@ -1,21 +1,22 @@
 """Neural architectures and how well they do: ENAS and NAS-Bench-Graph."""
 
-import ast
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
-import pandas as pd
 import torch
 from torch_geometric.data import Data
 
-from plstm_graph.datasets.archives import check_gzip
 from plstm_graph.datasets.dag_set import DAGSet, typed_dag
+from plstm_graph.datasets.plain_values import literal
+from plstm_graph.datasets.table import read_whole_table
 
 _BURN_IN = 1000
 _OPERATIONS = 6
 _LAYERS = 6
+_NAS_COLUMNS = ("dataset", "key", "link", "ops", "valid_perf", "perf", "latency", "para_M")
 
 
 class ENASDataset(DAGSet):
@@ -95,38 +96,43 @@ class NASBenchGraph(DAGSet):
 
     def read(self) -> dict[str, list[Data]]:
         """Read the rows of a data set."""
-        path = self.raw_path("nas_bench_graph_light.csv.gz")
-        check_gzip(path)
-        table = pd.read_csv(path, dtype={"link": str, "ops": str})
-        rows = table[table["dataset"] == self.name]
-        if rows.empty:
-            raise ValueError(f"name must be one of {', '.join(table['dataset'].unique())}, got {self.name!r}")
-        return {"all": [self._graph(row) for row in rows.itertuples()]}
+        table = read_whole_table(self.raw_path("nas_bench_graph_light.csv.gz"), _NAS_COLUMNS)
+        names = table.column("dataset")
+        if self.name not in names:
+            raise ValueError(f"name must be one of {', '.join(dict.fromkeys(names))}, got {self.name!r}")
+        columns = [table.column(name) for name in _NAS_COLUMNS]
+        rows = zip(table.lines, zip(*columns, strict=True), strict=True)
+        graphs = []
+        for line, cells in rows:
+            values = dict(zip(_NAS_COLUMNS, cells, strict=True))
+            if values["dataset"] == self.name:
+                graphs.append(self._graph(values, f"{table.path}, line {line}"))
+        return {"all": graphs}
 
-    def _graph(self, row: tuple) -> Data:
-        values = row._asdict()  # type: ignore[attr-defined]
-        inputs, operations = [int(digit) for digit in values["link"]], values["ops"].split("-")
+    def _graph(self, values: dict[str, str], place: str) -> Data:
+        link, operations = values["link"], values["ops"].split("-")
+        inputs = [int(digit) for digit in link] if re.fullmatch("[0-9]+", link) else []
         unknown = [word for word in operations if word not in self.operations]
         if len(inputs) != len(operations) or unknown or any(read > node for node, read in enumerate(inputs)):
-            place = f"row {values['Index'] + 2}"
-            raise ValueError(
-                f"nas_bench_graph_light.csv.gz, {place}: no architecture: {values['link']} {values['ops']}"
-            )
+            raise ValueError(f"{place}: no architecture: {link} {values['ops']}")
         edges = [(read, node + 1) for node, read in enumerate(inputs)]
         output = len(inputs) + 1
         edges += [(node, output) for node in range(1, output) if node not in inputs]
         types = [0, *(2 + self.operations.index(word) for word in operations), 1]
-        numbers = {"valid_perf": "valid_perf", "latency": "latency", "parameters": "para_M"}
-        more = {name: torch.tensor([float(values[column])]) for name, column in numbers.items()}
-        return typed_dag(
-            types, edges, y=torch.tensor([[float(values["perf"])]]), key=torch.tensor([values["key"]]), **more
-        )
+        try:
+            numbers = {name: float(values[name]) for name in ("valid_perf", "latency", "para_M", "perf")}
+            key = torch.tensor([int(values["key"])])
+        except (ValueError, RuntimeError) as error:  # of a key that no tensor holds
+            raise ValueError(f"{place}: {error}") from error
+        names = {"valid_perf": "valid_perf", "latency": "latency", "parameters": "para_M"}
+        more = {name: torch.tensor([numbers[column]]) for name, column in names.items()}
+        return typed_dag(types, edges, y=torch.tensor([[numbers["perf"]]]), key=key, **more)
 
 
 def _enas(line: str, number: int, path: Path) -> Data:
     """The architecture of a line: ``[[op], [op, b0], [op, b0, b1], ...], accuracy``."""
     try:
-        layers, accuracy = ast.literal_eval(line)
+        layers, accuracy = literal(line)
         types, edges = [0], []
         for node, (operation, *skips) in enumerate(layers, start=1):
             if not 0 <= operation < _OPERATIONS or len(skips) != node - 1 or set(skips) - {0, 1}:
@@ -136,7 +142,8 @@ def _enas(line: str, number: int, path: Path) -> Data:
             edges.append((node - 1, node))
         if len(layers) != _LAYERS:
             raise ValueError(f"{len(layers)} layers, expected {_LAYERS}")
-    except (ValueError, TypeError, SyntaxError) as error:
+        target = torch.tensor([[float(accuracy)]])
+    except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{path}, line {number}: no architecture: {error}") from error
     edges.append((len(layers), len(layers) + 1))
-    return typed_dag([*types, 1], edges, y=torch.tensor([[float(accuracy)]]))
+    return typed_dag([*types, 1], edges, y=target)

@@ -98,6 +98,8 @@ class DAGSet(PlainGraphs):
     def process(self) -> None:
         """Make and store the graphs of all parts. PyG calls this if they are not stored yet."""
         for part, graphs in self.read().items():
+            if not graphs:
+                raise ValueError(f"the files in {self.raw_dir} have no graphs for the part {part!r}")
             if self.pre_transform is not None:
                 graphs = [self.pre_transform(graph) for graph in graphs]
             self.save(graphs, str(Path(self.processed_dir) / f"{part}.pt"))

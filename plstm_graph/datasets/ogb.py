@@ -21,6 +21,7 @@ from plstm_graph.datasets.cache import cache_key
 from plstm_graph.datasets.fingerprints import read_molecule
 from plstm_graph.datasets.ogb_files import ensure_ogb_files, ogb_meta
 from plstm_graph.datasets.ogb_graphs import OGBGraphs
+from plstm_graph.datasets.table import read_whole_table
 
 # Part of the cache key; raise it when process() changes what it stores.
 _FORMAT = 1
@@ -73,7 +74,7 @@ class OGBMolDataset(OGBGraphs):
         path = _smiles_path(self.root)
         if not path.is_file():
             return [f"task {number}" for number in range(self.num_tasks)]
-        return [str(name) for name in pd.read_csv(path, nrows=0).columns[: self.num_tasks]]
+        return list(read_whole_table(path).columns[: self.num_tasks])
 
     @property
     def smiles(self) -> list[str]:
@@ -85,7 +86,7 @@ class OGBMolDataset(OGBGraphs):
         path = _smiles_path(self.root)
         if not path.is_file():
             raise FileNotFoundError(f"{path} is missing, so the SMILES of {self.name} are not known")
-        column = pd.read_csv(path)["smiles"].tolist()
+        column = read_whole_table(path).column("smiles")
         return [column[row] for row in self.indices()]
 
     def download(self) -> None:
@@ -141,7 +142,7 @@ def _canonical_ranks(folder: str | os.PathLike[str], name: str) -> Iterator[Tens
     path = _smiles_path(folder)
     if not path.is_file():
         return
-    for smiles in tqdm(pd.read_csv(path)["smiles"], desc=name, unit=" molecules", delay=2, disable=None):
+    for smiles in tqdm(read_whole_table(path).column("smiles"), desc=name, unit=" molecules", delay=2, disable=None):
         ranks = Chem.CanonicalRankAtoms(read_molecule(smiles), breakTies=True)
         yield torch.tensor(list(ranks), dtype=torch.long)
 

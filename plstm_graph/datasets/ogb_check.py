@@ -31,6 +31,7 @@ def check_tables(folder: Path, tables: Mapping[str, str], split: Path, shown: st
         rows = _count_rows(folder / "raw" / f"{name}.csv.gz")
         if rows != expected[kind]:
             raise ValueError(f"{shown}/raw/{name}.csv.gz has {rows} rows for {expected[kind]} {kind}s")
+        _check_numbers(folder / "raw" / f"{name}.csv.gz", shown)
     seen = np.zeros(len(nodes), dtype=np.int64)
     for path in sorted(split.glob("*.csv.gz")):
         numbers = _numbers(path, shown)[:, 0]
@@ -64,15 +65,34 @@ def check_edges(folder: Path, shown: str | os.PathLike[str]) -> None:
         )
 
 
+def _check_numbers(path: Path, shown: str | os.PathLike[str]) -> None:
+    """Check that a table has nothing but numbers; cells may be empty."""
+    table = _read(path, shown)
+    for column in table:
+        # One word among numbers makes all of them words.
+        if not pd.api.types.is_numeric_dtype(table[column]) and not table[column].isna().all():
+            cells = table[column].dropna()
+            bad = cells[pd.to_numeric(cells, errors="coerce").isna() | cells.isin([True, False])]
+            row = bad.index[0] if len(bad) else cells.index[0]
+            raise ValueError(f"{_place(path, shown)}, line {row + 1}: {table[column][row]!r} is no number")
+
+
+def _place(path: Path, shown: str | os.PathLike[str]) -> str:
+    return f"{shown}/{path.parent.name}/{path.name}"
+
+
+def _read(path: Path, shown: str | os.PathLike[str]) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, header=None)
+    except pd.errors.EmptyDataError:
+        return pd.DataFrame(np.zeros((0, 2), dtype=np.int64))
+    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise ValueError(f"{_place(path, shown)} is no table of numbers: {error}") from error
+
+
 def _numbers(path: Path, shown: str | os.PathLike[str]) -> np.ndarray:
     """A table of whole numbers, ``[rows, columns]``."""
-    place = f"{shown}/{path.parent.name}/{path.name}"
-    try:
-        table = pd.read_csv(path, header=None)
-    except pd.errors.EmptyDataError:
-        return np.zeros((0, 2), dtype=np.int64)
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise ValueError(f"{place} is no table of numbers: {error}") from error
+    place, table = _place(path, shown), _read(path, shown)
     bad = [column for column in table if not pd.api.types.is_integer_dtype(table[column])]
     if bad:
         values = pd.to_numeric(table[bad[0]], errors="coerce")

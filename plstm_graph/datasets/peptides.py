@@ -1,25 +1,24 @@
 """Peptides-func and Peptides-struct of the Long Range Graph Benchmark."""
 
-import ast
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.datasets import LRGBDataset
 from tqdm import tqdm
 
-from plstm_graph.datasets.archives import check_gzip
 from plstm_graph.datasets.cache import cache_key
 from plstm_graph.datasets.checksums import record
 from plstm_graph.datasets.download import download, download_zip
 from plstm_graph.datasets.files import new_folder
 from plstm_graph.datasets.molecule import InvalidSmilesError, smiles_to_data
+from plstm_graph.datasets.plain_values import literal
 from plstm_graph.datasets.restricted_pickle import load_arrays
-from plstm_graph.datasets.table import TableError
+from plstm_graph.datasets.table import TableError, read_whole_table
 from plstm_graph.datasets.tensor_files import PlainGraphs, load_tensors, make_anew, tensors_only
 
 #: Number of targets of each set.
@@ -101,9 +100,9 @@ class PeptidesDataset(PlainGraphs, LRGBDataset):
                 f"the SMILES of {self.name} are in {_TABLE}, which did not come with it: give the folder that holds it "
                 "as source"
             )
-        table = pd.read_csv(source / _TABLE)
-        rows = _read_split(source / _SPLIT, len(table))[self._subset]
-        return table["smiles"].iloc[rows.tolist()].iloc[list(self.indices())].tolist()
+        smiles = read_whole_table(source / _TABLE).column("smiles")
+        rows = _read_split(source / _SPLIT, len(smiles))[self._subset]
+        return [smiles[int(rows[index])] for index in self.indices()]
 
     def download(self) -> None:
         """Fill the raw folder. PyG calls this if a raw file is missing."""
@@ -173,25 +172,26 @@ def _find_source(name: str, source: str | os.PathLike[str] | None) -> Path | Non
 
 def _convert(source: Path, folder: Path) -> None:
     """Write the benchmark's raw files from the table of SMILES: a tuple of x, edge_attr, edge_index and y per graph."""
-    check_gzip(source / _TABLE)
-    table = pd.read_csv(source / _TABLE)
+    table = read_whole_table(source / _TABLE, ("smiles", "labels"))
+    smiles, labels = table.column("smiles"), table.column("labels")
     split = _read_split(source / _SPLIT, len(table))
     for subset, rows in split.items():
         graphs = [
-            _convert_row(source / _TABLE, row, table["smiles"][row], table["labels"][row])
+            _convert_row(f"{table.path}, line {table.lines[row]}", smiles[row], labels[row])
             for row in tqdm(rows.tolist(), desc=f"Peptides-func {subset}", unit=" molecules", delay=2, disable=None)
         ]
         torch.save(graphs, folder / f"{subset}.pt")
 
 
-def _convert_row(path: Path, row: int, smiles: str, labels: str) -> tuple[Tensor, ...]:
+def _convert_row(place: str, smiles: str, labels: str) -> tuple[Tensor, ...]:
     try:
         data = smiles_to_data(smiles)
-        target = torch.tensor([ast.literal_eval(labels)], dtype=torch.float)
+        target = torch.tensor([literal(labels)], dtype=torch.float)
         if target.shape != (1, PEPTIDES["Peptides-func"]):
             raise ValueError(f"{target.numel()} labels instead of {PEPTIDES['Peptides-func']}")
-    except (InvalidSmilesError, ValueError, SyntaxError, TypeError) as error:
-        raise TableError(f"{path}, line {row + 2}: {error}") from error
+    # Torch has several errors for nested values that are no row of numbers.
+    except (InvalidSmilesError, ValueError, TypeError, RuntimeError, OverflowError) as error:
+        raise TableError(f"{place}: {error}") from error
     return data.x, data.edge_attr, data.edge_index, target
 
 
@@ -199,7 +199,13 @@ def _read_split(path: Path, num_rows: int) -> dict[str, Tensor]:
     content = load_arrays(path)
     if not isinstance(content, dict) or set(content) != set(_SUBSETS):
         raise ValueError(f"{path} is no dict of {', '.join(_SUBSETS)}")
-    split = {subset: torch.as_tensor(content[subset], dtype=torch.long) for subset in _SUBSETS}
+    for subset, numbers in content.items():
+        if not isinstance(numbers, list) and not (isinstance(numbers, np.ndarray) and numbers.dtype.kind in "iu"):
+            raise ValueError(f"{path} has no numbers of rows for {subset}")
+    try:
+        split = {subset: torch.as_tensor(content[subset], dtype=torch.long).view(-1) for subset in _SUBSETS}
+    except (TypeError, RuntimeError, OverflowError) as error:
+        raise ValueError(f"{path} has no numbers of rows: {error}") from error
     rows = torch.cat(list(split.values()))
     if rows.min() < 0 or rows.max() >= num_rows or rows.unique().numel() != rows.numel():
         raise ValueError(f"{path} names rows twice, or outside of 0 to {num_rows - 1}")

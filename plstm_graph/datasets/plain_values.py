@@ -1,7 +1,11 @@
 """Nested plain values that come from a file: bounded in depth, and without the few lines that stand for millions."""
 
+import ast
 from collections.abc import Iterable, Mapping
-from typing import Any
+from contextlib import suppress
+from dataclasses import MISSING, fields, is_dataclass
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -10,6 +14,9 @@ MAX_DEPTH = 64
 # A list that a file has once and refers to many times counts as often as it is referred to. Written out, a file may be
 # this many times as large as it is, beyond a size that does no harm anyway.
 _MAX_GROWTH, _HARMLESS = 20, 100_000
+
+
+_Made = TypeVar("_Made")
 
 
 class YamlError(ValueError):
@@ -42,6 +49,23 @@ def load_yaml(text: str) -> Any:
         raise _yaml_error(error) from error
 
 
+def literal(text: str) -> Any:
+    """The value of a literal of Python, such as a list of numbers.
+
+    Args:
+        text: Of the literal.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    try:
+        return ast.literal_eval(text)
+    # Python's parser gives up on deep nesting by whichever of these comes first.
+    except (SyntaxError, TypeError, RecursionError, MemoryError) as error:
+        reason = "its brackets are nested too deep" if isinstance(error, RecursionError | MemoryError) else f"{error}"
+        raise ValueError(f"{text!r:.80} cannot be read: {reason}") from error
+
+
 def check_yaml(text: str) -> yaml.Node | None:
     """Check that a YAML text stands for about as many values as it has, before any of them is made.
 
@@ -61,6 +85,52 @@ def check_yaml(text: str) -> yaml.Node | None:
         return node
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise _yaml_error(error) from error
+
+
+def as_dataclass(kind: type[_Made], values: Any) -> _Made:
+    """A dataclass of plain values, as :func:`dataclasses.asdict` makes them, each of which has the type of its field.
+
+    Args:
+        kind: The dataclass; its fields are numbers, texts, literals, lists, tuples, dicts and other dataclasses.
+        values: By the names of its fields.
+
+    Raises:
+        ValueError: If a value is missing, too many, or of another type; it says which.
+    """
+    return _of_type(kind, values, "")
+
+
+def _of_type(kind: Any, value: Any, name: str) -> Any:
+    origin, arguments = get_origin(kind), get_args(kind)
+    if is_dataclass(kind) and isinstance(value, dict):
+        hints, known = get_type_hints(kind), {each.name: each for each in fields(kind)}
+        wrong = [key for key in value if key not in known]
+        needed = [key for key, each in known.items() if each.default is MISSING and each.default_factory is MISSING]
+        wrong += [key for key in needed if key not in value]
+        if wrong:
+            raise ValueError(f"{name or 'it'} lacks, or has without need, {wrong[0]!r:.80}")
+        made: Any = kind
+        return made(**{key: _of_type(hints[key], each, f"{name}.{key}".lstrip(".")) for key, each in value.items()})
+    if origin in (Union, UnionType):
+        for each in arguments:
+            with suppress(ValueError):
+                return _of_type(each, value, name)
+    elif origin is Literal:
+        if any(value == each and type(value) is type(each) for each in arguments):
+            return value
+    elif origin is list and isinstance(value, list):
+        return [_of_type(arguments[0], each, name) for each in value]
+    elif origin is tuple and isinstance(value, list | tuple) and len(value) == len(arguments):
+        return tuple(_of_type(each, part, name) for each, part in zip(arguments, value, strict=True))
+    elif origin is dict and isinstance(value, dict):
+        return {_of_type(arguments[0], key, name): _of_type(arguments[1], each, name) for key, each in value.items()}
+    elif kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    elif isinstance(kind, type) and type(value) is kind:
+        return value
+    elif kind is type(None) and value is None:
+        return None
+    raise ValueError(f"{name or 'it'} is {value!r:.80}, which has another type")
 
 
 def check_plain(value: Any, leaves: tuple[type, ...] = ()) -> None:

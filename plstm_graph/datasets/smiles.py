@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import rdkit
 import torch
+from torch import Tensor
 from torch_geometric.data import Data
 from tqdm import tqdm
 
@@ -17,7 +18,7 @@ from plstm_graph.datasets.files import replace_file, replace_text
 from plstm_graph.datasets.molecule import InvalidSmilesError, smiles_to_data
 from plstm_graph.datasets.smiles_targets import TargetCoding, TargetKind
 from plstm_graph.datasets.table import BadRow, Table, TableError, parse_table
-from plstm_graph.datasets.tensor_files import PlainGraphs
+from plstm_graph.datasets.tensor_files import PlainGraphs, TensorFileError, make_anew
 from plstm_graph.text import visible
 
 # Part of the cache key; raise it when process() changes what it stores.
@@ -167,8 +168,16 @@ class SmilesDataset(PlainGraphs):
     def _load(self) -> None:
         data_path, bad_rows_path = self.processed_paths
         self.load(data_path)
-        rows = json.loads(Path(bad_rows_path).read_text(encoding="utf-8"))
-        self.bad_rows = [BadRow(line, reason) for line, reason in rows]
+        row = self._data.get("row")
+        if not isinstance(row, Tensor) or row.shape != (len(self),) or row.dtype != torch.long:
+            raise TensorFileError(f"{data_path} does not say the rows of its graphs; {make_anew(self.processed_dir)}")
+        if bool(((row < 0) | (row >= len(self._table))).any()):
+            raise TensorFileError(f"{data_path} has graphs of another table; {make_anew(self.processed_dir)}")
+        try:
+            rows = json.loads(Path(bad_rows_path).read_text(encoding="utf-8"))
+            self.bad_rows = [BadRow(int(line), str(reason)) for line, reason in rows]
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
+            raise ValueError(f"{bad_rows_path} is damaged: {error}; {make_anew(self.processed_dir)}") from error
 
     def _cache_key(self) -> str:
         """Differs whenever the processed graphs would."""

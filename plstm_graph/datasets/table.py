@@ -92,6 +92,25 @@ def read_table(path: str | Path) -> tuple[Table, list[BadRow]]:
     return parse_table(content, path)
 
 
+def read_whole_table(path: str | Path, columns: Sequence[str] = ()) -> Table:
+    """As :func:`read_table`, for a table of which no row may be damaged.
+
+    Args:
+        path: The file.
+        columns: That it must have.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        TableError: As of :func:`read_table`; or if a column is missing, or a row has another number of fields.
+    """
+    table, ragged = read_table(path)
+    for name in columns:
+        table.position(name)
+    if ragged:
+        raise TableError(f"{path}, line {ragged[0].line}: {ragged[0].reason}")
+    return table
+
+
 def parse_table(content: bytes, path: Path) -> tuple[Table, list[BadRow]]:
     """:func:`read_table` for a file whose bytes have been read.
 

@@ -188,6 +188,11 @@ def check_graphs(data: Any, slices: Any) -> None:
     """
     if not isinstance(data, Data):
         raise ValueError(f"it is a {type(data).__name__}")
+    edges = data.get("edge_index")
+    if edges is not None and not (
+        isinstance(edges, Tensor) and edges.dtype == torch.int64 and edges.dim() == 2 and len(edges) == 2
+    ):
+        raise ValueError("edge_index is not [2, E] of whole numbers")
     for name, begins in (slices or {}).items():
         values = data[name]
         place = data.__cat_dim__(name, values)

@@ -70,7 +70,7 @@ class DAGDataModule(GraphDataModule):
         encoding = self.encoding
         return Problem(
             task=_TASKS[encoding.task],
-            predict=encoding.level,  # type: ignore[arg-type]
+            predict=encoding.level,
             out_channels=encoding.num_outputs,
             in_channels=_feature_spec(encoding.node_sizes),
             edge_dim=_feature_spec(encoding.edge_sizes) if encoding.edge_sizes else None,

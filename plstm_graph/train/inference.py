@@ -1,7 +1,7 @@
 """Predictions of a trained model, without a trainer."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 import torch
@@ -11,7 +11,7 @@ from torch_geometric.transforms import BaseTransform
 
 from plstm_graph.datasets.plain_values import check_plain
 from plstm_graph.train.checkpoint import KEY, CheckpointError, read_checkpoint
-from plstm_graph.train.command_parser import make, make_transform
+from plstm_graph.train.command_parser import make, make_module, make_transform
 from plstm_graph.train.module import GraphModule
 
 _FORMAT = 1
@@ -71,11 +71,21 @@ def load_module(path: str | os.PathLike[str]) -> GraphModule:
     try:
         module = make(lambda parser: parser.add_class_arguments(GraphModule, "made"), recipe["model"])
     except ValueError as error:
-        raise CheckpointError(f"the model of {path} cannot be made: {error}") from error
+        raise CheckpointError(f"the model of {path} cannot be made: {_cause(recipe) or error}") from error
     check_fits(module, checkpoint, path)
     module.load_state_dict(checkpoint["state_dict"])
     module.recipe = recipe
     return module.eval()
+
+
+def _cause(recipe: dict[str, Any]) -> Exception | None:
+    """Why a model cannot be made; a parser that tries it in several ways tells of the last."""
+    if recipe["model"].get("problem") is None and isinstance(recipe["model"].get("model"), dict):
+        try:
+            make_module(recipe["model"]["model"])
+        except Exception as error:  # of any class that may be named
+            return error
+    return None
 
 
 def _check_recipe(path: str | os.PathLike[str], recipe: Any) -> None:
@@ -93,6 +103,10 @@ def _check_recipe(path: str | os.PathLike[str], recipe: Any) -> None:
         raise CheckpointError(f"the recipe of {path} {reason}")
     if not all(isinstance(name, str) for name in recipe["target_names"]):
         raise CheckpointError(f"the recipe of {path} has targets without a name")
+    classes = recipe.get("reading", {}).get("classes", [])
+    of_targets = classes if isinstance(classes, list) else [None]
+    if not all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in of_targets):
+        raise CheckpointError(f"the recipe of {path} has classes that are no names")
     try:
         check_plain(recipe)
     except ValueError as error:
@@ -116,13 +130,30 @@ def check_fits(module: GraphModule, checkpoint: dict[str, Any], path: str | os.P
         raise CheckpointError(f"{path}: {error}") from error
 
 
-def load_transform(recipe: dict[str, Any]) -> BaseTransform | None:
-    """The pre-transform of a model's training data; None for the default one.
+def load_transform(recipe: dict[str, Any], default: BaseTransform) -> Callable[[Data], Data]:
+    """The pre-transform of a model's training data.
 
     Args:
         recipe: As :func:`make_recipe` makes it.
+        default: That of recipes without one.
+
+    Returns:
+        The transform, which raises a :class:`CheckpointError` for graphs that it cannot be applied to.
     """
-    return make_transform(recipe["data"].get("pre_transform"))
+    transform = make_transform(recipe["data"].get("pre_transform"))
+    if transform is None:
+        return default
+
+    def apply(data: Data) -> Data:
+        try:
+            return transform(data)
+        except (TypeError, RuntimeError, LookupError, AttributeError, ArithmeticError, AssertionError) as error:
+            name, kind = type(transform).__name__, type(error).__name__
+            raise CheckpointError(
+                f"the pre-transform {name} of the checkpoint cannot be applied to these graphs: {kind}: {error}"
+            ) from error
+
+    return apply
 
 
 def pick_device(name: str) -> torch.device:

@@ -1,15 +1,13 @@
 import os
 import pickle
 import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from plstm_graph.datasets.restricted_pickle import load_arrays
-from tests.fuzz_pickle import PROTOCOLS, TREE
+from tests.fuzz.kinds import PROTOCOLS, TREE
 
 ROOT = Path(__file__).parents[2]
 GLOBALS = {
@@ -224,13 +222,3 @@ def test_crafted_files(tmp_path, content, reason):
         return
     with pytest.raises(ValueError, match=f"no whole pickle of arrays: .*{reason}"):
         load_arrays(path)
-
-
-def test_random_damage_is_a_value_error():
-    # PLSTM_FUZZ_FILES=10000 for the long run, which takes under a minute.
-    count = os.environ.get("PLSTM_FUZZ_FILES", "600")
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.fuzz_pickle", count], cwd=ROOT, capture_output=True, text=True, timeout=280
-    )
-    assert done.returncode == 0, f"it ended by {done.returncode}\n{done.stderr}"
-    assert done.stdout.startswith(f"{count} damaged pickles")

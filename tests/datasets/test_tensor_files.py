@@ -21,7 +21,7 @@ from plstm_graph.datasets.ogb_graphs import OGBGraphs
 from plstm_graph.datasets.peptides import PeptidesDataset
 from plstm_graph.datasets.tensor_files import TensorFileError, load_graphs, load_tensors, tensors_only
 from plstm_graph.datasets.tu import TUGraphs
-from tests.damage import damaged
+from tests.fuzz.damage import damaged
 from tests.tiny_sets import tiny_ogb
 
 

@@ -1,6 +1,7 @@
 """How long to draw cases, and how many were drawn."""
 
 import os
+import random
 import time
 from collections.abc import Iterator
 
@@ -12,8 +13,9 @@ def seeds(record_property) -> Iterator[int]:
     """One seed after the other until the time is up; at least one."""
 
     def drawn() -> Iterator[int]:
-        first, stop = int(os.environ.get("PLSTM_FUZZ_SEED", "0")), time.monotonic() + _seconds()
-        seed = first
+        given = os.environ.get("PLSTM_FUZZ_SEED", "0")
+        first = random.SystemRandom().randrange(10**9) if given == "random" else int(given)
+        seed, stop = first, time.monotonic() + _seconds()
         try:
             while seed == first or time.monotonic() < stop:
                 yield seed

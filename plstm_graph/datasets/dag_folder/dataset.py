@@ -14,7 +14,7 @@ from torch_geometric.data import Data, OnDiskDataset
 
 from plstm_graph.datasets.cache import cache_key
 from plstm_graph.datasets.dag_folder.assemble import Dags
-from plstm_graph.datasets.dag_folder.encoding import MASKS, Encoding, make_encoding, to_data
+from plstm_graph.datasets.dag_folder.encoding import MASKS, Encoding, check_encoded, make_encoding, to_data
 from plstm_graph.datasets.dag_folder.folder import FeatureFit, count_unseen, read_folder
 from plstm_graph.datasets.dag_folder.pieces import read_pieces
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError
@@ -30,7 +30,7 @@ from plstm_graph.datasets.dag_folder.targets import (
     split_table,
 )
 from plstm_graph.datasets.files import new_folder
-from plstm_graph.datasets.tensor_files import PlainGraphs, load_graph, load_tensors, make_anew
+from plstm_graph.datasets.tensor_files import PlainGraphs, TensorFileError, load_graph, load_tensors, make_anew
 
 # Part of the cache key; raise it when what is stored changes.
 _FORMAT = 2
@@ -69,7 +69,10 @@ class _Files:
     def split(self) -> dict[str, Tensor]:
         """Numbers of the graphs in ``"train"``, ``"valid"`` and ``"test"``; all of them in each where the targets of a
         graph are split, as ``train_mask``, ``val_mask`` and ``test_mask`` say."""
-        part = load_tensors(Path(self.processed_dir) / "split.pt", make_anew(self.processed_dir))
+        remedy = make_anew(self.processed_dir)
+        part = load_tensors(Path(self.processed_dir) / "split.pt", remedy)
+        if not isinstance(part, Tensor) or part.dim() != 1 or part.numel() not in (0, len(self)):  # type: ignore[arg-type]
+            raise TensorFileError(f"split.pt in {self.processed_dir} does not say the part of each graph; {remedy}")
         if part.numel() == 0:
             return dict.fromkeys(PARTS, torch.arange(len(self)))  # type: ignore[arg-type]
         return {name: (part == number).nonzero().view(-1) for number, name in enumerate(PARTS)}
@@ -121,6 +124,12 @@ class DAGFolder(_Files, PlainGraphs):
         self._open_folder(root, pre_transform)
         super().__init__(str(root), transform, pre_transform)
         self.load(self.processed_paths[0])
+        try:
+            check_encoded(self._data, self.encoding)
+        except ValueError as error:
+            raise TensorFileError(
+                f"the graphs in {self.processed_dir} cannot be used: {error}; {make_anew(self.processed_dir)}"
+            ) from error
 
     @property
     def processed_file_names(self) -> list[str]:

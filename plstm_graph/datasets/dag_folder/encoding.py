@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch_geometric.data import Data
 
 from plstm_graph.datasets.dag_folder.assemble import Dags
 from plstm_graph.datasets.dag_folder.columns import Column, encode
-from plstm_graph.datasets.dag_folder.spec import Spec
+from plstm_graph.datasets.dag_folder.spec import Level, Spec, Task
 from plstm_graph.datasets.dag_folder.targets import Targets, split_table
 from plstm_graph.datasets.dag_folder.unseen import Unseen
+from plstm_graph.datasets.plain_values import as_dataclass
 from plstm_graph.datasets.tensor_files import make_anew
 
 MASKS = ("train_mask", "val_mask", "test_mask")
@@ -35,8 +37,8 @@ class Encoding:
         unseen (dict[str, str]): Columns with words that the training part does not have, and how many.
     """
 
-    task: str
-    level: str
+    task: Task
+    level: Level
     target_names: list[str]
     classes: list[list[str]]
     columns: list[Column]
@@ -85,7 +87,39 @@ class Encoding:
     @classmethod
     def of_plain(cls, values: dict[str, Any]) -> "Encoding":
         """From plain values, as :func:`dataclasses.asdict` makes them."""
-        return cls(**values | {"columns": [Column(**column) for column in values["columns"]]})
+        encoding = as_dataclass(cls, values)
+        if len(encoding.classes) != len(encoding.target_names) or not encoding.target_names:
+            raise ValueError(f"it has {len(encoding.target_names)} targets, and classes of {len(encoding.classes)}")
+        if encoding.task == "classification" and (len(encoding.target_names) > 1 or not encoding.classes[0]):
+            raise ValueError("it is a classification without one target that has classes")
+        if encoding.dtype not in ("float32", "float64"):
+            raise ValueError(f"its targets are {encoding.dtype!r:.40}, neither float32 nor float64")
+        return encoding
+
+
+def check_encoded(data: Data, encoding: Encoding) -> None:
+    """Check that stored graphs can be those of an encoding, perhaps with what a pre-transform made of them.
+
+    Args:
+        data: All graphs in one.
+        encoding: What is stored beside them.
+
+    Raises:
+        ValueError: If they cannot; it says what is off.
+    """
+    for name, sizes in (("x", encoding.node_sizes), ("edge_attr", encoding.edge_sizes), ("y", [])):
+        values = data.get(name)
+        if values is None and not sizes and name != "y":
+            continue
+        if not isinstance(values, Tensor) or values.layout != torch.strided or values.dim() != 2:
+            raise ValueError(f"{name} is no table of numbers")
+        if name != "y" and not bool(values.isfinite().all()):
+            raise ValueError(f"{name} has values that are not finite")
+        # A transform may add columns; codes that no embedding has come from nowhere else than another file.
+        for column, size in enumerate(sizes if values.size(1) == len(sizes) else []):
+            codes = values[:, column]
+            if size and bool(((codes < 0) | (codes >= size)).any()):
+                raise ValueError(f"column {column} of {name} has codes other than 0 to {size - 1}")
 
 
 def make_encoding(

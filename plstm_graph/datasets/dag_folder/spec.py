@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem
-from plstm_graph.datasets.plain_values import YamlError, load_yaml
+from plstm_graph.datasets.plain_values import YamlError, as_dataclass, load_yaml
 
 Task = Literal["regression", "classification", "multilabel"]
 Level = Literal["graph", "node", "edge"]
@@ -93,9 +93,7 @@ class Spec:
     @classmethod
     def of_plain(cls, values: dict[str, Any]) -> "Spec":
         """From plain values, as :func:`dataclasses.asdict` makes them."""
-        tables = {name: TableSpec(**values[name]) for name in _TABLE_KEYS}
-        split = SplitSpec(**values["split"] | {"fractions": tuple(values["split"]["fractions"])})
-        return cls(**values | tables | {"split": split})
+        return as_dataclass(cls, values)
 
     @property
     def target_table(self) -> str:

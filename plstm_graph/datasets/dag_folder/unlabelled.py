@@ -57,7 +57,7 @@ def read_unlabelled(folder: str | Path, spec: Spec, encoding: Encoding, allow_un
     folder = Path(folder).expanduser()
     try:
         if (folder / NAME).is_file() or not folder.is_dir():
-            spec = replace(read_spec(folder), level=encoding.level)  # type: ignore[arg-type]
+            spec = replace(read_spec(folder), level=encoding.level)
         dags = assemble(read_frames(folder, spec), spec)
         check_graphs(dags)
         _check_features(dags, encoding, allow_unknown)

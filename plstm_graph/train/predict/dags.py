@@ -1,6 +1,8 @@
 """``plstm-graph predict`` for a folder of DAGs: one table, a row for each graph, node or edge."""
 
-from torch_geometric.transforms import BaseTransform
+from collections.abc import Callable
+
+from torch_geometric.data import Data
 
 from plstm_graph.console import Console
 from plstm_graph.datasets.dag_folder.encoding import Encoding, row_names
@@ -43,7 +45,9 @@ def predict_dags(module: GraphModule, folder: str, output: str | None, allow_unk
     return len(predicted)
 
 
-def read_for(module: GraphModule, folder: str, allow_unknown: bool) -> tuple[Unlabelled, Encoding, BaseTransform]:
+def read_for(
+    module: GraphModule, folder: str, allow_unknown: bool
+) -> tuple[Unlabelled, Encoding, Callable[[Data], Data]]:
     """Read a folder as that of a model's training was read.
 
     Args:
@@ -62,4 +66,4 @@ def read_for(module: GraphModule, folder: str, allow_unknown: bool) -> tuple[Unl
     content = read_unlabelled(folder, spec, encoding, allow_unknown)
     for text in content.unseen:
         Console(stderr=True).say(text)
-    return content, encoding, load_transform(module.recipe) or ToDAG("keep")
+    return content, encoding, load_transform(module.recipe, ToDAG("keep"))

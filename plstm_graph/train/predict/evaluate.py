@@ -12,6 +12,7 @@ from plstm_graph.train.fit.report import plain_json, print_metrics
 from plstm_graph.train.graph_data import GraphDataModule
 from plstm_graph.train.inference import MOLECULES, load_module, pick_device, predict
 from plstm_graph.train.metrics import evaluate
+from plstm_graph.train.predict.table import check_columns
 
 
 def test_checkpoint(ckpt_path: str, split: str, data: str | None, output: str | None, device: str) -> None:
@@ -47,7 +48,10 @@ def test_checkpoint(ckpt_path: str, split: str, data: str | None, output: str | 
     )
     datamodule.use_task(module.task, recipe.get("reading", {}).get("classes"))
     graphs = datamodule.dataset if split == "all" else datamodule.subset(split)
-    metrics = evaluate(predict(module, graphs), torch.cat([graph.y for graph in graphs]), module.task)
+    predicted = predict(module, graphs)
+    classes = recipe.get("reading", {}).get("classes", [])
+    check_columns(predicted, module.task, recipe["target_names"], classes)
+    metrics = evaluate(predicted, torch.cat([graph.y for graph in graphs]), module.task)
     title = f"{datamodule.title}: {len(graphs)} {datamodule.unit} ({split})"
     print_metrics(Console(), {type(module.model).__name__: metrics}, module.task, title)
     for note in datamodule.notes:

@@ -10,12 +10,14 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from plstm_graph.console import Console
-from plstm_graph.datasets import smiles_to_data
+from plstm_graph.datasets import InvalidSmilesError, smiles_to_data
 from plstm_graph.datasets.dag_folder.encoding import Encoding
 from plstm_graph.datasets.files import replace_file
 from plstm_graph.train.inference import DAGS, MOLECULES, collate, load_module, load_transform, pick_device, predict
 from plstm_graph.train.module import GraphModule
 from plstm_graph.train.predict.dags import read_for
+from plstm_graph.train.predict.molecules import no_path
+from plstm_graph.train.predict.table import output_names
 from plstm_graph.train.scale import as_double
 from plstm_graph.transforms import ToDAG
 from plstm_graph.viz import attribution, draw_dag_attribution, draw_molecule_attribution
@@ -47,7 +49,8 @@ class _Subject:
     labels: list[str]
     row: int
     marked: list[int]
-    targets: list[str]
+    target_names: list[str]
+    classes: list[list[str]]
     smiles: str | None = None
 
     def draw(self, values: Tensor, title: str) -> Figure:
@@ -80,15 +83,16 @@ def explain(ckpt_path: str, source: str, question: Question, output: str, device
     else:
         raise ValueError(f"{ckpt_path} was trained by {data_class}, for which there is no `explain`")
     predicted = predict(module, [subject.data])
+    targets = output_names(predicted, module.task, subject.target_names, subject.classes)
     rows, predicted = len(predicted), predicted[subject.row]
-    column = _column(subject.targets, question.target, predicted if module.task == "multiclass" else None)
+    column = _column(targets, question.target, predicted if module.task == "multiclass" else None)
 
     def number(graphs: list[Data]) -> Tensor:
         output = _numbers(module(collate(module, graphs)), module)
         return output.view(len(graphs), rows, -1)[:, subject.row, column]
 
     values = attribution(module, number, subject.data).to("cpu")
-    title = f"{subject.name}: {subject.targets[column]} = {float(predicted[column]):.4g}"
+    title = f"{subject.name}: {targets[column]} = {float(predicted[column]):.4g}"
     figure = subject.draw(values, title)
     ending = Path(output).suffix.lstrip(".") or "png"
     replace_file(output, lambda path: figure.savefig(path, dpi=130, format=ending))
@@ -99,9 +103,13 @@ def explain(ckpt_path: str, source: str, question: Question, output: str, device
 def _molecule(module: GraphModule, smiles: str, question: Question) -> _Subject:
     if question.graph is not None or question.item is not None:
         raise ValueError("a molecule is one graph and has one prediction for each target: leave out --graph and --item")
-    data = (load_transform(module.recipe) or ToDAG())(smiles_to_data(smiles))
+    try:
+        data = load_transform(module.recipe, ToDAG())(smiles_to_data(smiles))
+    except InvalidSmilesError as error:
+        raise ValueError(f"{error}{no_path(smiles)}") from error
     labels = [f"{atom.GetIdx()} {atom.GetSymbol()}" for atom in Chem.MolFromSmiles(smiles).GetAtoms()]
-    return _Subject(smiles, data, labels, 0, [], module.recipe["target_names"], smiles)
+    classes = module.recipe.get("reading", {}).get("classes", [])
+    return _Subject(smiles, data, labels, 0, [], module.recipe["target_names"], classes, smiles)
 
 
 def _dag(module: GraphModule, folder: str, question: Question) -> _Subject:
@@ -118,7 +126,7 @@ def _dag(module: GraphModule, folder: str, question: Question) -> _Subject:
             for label, cell in zip(labels, cells[begin : begin + len(labels)], strict=True)
         ]
     where = "" if not marked else f", {' -> '.join(data.node_id[node] for node in marked)}"
-    return _Subject(f"{names[number]}{where}", data, labels, row, marked, encoding.output_names)
+    return _Subject(f"{names[number]}{where}", data, labels, row, marked, encoding.target_names, encoding.classes)
 
 
 def _row(data: Data, encoding: Encoding, item: list[str] | None) -> tuple[int, list[int]]:

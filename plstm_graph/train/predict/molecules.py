@@ -48,7 +48,7 @@ def predict_smiles(module: GraphModule, inputs: Sequence[str], smiles_column: st
         OSError: If a file cannot be read; what the other inputs give has been written.
         ValueError: If a table cannot be used, likewise.
     """
-    transform = load_transform(module.recipe) or ToDAG()
+    transform = load_transform(module.recipe, ToDAG())
     rows, errors = _read(inputs, smiles_column or str(module.recipe["data"].get("smiles_column", "smiles")))
     if errors and len(errors) == len(inputs):
         raise errors[0]
@@ -57,7 +57,7 @@ def predict_smiles(module: GraphModule, inputs: Sequence[str], smiles_column: st
             try:
                 row.graph = transform(smiles_to_data(row.smiles))
             except InvalidSmilesError as error:
-                row.error = str(error)
+                row.error = str(error) + (no_path(row.smiles) if row.source.startswith("argument ") else "")
     header, cells = _cells(rows, _predict_rows(module, rows))
     write_csv(header, cells, output)
     _report_errors(rows)
@@ -66,12 +66,23 @@ def predict_smiles(module: GraphModule, inputs: Sequence[str], smiles_column: st
     return sum(bool(row.predicted) for row in rows)
 
 
-def _read(inputs: Sequence[str], smiles_column: str) -> tuple[list[_Row], list[OSError | ValueError]]:
+def no_path(text: str) -> str:
+    """What to add to the message that an argument is no SMILES: perhaps a path was meant.
+
+    Args:
+        text: The argument.
+    """
+    if is_there(text):
+        return f"; {text} is a file or folder, which this model of molecules does not take here"
+    return "; there is no such file or folder either" if "/" in text or "." in text else ""
+
+
+def _read(: Sequence[str], smiles_column: str) -> tuple[list[_Row], list[OSError | ValueError]]:
     """The molecules of all inputs in order, with a row for an input that cannot be used; and these errors."""
     rows: list[_Row] = []
     errors: list[OSError | ValueError] = []
     for number, text in enumerate(inputs, start=1):
-        if not (text.endswith((".csv", ".csv.gz")) or _is_there(text)):
+        if not (text.endswith((".csv", ".csv.gz")) or is_there(text)):
             rows.append(_Row(f"argument {number}", text))
             continue
         try:
@@ -82,7 +93,7 @@ def _read(inputs: Sequence[str], smiles_column: str) -> tuple[list[_Row], list[O
     return rows, errors
 
 
-def _is_there(text: str) -> bool:
+def is_there(text: str) -> bool:
     """Whether a text is the path of something; a long SMILES is no possible path."""
     try:
         return Path(text).exists()

@@ -49,23 +49,85 @@ def prediction_columns(
         classes: Names of the classes of each; empty for numbers, and where classes have no names.
 
     Raises:
-        ValueError: If a prediction is not finite.
+        ValueError: If a prediction is not finite, or predictions are not of these targets and classes.
     """
+    check_columns(values, task, target_names, classes)
     if not bool(values.isfinite().all()):
         raise ValueError(not_finite(float(values[~values.isfinite()][0])))
     if task == "multiclass":
-        names = list(classes[0]) if classes and classes[0] else [str(code) for code in range(values.size(1))]
-        return _classes(values, target_names[0], names, "")
+        return _classes(values, target_names[0], _class_names(values, classes), "")
     columns: dict[str, list[str]] = {}
     for number, target in enumerate(target_names):
         names = list(classes[number]) if task == "classification" and classes else []
         if names and names != PLAIN_LABELS:
             of_target = values[:, number : number + 1]
             prefix = f"{target}: " if len(target_names) > 1 else ""
-            columns |= _classes(torch.cat([1 - of_target, of_target], dim=1), target, names, prefix)
+            found = _classes(torch.cat([1 - of_target, of_target], dim=1), target, names, prefix)
+            twice = sorted(columns.keys() & found.keys())
+            if twice:
+                raise ValueError(f"two columns of predictions would be called {twice[0]!r}; give a target another name")
+            columns |= found
         else:
             columns[f"predicted_{target}"] = [row[0] for row in exact_cells(values[:, number : number + 1])]
     return columns
+
+
+def check_columns(values: Tensor, task: Task, target_names: Sequence[str], classes: Sequence[Sequence[str]]) -> None:
+    """Check that predictions are those of some targets and classes, as a checkpoint names them.
+
+    Args:
+        values: Predictions, ``[n, O]``.
+        task: The task.
+        target_names: Names of the targets.
+        classes: As of :func:`prediction_columns`.
+
+    Raises:
+        ValueError: If their numbers differ, or two would have the same name; it names them.
+    """
+    if values.dim() != 2:
+        raise ValueError(f"the model gives predictions of shape {list(values.shape)}, no table of them")
+    if classes and len(classes) != len(target_names):
+        raise ValueError(f"there are classes of {len(classes)} targets, but {_some(target_names, 'targets')}")
+    expected = list(target_names)
+    kind = "targets"
+    if task == "multiclass":
+        if len(target_names) != 1:
+            raise ValueError(f"a multiclass model has one target, but there are {_some(target_names, 'targets')}")
+        expected, kind = list(classes[0]) if classes else [], "classes"
+    if (expected or task != "multiclass") and values.size(1) != len(expected):
+        raise ValueError(f"the model gives {values.size(1)} columns, but there are {_some(expected, kind)}")
+    for names in (target_names, *classes):
+        twice = [name for name in names if list(names).count(name) > 1]
+        if twice:
+            raise ValueError(f"two columns of predictions would be called {twice[0]!r}")
+        if task == "classification" and names is not target_names and len(names) not in (0, 2):
+            raise ValueError(f"a target of a classification has two classes, but there are {_some(names, 'classes')}")
+
+
+def output_names(
+    values: Tensor, task: Task, target_names: Sequence[str], classes: Sequence[Sequence[str]]
+) -> list[str]:
+    """Names of the columns that a model gives: of the targets, or ``target: class`` for each of several classes.
+
+    Args:
+        values: As of :func:`check_columns`, which is asked first.
+        task: Likewise.
+        target_names: Likewise.
+        classes: Likewise.
+    """
+    check_columns(values, task, target_names, classes)
+    if task != "multiclass":
+        return list(target_names)
+    return [f"{target_names[0]}: {name}" for name in _class_names(values, classes)]
+
+
+def _class_names(values: Tensor, classes: Sequence[Sequence[str]]) -> list[str]:
+    return list(classes[0]) if classes and classes[0] else [str(code) for code in range(values.size(1))]
+
+
+def _some(names: Sequence[str], kind: str) -> str:
+    shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+    return f"{len(names)} {kind} ({shown})" if names else f"no {kind}"
 
 
 def not_finite(value: float) -> str:
