@@ -77,7 +77,7 @@ def no_path(text: str) -> str:
     return "; there is no such file or folder either" if "/" in text or "." in text else ""
 
 
-def _read(: Sequence[str], smiles_column: str) -> tuple[list[_Row], list[OSError | ValueError]]:
+def _read(inputs: Sequence[str], smiles_column: str) -> tuple[list[_Row], list[OSError | ValueError]]:
     """The molecules of all inputs in order, with a row for an input that cannot be used; and these errors."""
     rows: list[_Row] = []
     errors: list[OSError | ValueError] = []
