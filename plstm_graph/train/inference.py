@@ -11,7 +11,7 @@ from torch_geometric.transforms import BaseTransform
 
 from plstm_graph.datasets.plain_values import check_plain
 from plstm_graph.train.checkpoint import KEY, CheckpointError, read_checkpoint
-from plstm_graph.train.command_parser import make, make_module, make_transform
+from plstm_graph.train.command_parser import make, make_transform
 from plstm_graph.train.module import GraphModule
 
 _FORMAT = 1
@@ -71,21 +71,11 @@ def load_module(path: str | os.PathLike[str]) -> GraphModule:
     try:
         module = make(lambda parser: parser.add_class_arguments(GraphModule, "made"), recipe["model"])
     except ValueError as error:
-        raise CheckpointError(f"the model of {path} cannot be made: {_cause(recipe) or error}") from error
+        raise CheckpointError(f"the model of {path} cannot be made: {error}") from error
     check_fits(module, checkpoint, path)
     module.load_state_dict(checkpoint["state_dict"])
     module.recipe = recipe
     return module.eval()
-
-
-def _cause(recipe: dict[str, Any]) -> Exception | None:
-    """Why a model cannot be made; a parser that tries it in several ways tells of the last."""
-    if recipe["model"].get("problem") is None and isinstance(recipe["model"].get("model"), dict):
-        try:
-            make_module(recipe["model"]["model"])
-        except Exception as error:  # of any class that may be named
-            return error
-    return None
 
 
 def _check_recipe(path: str | os.PathLike[str], recipe: Any) -> None:
@@ -140,7 +130,10 @@ def load_transform(recipe: dict[str, Any], default: BaseTransform) -> Callable[[
     Returns:
         The transform, which raises a :class:`CheckpointError` for graphs that it cannot be applied to.
     """
-    transform = make_transform(recipe["data"].get("pre_transform"))
+    try:
+        transform = make_transform(recipe["data"].get("pre_transform"))
+    except ValueError as error:
+        raise CheckpointError(f"the pre-transform of the checkpoint cannot be made: {error}") from error
     if transform is None:
         return default
 

@@ -24,6 +24,19 @@ from plstm_graph.train.target_check import Checked, check_targets, misfit
 _EXTRA = "_extra_state"
 
 
+def _make_whole(factory: Any) -> torch.nn.Module:
+    """A model of a class with all its arguments, which a parser gives if the class did not take them: to see why."""
+    try:
+        model = factory()
+    except TypeError as error:
+        raise ValueError(f"the model has sizes that neither its arguments nor a problem say: {error}") from error
+    except (LookupError, AttributeError, RuntimeError) as error:
+        raise ValueError(str(error)) from error
+    if not isinstance(model, torch.nn.Module):
+        raise ValueError(f"model is no torch.nn.Module but a {type(model).__name__}")
+    return model
+
+
 class GraphModule(LightningModule):
     r"""Trains a model that gives one row per graph, node or edge, on targets some of which may be missing.
 
@@ -74,9 +87,7 @@ class GraphModule(LightningModule):
         if task not in get_args(Task):
             raise ValueError(f"task must be one of {', '.join(get_args(Task))}, got {task!r}")
         if not isinstance(model, torch.nn.Module):
-            if problem is None:
-                raise ValueError("model is no torch.nn.Module, and there is no problem that says its sizes")
-            model = problem.make(model)
+            model = _make_whole(model) if problem is None else problem.make(model)
         positive = 0 < lr < math.inf and 0 <= weight_decay < math.inf  # which NaN is not
         if not positive or not 0 <= warmup < 1 or not 0 <= final_lr <= 1 or not 0 <= unknown_words < 1:
             raise ValueError(

@@ -77,6 +77,8 @@ def check_targets(data: GraphDataModule, task: Task, num_outputs: int) -> Checke
         ValueError: If a part is empty, a target does not fit the task (it names place and value), or there is nothing
             to learn from or to select by.
     """
+    if not data.target_names:
+        raise ValueError(f"{data.title}: there is no target; name at least one column in data.target_columns")
     parts = {part: data.targets(part) for part in _PARTS}
     for part, values in parts.items():
         if not len(values):

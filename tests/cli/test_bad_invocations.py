@@ -153,6 +153,7 @@ def test_configurations(file, message, capsys, workspace):
         (("--data.path", "a_folder"), "a_folder: Is a directory"),
         (("--data.path", "semi.csv"), "separated by semicolons"),
         (("--data.path", _LONG), "File name too long"),
+        (("--data.target_columns", "[]"), "there is no target; name at least one column in data.target_columns"),
         (("--data.target_columns", "[activity,activity]"), "target_columns has 'activity' more than once"),
         (("--ckpt_path", "model_only.ckpt"), "model_only.ckpt holds a model, but not how far its training was"),
     ],

@@ -106,7 +106,7 @@ def test_a_model_of_graphs_cannot_predict_nodes(tmp_path):
     data = DAGDataModule(str(make_folder(tmp_path / "dags", "node")))
     with pytest.raises(ValueError, match=r"the model cannot be made for targets of nodes: .*predict"):
         GraphModule(GraphLevel, problem=data.problem)
-    with pytest.raises(ValueError, match="there is no problem that says its sizes"):
+    with pytest.raises(ValueError, match="has sizes that neither its arguments nor a problem say"):
         GraphModule(GraphLevel)
 
 
