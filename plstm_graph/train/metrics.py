@@ -62,10 +62,18 @@ def evaluate(prediction: Tensor, target: Tensor, task: Task) -> dict[str, float]
 
     Returns:
         Value of each metric; NaN if no target defines it, or if a prediction of a measured target is NaN.
+
+    Raises:
+        ValueError: If shapes do not fit each other.
     """
+    same = prediction.shape == target.shape
+    if target.dim() != 2 or not (prediction.shape[:1] == target.shape[:1] if task == "multiclass" else same):
+        raise ValueError(f"predictions {list(prediction.shape)} do not fit targets {list(target.shape)} of {task}")
     if task == "sequence":
         known = target.isfinite()
-        return {"accuracy": float((prediction[known] == target[known]).double().mean())}
+        predicted, true = prediction[known], target[known]
+        wrong = bool(predicted.isnan().any()) if predicted.is_floating_point() else False
+        return {"accuracy": math.nan if wrong else float((predicted == true).double().mean())}
     if task == "multiclass":
         return _multiclass(prediction, target[:, 0])
     values: dict[str, list[float]] = {name: [] for name in _METRICS[task]}

@@ -16,12 +16,17 @@ def rmse(prediction: Tensor, target: Tensor) -> float:
         prediction: ``[n]``
         target: ``[n]``
     """
-    return _norm(prediction.double() - target.double()) / math.sqrt(target.numel()) if target.numel() else math.nan
+    if target.numel() == 0:
+        return math.nan
+    # Divided by a root before it is multiplied by the unit, so that it overflows only if the result does.
+    unit, error = _error(prediction, target)
+    return _norm(error) / math.sqrt(target.numel()) * unit
 
 
 def mae(prediction: Tensor, target: Tensor) -> float:
     """Mean absolute error; NaN without targets. Arguments as of :func:`rmse`."""
-    return float((prediction.double() - target.double()).abs().mean())
+    unit, error = _error(prediction, target)
+    return float(error.abs().mean()) * unit
 
 
 def r2(prediction: Tensor, target: Tensor) -> float:
@@ -32,7 +37,9 @@ def r2(prediction: Tensor, target: Tensor) -> float:
     target = target.double()
     if target.numel() < 2 or bool(target.min() == target.max()):
         return math.nan
-    ratio = _norm(prediction.double() - target) / _norm(target - target.mean())
+    prediction = prediction.double()
+    unit = max(_unit(prediction), _unit(target))
+    ratio = _norm(prediction / unit - target / unit) / _norm(_deviation(target / unit))
     return 1 - ratio * ratio
 
 
@@ -42,9 +49,31 @@ def pearson(prediction: Tensor, target: Tensor) -> float:
     for values in (prediction.double(), target.double()):
         if values.numel() < 2 or bool(values.min() == values.max()):
             return math.nan
-        deviation = values - values.mean()
+        deviation = _deviation(values / _unit(values))
         parts.append(deviation / _norm(deviation))
     return min(1.0, max(-1.0, float((parts[0] * parts[1]).sum())))
+
+
+def _unit(values: Tensor) -> float:
+    """A power of two near the largest value, so that dividing by it is exact; 1 if there is none."""
+    largest = float(values.abs().max()) if values.numel() else 0.0
+    if largest == 0 or not math.isfinite(largest):
+        return 1.0
+    return math.ldexp(0.5, math.frexp(largest)[1])
+
+
+def _error(prediction: Tensor, target: Tensor) -> tuple[float, Tensor]:
+    """A unit in which nothing overflows, and the errors in it, ``[n]``."""
+    prediction, target = prediction.double(), target.double()
+    unit = max(_unit(prediction), _unit(target))
+    return unit, prediction / unit - target / unit
+
+
+def _deviation(values: Tensor) -> Tensor:
+    """What values of size 1 deviate from their mean, ``[n]``, however small beside the mean."""
+    # Neighbouring numbers differ exactly, so the sum of differences has no share of the offset.
+    shifted = values - values[0]
+    return shifted - shifted.mean()
 
 
 def _norm(values: Tensor) -> float:

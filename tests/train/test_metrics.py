@@ -1,4 +1,5 @@
 import math
+from fractions import Fraction
 
 import pytest
 import torch
@@ -41,3 +42,49 @@ def test_epoch_metrics_are_those_of_all_batches_at_once():
         metrics.update(prediction[start : start + 8], target[start : start + 8])
     found = {name: float(value) for name, value in metrics.compute().items()}
     assert found == pytest.approx(evaluate(prediction, target, "regression"))
+
+
+def exact(prediction: torch.Tensor, target: torch.Tensor) -> dict[str, float]:
+    """Metrics of one target in rational numbers, rounded once."""
+    pairs = [(Fraction(p), Fraction(t)) for p, t in zip(prediction.tolist(), target.tolist(), strict=True)]
+    mean = sum(t for _, t in pairs) / len(pairs)
+    squares, spread = sum((p - t) ** 2 for p, t in pairs), sum((t - mean) ** 2 for _, t in pairs)
+    # A root of a fraction whose square neither over- nor underflows.
+    unit = max(max(abs(p - t) for p, t in pairs), Fraction(1, 2**1074))
+    return {
+        "rmse": float(Fraction(math.sqrt(squares / len(pairs) / unit**2)) * unit),
+        "mae": float(sum(abs(p - t) for p, t in pairs) / len(pairs)),
+        "r2": float(1 - squares / spread) if spread else math.nan,
+    }
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 50])
+@pytest.mark.parametrize("offset", [0.0, 1.0, 1e8, 1e15, -1e12])
+@pytest.mark.parametrize("unit", [1.0, 1e-3, 1e20, 1e-30, 1e-160, 1e-310, 1e150, 1e290, 3e307])
+def test_metrics_of_any_unit_and_offset_are_those_of_exact_arithmetic(count, offset, unit):
+    generator = torch.Generator().manual_seed(count)
+    target, noise = torch.rand(2, count, generator=generator, dtype=torch.double)
+    target, prediction = ((values + offset) * unit for values in (target, target + noise))
+    if not bool(torch.cat([target, prediction]).isfinite().all()):
+        target, prediction = target / offset, prediction / offset
+        target, prediction = (values.clamp(-1e308, 1e308) for values in (target, prediction))
+    found, expected = evaluate(prediction[:, None], target[:, None], "regression"), exact(prediction, target)
+    for name, value in expected.items():
+        # Some tens of roundings; R2 is one minus a ratio, and has the ratio's. Below 1e-307 numbers have fewer digits.
+        slack = abs(1 - value) if name == "r2" else 1e-306
+        assert found[name] == pytest.approx(value, rel=1e-13, abs=1e-13 * slack + 5e-324, nan_ok=True), name
+
+
+@pytest.mark.parametrize("task", ["regression", "classification", "sequence"])
+def test_predictions_of_another_shape_are_refused(task):
+    for shape in ((5,), (5, 1), (4, 2), (5, 3)):
+        with pytest.raises(ValueError, match="do not fit"):
+            evaluate(torch.zeros(shape), torch.zeros(5, 2), task)
+
+
+@pytest.mark.parametrize("task", ["regression", "classification", "sequence", "multiclass"])
+def test_a_prediction_that_is_not_a_number_makes_every_metric_undefined(task):
+    prediction, target = torch.rand(6, 3), torch.tensor([[0.0, 1.0, 0.0]] * 3 + [[1.0, 0.0, 1.0]] * 3)
+    prediction[2, 1] = torch.nan
+    found = evaluate(prediction, target[:, :1] if task == "multiclass" else target, task)
+    assert all(map(math.isnan, found.values()))
