@@ -115,7 +115,7 @@ class Ancestry:
             step_from=step_from,
             step_to=step_to,
             step_pair=schedule.pair_order[pair],
-            step_ptr=torch.tensor(step_ptr),
+            step_ptr=torch.tensor(step_ptr, device="cpu"),
         )
 
     @property

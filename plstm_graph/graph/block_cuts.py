@@ -58,7 +58,7 @@ def merged_blocks(
     """
     widths = heads, key_width, value_width
     max_edges = max(_STATE_NUMBERS // max(heads * key_width * value_width, 1), 1)
-    is_cut = torch.ones(schedule.num_levels, dtype=torch.bool)
+    is_cut = torch.ones(schedule.num_levels, dtype=torch.bool, device="cpu")
     whole = is_cut.clone()
     size = 1
     edge_ptr = equal_blocks(schedule, size)

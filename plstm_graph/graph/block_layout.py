@@ -96,7 +96,7 @@ class BlockLayout(NamedTuple):
         flat = torch.arange(item.numel(), device=device)
         item[thin._replace(where=flat[: thin.where.numel()]).for_heads(heads).where] = flat
         thin_back_heads = thin_back_heads._replace(where=item[thin_back_heads.where])
-        on_cpu = torch.empty(len(bounds), blocks.num_blocks + 1, dtype=torch.long)
+        on_cpu = torch.empty(len(bounds), blocks.num_blocks + 1, dtype=torch.long, device="cpu")
         return cls._make(
             (
                 *walked,

@@ -80,6 +80,7 @@ class LineGraph:
         level: Tensor | None = None,
         kept_pairs: Tensor | None = None,
     ) -> None:
+        _refuse_recording()
         edge_index = plain(edge_index)
         pairs, level, kept_pairs = (None if given is None else plain(given) for given in (pairs, level, kept_pairs))
         self.num_nodes = check_edge_index(edge_index, num_nodes)
@@ -163,6 +164,11 @@ class LineGraph:
     def edge_index(self) -> Tensor:
         """Start and end node of each edge, ``[2, E]``, int64."""
         return self._unchanged("_edge_index")
+
+    @property
+    def device(self) -> torch.device:
+        """Where the structure lies; boundaries of levels are always on the CPU."""
+        return self._edge_index.device
 
     @property
     def num_edges(self) -> int:
@@ -407,6 +413,7 @@ class LineGraph:
             )
         return self._multitree
 
+    @outside_transforms
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "LineGraph":
         """Copy to a device, with everything that was built so far."""
         if self._forward is not None:
@@ -432,6 +439,8 @@ class LineGraph:
         Raises:
             ValueError: If it is that of another graph, or lies on another device.
         """
+        if torch.jit.is_tracing():
+            _refuse_recording()
         own, edge_index = self.edge_index, plain(edge_index)
         if edge_index is own:
             return
@@ -476,6 +485,20 @@ class LineGraph:
 
     def __repr__(self) -> str:
         return f"LineGraph(num_nodes={self.num_nodes}, num_edges={self.num_edges}, num_pairs={self.num_pairs})"
+
+
+def _refuse_recording() -> None:
+    """What torch.jit.trace and torch.export record of one graph would be run on others, whose structure differs."""
+    if torch.jit.is_tracing():
+        raise RuntimeError(
+            "torch.jit.trace would record the structure of this one graph and run it on every other: use "
+            "torch.compile, or torch.export with a line graph that was prepared before"
+        )
+    if torch.compiler.is_exporting():
+        raise RuntimeError(
+            "torch.export cannot build a line graph, whose structure depends on the values of edge_index: prepare one "
+            "before (line_graph.prepare()) and pass it as line_graph"
+        )
 
 
 def _refuse_in_compiled_code(what: str, how: str = "") -> None:

@@ -56,7 +56,7 @@ class NodeBlocks:
         parts = (level_size + per_block - 1) // max(per_block, 1)
         part = expand_ranges(torch.zeros_like(parts), parts)
         size, parts = level_size.repeat_interleave(parts), parts.repeat_interleave(parts)
-        ptr = torch.zeros(parts.numel() + 1, dtype=torch.long)
+        ptr = torch.zeros(parts.numel() + 1, dtype=torch.long, device="cpu")
         ptr[1:] = ((part + 1) * size // parts - part * size // parts).cumsum(0)
 
         block = torch.repeat_interleave(ptr.diff().to(order.device))[position]

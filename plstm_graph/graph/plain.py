@@ -1,7 +1,8 @@
-"""Structure under the transforms of ``torch.func``: built from plain tensors, and kept as plain tensors.
+"""Structure under the transforms of ``torch.func`` and in inference mode: built and kept as plain tensors.
 
-Inside ``vmap``, ``grad`` or ``jvp`` every operation returns a wrapper that is dead once the transform ends. A line
-graph outlives the transform, so what it builds there is built as if there were none.
+Inside ``vmap``, ``grad`` or ``jvp`` every operation returns a wrapper that is dead once the transform ends, and in
+inference mode a tensor that no training can save for its backward pass. A line graph outlives both, so what it builds
+there is built as if there were none.
 """
 
 import functools
@@ -16,11 +17,16 @@ R = TypeVar("R")
 
 
 def outside_transforms(function: Callable[P, R]) -> Callable[P, R]:
-    """Decorator: run a function of plain tensors with all transforms of ``torch.func`` set aside."""
+    """Decorator: run a function of plain tensors with transforms of ``torch.func`` and inference mode set aside."""
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        if torch.compiler.is_compiling() or not torch._C._are_functorch_transforms_active():
+        if torch.compiler.is_compiling():
+            return function(*args, **kwargs)
+        if torch.is_inference_mode_enabled():
+            with torch.inference_mode(False):
+                return wrapped(*args, **kwargs)
+        if not torch._C._are_functorch_transforms_active():
             return function(*args, **kwargs)
         from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 

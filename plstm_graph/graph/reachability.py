@@ -109,7 +109,9 @@ def _collect_bits(arcs: Tensor, label: Tensor, num_labels: int) -> tuple[Tensor,
     for first in range(0, len(sets), _ROWS_AT_ONCE):
         rows = b"".join(each.to_bytes(size, "little") for each in sets[first : first + _ROWS_AT_ONCE])
         octets = torch.frombuffer(bytearray(rows), dtype=torch.uint8).view(-1, size, 1)
-        item, number = (octets >> torch.arange(8, dtype=torch.uint8) & 1).flatten(1).nonzero(as_tuple=True)
+        item, number = (
+            (octets >> torch.arange(8, dtype=torch.uint8, device="cpu") & 1).flatten(1).nonzero(as_tuple=True)
+        )
         items.append(item + first)
         labels.append(number)
     return torch.cat(items).to(label.device), torch.cat(labels).to(label.device)

@@ -85,6 +85,6 @@ class Schedule:
 def _boundaries(sorted_level: Tensor, num_levels: int = 0) -> Tensor:
     """Where each level begins in a sorted list of levels, as a CPU tensor."""
     count = torch.bincount(sorted_level, minlength=num_levels)
-    ptr = torch.zeros(count.numel() + 1, dtype=torch.long)
+    ptr = torch.zeros(count.numel() + 1, dtype=torch.long, device="cpu")
     ptr[1:] = count.cumsum(0)
     return ptr

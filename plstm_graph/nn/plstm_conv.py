@@ -265,6 +265,8 @@ class PLSTMConv(MessagePassing):
     ) -> tuple[LineGraph, Tensor | None]:
         """The line graph as this layer's mode and flow need it, and edge features of the right shape."""
         edge_attr = self._check_edge_attr(edge_attr, edge_index)
+        if isinstance(x, Tensor) and x.dim() != 2:
+            raise ValueError(f"x must be [N, F], got {list(x.shape)}")
         graph = line_graph_of(x, edge_index, line_graph)
         if self.mode == "D":
             graph = graph.to_multitree()

@@ -14,8 +14,16 @@ def line_graph_of(x: Tensor, edge_index: Tensor, line_graph: LineGraph | None) -
         line_graph: Its line graph, if it was built already.
 
     Raises:
+        TypeError: If node features are no tensor, or the line graph is none.
         ValueError: If the given line graph has another number of nodes, or other edges.
     """
+    if not isinstance(x, Tensor):
+        raise TypeError(
+            f"x must be a tensor [N, F] of the features of all nodes, got {type(x).__name__}; bipartite graphs have no "
+            "line graph"
+        )
+    if line_graph is not None and not isinstance(line_graph, LineGraph):
+        raise TypeError(f"line_graph must be a plstm_graph.LineGraph, got {type(line_graph).__name__}")
     if line_graph is None:
         return LineGraph.from_edge_index(edge_index, x.size(0))
     if line_graph.num_nodes != x.size(0):

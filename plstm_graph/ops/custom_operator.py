@@ -108,6 +108,9 @@ class CustomOperator:
 
     def _fake_results(self, *args: Any) -> Any:
         *operands, structure, options = args
+        if any(tensor.is_meta and not operands[0].is_meta for tensor in (*operands, *structure)):
+            # torch takes this function for the operator itself: its results would be read without ever being written.
+            raise ValueError(f"an operand or the line graph is on the meta device, others on {operands[0].device}")
         results = self._fake(operands, structure, options)
         return results if self._kept else results[0]
 

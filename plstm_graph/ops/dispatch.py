@@ -13,6 +13,7 @@ from plstm_graph.ops.parallel import edge_messages_parallel, node_outputs_parall
 from plstm_graph.ops.recurrent import edge_messages_recurrent
 from plstm_graph.ops.recurrent_compiled import can_compile_recurrent, node_outputs_recurrent_compiled
 from plstm_graph.ops.scatter import sum_rows
+from plstm_graph.ops.shapes import check_real, widened
 
 
 def plstm(
@@ -63,17 +64,18 @@ def plstm(
         ``[N, H, V]``
 
     Raises:
-        ValueError: If a shape does not fit, naming the argument, or if there is no such form.
+        TypeError: If an operand has no real numbers, but integers, truth values or complex ones; names it.
+        ValueError: If a shape or a device does not fit, naming the argument, or if there is no such form.
     """
     _check_features(query, key, value, line_graph)
     heads = query.size(1)
-    _check_shape("source", source, E=line_graph.num_edges, H=heads)
-    _check_shape("transition", transition, P=line_graph.num_pairs, H=heads)
-    _check_shape("mark", mark, E=line_graph.num_edges, H=heads)
-    _check_shape("direct", direct, N=line_graph.num_nodes, H=heads)
+    _check_operand("source", source, line_graph, E=line_graph.num_edges, H=heads)
+    _check_operand("transition", transition, line_graph, P=line_graph.num_pairs, H=heads)
+    _check_operand("mark", mark, line_graph, E=line_graph.num_edges, H=heads)
+    _check_operand("direct", direct, line_graph, N=line_graph.num_nodes, H=heads)
     form = _chosen(form, query, value, line_graph)
     if form in ("parallel", "recurrent"):
-        q, k, v, s, t, m, d = _widened(query, key, value, source, transition, mark, direct)
+        q, k, v, s, t, m, d = widened(query, key, value, source, transition, mark, direct)
         if form == "parallel":
             return node_outputs_parallel(q, k, v, s, t, m, d, line_graph).to(value.dtype)
         if can_compile_recurrent(q):
@@ -125,9 +127,9 @@ def edge_messages(
         ``[E, H, V]`` in the caller's edge order, at least float32.
     """
     _check_features(query, key, value, line_graph)
-    _check_shape("source", source, E=line_graph.num_edges, H=query.size(1))
-    _check_shape("transition", transition, P=line_graph.num_pairs, H=query.size(1))
-    query, key, value, source, transition = _widened(query, key, value, source, transition)
+    _check_operand("source", source, line_graph, E=line_graph.num_edges, H=query.size(1))
+    _check_operand("transition", transition, line_graph, P=line_graph.num_pairs, H=query.size(1))
+    query, key, value, source, transition = widened(query, key, value, source, transition)
 
     form = _chosen(form, query, value, line_graph, native=False)
     if form == "parallel":
@@ -152,30 +154,22 @@ def _chosen(form: Form, query: Tensor, value: Tensor, line_graph: LineGraph, nat
     return form
 
 
-def _widened(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """All tensors in their widest dtype, float32 at least.
-
-    States sum up along long paths: half precision would lose what the gates are built to keep.
-    """
-    dtype = torch.float32
-    for tensor in tensors:
-        dtype = torch.promote_types(dtype, tensor.dtype)
-    return tuple(tensor.to(dtype) for tensor in tensors)
-
-
 def _check_features(query: Tensor, key: Tensor, value: Tensor, line_graph: LineGraph) -> None:
     if query.dim() != 3 or value.dim() != 3:
         raise ValueError(
             f"query and value must be [N, H, K] and [N, H, V], got {list(query.shape)} and {list(value.shape)}"
         )
     heads = query.size(1)
-    _check_shape("query", query, N=line_graph.num_nodes, H=heads, K=query.size(2))
-    _check_shape("key", key, N=line_graph.num_nodes, H=heads, K=query.size(2))
-    _check_shape("value", value, N=line_graph.num_nodes, H=heads, V=value.size(2))
+    _check_operand("query", query, line_graph, N=line_graph.num_nodes, H=heads, K=query.size(2))
+    _check_operand("key", key, line_graph, N=line_graph.num_nodes, H=heads, K=query.size(2))
+    _check_operand("value", value, line_graph, N=line_graph.num_nodes, H=heads, V=value.size(2))
 
 
-def _check_shape(name: str, tensor: Tensor, **expected: int) -> None:
+def _check_operand(name: str, tensor: Tensor, line_graph: LineGraph, **expected: int) -> None:
     if tensor.shape != tuple(expected.values()):
         raise ValueError(
             f"{name} must be [{', '.join(expected)}] = {list(expected.values())}, got {list(tensor.shape)}"
         )
+    check_real(name, tensor)
+    if tensor.device != line_graph.device:
+        raise ValueError(f"{name} is on {tensor.device}, but the line graph on {line_graph.device}; see its to()")

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.ops.dispatch import Form, _check_features, _check_shape, edge_messages, plstm
+from plstm_graph.ops.dispatch import Form, _check_features, _check_operand, edge_messages, plstm
 
 
 def plstm_factorized(
@@ -49,8 +49,8 @@ def plstm_factorized(
         ValueError: If a shape does not fit, naming the argument, or if ``line_graph`` lacks some of the pairs.
     """
     nodes, heads = _check(query, key, value, source, leave, enter, line_graph)
-    _check_shape("mark", mark, E=line_graph.num_edges, H=heads)
-    _check_shape("direct", direct, N=nodes, H=heads)
+    _check_operand("mark", mark, line_graph, E=line_graph.num_edges, H=heads)
+    _check_operand("direct", direct, line_graph, N=nodes, H=heads)
     graph = line_graph.through
     # In-edges end in the first halves of the nodes; those of the reversed graph in the second.
     first = nodes if graph.is_reversed else 0
@@ -114,7 +114,7 @@ def _check(
     _check_features(query, key, value, line_graph)
     nodes, heads = query.shape[:2]
     for name, gate in (("source", source), ("leave", leave), ("enter", enter)):
-        _check_shape(name, gate, E=line_graph.num_edges, H=heads)
+        _check_operand(name, gate, line_graph, E=line_graph.num_edges, H=heads)
     return nodes, heads
 
 

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from plstm_graph.graph.plain import outside_transforms
+
 
 class Wave(NamedTuple):
     """Blocks of one anti-diagonal in every orientation, as rows of ``[items, blocks, O]`` flattened.
@@ -22,6 +24,7 @@ class Wave(NamedTuple):
 
 
 @functools.lru_cache(maxsize=64)
+@outside_transforms
 def waves(
     width: int, height: int, flips: tuple[tuple[bool, bool], ...], items: int, device: torch.device
 ) -> list[Wave]:
@@ -35,12 +38,12 @@ def waves(
         device: Where the rows are needed.
     """
     orientations, blocks = len(flips), width * height
-    grid = torch.full((orientations, width + 1, height + 1), -1)
+    grid = torch.full((orientations, width + 1, height + 1), -1, device="cpu")
     for o, flip in enumerate(flips):
         axes = [axis for axis, against in enumerate(flip) if against]
-        grid[o, :width, :height] = torch.arange(blocks).view(width, height).flip(axes) * orientations + o
+        grid[o, :width, :height] = torch.arange(blocks, device="cpu").view(width, height).flip(axes) * orientations + o
     outside = items * blocks * orientations
-    item = torch.arange(items).view(-1, 1, 1) * (blocks * orientations)
+    item = torch.arange(items, device="cpu").view(-1, 1, 1) * (blocks * orientations)
 
     def rows(x: Tensor, y: Tensor) -> Tensor:
         place = grid[:, x, y]
@@ -48,7 +51,7 @@ def waves(
 
     result = []
     for diagonal in range(width + height - 1):
-        x = torch.arange(max(0, diagonal - height + 1), min(width, diagonal + 1))
+        x = torch.arange(max(0, diagonal - height + 1), min(width, diagonal + 1), device="cpu")
         y = diagonal - x
         result.append(Wave(rows(x, y), rows(x + 1, y), rows(x, y + 1)))
     return result

@@ -12,6 +12,22 @@ GATES = (
 )
 
 
+def check_real(name: str, tensor: Tensor) -> None:
+    """Check that an operand has real numbers: of integers the result would be cut, complex gradients be wrong.
+
+    Args:
+        name: For the message.
+        tensor: The operand.
+
+    Raises:
+        TypeError: If its dtype is none of float64, float32, bfloat16 and float16.
+    """
+    if not tensor.dtype.is_floating_point or tensor.dtype.itemsize < 2:
+        raise TypeError(
+            f"{name} must be float64, float32, bfloat16 or float16, got {str(tensor.dtype).removeprefix('torch.')}"
+        )
+
+
 def check_same(what: str, expected: tuple[int, ...], tensors: Mapping[str, Tensor]) -> None:
     """Check that tensors have one shape.
 
@@ -21,9 +37,11 @@ def check_same(what: str, expected: tuple[int, ...], tensors: Mapping[str, Tenso
         tensors: The tensors by name.
 
     Raises:
+        TypeError: Naming the first tensor that has no real numbers.
         ValueError: Naming the first tensor of another shape.
     """
     for name, tensor in tensors.items():
+        check_real(name, tensor)
         if tuple(tensor.shape) != expected:
             raise ValueError(f"{name} must be {what} = {list(expected)}, got {list(tensor.shape)}")
 
@@ -42,8 +60,11 @@ def check_features(query: Tensor, key: Tensor, value: Tensor, axes: str, num_axe
         The shape that gates must have, ``[..., *axes, H]``.
 
     Raises:
+        TypeError: Naming the tensor that has no real numbers.
         ValueError: Naming the tensor of the wrong shape.
     """
+    check_real("query", query)
+    check_real("value", value)
     if query.dim() < num_axes + 2:
         raise ValueError(f"query must be [..., {axes}, H, K], got {list(query.shape)}")
     check_same(f"[..., {axes}, H, K]", tuple(query.shape), {"key": key})

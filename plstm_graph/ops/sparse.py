@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from plstm_graph.compiled import CHANGED
+
 
 class Pattern(NamedTuple):
     """Non-zero positions of a block-diagonal matrix with one block of the same pattern per head.
@@ -59,8 +61,13 @@ def sampled_product(pattern: Pattern, left: Tensor, right: Tensor) -> Tensor:
 
     Returns:
         ``[H * A]``
+
+    Raises:
+        ValueError: If the pattern leads outside the matrix, on a CPU; asking a GPU would make the host wait for it.
     """
     _silence_beta_warning()
+    if left.is_cpu:
+        _check_bounds(pattern, left.size(0), right.size(0))
     zeros = left.new_zeros(pattern.column.numel())
     sparse = torch.sparse_csr_tensor(
         pattern.ptr, pattern.column, zeros, (left.size(0), right.size(0)), check_invariants=False
@@ -68,10 +75,21 @@ def sampled_product(pattern: Pattern, left: Tensor, right: Tensor) -> Tensor:
     return torch.sparse.sampled_addmm(sparse, left, right.t(), beta=0.0).values()
 
 
+def _check_bounds(pattern: Pattern, rows: int, columns: int) -> None:
+    """Check what torch does not before it reads and writes there: rows in order, columns inside the matrix."""
+    ptr, column = pattern
+    whole = ptr.numel() == rows + 1 and int(ptr[0]) == 0 and int(ptr[-1]) == column.numel()
+    if whole and column.numel() > 0:
+        low, high = column.aminmax()
+        whole = 0 <= int(low) and int(high) < columns and int(ptr.diff().min()) >= 0
+    if not whole:
+        raise ValueError(f"the links of the line graph have an index outside their range: {CHANGED}")
+
+
 @functools.cache
 def _silence_beta_warning() -> None:
     """torch warns at the first tensor with compressed rows of a process that they are in beta; take that one here."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-        none = torch.empty(0, dtype=torch.long)
-        torch.sparse_csr_tensor(torch.zeros(2, dtype=torch.long), none, none, (1, 1), check_invariants=False)
+        none = torch.empty(0, dtype=torch.long, device="cpu")
+        torch.sparse_csr_tensor(none.new_zeros(2), none, none, (1, 1), check_invariants=False)
