@@ -193,16 +193,24 @@ def check_graphs(data: Any, slices: Any) -> None:
         isinstance(edges, Tensor) and edges.dtype == torch.int64 and edges.dim() == 2 and len(edges) == 2
     ):
         raise ValueError("edge_index is not [2, E] of whole numbers")
+    graphs: int | None = None
     for name, begins in (slices or {}).items():
         values = data[name]
         place = data.__cat_dim__(name, values)
-        if not isinstance(begins, Tensor) or not isinstance(place, int):
-            continue  # of nested values, and of sparse matrices
+        if isinstance(begins, dict | list) and isinstance(values, dict | list):
+            continue  # of nested values
+        if not isinstance(begins, Tensor):
+            raise ValueError(f"where the graphs begin in {name} is not known")
+        if not isinstance(place, int):
+            continue  # of sparse matrices
         if begins.dim() != 1 or begins.is_floating_point() or begins.is_complex() or begins.numel() == 0:
             raise ValueError(f"where the graphs begin in {name} is not known")
         count = values.size(place) if isinstance(values, Tensor) else len(values)
         if int(begins[0]) < 0 or int(begins[-1]) > count or bool((begins[1:] < begins[:-1]).any()):
             raise ValueError(f"graphs begin outside of {name}")
+        graphs = begins.numel() - 1 if graphs is None else graphs
+        if graphs != begins.numel() - 1:
+            raise ValueError(f"there are {graphs} graphs, but {begins.numel() - 1} of them have {name}")
 
 
 def reason_of(error: Exception) -> str:

@@ -52,6 +52,15 @@ def test_graphs_that_come_with_a_folder(change, folder):
         DAGFolder(folder, pre_transform=ToDAG("keep"))
 
 
+@pytest.mark.parametrize("begins", [7, None, [], "x", torch.zeros(0), torch.tensor([0, 1]), torch.tensor([0.0, 1.0])])
+def test_begins_of_graphs_that_come_with_a_folder(begins, folder):
+    stored = _stored(folder)
+    values, slices, *more = torch.load(stored / "data.pt", weights_only=False)
+    torch.save((values, slices | {"level": begins}, *more), stored / "data.pt")
+    with pytest.raises(TensorFileError, match="do not fit together"):
+        DAGFolder(folder, pre_transform=ToDAG("keep"))
+
+
 @pytest.mark.parametrize("split", [7, {}, torch.zeros(3), torch.zeros(2, 6), torch.zeros(12).t()[:5]])
 def test_splits_that_come_with_a_folder(split, folder):
     torch.save(split, _stored(folder) / "split.pt")
