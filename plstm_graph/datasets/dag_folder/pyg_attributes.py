@@ -72,7 +72,7 @@ def split_words(data: Data, masks: Sequence[str], level: Level, count: int, name
         if values.numel() != count:
             raise ValueError(
                 f"graph {name} has {mask} {list(values.shape)}, but targets are of {level}s, of which it has {count}; "
-                "leave the mask out or give another level"
+                "leave the mask out or give another level, as level='node'"
             )
         for item in values.view(-1).bool().nonzero().view(-1).tolist():
             if words[item] not in ("none", MASKS[mask]):
