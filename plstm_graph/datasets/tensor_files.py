@@ -190,7 +190,11 @@ def check_graphs(data: Any, slices: Any) -> None:
         raise ValueError(f"it is a {type(data).__name__}")
     edges = data.get("edge_index")
     if edges is not None and not (
-        isinstance(edges, Tensor) and edges.dtype == torch.int64 and edges.dim() == 2 and len(edges) == 2
+        isinstance(edges, Tensor)
+        and edges.layout == torch.strided
+        and edges.dtype == torch.int64
+        and edges.dim() == 2
+        and len(edges) == 2
     ):
         raise ValueError("edge_index is not [2, E] of whole numbers")
     graphs: int | None = None
@@ -203,6 +207,8 @@ def check_graphs(data: Any, slices: Any) -> None:
             raise ValueError(f"where the graphs begin in {name} is not known")
         if not isinstance(place, int):
             continue  # of sparse matrices
+        if any(isinstance(each, Tensor) and each.layout != torch.strided for each in (values, begins)):
+            raise ValueError(f"{name} is a sparse tensor, where a dense one belongs")
         if begins.dim() != 1 or begins.is_floating_point() or begins.is_complex() or begins.numel() == 0:
             raise ValueError(f"where the graphs begin in {name} is not known")
         count = values.size(place) if isinstance(values, Tensor) else len(values)

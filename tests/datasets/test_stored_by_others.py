@@ -35,6 +35,8 @@ def _stored(folder):
     [
         lambda values: values.update(edge_index=values["edge_index"].double()),
         lambda values: values.update(edge_index=values["edge_index"][:1]),
+        lambda values: values.update(edge_index=values["edge_index"].to_sparse()),
+        lambda values: values.update(level=values["level"].to_sparse()),
         lambda values: values.update(x=None),
         lambda values: values.update(x=values["x"][:, 0]),
         lambda values: values["x"].__setitem__((0, -1), 10**6),
@@ -61,7 +63,9 @@ def test_begins_of_graphs_that_come_with_a_folder(begins, folder):
         DAGFolder(folder, pre_transform=ToDAG("keep"))
 
 
-@pytest.mark.parametrize("split", [7, {}, torch.zeros(3), torch.zeros(2, 6), torch.zeros(12).t()[:5]])
+@pytest.mark.parametrize(
+    "split", [7, {}, torch.zeros(3), torch.zeros(2, 6), torch.zeros(12).to_sparse(), torch.zeros(12).t()[:5]]
+)
 def test_splits_that_come_with_a_folder(split, folder):
     torch.save(split, _stored(folder) / "split.pt")
     with pytest.raises(TensorFileError, match="does not say the part of each graph"):

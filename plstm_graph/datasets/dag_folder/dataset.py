@@ -71,7 +71,9 @@ class _Files:
         graph are split, as ``train_mask``, ``val_mask`` and ``test_mask`` say."""
         remedy = make_anew(self.processed_dir)
         part = load_tensors(Path(self.processed_dir) / "split.pt", remedy)
-        if not isinstance(part, Tensor) or part.dim() != 1 or part.numel() not in (0, len(self)):  # type: ignore[arg-type]
+        sizes = (0, len(self))  # type: ignore[arg-type]
+        plain = isinstance(part, Tensor) and part.layout == torch.strided and part.dim() == 1
+        if not plain or part.numel() not in sizes:
             raise TensorFileError(f"split.pt in {self.processed_dir} does not say the part of each graph; {remedy}")
         if part.numel() == 0:
             return dict.fromkeys(PARTS, torch.arange(len(self)))  # type: ignore[arg-type]
