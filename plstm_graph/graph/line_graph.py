@@ -81,6 +81,11 @@ class LineGraph:
         kept_pairs: Tensor | None = None,
     ) -> None:
         _refuse_recording()
+        if torch.compiler.is_compiling():
+            raise RuntimeError(
+                "compiled code cannot build a line graph: build it before, call its prepare(), and hand it over as "
+                "line_graph"
+            )
         edge_index = plain(edge_index)
         pairs, level, kept_pairs = (None if given is None else plain(given) for given in (pairs, level, kept_pairs))
         self.num_nodes = check_edge_index(edge_index, num_nodes)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.utils.checkpoint import checkpoint
 
+from plstm_graph import PLSTMConv
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops import plstm, plstm_chain, plstm_grid2d
 from plstm_graph.ops.custom_operator import CustomOperator
@@ -128,6 +129,17 @@ def test_structure_that_is_missing_in_compiled_code_is_named(form):
     compiled = torch.compile(lambda **o: plstm(**o, line_graph=graph, form=form), backend="aot_eager", fullgraph=True)
     with pytest.raises(torch._dynamo.exc.Unsupported, match=r"call line_graph\.prepare\("):
         compiled(**operands)
+
+
+def test_a_line_graph_is_not_built_in_compiled_code():
+    torch._dynamo.reset()
+    layer, edge_index = PLSTMConv(4, 4, heads=2), random_dag(9, 16, torch.Generator().manual_seed(0))
+    x = torch.randn(9, 4)
+    with pytest.raises(torch._dynamo.exc.Unsupported, match="compiled code cannot build a line graph"):
+        torch.compile(layer, backend="aot_eager", fullgraph=True)(x, edge_index)
+    # With graph breaks allowed, it is built outside.
+    with torch.no_grad():
+        assert_close(torch.compile(layer, backend="aot_eager")(x, edge_index), layer(x, edge_index), 1e-5, "output")
 
 
 @pytest.mark.parametrize("transform", ["jvp", "vmap", "grad"])
