@@ -175,6 +175,8 @@ def _changed(value: Any, chance: random.Random) -> Any:
 
 
 def _other_tensor(tensor: torch.Tensor, chance: random.Random) -> Any:
+    if tensor.layout != torch.strided:  # made so by an earlier change
+        return tensor.to_dense()
     kind = chance.randrange(8)
     if kind == 0:
         return tensor[:-1] if tensor.dim() else tensor.view(1)

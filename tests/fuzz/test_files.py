@@ -57,9 +57,10 @@ class Worker:
         return self._process.stdout.readline().strip()
 
     def _ended(self) -> str:
-        self._process.kill() if self._process.poll() is None else None
+        # It has closed its end, so it is about to end by itself.
+        status = self._process.wait(60)
         self._errors.seek(0)
-        return f"the process ended by {self._process.wait()}\n{self._errors.read()[-4000:]}"
+        return f"the process ended by {status}\n{self._errors.read()[-4000:]}"
 
 
 @contextmanager
