@@ -2,7 +2,7 @@
 
 import gzip
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,13 @@ import pandas as pd
 _CHUNK = 1 << 20
 
 
-def check_tables(folder: Path, tables: Mapping[str, str], split: Path, shown: str | os.PathLike[str]) -> None:
+def check_tables(
+    folder: Path,
+    tables: Mapping[str, str],
+    split: Path,
+    shown: str | os.PathLike[str],
+    words: Collection[str] = (),
+) -> None:
     """Check that tables have as many rows as nodes, edges and graphs are stated, and that splits name graphs.
 
     Args:
@@ -19,6 +25,7 @@ def check_tables(folder: Path, tables: Mapping[str, str], split: Path, shown: st
         tables: Names of tables below ``raw``, and what they have a row for: ``"node"``, ``"edge"`` or ``"graph"``.
         split: Folder of the splits.
         shown: What to call the folder in messages.
+        words: The tables that hold words; all others hold nothing but numbers.
 
     Raises:
         ValueError: If not; names the table.
@@ -31,7 +38,8 @@ def check_tables(folder: Path, tables: Mapping[str, str], split: Path, shown: st
         rows = _count_rows(folder / "raw" / f"{name}.csv.gz")
         if rows != expected[kind]:
             raise ValueError(f"{shown}/raw/{name}.csv.gz has {rows} rows for {expected[kind]} {kind}s")
-        _check_numbers(folder / "raw" / f"{name}.csv.gz", shown)
+        if name not in words:
+            _check_numbers(folder / "raw" / f"{name}.csv.gz", shown)
     seen = np.zeros(len(nodes), dtype=np.int64)
     for path in sorted(split.glob("*.csv.gz")):
         numbers = _numbers(path, shown)[:, 0]

@@ -245,7 +245,7 @@ def _ensure_files(root: Path, source: str | Path | None) -> Path:
             (unfinished / _RELEASE).touch()
         for path in _check(unfinished, offline or folder):
             check_gzip(path, (offline or folder) / path.relative_to(unfinished))
-        check_tables(unfinished, _TABLES, unfinished / "split" / "project", offline or _URL)
+        check_tables(unfinished, _TABLES, unfinished / "split" / "project", offline or _URL, words=("graph-label",))
     if unknown is not None:
         record(_URL, unknown, root)
     return folder

@@ -1,5 +1,6 @@
 """The line graph that a layer or model runs on: the one it was given, if it fits, or a new one."""
 
+import torch
 from torch import Tensor
 
 from plstm_graph.graph import LineGraph
@@ -26,6 +27,8 @@ def line_graph_of(x: Tensor, edge_index: Tensor, line_graph: LineGraph | None) -
         raise TypeError(f"line_graph must be a plstm_graph.LineGraph, got {type(line_graph).__name__}")
     if line_graph is None:
         return LineGraph.from_edge_index(edge_index, x.size(0))
+    if torch.jit.is_tracing():
+        line_graph.check_same_edges(edge_index)  # Refuses, before the trace meets a number that it cannot compare.
     if line_graph.num_nodes != x.size(0):
         raise ValueError(f"x has {x.size(0)} rows, but the line graph has {line_graph.num_nodes} nodes")
     line_graph.check_same_edges(edge_index)

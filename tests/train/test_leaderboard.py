@@ -89,7 +89,7 @@ def test_exported_model_predicts_what_it_did_on_the_benchmark(workspace):
     benchmark = load_benchmark("ogbg-molfreesolv", pre_transform=ToDAG())
     smiles = pd.read_csv("source/ogbg_molfreesolv/mapping/mol.csv.gz")["smiles"]
     rows = list(benchmark.parts["test"].indices())
-    transform = load_transform(module.recipe)
+    transform = load_transform(module.recipe, ToDAG())
     expected = predict(module, list(benchmark.parts["test"]))
     found = predict(module, [transform(smiles_to_data(smiles[row])) for row in rows])
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
