@@ -92,6 +92,14 @@ def check_state(expected: dict[str, Any], found: dict[str, Any]) -> None:
         if isinstance(tensor, Tensor) and isinstance(found.get(name), Tensor) and not is_lazy(tensor)
         if tensor.shape != found[name].shape
     ]
+    problems += [
+        f"{name} is {found[name].layout} of {found[name].dtype}, the model has {tensor.layout} of {tensor.dtype}"
+        for name, tensor in expected.items()
+        if isinstance(tensor, Tensor)
+        and isinstance(found.get(name), Tensor)
+        # Copying would fail for the one, and forget half of the numbers for the other.
+        and (found[name].layout != tensor.layout or (found[name].is_complex() and not tensor.is_complex()))
+    ]
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise CheckpointError(f"the checkpoint belongs to another model: {'; '.join(problems[:3])}{more}")

@@ -151,11 +151,24 @@ def test_recipes_that_are_none(stranger, capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
+def _other_kinds(weight):
+    return weight.to_sparse(), weight.to_sparse_csr(), weight.to(torch.complex64)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta state")
 def test_weights_that_are_none(stranger):
     path = checkpoint(stranger / "a.ckpt")
     whole = read_checkpoint(path)
     first = next(name for name in whole["state_dict"] if name.startswith("model."))
-    for value in (7, None, [1.0], "x", torch.ones(1, 2, 3, 4), torch.zeros(1).expand(1 << 40)):
+    for value in (
+        7,
+        None,
+        [1.0],
+        "x",
+        torch.ones(1, 2, 3, 4),
+        torch.zeros(1).expand(1 << 40),
+        *_other_kinds(whole["state_dict"][first]),
+    ):
         torch.save(whole | {"state_dict": whole["state_dict"] | {first: value}}, path)
         with pytest.raises(CheckpointError):
             load_module(path)
