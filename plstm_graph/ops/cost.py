@@ -149,7 +149,7 @@ def estimate_bytes(
             needed[form] = 2 * line_graph.num_edges * 4 * key_width * value_width
         else:
             # States before and after a pair and their gradients, of pairs that are advanced at once.
-            widest = int(line_graph.schedule.pair_ptr.diff().max()) if line_graph.num_edges else 0
+            widest = max(line_graph.schedule.pair_ptr.diff().tolist(), default=0)  # on the CPU, see Schedule
             needed[form] = 4 * line_graph.num_edges * of_states + 3 * min(widest * of_states, PIECE_BYTES)
     return needed
 
