@@ -5,7 +5,6 @@ part. Given the weights, sums along paths follow the linear recurrence of the ot
 :math:`\bar m_e = \sum_{(e,f)} w_{ef} \bar m_f`, run backwards.
 """
 
-import itertools
 from collections.abc import Callable
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
+from plstm_graph.ops.level_pieces import level_pieces
 from plstm_graph.ops.linear_recurrence import solve_recurrence
 
 #: Numbers of pairs that are advanced at once.
@@ -33,15 +33,9 @@ def max_plus_levels(
     return temperature * _SOFT(*operands, structure=structure, options=[int(reverse)])
 
 
-def _levels(pair_ptr: Tensor, channels: int, last_first: bool) -> list[slice]:
-    """The stored pairs of each level that has any, in pieces, in the order in which they are advanced."""
-    size = max(1, _PIECE_NUMBERS // max(channels, 1))
-    pieces = [
-        slice(begin, min(begin + size, last))
-        for first, last in itertools.pairwise(pair_ptr.tolist())
-        for begin in range(first, last, size)
-    ]
-    return pieces[::-1] if last_first else pieces
+def _pieces(pair_ptr: Tensor, channels: int, last_first: bool) -> list[slice]:
+    """Pairs whose sums are at most :data:`_PIECE_NUMBERS` numbers."""
+    return level_pieces(pair_ptr, _PIECE_NUMBERS // max(channels, 1), last_first)
 
 
 def _largest(rows: Tensor, terms: Tensor, target: Tensor, soft: bool) -> Tensor:
@@ -95,7 +89,7 @@ def _forward_of(soft: bool) -> Callable[[Tensors, Tensors, Options], tuple[Tenso
         source, transition, mark, direct = operands
         pair_from, pair_to, node, edge_order, pair_order, pair_ptr = structure
         sums, gate = source.index_select(0, edge_order), transition.index_select(0, pair_order)
-        for pairs in _levels(pair_ptr, source.size(1), last_first=bool(options[0])):
+        for pairs in _pieces(pair_ptr, source.size(1), last_first=bool(options[0])):
             arriving = sums.index_select(0, pair_from[pairs]).add_(gate[pairs])
             sums = _largest(sums, arriving, pair_to[pairs], soft)
         return _largest(direct, sums + mark.index_select(0, edge_order), node, soft), sums
@@ -115,7 +109,7 @@ def _backward_of(soft: bool) -> Callable[[Tensor, Tensors, Tensors, Tensors, Opt
         grad_mark = torch.empty_like(mark).index_copy_(0, edge_order, adjoint)
         arriving = sums.index_select(0, pair_from).add_(transition.index_select(0, pair_order))
         weight, of_source = _weights(arriving, pair_to, source.index_select(0, edge_order), sums, pair_order, soft)
-        for pairs in _levels(pair_ptr, source.size(1), last_first=not options[0]):
+        for pairs in _pieces(pair_ptr, source.size(1), last_first=not options[0]):
             adjoint.index_add_(0, pair_from[pairs], adjoint.index_select(0, pair_to[pairs]).mul_(weight[pairs]))
         grad_transition = weight.mul_(adjoint.index_select(0, pair_to))
         return (

@@ -5,13 +5,12 @@ is a custom operator with a hand-written backward pass, so a model compiles into
 batches.
 """
 
-import itertools
-
 import torch
 from torch import Tensor
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
+from plstm_graph.ops.level_pieces import level_pieces
 from plstm_graph.ops.scatter import add_rows_
 from plstm_graph.ops.twins import edge_messages_twin
 
@@ -53,7 +52,7 @@ def _forward(operands: Tensors, structure: Tensors, options: Options) -> tuple[T
     torch.mul(sources.unsqueeze(-1), value[start].unsqueeze(-2), out=states)
     flat = states.view(*states.shape[:2], key.size(2) * value.size(2))
     gate = transition[pair_order].unsqueeze(-1)
-    for pairs in _levels(pair_ptr, flat, last_first=reverse):
+    for pairs in _pieces(pair_ptr, flat, last_first=reverse):
         # Targets are sorted in the forward direction only; see Schedule.pair_out.
         add_rows_(flat, pair_to[pairs], flat[pair_from[pairs]] * gate[pairs], is_sorted=not reverse)
     messages = value.new_empty(edge_order.numel(), *value.shape[1:])
@@ -78,7 +77,7 @@ def _backward(
     flat, flat_states = (tensor.view(*states.shape[:2], width) for tensor in (grad_states, states))
     gate = transition[pair_order].unsqueeze(-1)
     grad_gate = torch.empty_like(transition)
-    for pairs in _levels(pair_ptr, flat, last_first=not reverse):
+    for pairs in _pieces(pair_ptr, flat, last_first=not reverse):
         arrived = flat[pair_to[pairs]]
         grad_gate[pairs] = (arrived * flat_states[pair_from[pairs]]).sum(dim=-1)
         add_rows_(flat, pair_from[pairs], arrived.mul_(gate[pairs]), is_sorted=reverse)
@@ -95,19 +94,10 @@ def _backward(
     return grad_query, grad_key, grad_value, grad_source, grad_transition
 
 
-def _levels(pair_ptr: Tensor, states: Tensor, last_first: bool) -> list[slice]:
-    """The stored pairs of each level that has any, in the order in which they are advanced.
-
-    Pairs of a level do not know of each other, so a level with a hub, which has far more pairs than edges, is cut into
-    pieces whose states fit into :data:`PIECE_BYTES`.
-    """
-    size = max(1, PIECE_BYTES // max(states[:1].numel() * states.element_size(), 1))
-    pieces = [
-        slice(begin, min(begin + size, last))
-        for first, last in itertools.pairwise(pair_ptr.tolist())
-        for begin in range(first, last, size)
-    ]
-    return pieces[::-1] if last_first else pieces
+def _pieces(pair_ptr: Tensor, states: Tensor, last_first: bool) -> list[slice]:
+    """Pairs whose states fit into :data:`PIECE_BYTES`."""
+    size = PIECE_BYTES // max(states[:1].numel() * states.element_size(), 1)
+    return level_pieces(pair_ptr, size, last_first)
 
 
 def _fake(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor, Tensor]:
