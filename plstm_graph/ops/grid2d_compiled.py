@@ -80,7 +80,8 @@ def _backward(
     check_tensors(operands[2].dtype, grad=(grad, operands[2].shape))
     grads = [torch.empty_like(tensor) for tensor in inputs]
     _run("backward", inputs, options, [grad], grads)
-    own = (gate.permute(0, 3, 4, 2, 1).contiguous() for gate in grads[3].unbind(dim=-1))
+    # Cloned, not `contiguous`: with one node and one head these views are contiguous, all within the same memory.
+    own = (gate.permute(0, 3, 4, 2, 1).clone(memory_format=torch.contiguous_format) for gate in grads[3].unbind(dim=-1))
     return (*grads[:3], grads[4], *own)
 
 
