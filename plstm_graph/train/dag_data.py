@@ -68,7 +68,7 @@ class DAGDataModule(GraphDataModule):
     def problem(self) -> Problem:
         """Task, sizes, and whether graphs, nodes or edges have the targets, by ``dag.yaml`` and the tables."""
         encoding = self.encoding
-        return Problem(
+        problem = Problem(
             task=_TASKS[encoding.task],
             predict=encoding.level,
             out_channels=encoding.num_outputs,
@@ -76,6 +76,7 @@ class DAGDataModule(GraphDataModule):
             edge_dim=_feature_spec(encoding.edge_sizes) if encoding.edge_sizes else None,
             has_unknown=True,
         )
+        return problem.after(self.pre_transform)
 
     @property
     def title(self) -> str:

@@ -1,16 +1,19 @@
 """What data ask of a model: task, sizes, and whether graphs, nodes or edges have the targets."""
 
 import copy
+import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
 from torch import nn
 from torch_geometric.data import Batch
+from torch_geometric.transforms import Compose
 
-from plstm_graph.nn.encoders import CategoryEncoder, FeatureSpec
+from plstm_graph.nn.encoders import OGB_DIMS, CategoryEncoder, FeatureSpec
 from plstm_graph.train.metrics import Task
+from plstm_graph.transforms import SubdivideEdges
 
 #: Makes a model of the number of its outputs and the kinds of node and edge features (None for none).
 ModelFactory = Callable[[int, FeatureSpec, FeatureSpec | None], nn.Module]
@@ -36,6 +39,27 @@ class Problem:
     in_channels: FeatureSpec
     edge_dim: FeatureSpec | None = None
     has_unknown: bool = False
+
+    def after(self, transform: object) -> "Problem":
+        """What graphs ask of a model once a transform has changed them.
+
+        Args:
+            transform: Such as a pre-transform, which may be composed of others.
+
+        Raises:
+            ValueError: If targets of nodes or edges would become those of both.
+        """
+        if isinstance(transform, Compose):
+            return functools.reduce(Problem.after, transform.transforms, self)
+        if not isinstance(transform, SubdivideEdges):
+            return self
+        if self.predict != "graph":
+            raise ValueError(
+                f"SubdivideEdges cannot be applied here: the targets are of {self.predict}s, not of graphs"
+            )
+        edge_dim = None if self.edge_dim is None else _written_out(self.edge_dim)
+        in_channels, edge_dim = SubdivideEdges.sizes(_written_out(self.in_channels), edge_dim)
+        return replace(self, in_channels=in_channels, edge_dim=edge_dim)
 
     def make(self, factory: ModelFactory) -> nn.Module:
         """Make a model of these sizes.
@@ -77,3 +101,7 @@ class Problem:
             chosen = (torch.rand(values.shape, device=values.device) < rate) & is_category
             hidden[name] = values.masked_fill(chosen, 0)
         return hidden
+
+
+def _written_out(features: FeatureSpec) -> int | Sequence[int]:
+    return OGB_DIMS[features] if isinstance(features, str) else features

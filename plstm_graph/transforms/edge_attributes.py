@@ -43,7 +43,7 @@ def select_edges(data: Data, columns: Tensor, edge_keys: Sequence[str] = ()) -> 
     if torch.equal(edges[columns], edges):
         return selected
     for key in keys:
-        if not _says_edge(key) and key not in edge_keys and "index" not in key and key != "y":
+        if not says_edge(key) and key not in edge_keys and "index" not in key and key != "y":
             raise ValueError(
                 f"data.{key} has as many entries as the graph has edges, {edges.numel()}, and some of these are "
                 "dropped, but its name does not say whether it is one of edges. If it is, call it "
@@ -64,7 +64,7 @@ def _select(value: Any, columns: Tensor, dim: int) -> Any:
 def _follows(data: Data, key: str, edge_keys: Sequence[str]) -> bool:
     """Whether an attribute may be one of edges; where its name tells nothing, by its length."""
     value, num_edges = data[key], data.edge_index.size(1)
-    rows = _rows(data, key, value)
+    rows = count_rows(data, key, value)
     if key in edge_keys:
         if rows != num_edges:
             raise ValueError(f"edge_keys names data.{key}, which has {rows} entries; the graph has {num_edges} edges")
@@ -75,18 +75,19 @@ def _follows(data: Data, key: str, edge_keys: Sequence[str]) -> bool:
         return isinstance(value, Tensor) and torch.equal(value, data.edge_index)
     if f"{key}_index" in data:  # edge_label belongs to the node pairs of edge_label_index
         return _follows(data, f"{key}_index", edge_keys)
-    if _says_edge(key):
+    if says_edge(key):
         return True
     if key == "y":
         return isinstance(value, Tensor) and value.dim() > 1 and num_edges not in (1, data.num_nodes)
     return _NOT_OF_EDGES.isdisjoint(key.lower().split("_")) and rows != data.num_nodes
 
 
-def _says_edge(key: str) -> bool:
+def says_edge(key: str) -> bool:
+    """Whether a name says that an attribute is one of edges."""
     return any(word.startswith(_OF_EDGES) for word in key.lower().split("_"))
 
 
-def _rows(data: Data, key: str, value: Any) -> int | None:
+def count_rows(data: Data, key: str, value: Any) -> int | None:
     """Number of entries of an attribute along the dimension that batches concatenate."""
     if isinstance(value, list | tuple | TensorFrame):
         return len(value)

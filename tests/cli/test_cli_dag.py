@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from plstm_graph.cli import main
-from tests.train.test_dag_data import make_folder
+from tests.train.test_dag_data import make_folder, with_edge_features
 
 CONFIG = str(Path(__file__).parents[2] / "configs" / "dag.yaml")
 _SMALL = (
@@ -142,6 +142,24 @@ def _explain(level, task, capsys):
         assert main([*checkpoint, *wrong, "--output", "none.png"]) == 2
         assert message in capsys.readouterr().err
     assert not Path("none.png").exists()
+
+
+@pytest.mark.slow
+def test_edges_that_become_nodes_from_fit_to_explain(tmp_path, capsys):
+    with_edge_features(make_folder(tmp_path / "dags"))
+    steps = [
+        {"class_path": "plstm_graph.transforms.ToDAG", "init_args": {"orientation": "keep"}},
+        {"class_path": "plstm_graph.transforms.SubdivideEdges"},
+    ]
+    compose = {"class_path": "torch_geometric.transforms.Compose", "init_args": {"transforms": steps}}
+    given = ("--data.root", "dags", "--data.pre_transform", json.dumps(compose), "--name", "run")
+    assert main(["fit", "--config", CONFIG, *given, *_SMALL]) == 0
+    checkpoint = ("--ckpt_path", "runs/run/checkpoints/best.ckpt", "dags")
+    assert main(["predict", *checkpoint, "--output", "new.csv"]) == 0
+    assert len(Path("new.csv").read_text().splitlines()) == 1 + 24
+    capsys.readouterr()
+    assert main(["explain", *checkpoint, "--graph", "g2", "--output", "why.png"]) == 0
+    assert "0 -> 1" in capsys.readouterr().out  # edges are listed among nodes
 
 
 @pytest.mark.slow

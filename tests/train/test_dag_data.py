@@ -3,11 +3,13 @@ import math
 import pandas as pd
 import pytest
 import torch
+from torch_geometric.transforms import Compose
 
 from plstm_graph.nn import PLSTM
 from plstm_graph.nn.baselines import GIN
 from plstm_graph.train import DAGDataModule, GraphModule, evaluate
 from plstm_graph.train.inference import predict
+from plstm_graph.transforms import SubdivideEdges, ToDAG
 
 
 def make_folder(folder, level="graph", task="classification", graphs=24):
@@ -58,6 +60,35 @@ def test_every_level_and_task_gives_a_loss_and_predictions(level, task, model, t
     assert predicted.shape == (len(target), problem.out_channels)
     assert len(next(iter(data.row_names("test").values()))) == len(target)
     assert all(math.isfinite(value) for value in evaluate(predicted, target, module.task).values())
+
+
+def with_edge_features(folder):
+    edges = pd.read_csv(folder / "edges.csv")
+    edges.assign(kind=["near", "far"] * (len(edges) // 2), w=range(len(edges))).to_csv(
+        folder / "edges.csv", index=False
+    )
+    spec = folder / "dag.yaml"
+    spec.write_text(spec.read_text().replace("edges: {features: []}", "edges: {features: {kind: category, w: number}}"))
+    return str(folder)
+
+
+def test_edges_that_become_nodes_change_the_sizes_of_a_model(tmp_path):
+    folder = with_edge_features(make_folder(tmp_path / "dags", "graph", "regression"))
+    for _ in range(2):  # The second reads what the first has stored.
+        data = DAGDataModule(folder, batch_size=4, pre_transform=Compose([ToDAG("keep"), SubdivideEdges()]))
+        assert (data.problem.in_channels, data.problem.edge_dim) == ([0, 4, 0, 3, 2], None)
+        module = GraphModule(lambda *sizes: PLSTM(*sizes, hidden_channels=8, num_layers=1), problem=data.problem)
+        module.standardise(data.train_targets)
+        predicted = predict(module, data.subset("test"))
+        assert predicted.shape == data.targets("test").shape and predicted.isfinite().all()
+
+
+@pytest.mark.parametrize("level", ["node", "edge"])
+def test_edges_do_not_become_nodes_where_nodes_or_edges_are_predicted(level, tmp_path):
+    folder = make_folder(tmp_path / "dags", level, "regression")
+    data = DAGDataModule(str(folder), batch_size=4, pre_transform=SubdivideEdges(level))
+    with pytest.raises(ValueError, match=f"SubdivideEdges cannot be applied here: the targets are of {level}s"):
+        _ = data.problem
 
 
 def test_multiclass_loss_leaves_out_unknown_classes_and_takes_ensembles():

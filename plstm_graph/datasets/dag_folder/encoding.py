@@ -109,8 +109,8 @@ def check_encoded(data: Data, encoding: Encoding) -> None:
     """
     for name, sizes in (("x", encoding.node_sizes), ("edge_attr", encoding.edge_sizes), ("y", [])):
         values = data.get(name)
-        if values is None and not sizes and name != "y":
-            continue
+        if values is None and name != "y" and (not sizes or "is_edge" in data):
+            continue  # SubdivideEdges makes features of edges some of nodes.
         if not isinstance(values, Tensor) or values.layout != torch.strided or values.dim() != 2:
             raise ValueError(f"{name} is no table of numbers")
         if name != "y" and not bool(values.isfinite().all()):

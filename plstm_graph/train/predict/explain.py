@@ -55,7 +55,8 @@ class _Subject:
 
     def draw(self, values: Tensor, title: str) -> Figure:
         if self.smiles is not None:
-            return draw_molecule_attribution(self.smiles, values, title)
+            atoms = values[~self.data.is_edge] if "is_edge" in self.data else values
+            return draw_molecule_attribution(self.smiles, atoms, title)
         assert self.data.edge_index is not None
         return draw_dag_attribution(self.data.edge_index, values, self.labels, title, self.marked)
 
@@ -108,6 +109,9 @@ def _molecule(module: GraphModule, smiles: str, question: Question) -> _Subject:
     except InvalidSmilesError as error:
         raise ValueError(f"{error}{no_path(smiles)}") from error
     labels = [f"{atom.GetIdx()} {atom.GetSymbol()}" for atom in Chem.MolFromSmiles(smiles).GetAtoms()]
+    if "is_edge" in data:
+        into, out_of = data.edge_index.chunk(2, dim=1)
+        labels += [f"{labels[start]} -> {labels[end]}" for start, end in zip(into[0], out_of[1], strict=True)]
     classes = module.recipe.get("reading", {}).get("classes", [])
     return _Subject(smiles, data, labels, 0, [], module.recipe["target_names"], classes, smiles)
 
@@ -118,12 +122,12 @@ def _dag(module: GraphModule, folder: str, question: Question) -> _Subject:
     number = 0 if question.graph is None else _find(names, question.graph, f"graph of {folder}")
     data = transform(content.graphs[number])
     row, marked = _row(data, encoding, question.item)
-    begin = sum(len(graph.node_id) for graph in content.graphs[:number])
+    begin, count = sum(len(graph.node_id) for graph in content.graphs[:number]), len(content.graphs[number].node_id)
     labels = list(data.node_id)
     for cells in list(content.cells.values())[:1]:
-        labels = [
+        labels[:count] = [
             f"{label}\n{cell}" if cell else label
-            for label, cell in zip(labels, cells[begin : begin + len(labels)], strict=True)
+            for label, cell in zip(labels[:count], cells[begin : begin + count], strict=True)
         ]
     where = "" if not marked else f", {' -> '.join(data.node_id[node] for node in marked)}"
     return _Subject(f"{names[number]}{where}", data, labels, row, marked, encoding.target_names, encoding.classes)
