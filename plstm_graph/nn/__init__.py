@@ -18,8 +18,11 @@ from plstm_graph.nn.gates import DirectGate as DirectGate
 from plstm_graph.nn.gates import MarkGate as MarkGate
 from plstm_graph.nn.gates import SourceGate as SourceGate
 from plstm_graph.nn.gates import TransitionGate as TransitionGate
+from plstm_graph.nn.head_norm import MultiHeadLogNorm as MultiHeadLogNorm
+from plstm_graph.nn.head_norm import MultiHeadRatioNorm as MultiHeadRatioNorm
+from plstm_graph.nn.head_norm import MultiHeadRMSNorm as MultiHeadRMSNorm
+from plstm_graph.nn.neighbours import NeighbourInput as NeighbourInput
 from plstm_graph.nn.node_transition import NodeTransitionGate as NodeTransitionGate
-from plstm_graph.nn.norm import MultiHeadRMSNorm as MultiHeadRMSNorm
 from plstm_graph.nn.plstm import PLSTM as PLSTM
 from plstm_graph.nn.plstm_1d import PLSTM1d as PLSTM1d
 from plstm_graph.nn.plstm_2d import PLSTM2d as PLSTM2d

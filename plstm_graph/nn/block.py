@@ -1,14 +1,13 @@
 """Residual blocks of pLSTM layers and feed-forward layers."""
 
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from torch import Tensor, nn
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.nn.gates import Mode
 from plstm_graph.nn.local import LocalConv, LocalFFN, Neighbours
 from plstm_graph.nn.norm import NormKind, make_norm
-from plstm_graph.nn.plstm_conv import PLSTMConv
+from plstm_graph.nn.plstm_conv import LayerMode, PLSTMConv
 
 Direction = Literal["forward", "backward", "both"]
 
@@ -28,7 +27,7 @@ class PLSTMLayer(nn.Module):
     Args:
         channels (int): Size of node features.
         heads (int): Number of heads. (default: ``4``)
-        mode (str): ``"P"`` or ``"D"``. (default: ``"P"``)
+        mode (str): ``"P"``, ``"D"`` or ``"M"``, see :class:`~plstm_graph.nn.PLSTMConv`. (default: ``"P"``)
         direction (str): ``"forward"`` along the edges, ``"backward"`` against them, or ``"both"``.
             (default: ``"both"``)
         tied (bool): With ``"both"``, use the same weights in both directions. For graphs whose directions were chosen
@@ -52,7 +51,7 @@ class PLSTMLayer(nn.Module):
         self,
         channels: int,
         heads: int = 4,
-        mode: Mode = "P",
+        mode: LayerMode = "P",
         direction: Direction = "both",
         tied: bool = False,
         edge_dim: int | None = None,
@@ -96,10 +95,12 @@ class PLSTMLayer(nn.Module):
             if hasattr(module, "reset_parameters"):
                 module.reset_parameters()
 
-    def forward(self, x: Tensor, line_graph: LineGraph, edge_attr: Tensor | None = None) -> Tensor:
-        """Run the layer."""
+    def forward(
+        self, x: Tensor, line_graph: LineGraph, edge_attr: Tensor | None = None, sizes: list[Tensor] | None = None
+    ) -> Tensor:
+        """Run the layer; ``sizes`` as in :meth:`PLSTMConv.forward`, one tensor for each direction."""
         normed = self.norm(x)
-        mixed = sum(conv(normed, line_graph.edge_index, edge_attr, line_graph) for conv in self.convs)
+        mixed = sum(conv(normed, line_graph.edge_index, edge_attr, line_graph, sizes) for conv in self.convs)
         if self.local is not None:
             mixed = mixed + self.local(normed, line_graph.edge_index, edge_attr)
         x = x + self.dropout(mixed)
@@ -112,7 +113,7 @@ class PLSTMBlock(nn.Module):
 
     Args:
         channels (int): Size of node features.
-        modes (str): Modes of the layers, one letter each. (default: ``"PD"``)
+        modes (str): Modes of the layers, one letter each: P, D or M. (default: ``"PD"``)
         **kwargs: Of :class:`PLSTMLayer`.
 
     Shapes:
@@ -122,17 +123,33 @@ class PLSTMBlock(nn.Module):
 
     def __init__(self, channels: int, modes: str = "PD", **kwargs: Any) -> None:
         super().__init__()
-        if not modes or set(modes) - {"P", "D"}:
-            raise ValueError(f"modes must be a word of the letters P and D, such as 'PD', got {modes!r}")
-        self.layers = nn.ModuleList(PLSTMLayer(channels, mode=cast(Mode, mode), **kwargs) for mode in modes)
+        if not modes or set(modes) - set(get_args(LayerMode)):
+            raise ValueError(f"modes must be a word of the letters P, D and M, such as 'PD', got {modes!r}")
+        self.modes = modes
+        self.layers = nn.ModuleList(PLSTMLayer(channels, mode=cast(LayerMode, mode), **kwargs) for mode in modes)
 
     def reset_parameters(self) -> None:
         """Draw all weights anew."""
         for layer in self.layers:
             cast(PLSTMLayer, layer).reset_parameters()
 
-    def forward(self, x: Tensor, line_graph: LineGraph, edge_attr: Tensor | None = None) -> Tensor:
-        """Run the layers one after the other."""
-        for layer in self.layers:
-            x = layer(x, line_graph, edge_attr)
+    def forward(
+        self,
+        x: Tensor,
+        line_graph: LineGraph,
+        edge_attr: Tensor | None = None,
+        sizes: list[Tensor] | None = None,
+        sizes_of: str = "",
+    ) -> Tensor:
+        """Run the layers one after the other.
+
+        Args:
+            x: ``[N, channels]``
+            line_graph: The structure.
+            edge_attr: ``[E, edge_dim]``
+            sizes: As in :meth:`PLSTMLayer.forward`.
+            sizes_of: The modes of the layers that append to it.
+        """
+        for mode, layer in zip(self.modes, self.layers, strict=True):
+            x = layer(x, line_graph, edge_attr, sizes if mode in sizes_of else None)
         return x

@@ -9,6 +9,7 @@ from torch_geometric.nn.aggr import MultiAggregation
 
 from plstm_graph.nn.encoders import DegreeEncoder, FeatureSpec, feature_encoder, num_columns
 from plstm_graph.nn.histogram import CategoryHistogram
+from plstm_graph.nn.size_head import SizeHead
 from plstm_graph.ops.scatter import sum_rows
 
 #: What a model predicts something of.
@@ -57,6 +58,7 @@ class GraphModel(nn.Module):
         dropout: float,
         predict: Predict = "graph",
         readout_channels: int | None = None,
+        size_channels: int = 0,
     ) -> None:
         """Add pooling and head, after the layers of the subclass.
 
@@ -67,6 +69,7 @@ class GraphModel(nn.Module):
             readout_channels: Widen node embeddings to this size, by a linear map and GELU, before they are pooled: a
                 pooled vector has to tell what all nodes of a graph are, a node's only what one is. (default: as they
                 are)
+            size_channels: Number of sizes of each node that are read too, see :meth:`read_out`.
         """
         if predict not in get_args(Predict):
             raise ValueError(f"predict must be 'graph', 'node' or 'edge', got {predict!r}")
@@ -85,6 +88,8 @@ class GraphModel(nn.Module):
             nn.Dropout(dropout),
             nn.Linear(width, self.out_channels),
         )
+        parts = {"graph": len(pools), "node": 1, "edge": 2}[predict]
+        self.size_head = SizeHead(parts * size_channels, self.out_channels) if size_channels else None
 
     def embed(
         self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None, both_directions: bool
@@ -138,27 +143,36 @@ class GraphModel(nn.Module):
         batch_size: int | None,
         edge_index: Tensor | None = None,
         x: Tensor | None = None,
+        sizes: Sequence[Tensor] = (),
     ) -> Tensor:
         """Predictions ``[B, T]``, ``[N, T]`` or ``[E, T]`` from node embeddings ``[N, C]``.
 
         An edge is predicted from the embeddings of its start and its end; only then ``edge_index`` is needed. The node
-        features ``x`` are needed for a histogram.
+        features ``x`` are needed for a histogram. What nodes have as ``sizes``, ``[N, ...]`` each, enters by a linear
+        map, which no norm bounds.
         """
-        if self.widen is not None:
-            nodes = self.widen(nodes)
-        if self.pool is None:
-            if self.predict == "node":
-                return self.head(nodes)
-            if edge_index is None:
-                raise ValueError("edges are predicted from edge_index, which was not given")
-            return self.head(torch.cat([nodes[edge_index[0]], nodes[edge_index[1]]], dim=-1))
-        if batch is None:
+        if self.pool is not None and batch is None:
             batch, batch_size = torch.zeros(nodes.size(0), dtype=torch.long, device=nodes.device), 1
-        pooled = self.pool(nodes, batch, dim_size=batch_size, dim=0)
+        read = self._of_targets(nodes if self.widen is None else self.widen(nodes), batch, batch_size, edge_index)
         if self.histogram is not None:
             columns = self.split_columns(cast(Tensor, x))[1]
-            pooled = torch.cat([pooled, self.histogram(columns, batch, pooled.size(0))], dim=-1)
-        return self.head(pooled)
+            read = torch.cat([read, self.histogram(columns, batch, read.size(0))], dim=-1)
+        out = self.head(read)
+        if self.size_head is None:
+            return out
+        return out + self.size_head(self._of_targets(torch.cat([*sizes], dim=-1), batch, batch_size, edge_index))
+
+    def _of_targets(
+        self, nodes: Tensor, batch: Tensor | None, batch_size: int | None, edge_index: Tensor | None
+    ) -> Tensor:
+        """What each graph, node or edge is predicted from, of rows of nodes."""
+        if self.pool is not None:
+            return self.pool(nodes, batch, dim_size=batch_size, dim=0)
+        if self.predict == "node":
+            return nodes
+        if edge_index is None:
+            raise ValueError("edges are predicted from edge_index, which was not given")
+        return torch.cat([nodes[edge_index[0]], nodes[edge_index[1]]], dim=-1)
 
     def reset_parameters(self) -> None:
         """Draw all weights anew."""

@@ -30,7 +30,8 @@ class PLSTM(GraphModel):
         hidden_channels (int): Size of node embeddings. (default: ``64``)
         num_layers (int): Number of blocks, each a P-mode and a D-mode layer. (default: ``2``)
         heads (int): Number of heads. (default: ``4``)
-        modes (str): Modes of the layers of a block. (default: ``"PD"``)
+        modes (str): Modes of the layers of a block: P, D and M, see :class:`~plstm_graph.nn.PLSTMConv`.
+            (default: ``"PD"``)
         direction (str): ``"forward"``, ``"backward"`` or ``"both"``. (default: ``"both"``)
         ffn_ratio (float): Width of the feed-forward networks over ``hidden_channels``. (default: ``2``)
         dropout (float): Dropout in blocks. With ``norm="batch"`` it makes training and evaluation differ in variance;
@@ -54,6 +55,9 @@ class PLSTM(GraphModel):
         histogram (list[int]): Sizes of category columns that follow the other node features in ``x``, such as those of
             :class:`~plstm_graph.transforms.AddWLColors`: how often each category occurs in a graph enters the head.
             (default: none)
+        size_readout (str): Modes of the layers whose heads also reach the prediction as they are, past all norms and
+            through a linear map alone, pooled like the nodes: targets such as arrival times can then grow with the
+            graph. (default: ``"M"``)
         **kwargs: Of :class:`~plstm_graph.nn.PLSTMConv`.
 
     Shapes:
@@ -84,6 +88,7 @@ class PLSTM(GraphModel):
         head_dropout: float | None = None,
         readout_channels: int | None = None,
         histogram: Sequence[int] = (),
+        size_readout: str = "M",
         **kwargs: Any,
     ) -> None:
         super().__init__(out_channels, in_channels, edge_dim, hidden_channels, degree, not tied, histogram)
@@ -107,7 +112,15 @@ class PLSTM(GraphModel):
             VirtualNode(hidden_channels, dropout) for _ in range(num_layers - 1 if virtual_node else 0)
         )
         self.norm = make_norm(norm, hidden_channels)
-        self.add_head(pool, dropout if head_dropout is None else head_dropout, predict, readout_channels)
+        self.size_readout = size_readout
+        layers = [
+            layer
+            for block in self.blocks
+            for mode, layer in zip(modes, block.layers, strict=True)
+            if mode in size_readout
+        ]
+        size_channels = sum(conv.heads * conv.head_channels for layer in layers for conv in layer.convs)
+        self.add_head(pool, dropout if head_dropout is None else head_dropout, predict, readout_channels, size_channels)
 
     def forward(
         self,
@@ -130,8 +143,9 @@ class PLSTM(GraphModel):
         """
         if batch is None:
             batch, batch_size = edge_index.new_zeros(x.size(0)), 1
-        nodes = self.encode(x, edge_index, edge_attr, line_graph, batch, batch_size)
-        return self.read_out(nodes, batch, batch_size, edge_index, x)
+        sizes: list[Tensor] = []
+        nodes = self.encode(x, edge_index, edge_attr, line_graph, batch, batch_size, sizes)
+        return self.read_out(nodes, batch, batch_size, edge_index, x, sizes)
 
     def encode(
         self,
@@ -141,8 +155,12 @@ class PLSTM(GraphModel):
         line_graph: LineGraph | None = None,
         batch: Tensor | None = None,
         batch_size: int | None = None,
+        sizes: list[Tensor] | None = None,
     ) -> Tensor:
-        """Node embeddings before pooling, ``[N, hidden_channels]``. Arguments as in :meth:`forward`."""
+        """Node embeddings before pooling, ``[N, hidden_channels]``.
+
+        Arguments as in :meth:`forward`; ``sizes`` as in :meth:`PLSTMConv.forward`, of the layers of ``size_readout``.
+        """
         graph = line_graph_of(x, edge_index, line_graph)
         nodes, edges = self.embed(x, edge_index, edge_attr, both_directions=False)
         if self.virtual_nodes:
@@ -152,7 +170,7 @@ class PLSTM(GraphModel):
                 batch_size = int(batch.max()) + 1 if batch.numel() else 0
             state = nodes.new_zeros(batch_size, self.hidden_channels)
         for number, block in enumerate(self.blocks):
-            nodes = block(nodes, graph, edges)
+            nodes = block(nodes, graph, edges, sizes, self.size_readout)
             if number < len(self.virtual_nodes):
                 nodes, state = self.virtual_nodes[number](nodes, state, batch)
         return self.norm(nodes)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from plstm_graph.nn.gates import LONG_RANGE_FACTOR, GateLinear
-from plstm_graph.nn.norm import MultiHeadRMSNorm
+from plstm_graph.nn.head_norm import MultiHeadRMSNorm
 from plstm_graph.ops.chain import ChainForm, plstm_chain
 
 

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from plstm_graph.nn.gates import Mode
 from plstm_graph.nn.grid_gates import Chirality, Grid2dGate, Grid2dGates
-from plstm_graph.nn.norm import MultiHeadRMSNorm
+from plstm_graph.nn.head_norm import MultiHeadRMSNorm
 from plstm_graph.ops.grid2d import GridForm, plstm_grid2d_oriented
 
 

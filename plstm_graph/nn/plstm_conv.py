@@ -1,7 +1,8 @@
 """pLSTM as a message-passing layer."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from functools import reduce
+from typing import Any, Literal, cast, get_args
 
 import torch
 import torch.nn.functional as F
@@ -10,23 +11,17 @@ from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.dense import Linear
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.nn.gates import DirectGate, MarkGate, Mode, Normalization, SourceGate, TransitionGate
-from plstm_graph.nn.joined import joined_linear, take_channels
-from plstm_graph.nn.node_transition import NodeTransitionGate
-from plstm_graph.nn.norm import MultiHeadRMSNorm
+from plstm_graph.nn.gates import Normalization
+from plstm_graph.nn.head_norm import HeadNorm, make_head_norm, with_ones
+from plstm_graph.nn.joined import take_channels
+from plstm_graph.nn.max_plus_gates import MaxPlusGates
+from plstm_graph.nn.neighbours import NeighbourInput
 from plstm_graph.nn.structure import line_graph_of
-from plstm_graph.ops import Form, direct_term, edge_messages, gating_matrix, plstm
+from plstm_graph.nn.sum_gates import SumGates, SumTerms, Transition
+from plstm_graph.ops import Form, MaxPlusForm, direct_term, edge_messages, gating_matrix, plstm, plstm_max_plus
 from plstm_graph.ops.factorized import edge_messages_factorized, plstm_factorized
 
-Transition = Literal["pair", "node"]
-
-
-class _Logits(NamedTuple):
-    """Of Direct ``[N, H]``; of Source, Mark and Transition, at nodes ``[N, ...]`` and at edges ``[E, ...]`` or None."""
-
-    direct: Tensor
-    at_nodes: Sequence[Tensor]
-    at_edges: Sequence[Tensor | None]
+LayerMode = Literal["P", "D", "M"]
 
 
 class PLSTMConv(MessagePassing):
@@ -37,31 +32,50 @@ class PLSTMConv(MessagePassing):
         C_f = \sum_{(e,f)} T_{ef}\, C_e + S_f\, k_u v_u^{\top}, \qquad
         y_n = \sum_{e \to n} M_e\, (q_n^{\top} C_e) + D_n\, (q_n \cdot k_n)\, v_n
 
-    followed by a root-mean-square norm of each head and a linear map. One layer carries information along all paths
-    of the DAG, however long. Batches are disjoint DAGs, as everywhere in PyG.
+    followed by a norm of each head and a linear map. One layer carries information along all paths of the DAG, however
+    long. Batches are disjoint DAGs, as everywhere in PyG.
+
+    In M-mode maxima stand in place of sums, and sums in place of products, channel by channel:
+
+    .. math::
+        m_f = \max\bigl(s_f,\; \max_{(e,f)} m_e + t_{ef}\bigr), \qquad
+        y_n = \max\bigl(d_n,\; \max_{e \to n} m_e + r_e\bigr)
+
+    It is for what is longest, latest or cheapest along the ways to a node, see :func:`~plstm_graph.ops.plstm_max_plus`.
 
     Args:
         in_channels (int): Size of each input sample; -1 takes it from the first call.
         out_channels (int): Size of each output sample.
         heads (int): Number of heads ``H``. (default: ``4``)
-        mode (str): ``"P"`` (propagation: what enters a node is divided among its out-edges) or ``"D"`` (distribution:
-            it is copied along single paths, on a line graph cut to a multitree). (default: ``"P"``)
+        mode (str): ``"P"`` (propagation: what enters a node is divided among its out-edges), ``"D"`` (distribution:
+            it is copied along single paths, on a line graph cut to a multitree) or ``"M"`` (maxima over all paths;
+            ``normalization``, ``decay`` and ``transition`` mean nothing to it). (default: ``"P"``)
         edge_dim (int, optional): Size of edge features; they enter the gates. (default: ``None``)
         head_channels (int, optional): Width of a head, ``K = V``. (default: ``out_channels // heads``)
         normalization (str): As in :class:`~plstm_graph.nn.TransitionGate`. (default: ``"column"``)
         decay (bool): As in :class:`~plstm_graph.nn.TransitionGate`. (default: ``False``)
         bias (bool): Whether the output map has a bias. (default: ``True``)
-        form (str): How to evaluate the operator, see :func:`~plstm_graph.plstm`. (default: ``"auto"``)
+        form (str): How to evaluate the operator, see :func:`~plstm_graph.plstm`; M-mode has the forms of
+            :func:`~plstm_graph.ops.plstm_max_plus`, and takes ``"auto"`` in place of others. (default: ``"auto"``)
         transition (str): ``"pair"`` gives every pair of an in-edge and an out-edge a transition of its own
             (:class:`~plstm_graph.nn.TransitionGate`); ``"node"`` shares out at each node the sum of all that arrives
             (:class:`~plstm_graph.nn.NodeTransitionGate`), so that a hub costs its edges, not its pairs. The latter
             needs mode ``"P"`` and normalization ``"column"``. (default: ``"pair"``)
-        norm_eps (float): Added to the mean square of each head before its norm. Where a node hears one other node, it
-            reads that one's value times a score; a small ``norm_eps`` leaves no more of the score than its sign, which
-            has no gradient, while about 1 keeps sizes below 1 apart. (default: ``1e-5``)
+        head_norm (str): The norm of what each head reads. ``"rms"`` brings it to size one; ``"log"`` keeps its size on
+            a logarithmic scale, for targets that depend on how much arrives; ``"ratio"`` spends one value channel of
+            each head on a normaliser. See :mod:`~plstm_graph.nn.head_norm`; M-mode takes ``"log"`` in place of
+            ``"ratio"``. (default: ``"rms"``)
+        norm_eps (float, optional): Of that norm. With ``"rms"`` it is added to the mean square: where a node hears one
+            other node, it reads that one's value times a score; a small ``norm_eps`` leaves no more of the score than
+            its sign, which has no gradient, while about 1 keeps sizes below 1 apart. (default: ``1e-5``, and ``0.1``
+            for ``"ratio"``)
         symmetric (bool): Run along the edges and against them with the same weights, and add up what both give after
             their norms; it costs less than two layers. For graphs whose directions were chosen rather than given, such
             as molecules. (default: ``False``)
+        neighbours (bool): Make queries, keys, values and gates not from single nodes but from each node with those
+            right before and behind it, see :class:`~plstm_graph.nn.neighbours.NeighbourInput`. (default: ``False``)
+        output_gate (bool): Multiply what the heads read, after their norm, by :math:`\mathrm{SiLU}(W x)`.
+            (default: ``False``)
         **kwargs: Of :class:`torch_geometric.nn.conv.MessagePassing`; ``flow="target_to_source"`` runs against the
             edges, from sinks to sources.
 
@@ -80,7 +94,7 @@ class PLSTMConv(MessagePassing):
         in_channels: int,
         out_channels: int,
         heads: int = 4,
-        mode: Mode = "P",
+        mode: LayerMode = "P",
         edge_dim: int | None = None,
         head_channels: int | None = None,
         normalization: Normalization = "column",
@@ -88,22 +102,23 @@ class PLSTMConv(MessagePassing):
         bias: bool = True,
         form: Form = "auto",
         transition: Transition = "pair",
-        norm_eps: float = 1e-5,
+        norm_eps: float | None = None,
         symmetric: bool = False,
+        head_norm: HeadNorm = "rms",
+        neighbours: bool = False,
+        output_gate: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(aggr="sum", node_dim=0, **kwargs)
+        if mode not in get_args(LayerMode):
+            raise ValueError(f"mode must be 'P', 'D' or 'M', got {mode!r}")
         if transition not in ("pair", "node"):
             raise ValueError(f"transition must be 'pair' or 'node', got {transition!r}")
-        if transition == "node" and (mode, normalization) != ("P", "column"):
-            raise ValueError(
-                "transition='node' needs mode='P' and normalization='column', "
-                f"got mode={mode!r} and normalization={normalization!r}"
-            )
         if head_channels is None:
             if out_channels % heads:
                 raise ValueError(f"out_channels ({out_channels}) must be divisible by heads ({heads})")
             head_channels = out_channels // heads
+        width = heads * head_channels
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.heads = heads
@@ -114,17 +129,20 @@ class PLSTMConv(MessagePassing):
         self.transition = transition
         self.symmetric = symmetric
 
-        self.lin = Linear(in_channels, 3 * heads * head_channels, bias=False, weight_initializer="glorot")
-        self.source_gate = SourceGate(in_channels, heads, edge_dim)
-        self.transition_gate = (
-            TransitionGate(in_channels, heads, edge_dim, mode, normalization, decay)
-            if transition == "pair"
-            else NodeTransitionGate(in_channels, heads, edge_dim, decay)
-        )
-        self.mark_gate = MarkGate(in_channels, heads, edge_dim)
-        self.direct_gate = DirectGate(in_channels, heads)
-        self.norm = MultiHeadRMSNorm(heads, head_channels, norm_eps)
-        self.lin_out = Linear(heads * head_channels, out_channels, bias=bias, weight_initializer="glorot")
+        # What enters the maps behind it.
+        self.neighbours = NeighbourInput(in_channels, width, symmetric) if neighbours else None
+        inputs = width if neighbours else in_channels
+        if mode == "M":
+            self.gates: SumGates | MaxPlusGates = MaxPlusGates(inputs, width, edge_dim)
+            head_norm = "log" if head_norm == "ratio" else head_norm
+        else:
+            self.gates = SumGates(inputs, heads, edge_dim, mode, normalization, decay, transition)
+            # A normaliser takes the place of the last value channel.
+            self._widths = [head_channels, head_channels, head_channels - (head_norm == "ratio")]
+            self.lin = Linear(inputs, heads * sum(self._widths), bias=False, weight_initializer="glorot")
+        self.norm = make_head_norm(head_norm, heads, head_channels, norm_eps)
+        self.output_gate = Linear(inputs, width, bias=False, weight_initializer="glorot") if output_gate else None
+        self.lin_out = Linear(width, out_channels, bias=bias, weight_initializer="glorot")
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -135,7 +153,12 @@ class PLSTMConv(MessagePassing):
                 module.reset_parameters()
 
     def forward(
-        self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None = None, line_graph: LineGraph | None = None
+        self,
+        x: Tensor,
+        edge_index: Tensor,
+        edge_attr: Tensor | None = None,
+        line_graph: LineGraph | None = None,
+        sizes: list[Tensor] | None = None,
     ) -> Tensor:
         """Run the layer.
 
@@ -146,25 +169,55 @@ class PLSTMConv(MessagePassing):
             line_graph: The DAG's line graph, built once and shared by layers; not reversed and not cut, the layer
                 does that itself as its ``flow`` and ``mode`` need. Before it enters compiled code, call its
                 ``prepare()``, or ``prepare(through=True)`` for ``transition="node"``.
+            sizes: What the heads read before their norm, ``[N, H * V]``, is appended to this list; of a symmetric
+                layer, the sum of both directions. In M-mode these are the maxima themselves.
         """
         graph, edge_attr = self._check(x, edge_index, edge_attr, line_graph)
-        logits = self._logits(x, edge_attr)
+        if self.neighbours is not None:
+            x = self.neighbours(x, graph.edge_index)
+        directions = (graph, graph.reverse()) if self.symmetric else (graph,)
+        if isinstance(self.gates, MaxPlusGates):
+            read = self._maxima(self.gates, x, edge_attr, directions)
+        else:
+            read = self._sums(self.gates, x, edge_attr, directions)
+        if sizes is not None:
+            sizes.append(reduce(torch.add, read).flatten(1))
+        out = reduce(torch.add, map(self.norm, read)).flatten(1).to(self.lin_out.weight.dtype)
+        return self.lin_out(out if self.output_gate is None else out * F.silu(self.output_gate(x)))
+
+    def _maxima(
+        self, gates: MaxPlusGates, x: Tensor, edge_attr: Tensor | None, directions: Sequence[LineGraph]
+    ) -> list[Tensor]:
+        """What each node reads in each direction, ``[N, H, V]``, in M-mode."""
+        if self._shows_messages() and not self.explain:
+            raise ValueError("mode 'M' takes a maximum within the operator: it has no messages that hooks could see")
+        logits, edge_mask = gates.logits(x, edge_attr), self._explaining_mask()
+        form = cast(MaxPlusForm, self.form if self.form in get_args(MaxPlusForm) else "auto")
+        read = []
+        for graph in directions:
+            source, leave, enter, mark, direct = gates.of_logits(*logits, graph, edge_mask)
+            pair_from, pair_to = graph.pairs
+            transition = leave.index_select(0, pair_from) + enter.index_select(0, pair_to)
+            read.append(plstm_max_plus(source, transition, mark, direct, graph, form=form))
+        return [each.unflatten(1, (self.heads, self.head_channels)) for each in read]
+
+    def _sums(
+        self, gates: SumGates, x: Tensor, edge_attr: Tensor | None, directions: Sequence[LineGraph]
+    ) -> list[Tensor]:
+        """What each node reads in each direction, ``[N, H, V]``, in P- and D-mode."""
+        logits, edge_mask = gates.logits(x, edge_attr), self._explaining_mask()
         take_channels(x, [self.lin])
         # One product each, not one for all: it leaves every operand contiguous.
-        query, key, value = (
-            F.linear(x, weight).view(-1, self.heads, self.head_channels) for weight in self.lin.weight.chunk(3)
-        )
+        weights = self.lin.weight.split([self.heads * width for width in self._widths])
+        query, key, value = (F.linear(x, weight).unflatten(1, (self.heads, -1)) for weight in weights)
         value = value.to(torch.promote_types(value.dtype, torch.float32))
-        out = self.norm(self._read(query, key, value, logits, graph, edge_index))
-        if self.symmetric:
-            out = out + self.norm(self._read(query, key, value, logits, graph.reverse(), edge_index.flip(0)))
-        return self.lin_out(out.flatten(1).to(self.lin_out.weight.dtype))
+        if value.size(-1) < self.head_channels:
+            value = with_ones(value)
+        return [self._sum(query, key, value, gates.of_logits(logits, graph, edge_mask), graph) for graph in directions]
 
-    def _read(
-        self, query: Tensor, key: Tensor, value: Tensor, logits: _Logits, graph: LineGraph, edge_index: Tensor
-    ) -> Tensor:
+    def _sum(self, query: Tensor, key: Tensor, value: Tensor, gates: SumTerms, graph: LineGraph) -> Tensor:
         """What each node reads in one direction, ``[N, H, V]``."""
-        source, transition, mark, direct = self._gates(logits, graph)
+        source, transition, mark, direct = gates
         # Scores enter with Source or Direct, which are smaller to scale.
         source, direct = (gate * self.head_channels**-0.5 for gate in (source, direct))
         if self._shows_messages():
@@ -173,6 +226,8 @@ class PLSTMConv(MessagePassing):
                 if isinstance(transition, Tensor)
                 else edge_messages_factorized(query, key, value, source, *transition, graph, self.form)
             )
+            # The graph is turned around already where the flow is against the edges.
+            edge_index = graph.edge_index if self.flow == "source_to_target" else graph.edge_index.flip(0)
             # propagate_type: (carried: Tensor, mark: Tensor)
             out = self.propagate(edge_index, carried=carried, mark=mark, size=(query.size(0), query.size(0)))
             return out + direct_term(query, key, value, direct)
@@ -193,12 +248,19 @@ class PLSTMConv(MessagePassing):
 
         Returns:
             ``[H, N, N]``, see :func:`~plstm_graph.ops.gating_matrix`; of a symmetric layer, the sum of both directions.
+
+        Raises:
+            ValueError: In M-mode, which has no such matrix: what a node reads is a maximum over paths.
         """
+        if not isinstance(self.gates, SumGates):
+            raise ValueError("mode 'M' has no gating matrix: what a node reads is a maximum over paths, not a sum")
         graph, edge_attr = self._check(x, edge_index, edge_attr, line_graph)
-        logits = self._logits(x, edge_attr)
+        if self.neighbours is not None:
+            x = self.neighbours(x, graph.edge_index)
+        logits = self.gates.logits(x, edge_attr)
         matrix = x.new_zeros(())
         for direction in (graph, graph.reverse()) if self.symmetric else (graph,):
-            source, transition, mark, direct = self._gates(logits, direction)
+            source, transition, mark, direct = self.gates.of_logits(logits, direction, self._explaining_mask())
             if not isinstance(transition, Tensor):
                 leave, enter = transition
                 transition = leave[direction.pairs[0]] * enter[direction.pairs[1]]
@@ -223,42 +285,17 @@ class PLSTMConv(MessagePassing):
         replaced = (getattr(type(self), name) is not getattr(PLSTMConv, name) for name in methods)
         return bool(self.explain) or any(hooks) or any(replaced)
 
-    def _logits(self, x: Tensor, edge_attr: Tensor | None) -> _Logits:
-        """What the linear maps of all gates give; the same for both directions."""
-        maps = [self.source_gate.node_lin, self.mark_gate.node_lin, *self.transition_gate.node_maps]
-        direct, *at_nodes = joined_linear(x, [self.direct_gate.lin, *maps])
-        if edge_attr is None:
-            return _Logits(direct, at_nodes, [None] * 3)
-        gates = (self.source_gate, self.mark_gate, self.transition_gate)
-        return _Logits(direct, at_nodes, joined_linear(edge_attr, [gate.edge_lin for gate in gates]))
-
-    def _gates(
-        self, logits: _Logits, graph: LineGraph
-    ) -> tuple[Tensor, Tensor | tuple[Tensor, Tensor], Tensor, Tensor]:
-        """Source ``[E, H]``, Transition, Mark ``[E, H]`` and Direct ``[N, H]``.
-
-        Transition is one tensor ``[P, H]``, or two, ``[E, H]`` each, if it factorises at the node.
-        """
-        direct, at_nodes, at_edges = logits
-        start, end = graph.edge_index
-        source = self.source_gate.of_logits(at_nodes[0], start, at_edges[0])
-        mark = self.mark_gate.of_logits(at_nodes[1], end, at_edges[1])
-        transition = self.transition_gate.of_logits(at_nodes[2:], graph, at_edges[2])
-        if self.explain:
-            if self._edge_mask is None:
-                raise ValueError(
-                    f"{self} is explained by a mask of its edges, which explainers such as GNNExplainer and "
-                    "CaptumExplainer set; GraphMaskExplainer replaces single messages, but what an edge carries here "
-                    "has also come through others. clear_masks(model) ends the explanation that was begun"
-                )
-            # An edge that is masked out brings nothing along either: neither its own source nor what passes through.
-            mask = self._edge_mask.sigmoid() if self._apply_sigmoid else self._edge_mask
-            source = source * mask.unsqueeze(-1)
-            if isinstance(transition, Tensor):
-                transition = transition * mask[graph.pairs[1]].unsqueeze(-1)
-            else:
-                transition = (transition[0], transition[1] * mask.unsqueeze(-1))
-        return source, transition, mark, direct.sigmoid()
+    def _explaining_mask(self) -> Tensor | None:
+        """How much of each edge counts for an explainer, ``[E]``; None where none is at work."""
+        if not self.explain:
+            return None
+        if self._edge_mask is None:
+            raise ValueError(
+                f"{self} is explained by a mask of its edges, which explainers such as GNNExplainer and "
+                "CaptumExplainer set; GraphMaskExplainer replaces single messages, but what an edge carries here "
+                "has also come through others. clear_masks(model) ends the explanation that was begun"
+            )
+        return self._edge_mask.sigmoid() if self._apply_sigmoid else self._edge_mask
 
     def _check(
         self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None, line_graph: LineGraph | None

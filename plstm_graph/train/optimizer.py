@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from plstm_graph.nn.norm import MultiHeadRMSNorm
+from plstm_graph.nn.head_norm import MultiHeadRMSNorm
 
 
 def make_adamw(model: nn.Module, lr: float, weight_decay: float, fused: bool = False) -> torch.optim.AdamW:

@@ -27,21 +27,22 @@ def influence(model: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
         ``[N, N]``; row ``n`` says what node ``n`` reads.
 
     Raises:
-        ValueError: If the model has no pLSTM layer.
+        ValueError: If the model has no pLSTM layer of P- or D-mode.
     """
     matrices: list[Tensor] = []
 
     def record(conv: PLSTMConv, inputs: tuple, named: dict) -> None:
-        matrix = conv.gating_matrix(*inputs, **named).abs().mean(dim=0)
+        arguments = {name: value for name, value in named.items() if name != "sizes"}
+        matrix = conv.gating_matrix(*inputs, **arguments).abs().mean(dim=0)
         matrices.append(matrix / matrix.sum(dim=1).mean().clamp(min=1e-12))
 
     handles = [
         module.register_forward_pre_hook(record, with_kwargs=True)
         for module in model.modules()
-        if isinstance(module, PLSTMConv)
+        if isinstance(module, PLSTMConv) and module.mode != "M"
     ]
     if not handles:
-        raise ValueError(f"{type(model).__name__} has no PLSTMConv layer to look into")
+        raise ValueError(f"{type(model).__name__} has no PLSTMConv layer of P- or D-mode to look into")
     try:
         model(*args, **kwargs)
     finally:

@@ -18,11 +18,19 @@ VARIANTS = [
     {"local": "ffn", "tied": True, "norm": "batch"},
     {"virtual_node": True},
     {"readout_channels": 40, "pool": ["mean", "max"]},
+    {"modes": "PM"},
+    {"modes": "M", "tied": True, "pool": ["mean", "max"]},
+    {"modes": "MD", "size_readout": "MD", "direction": "forward"},
+    {"head_norm": "log"},
+    {"head_norm": "ratio", "modes": "PD"},
+    {"neighbours": True},
+    {"neighbours": True, "tied": True, "output_gate": True},
 ]
 
 
 def make(edge_dim=(4,), **options):
-    return PLSTM(2, 5, edge_dim and list(edge_dim), hidden_channels=16, num_layers=2, modes="P", **options)
+    options = {"modes": "P"} | options
+    return PLSTM(2, 5, edge_dim and list(edge_dim), hidden_channels=16, num_layers=2, **options)
 
 
 @pytest.mark.parametrize("options", VARIANTS)
@@ -122,7 +130,7 @@ def test_a_large_norm_eps_keeps_small_sizes_apart():
     ratios = []
     for norm_eps in (1e-30, 1.0):
         conv = PLSTMConv(8, 8, norm_eps=norm_eps, bias=False).double()
-        torch.nn.init.zeros_(conv.direct_gate.lin.weight)  # the gate is then the same for both
+        torch.nn.init.zeros_(conv.gates.direct.lin.weight)  # the gate is then the same for both
         ratios.append((conv(x / 100, no_edges).norm() / conv(x / 10, no_edges).norm()).item())
     assert ratios == pytest.approx([1, 1e-3], rel=0.01)  # query, key and value are a tenth
 

@@ -1,0 +1,131 @@
+r"""Norms of what each head reads: what they keep of its size differs.
+
+What a head reads grows with the number of nodes that it hears, differently in each head. :class:`MultiHeadRMSNorm`
+brings all of it to one size, so that nothing is left of how much has arrived. :class:`MultiHeadLogNorm` keeps the size,
+on a logarithmic scale. :class:`MultiHeadRatioNorm` divides by a sum that travels beside, as attention does, and keeps
+that sum.
+"""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from plstm_graph.nn.norm import EPS
+
+HeadNorm = Literal["rms", "log", "ratio"]
+
+
+class MultiHeadRMSNorm(nn.Module):
+    r"""Divides each head's output by its root mean square, then scales every channel.
+
+    .. math::
+        w \odot \frac{y}{\sqrt{\mathrm{mean}(y^2) + \epsilon}}
+
+    Args:
+        heads (int): Number of heads ``H``.
+        channels (int): Width of a head ``V``.
+        eps (float): Added to the mean square. (default: ``1e-5``)
+
+    Shapes:
+        - **input:** ``[..., H, V]``
+        - **output:** ``[..., H, V]``, computed in float32 or wider
+    """
+
+    def __init__(self, heads: int, channels: int, eps: float = EPS) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.empty(heads, channels))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Set all scales to one."""
+        nn.init.ones_(self.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise over the last dimension."""
+        return F.rms_norm(_wide(x), x.shape[-1:], eps=self.eps) * self.weight
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.weight.size(0)}, {self.weight.size(1)})"
+
+
+class MultiHeadLogNorm(MultiHeadRMSNorm):
+    r"""Compresses the size of each head's output to a logarithmic scale, then scales every channel.
+
+    .. math::
+        w \odot \frac{\log(1 + r)}{r}\, y, \qquad r = \sqrt{\mathrm{mean}(y^2) + \epsilon}
+
+    Small outputs pass as they are; a large one keeps its direction, and of its size the logarithm: at one a slope of a
+    half, at a thousand a size of seven. So a network can still tell how much has arrived, and gradients stay bounded.
+
+    Arguments and shapes are those of :class:`MultiHeadRMSNorm`.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compress over the last dimension."""
+        x = _wide(x)
+        size = (x.square().mean(dim=-1, keepdim=True) + self.eps).sqrt()
+        return x * (size.log1p() / size) * self.weight
+
+
+class MultiHeadRatioNorm(MultiHeadRMSNorm):
+    r"""Divides each head's output by a normaliser that was carried along the same paths, and keeps its logarithm.
+
+    .. math::
+        w \odot \left(\frac{y}{|n| + \epsilon},\ \mathrm{sign}(n) \log(1 + |n| / \epsilon) \right)
+
+    The normaliser :math:`n` is what the operator reads where a value is one: :func:`with_ones` puts that channel behind
+    the values, as mLSTM does. The ratio does not fade with distance as the sum does.
+
+    Args:
+        heads (int): Number of heads ``H``.
+        channels (int): Width of a head ``V``, the last channel of which is the normaliser.
+        eps (float): What the normaliser is compared with. (default: ``0.1``)
+
+    Shapes:
+        - **input:** ``[..., H, V]``
+        - **output:** ``[..., H, V]``, computed in float32 or wider
+    """
+
+    def __init__(self, heads: int, channels: int, eps: float = 0.1) -> None:
+        if channels < 2:
+            raise ValueError(f"a normaliser takes one channel, so heads must be 2 wide or more, got {channels}")
+        super().__init__(heads, channels, eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Divide the other channels by the last one."""
+        read, normaliser = _wide(x).split([x.size(-1) - 1, 1], dim=-1)
+        size = normaliser.abs()
+        logarithm = (size / self.eps).log1p().copysign(normaliser)
+        return torch.cat([read / (size + self.eps), logarithm], dim=-1) * self.weight
+
+
+_NORMS = {"rms": MultiHeadRMSNorm, "log": MultiHeadLogNorm, "ratio": MultiHeadRatioNorm}
+
+
+def make_head_norm(kind: HeadNorm, heads: int, channels: int, eps: float | None = None) -> MultiHeadRMSNorm:
+    """The norm behind the operator.
+
+    Args:
+        kind: ``"rms"``, ``"log"`` or ``"ratio"``.
+        heads: Number of heads.
+        channels: Width of a head; with ``"ratio"``, with its normaliser.
+        eps: Of the norm. (default: that of its class)
+
+    Raises:
+        ValueError: If there is no such norm.
+    """
+    if kind not in _NORMS:
+        raise ValueError(f"head_norm must be one of {', '.join(map(repr, _NORMS))}, got {kind!r}")
+    return _NORMS[kind](heads, channels) if eps is None else _NORMS[kind](heads, channels, eps)
+
+
+def with_ones(value: Tensor) -> Tensor:
+    """Values with a channel of ones behind the others, ``[..., V - 1]`` to ``[..., V]``."""
+    return F.pad(value, (0, 1), value=1.0)
+
+
+def _wide(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -1,0 +1,116 @@
+"""All gates of P- and D-mode together: one matrix product for nodes and one for edges."""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from torch import Tensor, nn
+
+from plstm_graph.graph import LineGraph
+from plstm_graph.nn.gates import DirectGate, MarkGate, Mode, Normalization, SourceGate, TransitionGate
+from plstm_graph.nn.joined import joined_linear
+from plstm_graph.nn.node_transition import NodeTransitionGate
+
+Transition = Literal["pair", "node"]
+
+
+class Logits(NamedTuple):
+    """Of Direct ``[N, H]``; of Source, Mark and Transition, at nodes ``[N, ...]`` and at edges ``[E, ...]`` or None."""
+
+    direct: Tensor
+    at_nodes: Sequence[Tensor]
+    at_edges: Sequence[Tensor | None]
+
+
+class SumTerms(NamedTuple):
+    """Source ``[E, H]``, Transition, Mark ``[E, H]`` and Direct ``[N, H]``.
+
+    Transition is one tensor ``[P, H]``, or two, ``[E, H]`` each, if it factorises at the node.
+    """
+
+    source: Tensor
+    transition: Tensor | tuple[Tensor, Tensor]
+    mark: Tensor
+    direct: Tensor
+
+
+class SumGates(nn.Module):
+    """Source, Transition, Mark and Direct of P- or D-mode, for all heads.
+
+    Args:
+        in_channels (int): Size of node features; -1 takes it from the first call.
+        heads (int): Number of heads ``H``.
+        edge_dim (int, optional): Size of edge features.
+        mode (str): ``"P"`` or ``"D"``.
+        normalization (str): As in :class:`~plstm_graph.nn.TransitionGate`.
+        decay (bool): As in :class:`~plstm_graph.nn.TransitionGate`.
+        transition (str): ``"pair"`` or ``"node"``, as in :class:`~plstm_graph.nn.PLSTMConv`.
+
+    Raises:
+        ValueError: If there is no such transition, or it does not go with the mode.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        heads: int,
+        edge_dim: int | None,
+        mode: Mode,
+        normalization: Normalization,
+        decay: bool,
+        transition: Transition,
+    ) -> None:
+        super().__init__()
+        if transition == "node" and (mode, normalization) != ("P", "column"):
+            raise ValueError(
+                "transition='node' needs mode='P' and normalization='column', "
+                f"got mode={mode!r} and normalization={normalization!r}"
+            )
+        self.source = SourceGate(in_channels, heads, edge_dim)
+        self.transition = (
+            TransitionGate(in_channels, heads, edge_dim, mode, normalization, decay)
+            if transition == "pair"
+            else NodeTransitionGate(in_channels, heads, edge_dim, decay)
+        )
+        self.mark = MarkGate(in_channels, heads, edge_dim)
+        self.direct = DirectGate(in_channels, heads)
+
+    def reset_parameters(self) -> None:
+        """Draw all weights anew."""
+        for gate in (self.source, self.transition, self.mark, self.direct):
+            gate.reset_parameters()
+
+    def logits(self, x: Tensor, edge_attr: Tensor | None) -> Logits:
+        """What the linear maps give; the same for both directions.
+
+        Args:
+            x: ``[N, in_channels]``
+            edge_attr: ``[E, edge_dim]``
+        """
+        maps = [self.source.node_lin, self.mark.node_lin, *self.transition.node_maps]
+        direct, *at_nodes = joined_linear(x, [self.direct.lin, *maps])
+        if edge_attr is None:
+            return Logits(direct, at_nodes, [None] * 3)
+        gates = (self.source, self.mark, self.transition)
+        return Logits(direct, at_nodes, joined_linear(edge_attr, [gate.edge_lin for gate in gates]))
+
+    def of_logits(self, logits: Logits, line_graph: LineGraph, edge_mask: Tensor | None = None) -> SumTerms:
+        """The gates of a direction.
+
+        Args:
+            logits: As from :meth:`logits`.
+            line_graph: The structure.
+            edge_mask: How much of each edge counts, ``[E]`` in [0, 1]. An edge that is masked out brings nothing along:
+                neither its own source nor what passes through.
+        """
+        direct, at_nodes, at_edges = logits
+        start, end = line_graph.edge_index
+        source = self.source.of_logits(at_nodes[0], start, at_edges[0])
+        mark = self.mark.of_logits(at_nodes[1], end, at_edges[1])
+        transition = self.transition.of_logits(at_nodes[2:], line_graph, at_edges[2])
+        if edge_mask is not None:
+            source = source * edge_mask.unsqueeze(-1)
+            if isinstance(transition, Tensor):
+                transition = transition * edge_mask[line_graph.pairs[1]].unsqueeze(-1)
+            else:
+                transition = (transition[0], transition[1] * edge_mask.unsqueeze(-1))
+        return SumTerms(source, transition, mark, direct.sigmoid())
