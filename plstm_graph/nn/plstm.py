@@ -10,6 +10,7 @@ from plstm_graph.nn.block import Direction, PLSTMBlock
 from plstm_graph.nn.encoders import FeatureSpec
 from plstm_graph.nn.graph_model import GraphModel, Predict
 from plstm_graph.nn.norm import NormKind, make_norm
+from plstm_graph.nn.plstm_conv import PLSTMConv
 from plstm_graph.nn.structure import line_graph_of
 from plstm_graph.nn.virtual_node import VirtualNode
 
@@ -113,13 +114,8 @@ class PLSTM(GraphModel):
         )
         self.norm = make_norm(norm, hidden_channels)
         self.size_readout = size_readout
-        layers = [
-            layer
-            for block in self.blocks
-            for mode, layer in zip(modes, block.layers, strict=True)
-            if mode in size_readout
-        ]
-        size_channels = sum(conv.heads * conv.head_channels for layer in layers for conv in layer.convs)
+        convs = [module for module in self.blocks.modules() if isinstance(module, PLSTMConv)]
+        size_channels = sum(conv.heads * conv.head_channels for conv in convs if conv.mode in size_readout)
         self.add_head(pool, dropout if head_dropout is None else head_dropout, predict, readout_channels, size_channels)
 
     def forward(
