@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch_geometric.data import Data
 
 from tests.long_commands import LONG_COMMANDS, LongCommand, group_lives, start
 
@@ -142,7 +143,9 @@ def _read(path: Path, root: Path) -> Any:
 
 
 def _placeless(value: Any, root: Path) -> Any:
-    """Values with paths as if they lay in no folder."""
+    """Values with paths as if they lay in no folder, and graphs as the dictionaries that they are."""
+    if isinstance(value, Data):
+        return _placeless(value.to_dict(), root)
     if isinstance(value, dict):
         return {_placeless(key, root): _placeless(each, root) for key, each in value.items()}
     if isinstance(value, list | tuple):

@@ -125,7 +125,7 @@ def test_missing_or_surplus_edge_features_are_named(model):
 
 
 def test_wrong_choices_are_named():
-    with pytest.raises(ValueError, match=r"letters P and D.*got 'PX'"):
+    with pytest.raises(ValueError, match=r"letters P, D and M.*got 'PX'"):
         PLSTMBlock(8, modes="PX")
     with pytest.raises(ValueError, match=r"direction must be .* got 'up'"):
         PLSTMLayer(8, direction="up")
