@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from plstm_graph.nn.gates import LONG_RANGE_FACTOR, GateLinear
-from plstm_graph.nn.head_norm import MultiHeadRMSNorm
+from plstm_graph.nn.head_norm import HeadNorm, make_head_norm, with_ones
 from plstm_graph.ops.chain import ChainForm, plstm_chain
 
 
@@ -17,8 +17,8 @@ class PLSTM1d(nn.Module):
         C_l = T_l\, C_{l-1} + S_l\, k_l v_l^{\top}, \qquad
         y_l = M_l\, (q_l^{\top} C_{l-1}) + D_l\, (q_l \cdot k_l)\, v_l
 
-    with :math:`S, M, D` sigmoids and :math:`T = \tanh(5\,logit)`, then a root-mean-square norm of each head and a
-    linear map. Heads start with reaches spread up to tanh(5) = 0.9999.
+    with :math:`S, M, D` sigmoids and :math:`T = \tanh(5\,logit)`, then a norm of each head and a linear map.
+    Heads start with reaches spread up to tanh(5) = 0.9999.
 
     Args:
         in_channels (int): Size of each input sample.
@@ -27,6 +27,8 @@ class PLSTM1d(nn.Module):
         bidirectional (bool): Whether to read from the end as well, with gates of its own; queries, keys and values
             are shared, and outputs summed. (default: ``False``)
         form (str): How to evaluate the operator, see :func:`~plstm_graph.ops.plstm_chain`. (default: ``"auto"``)
+        head_norm (str): As in :class:`~plstm_graph.nn.PLSTMConv`. (default: ``"rms"``)
+        norm_eps (float, optional): As in :class:`~plstm_graph.nn.PLSTMConv`.
 
     Shapes:
         - **input:** ``[B, L, in_channels]``, state ``[B, H, K, V]`` *(optional)*
@@ -43,6 +45,8 @@ class PLSTM1d(nn.Module):
         heads: int = 4,
         bidirectional: bool = False,
         form: ChainForm = "auto",
+        head_norm: HeadNorm = "rms",
+        norm_eps: float | None = None,
     ) -> None:
         super().__init__()
         if out_channels % heads:
@@ -54,8 +58,10 @@ class PLSTM1d(nn.Module):
         self.form = form
         # Direct, then Source, Mark and Transition of each direction.
         self.gate = GateLinear(in_channels, (7 if bidirectional else 4) * heads)
-        self.lin = nn.Linear(in_channels, 3 * out_channels, bias=False)
-        self.norm = MultiHeadRMSNorm(heads, out_channels // heads)
+        # A normaliser takes the place of the last value channel.
+        self._sizes = [out_channels, out_channels, out_channels - heads * (head_norm == "ratio")]
+        self.lin = nn.Linear(in_channels, sum(self._sizes), bias=False)
+        self.norm = make_head_norm(head_norm, heads, out_channels // heads, norm_eps)
         self.lin_out = nn.Linear(out_channels, out_channels, bias=False)
         self.reset_parameters()
 
@@ -95,8 +101,11 @@ class PLSTM1d(nn.Module):
                 "a bidirectional layer needs the whole sequence at once: it cannot be streamed by its state"
             )
         query, key, value = (
-            nn.functional.linear(x, weight).unflatten(-1, (self.heads, -1)) for weight in self.lin.weight.chunk(3)
+            nn.functional.linear(x, weight).unflatten(-1, (self.heads, -1))
+            for weight in self.lin.weight.split(self._sizes)
         )
+        if value.size(-1) < query.size(-1):
+            value = with_ones(value)
         key = key * query.size(-1) ** -0.5
         direct, source, mark, transition, *backward = self.gate(x).chunk(7 if self.bidirectional else 4, dim=-1)
         last = direct.sigmoid()

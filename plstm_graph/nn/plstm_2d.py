@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from plstm_graph.nn.gates import Mode
 from plstm_graph.nn.grid_gates import Chirality, Grid2dGate, Grid2dGates
-from plstm_graph.nn.head_norm import MultiHeadRMSNorm
+from plstm_graph.nn.head_norm import HeadNorm, make_head_norm, with_ones
 from plstm_graph.ops.grid2d import GridForm, plstm_grid2d_oriented
 
 
@@ -14,7 +14,7 @@ class PLSTM2d(nn.Module):
     <https://arxiv.org/abs/2506.11997>`_).
 
     Every node reads all others that come before it in each of the four orientations of the grid, whose gates differ
-    while queries, keys and values are shared; the sum passes a root-mean-square norm of each head and a linear map.
+    while queries, keys and values are shared; the sum passes a norm of each head and a linear map.
     It takes grids of any size.
 
     Args:
@@ -27,7 +27,8 @@ class PLSTM2d(nn.Module):
         chirality (str): The turn that D-mode takes: ``"L"`` from y to x, ``"R"`` from x to y. (default: ``"L"``)
         gate_weights (bool): Whether gates depend on the input; without, each is a learned constant.
             (default: ``True``)
-        norm_eps (float): As in :class:`~plstm_graph.nn.PLSTMConv`. (default: ``1e-5``)
+        head_norm (str): As in :class:`~plstm_graph.nn.PLSTMConv`. (default: ``"rms"``)
+        norm_eps (float, optional): As in :class:`~plstm_graph.nn.PLSTMConv`.
         attenuation (float): In training, weaken the transitions of each image by up to this exponent, see
             :class:`~plstm_graph.nn.grid_gates.Grid2dGate`. (default: ``0``)
         form (str): How to evaluate the operator, see :func:`~plstm_graph.ops.plstm_grid2d`. (default: ``"auto"``)
@@ -49,9 +50,10 @@ class PLSTM2d(nn.Module):
         orientations: int = 4,
         chirality: Chirality = "L",
         gate_weights: bool = True,
-        norm_eps: float = 1e-5,
+        norm_eps: float | None = None,
         attenuation: float = 0.0,
         form: GridForm = "auto",
+        head_norm: HeadNorm = "rms",
     ) -> None:
         super().__init__()
         if out_channels % heads:
@@ -62,8 +64,10 @@ class PLSTM2d(nn.Module):
         self.form = form
         self.gate = Grid2dGate(in_channels, heads, mode, orientations, chirality, gate_weights, attenuation)
         self.direct = nn.Parameter(torch.empty(heads))
-        self.lin = nn.Linear(in_channels, 3 * out_channels, bias=False)
-        self.norm = MultiHeadRMSNorm(heads, out_channels // heads, norm_eps)
+        # A normaliser takes the place of the last value channel.
+        self._sizes = [out_channels, out_channels, out_channels - heads * (head_norm == "ratio")]
+        self.lin = nn.Linear(in_channels, sum(self._sizes), bias=False)
+        self.norm = make_head_norm(head_norm, heads, out_channels // heads, norm_eps)
         self.lin_out = nn.Linear(out_channels, out_channels, bias=False)
         self.reset_parameters()
 
@@ -82,13 +86,17 @@ class PLSTM2d(nn.Module):
         gates, direct = self.gates(x)
         # Products of their own leave every operand contiguous.
         query, key, value = (
-            nn.functional.linear(x, weight).unflatten(-1, (self.heads, -1)) for weight in self.lin.weight.chunk(3)
+            nn.functional.linear(x, weight).unflatten(-1, (self.heads, -1))
+            for weight in self.lin.weight.split(self._sizes)
         )
         width = query.size(-1)
+        value = value.to(torch.promote_types(value.dtype, torch.float32))
+        if value.size(-1) < width:
+            value = with_ones(value)
         out = plstm_grid2d_oriented(
             query,
             key * width**-0.5,
-            value.to(torch.promote_types(value.dtype, torch.float32)),
+            value,
             gates.source_right,
             gates.source_down,
             gates.right_from_left,

@@ -11,6 +11,7 @@ from plstm_graph.nn.batch_norm import BatchNorm, BatchRMSNorm
 from plstm_graph.nn.drop_path import DropPath
 from plstm_graph.nn.gates import Mode
 from plstm_graph.nn.grid_gates import Chirality
+from plstm_graph.nn.head_norm import HeadNorm
 from plstm_graph.nn.image_pool import ImagePool, NodePool, check_pool
 from plstm_graph.nn.norm import rms_norm
 from plstm_graph.nn.patches import PositionEmbedding, Stem, make_stem
@@ -43,8 +44,9 @@ class PLSTM2dBlock(nn.Module):
         gate_weights (bool): As in :class:`PLSTM2d`. (default: ``True``)
         norm (str): Norm before the mixer and the feed-forward network: ``"rms"``, ``"batch"``, or ``"batch_rms"``,
             :class:`~plstm_graph.nn.batch_norm.BatchRMSNorm`. (default: ``"rms"``)
-        norm_eps (float): As in :class:`PLSTM2d`. (default: ``1e-5``)
+        norm_eps (float, optional): As in :class:`PLSTM2d`.
         attenuation (float): As in :class:`PLSTM2d`. (default: ``0``)
+        head_norm (str): As in :class:`PLSTM2d`. (default: ``"rms"``)
 
     Shapes:
         - **input:** ``[B, X, Y, channels]``
@@ -61,8 +63,9 @@ class PLSTM2dBlock(nn.Module):
         chirality: Chirality = "L",
         gate_weights: bool = True,
         norm: Norm = "rms",
-        norm_eps: float = 1e-5,
+        norm_eps: float | None = None,
         attenuation: float = 0.0,
+        head_norm: HeadNorm = "rms",
     ) -> None:
         super().__init__()
         if norm not in _NORMS:
@@ -79,6 +82,7 @@ class PLSTM2dBlock(nn.Module):
             gate_weights=gate_weights,
             norm_eps=norm_eps,
             attenuation=attenuation,
+            head_norm=head_norm,
         )
         self.ffn = nn.Sequential(
             make_norm(channels),
@@ -124,10 +128,11 @@ class PLSTMVision(nn.Module):
             where its patches are embedded as zero. (default: ``"rms"``)
         pool (str): What is read at the end, ``"corners"``, or all nodes by ``"mean"``, ``"max"``, ``"attention"``
             or ``"top"``, see :class:`~plstm_graph.nn.image_pool.ImagePool`. (default: ``"corners"``)
-        norm_eps (float): As in :class:`~plstm_graph.nn.PLSTM2d`; about 1 leaves nodes that hear nothing near zero.
-            (default: ``1e-5``)
+        norm_eps (float, optional): As in :class:`~plstm_graph.nn.PLSTM2d`; about 1 leaves nodes that hear nothing near
+            zero.
         attenuation (float): As in :class:`~plstm_graph.nn.PLSTM2d`; for tests on images larger than those of training.
             (default: ``0``)
+        head_norm (str): As in :class:`~plstm_graph.nn.PLSTM2d`. (default: ``"rms"``)
 
     Shapes:
         - **input:** images ``[B, in_channels, height, width]``, float in [0, 1], or uint8, which is divided by 255
@@ -154,8 +159,9 @@ class PLSTMVision(nn.Module):
         stem: Stem = "linear",
         norm: Norm = "rms",
         pool: Pool = "corners",
-        norm_eps: float = 1e-5,
+        norm_eps: float | None = None,
         attenuation: float = 0.0,
+        head_norm: HeadNorm = "rms",
     ) -> None:
         super().__init__()
         check_pool(pool, "corners")
@@ -177,6 +183,7 @@ class PLSTMVision(nn.Module):
                     norm,
                     norm_eps,
                     attenuation,
+                    head_norm,
                 )
                 for layer, mode in enumerate(layer_modes)
             )
