@@ -221,16 +221,8 @@ class TransitionGate(nn.Module):
             line_graph: The structure.
             at_edge: Of edges, ``[E, 2 H]``.
         """
-        start, end = line_graph.edge_index
         in_edge, out_edge = line_graph.pairs
-        at_start, between, at_end = at_nodes[0].chunk(3, dim=-1)
-        of_in = at_start.index_select(0, start) + between.index_select(0, end)
-        of_out = at_end.index_select(0, end) + self.bias
-        if at_edge is not None:
-            edge_in, edge_out = at_edge.chunk(2, dim=-1)
-            of_in, of_out = of_in + edge_in, of_out + edge_out
-        logits = of_in.index_select(0, in_edge) + of_out.index_select(0, out_edge)
-
+        logits = pair_logits(at_nodes[0], self.bias, line_graph, at_edge)
         if self.mode == "D":
             gate = torch.tanh(LONG_RANGE_FACTOR * logits)
         else:
@@ -238,7 +230,7 @@ class TransitionGate(nn.Module):
                 logits, in_edge if self.normalization == "column" else out_edge, line_graph.num_edges
             )
         if self.decay_lin is not None:
-            gate = gate * at_nodes[1].sigmoid().index_select(0, start.index_select(0, in_edge))
+            gate = gate * at_nodes[1].sigmoid().index_select(0, line_graph.edge_index[0].index_select(0, in_edge))
         return gate
 
     def extra_repr(self) -> str:
@@ -246,6 +238,29 @@ class TransitionGate(nn.Module):
         return (
             f"mode={self.mode!r}, normalization={self.normalization!r}" if self.mode == "P" else f"mode={self.mode!r}"
         )
+
+
+def pair_logits(at_node: Tensor, bias: Tensor, line_graph: LineGraph, at_edge: Tensor | None = None) -> Tensor:
+    """Logits of pairs, the sum of what two edges, the node between them and the nodes beyond contribute.
+
+    Args:
+        at_node: Of each node as start of the in-edge, as the node between and as end of the out-edge, ``[N, 3 H]``.
+        bias: ``[H]``
+        line_graph: The structure.
+        at_edge: Of each edge as in-edge and as out-edge, ``[E, 2 H]``.
+
+    Returns:
+        ``[P, H]``
+    """
+    start, end = line_graph.edge_index
+    in_edge, out_edge = line_graph.pairs
+    at_start, between, at_end = at_node.chunk(3, dim=-1)
+    of_in = at_start.index_select(0, start) + between.index_select(0, end)
+    of_out = at_end.index_select(0, end) + bias
+    if at_edge is not None:
+        edge_in, edge_out = at_edge.chunk(2, dim=-1)
+        of_in, of_out = of_in + edge_in, of_out + edge_out
+    return of_in.index_select(0, in_edge) + of_out.index_select(0, out_edge)
 
 
 def normalized_shares(logits: Tensor, group: Tensor, num_groups: int) -> Tensor:

@@ -18,8 +18,8 @@ def solve_recurrence(
     r"""Solve :math:`x_r = u_r + \sum_{s: to(s) = r} T_s\, x_{from(s)}`, level by level.
 
     Args:
-        put: What enters each row, :math:`u`, ``[R, H, D]``.
-        gate: What each step lets through, :math:`T`, ``[S, H]``.
+        put: What enters each row, :math:`u`, ``[R, H, D]``, or ``[R, H, J, D]`` for matrices.
+        gate: What each step lets through, :math:`T`, ``[S, H]``, or matrices ``[S, H, J, J]``.
         step_from: Row that each step leaves, ``[S]``, int64.
         step_to: Row that it enters, ``[S]``.
         step_ptr: Steps of level ``l`` are ``step_ptr[l]:step_ptr[l + 1]``, ``[L + 1]``; rows that a level leaves have
@@ -27,9 +27,14 @@ def solve_recurrence(
         last_first: Whether the last level comes first.
 
     Returns:
-        The solution :math:`x`, ``[R, H, D]``.
+        The solution :math:`x`, of the shape of ``put``.
     """
     return _Solve.apply(put, gate, step_from, step_to, step_ptr, last_first)
+
+
+def _pass(gate: Tensor, rows: Tensor) -> Tensor:
+    """What steps let through of rows."""
+    return gate @ rows if gate.dim() == 4 else gate.unsqueeze(-1) * rows
 
 
 class _Solve(torch.autograd.Function):
@@ -40,8 +45,7 @@ class _Solve(torch.autograd.Function):
         rows = put.clone(memory_format=torch.contiguous_format)
         levels = [slice(first, last) for first, last in itertools.pairwise(step_ptr.tolist()) if first < last]
         for steps in reversed(levels) if last_first else levels:
-            arriving = rows.index_select(0, step_from[steps]) * gate[steps].unsqueeze(-1)
-            rows.index_add_(0, step_to[steps], arriving)
+            rows.index_add_(0, step_to[steps], _pass(gate[steps], rows.index_select(0, step_from[steps])))
         return rows
 
     @staticmethod
@@ -53,12 +57,14 @@ class _Solve(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         put, gate, step_from, step_to, step_ptr = ctx.saved_tensors
-        adjoint = _Solve.apply(grads[0], gate, step_to, step_from, step_ptr, not ctx.last_first)
+        turned = gate.mT if gate.dim() == 4 else gate
+        adjoint = _Solve.apply(grads[0], turned, step_to, step_from, step_ptr, not ctx.last_first)
         grad_gate = None
         if ctx.needs_input_grad[1]:
             # Solved anew rather than kept: that keeps higher derivatives connected to both inputs.
             rows = _Solve.apply(put, gate, step_from, step_to, step_ptr, ctx.last_first)
-            grad_gate = (adjoint.index_select(0, step_to) * rows.index_select(0, step_from)).sum(dim=-1)
+            arrived, left = adjoint.index_select(0, step_to), rows.index_select(0, step_from)
+            grad_gate = arrived @ left.mT if gate.dim() == 4 else (arrived * left).sum(dim=-1)
         return adjoint, grad_gate, None, None, None, None
 
     @staticmethod
@@ -67,7 +73,7 @@ class _Solve(torch.autograd.Function):
         changed = torch.zeros_like(put) if put_tangent is None else put_tangent
         if gate_tangent is not None:
             rows = _Solve.apply(put, gate, step_from, step_to, step_ptr, ctx.last_first)
-            changed = changed.index_add(0, step_to, rows.index_select(0, step_from) * gate_tangent.unsqueeze(-1))
+            changed = changed.index_add(0, step_to, _pass(gate_tangent, rows.index_select(0, step_from)))
         return _Solve.apply(changed, gate, step_from, step_to, step_ptr, ctx.last_first)
 
     @staticmethod

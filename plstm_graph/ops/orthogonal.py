@@ -4,14 +4,17 @@ import torch
 from torch import Tensor
 
 
-def householder_product(vectors: Tensor) -> Tensor:
+def householder_product(vectors: Tensor, eigenvalues: Tensor | None = None) -> Tensor:
     r"""Product of reflections, :math:`\prod_r (I - 2 v_r v_r^{\top} / |v_r|^2)`, an orthogonal matrix.
 
     ``R`` reflections reach every orthogonal matrix of determinant :math:`(-1)^R` that differs from the identity in at
-    most ``R`` dimensions; a swap of two coordinates takes one. A vector of zeros gives the identity.
+    most ``R`` dimensions; a swap of two coordinates takes one. A vector of zeros gives the identity. With eigenvalues
+    :math:`\lambda_r` the factors are :math:`I - (1 - \lambda_r) v_r v_r^{\top} / |v_r|^2`: between the identity (1),
+    a projection (0) and a reflection (-1), and the spectral norm is at most 1 if all of theirs are.
 
     Args:
         vectors: ``[..., R, J]``
+        eigenvalues: What is left along each vector, ``[..., R]``. (default: -1)
 
     Returns:
         ``[..., J, J]``, the first reflection leftmost.
@@ -19,9 +22,10 @@ def householder_product(vectors: Tensor) -> Tensor:
     size = vectors.size(-1)
     identity = torch.eye(size, dtype=vectors.dtype, device=vectors.device)
     product = identity.expand(*vectors.shape[:-2], size, size)
-    for vector in vectors.unbind(dim=-2):
+    for number, vector in enumerate(vectors.unbind(dim=-2)):
         square = vector.square().sum(dim=-1, keepdim=True)
-        dual = 2 * vector / torch.where(square > 0, square, 1)
+        taken = 2 if eigenvalues is None else 1 - eigenvalues[..., number, None]
+        dual = taken * vector / torch.where(square > 0, square, 1)
         product = product - (product @ vector.unsqueeze(-1)) * dual.unsqueeze(-2)
     return product
 

@@ -14,6 +14,7 @@ from plstm_graph.graph import LineGraph
 from plstm_graph.ops import (
     Form,
     GridForm,
+    MatrixForm,
     edge_messages,
     gating_matrix,
     gating_matrix_merged,
@@ -24,6 +25,7 @@ from plstm_graph.ops import (
     plstm_grid2d,
     plstm_grid2d_matrix,
     plstm_grid2d_oriented,
+    plstm_matrix,
 )
 from plstm_graph.ops.chain import ChainForm
 from plstm_graph.ops.grid2d_compiled import can_compile_grids
@@ -151,6 +153,25 @@ def _grid_matrix() -> Case:
     return Case(plstm_grid2d_matrix, reference, _drawn(features | gates))
 
 
+def matrix_operands(
+    graph: LineGraph, heads: int = 2, keys: int = 3, values: int = 4, size: int = 3
+) -> dict[str, Tensor]:
+    """Random arguments of ``plstm_matrix``."""
+    nodes, edges = (graph.num_nodes, heads), (graph.num_edges, heads)
+    features = {"query": (*nodes, keys), "key": (*nodes, keys), "value": (*nodes, values), "direct": nodes}
+    gates = {"source": (*edges, size), "transition": (graph.num_pairs, heads, size, size), "mark": (*edges, size)}
+    return _drawn(features | gates)
+
+
+def _dag_matrix(kind: str) -> Case:
+    graph = dag_graph(kind)
+
+    def call(form: MatrixForm = "recurrent", **operands: Tensor) -> Tensor:
+        return plstm_matrix(**operands, line_graph=graph, form=form)
+
+    return Case(call, lambda **o: call("naive", **o), matrix_operands(graph))
+
+
 def _every_case() -> Iterator[tuple[str, Callable[[], Case]]]:
     """The naive forms are what the others are held against."""
     for form in get_args(Form):
@@ -174,6 +195,8 @@ def _every_case() -> Iterator[tuple[str, Callable[[], Case]]]:
             yield name, lambda f=form, w=width, h=height, o=oriented: _grid(f, w, h, o)
     yield "chain-matrix", _chain_matrix
     yield "grid-matrix", _grid_matrix
+    for kind in ("forward", "reversed", "multitree", "reversed multitree"):
+        yield f"matrix-recurrent-{kind}", lambda kind=kind: _dag_matrix(kind)
 
 
 _CASES = dict(_every_case())
