@@ -22,6 +22,11 @@ from plstm_graph.ops.matrix_gates import plstm_chain_matrix as plstm_chain_matri
 from plstm_graph.ops.matrix_gates import plstm_grid2d_matrix as plstm_grid2d_matrix
 from plstm_graph.ops.max_plus import MaxPlusForm as MaxPlusForm
 from plstm_graph.ops.max_plus import plstm_max_plus as plstm_max_plus
+from plstm_graph.ops.max_plus_chain import MaxPlusChainForm as MaxPlusChainForm
+from plstm_graph.ops.max_plus_chain import plstm_max_plus_chain as plstm_max_plus_chain
+from plstm_graph.ops.max_plus_grid2d import MaxPlusGridForm as MaxPlusGridForm
+from plstm_graph.ops.max_plus_grid2d import plstm_max_plus_grid2d as plstm_max_plus_grid2d
+from plstm_graph.ops.max_plus_grid2d import plstm_max_plus_grid2d_oriented as plstm_max_plus_grid2d_oriented
 from plstm_graph.ops.merge import gating_matrix_merged as gating_matrix_merged
 from plstm_graph.ops.orthogonal import bounded_matrix as bounded_matrix
 from plstm_graph.ops.orthogonal import householder_product as householder_product

@@ -135,11 +135,19 @@ def plstm_grid2d_oriented(
     check_same("[..., X, Y, H]", shape, {"direct": direct})
     expected = (*shape[:-1], len(orientations), shape[-1])
     check_same("[..., X, Y, O, H]", expected, dict(zip(GATES, gates, strict=True)))
+    return _evaluate(query, key, value, gates, direct, flips_of(orientations), form)
+
+
+def flips_of(orientations: Sequence[Orientation]) -> list[tuple[bool, bool]]:
+    """Whether each orientation runs against the first and the second axis.
+
+    Raises:
+        ValueError: If there is no such orientation.
+    """
     for name in orientations:
         if name not in ORIENTATIONS:
             raise ValueError(f"unknown orientation {name!r}; choose from {', '.join(map(repr, ORIENTATIONS))}")
-    flips = [("left" in name, "up" in name) for name in orientations]
-    return _evaluate(query, key, value, gates, direct, flips, form)
+    return [("left" in name, "up" in name) for name in orientations]
 
 
 def _evaluate(

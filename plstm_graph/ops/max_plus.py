@@ -66,8 +66,7 @@ def plstm_max_plus(
     check_same("[N, C]", (line_graph.num_nodes, channels), {"direct": direct})
     check_same("[E, C]", (line_graph.num_edges, channels), {"source": source, "mark": mark})
     check_same("[P, C]", (line_graph.num_pairs, channels), {"transition": transition})
-    if not (0.0 <= temperature < math.inf):
-        raise ValueError(f"temperature must be 0 or a positive number, got {temperature}")
+    check_temperature(temperature)
     if form not in get_args(MaxPlusForm):
         raise ValueError(f"unknown form {form!r}; choose one of {', '.join(map(repr, get_args(MaxPlusForm)))}")
     s, t, r, d = widened(source, transition, mark, direct)
@@ -77,3 +76,9 @@ def plstm_max_plus(
         else:
             out = max_plus_levels(s, t, r, d, line_graph, temperature)
     return out.to(direct.dtype)
+
+
+def check_temperature(temperature: float) -> None:
+    """Raise a ``ValueError`` unless a temperature is 0 or a positive number."""
+    if not (0.0 <= temperature < math.inf):
+        raise ValueError(f"temperature must be 0 or a positive number, got {temperature}")

@@ -15,6 +15,8 @@ from plstm_graph.ops import (
     Form,
     GridForm,
     MatrixForm,
+    MaxPlusChainForm,
+    MaxPlusGridForm,
     edge_messages,
     gating_matrix,
     gating_matrix_merged,
@@ -26,6 +28,9 @@ from plstm_graph.ops import (
     plstm_grid2d_matrix,
     plstm_grid2d_oriented,
     plstm_matrix,
+    plstm_max_plus_chain,
+    plstm_max_plus_grid2d,
+    plstm_max_plus_grid2d_oriented,
 )
 from plstm_graph.ops.chain import ChainForm
 from plstm_graph.ops.grid2d_compiled import can_compile_grids
@@ -172,6 +177,26 @@ def _dag_matrix(kind: str) -> Case:
     return Case(call, lambda **o: call("naive", **o), matrix_operands(graph))
 
 
+def _max_plus_chain(form: MaxPlusChainForm, length: int, temperature: float) -> Case:
+    def call(form: MaxPlusChainForm = form, **operands: Tensor) -> Tensor:
+        out, state = plstm_max_plus_chain(**operands, temperature=temperature, form=form, return_final_state=True)
+        return torch.cat([out.flatten(), state.flatten()])
+
+    operands = dict.fromkeys(("source", "transition", "mark", "direct"), (2, length, 3))
+    return Case(call, lambda **o: call("naive", **o), _drawn(operands | {"initial_state": (2, 3)}))
+
+
+def _max_plus_grid(width: int, height: int, oriented: bool, temperature: float) -> Case:
+    operator = plstm_max_plus_grid2d_oriented if oriented else plstm_max_plus_grid2d
+
+    def call(form: MaxPlusGridForm = "recurrent", **operands: Tensor) -> Tensor:
+        return operator(**operands, temperature=temperature, form=form)
+
+    shape, own = (2, width, height), (4, 3) if oriented else (3,)
+    operands = _drawn(dict.fromkeys(GATES, (*shape, *own)) | {"direct": (*shape, 3)})
+    return Case(call, lambda **o: call("naive", **o), operands)
+
+
 def _every_case() -> Iterator[tuple[str, Callable[[], Case]]]:
     """The naive forms are what the others are held against."""
     for form in get_args(Form):
@@ -193,6 +218,14 @@ def _every_case() -> Iterator[tuple[str, Callable[[], Case]]]:
         for width, height, oriented in ((3, 5, False), (3, 5, True), (6, 2, True)):
             name = f"grid-{form}-{width}x{height}{'-oriented' if oriented else ''}"
             yield name, lambda f=form, w=width, h=height, o=oriented: _grid(f, w, h, o)
+    for kind, temperature in (("hard", 0.0), ("soft", 0.5)):
+        for form in ("recurrent", "scan"):
+            for length in (5, 40):
+                name = f"max_plus_chain-{form}-{length}-{kind}"
+                yield name, lambda f=form, n=length, t=temperature: _max_plus_chain(f, n, t)
+        for width, height, oriented in ((3, 5, False), (3, 5, True), (6, 2, True)):
+            name = f"max_plus_grid-recurrent-{width}x{height}{'-oriented' if oriented else ''}-{kind}"
+            yield name, lambda w=width, h=height, o=oriented, t=temperature: _max_plus_grid(w, h, o, t)
     yield "chain-matrix", _chain_matrix
     yield "grid-matrix", _grid_matrix
     for kind in ("forward", "reversed", "multitree", "reversed multitree"):

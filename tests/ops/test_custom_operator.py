@@ -16,7 +16,7 @@ from tests.ops.catalogue import case_of, cases, native_code, one_case_of_each_op
 FORMS = ["naive", "recurrent", "parallel", "chunkwise", "auto"]
 
 
-@cases("(dag|matrix).*-(forward|reversed)$|messages|chain-chunkwise-40|grid-.*oriented")
+@cases("(dag|matrix).*-(forward|reversed)$|messages|chain-chunkwise-40|grid-.*oriented|max_plus_chain-.*-5")
 def test_every_operator_is_registered_soundly(chosen, monkeypatch):
     calls = {}
     run = CustomOperator.__call__

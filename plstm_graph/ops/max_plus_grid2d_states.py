@@ -1,0 +1,233 @@
+r"""States of grids in M-mode, one anti-diagonal after the other, all orientations and all grids of a batch together.
+
+Nodes are stored by anti-diagonal, and along it by x, so that every step takes and gives slices. A maximum, hard or
+soft, is differentiated by weights: how much of each state is its source, and how much has come from either side. Given
+those, gradients follow the same walk backwards, with sums of products.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from plstm_graph.graph.plain import outside_transforms
+from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
+from plstm_graph.ops.max_plus_terms import largest_term
+
+#: Sources and transitions in the order of :data:`~plstm_graph.ops.shapes.GATES`, which are the first six.
+_OPERANDS = ("source_right", "source_down", "right_from_left", "down_from_up", "down_from_left", "right_from_up")
+# Those in the order in which they are stacked: sources, then transitions by what leaves and by what enters.
+_STACKED = (0, 1, 2, 5, 4, 3)
+
+
+def max_plus_grid2d_states(gates: Sequence[Tensor], flips: Sequence[tuple[bool, bool]], soft: bool) -> Tensor:
+    """States that enter nodes from the left and from above, minus infinity where no edge does.
+
+    Args:
+        gates: The first six of :data:`~plstm_graph.ops.shapes.GATES`, each ``[Z, X, Y, O, C]``, with numbers in it.
+        flips: Whether each orientation runs against the first and the second axis.
+        soft: Whether maxima are soft ones of temperature 1.
+
+    Returns:
+        ``[2, Z, O, X, Y, C]``
+    """
+    return _STATES(*gates, options=[int(soft), *(int(against) for flip in flips for against in flip)])
+
+
+class _Diagonal(NamedTuple):
+    """Nodes of an anti-diagonal, and where on the next one the edges that leave them lead to.
+
+    Attributes:
+        nodes: Their rows in the order of storage.
+        leaving: Those of them from which an edge leads right, and down, counted from 0.
+        padding: How many nodes of the next diagonal lie before and behind those that edges right lead to, and down.
+    """
+
+    nodes: slice
+    leaving: tuple[slice, slice]
+    padding: tuple[tuple[int, int], tuple[int, int]]
+
+
+class _Order(NamedTuple):
+    """Permutations between ``[X, Y, O]``, as operands lie, stored rows, and ``[O, X, Y]``, as states are returned.
+
+    Attributes:
+        operand_of_row: Which operand each stored row is, like all others ``[X * Y * O]``.
+        row_of_operand: The inverse.
+        row_of_state: Which stored row each state is.
+        state_of_row: The inverse.
+    """
+
+    operand_of_row: Tensor
+    row_of_operand: Tensor
+    row_of_state: Tensor
+    state_of_row: Tensor
+
+
+def _diagonals(width: int, height: int) -> list[_Diagonal]:
+    result, place = [], 0
+    for number in range(width + height - 1):
+        first, last = max(0, number - height + 1), min(width, number + 1)
+        next_first, next_last = max(0, number - height + 2), min(width, number + 2)
+        right, down = slice(0, min(last, width - 1) - first), slice(next_first - first, last - first)
+        padding = (first + 1 - next_first, next_last - min(last + 1, width)), (0, next_last - last)
+        result.append(_Diagonal(slice(place, place + last - first), (right, down), padding))
+        place += last - first
+    return result
+
+
+@functools.lru_cache(maxsize=64)
+@outside_transforms
+def _order(width: int, height: int, flips: tuple[int, ...], device: torch.device) -> _Order:
+    """The permutations of a grid; ``flips`` holds both signs of each orientation."""
+    x = torch.arange(width, device="cpu").view(-1, 1).expand(width, height)
+    y = torch.arange(height, device="cpu").expand(width, height)
+    by_diagonal = torch.argsort(((x + y) * width + x).flatten())
+    numbers = torch.arange(width * height, device="cpu").view(width, height)
+    against = list(zip(flips[::2], flips[1::2], strict=True))
+    flipped = [numbers.flip([axis for axis, turned in enumerate(flip) if turned]).flatten() for flip in against]
+    node = torch.stack([each[by_diagonal] for each in flipped], dim=1)
+    orientation = torch.arange(len(against), device="cpu")
+    operand_of_row = (node * len(against) + orientation).flatten()
+    state_of_row = (node + orientation * width * height).flatten()
+    orders = operand_of_row, torch.argsort(operand_of_row), torch.argsort(state_of_row), state_of_row
+    return _Order(*(order.to(device) for order in orders))
+
+
+def _stored(operands: Sequence[Tensor], options: Options) -> tuple[Tensor, Tensor]:
+    """Sources ``[2, Z, N, O * C]`` and transitions ``[2, 2, Z, N, O * C]``, by diagonal."""
+    z, width, height, orientations, channels = operands[0].shape
+    order = _order(width, height, tuple(options[1:]), operands[0].device)
+    stacked = torch.stack([operands[gate] for gate in _STACKED]).view(6, z, -1, channels)
+    rows = stacked.index_select(2, order.operand_of_row).view(6, z, width * height, orientations * channels)
+    return rows[:2], rows[2:].unflatten(0, (2, 2))
+
+
+def _by_orientation(rows: Tensor, shape: Sequence[int], options: Options) -> Tensor:
+    """``[..., Z, N, O * C]``, by diagonal, to ``[..., Z, O, X, Y, C]``."""
+    width, height, orientations, channels = shape[1:]
+    order = _order(width, height, tuple(options[1:]), rows.device)
+    flat = rows.reshape(*rows.shape[:-2], -1, channels)
+    return flat.index_select(-2, order.row_of_state).view(*rows.shape[:-2], orientations, width, height, channels)
+
+
+def _walk(
+    put: Tensor,
+    gate: Tensor,
+    shape: Sequence[int],
+    nothing: float,
+    step: Callable[[Tensor, Tensor, Tensor], Tensor],
+) -> Tensor:
+    """States that enter, ``[2, Z, N, R]``.
+
+    Args:
+        put: ``[2, Z, N, R]``
+        gate: ``[2, 2, Z, N, R]``
+        shape: That of the operands.
+        nothing: What enters where no edge does.
+        step: What leaves, ``[2, Z, n, R]``, of gates, puts and what enters, ``[2, Z, n, R]``.
+    """
+    entering = torch.full_like(put[:, :, :1], nothing)
+    states = [entering]
+    for diagonal in _diagonals(*shape[1:3])[:-1]:
+        nodes = diagonal.nodes
+        right, down = step(gate[:, :, :, nodes], put[:, :, nodes], entering)
+        sides = zip((right, down), diagonal.leaving, diagonal.padding, strict=True)
+        entering = torch.stack(
+            [F.pad(state[:, leaving], (0, 0, *padding), value=nothing) for state, leaving, padding in sides]
+        )
+        states.append(entering)
+    return torch.cat(states, dim=2)
+
+
+def _hard_step(gate: Tensor, put: Tensor, entering: Tensor) -> Tensor:
+    left, up = (gate + entering).unbind(1)
+    return torch.maximum(put, torch.maximum(left, up))
+
+
+def _soft_step(gate: Tensor, put: Tensor, entering: Tensor) -> Tensor:
+    left, up = (gate + entering).unbind(1)
+    return torch.logaddexp(put, torch.logaddexp(left, up))
+
+
+def _soft_step_of_twin(gate: Tensor, put: Tensor, entering: Tensor) -> Tensor:
+    return largest_term([put, *(gate + entering).unbind(1)], 1.0)
+
+
+def _linear_step(gate: Tensor, put: Tensor, entering: Tensor) -> Tensor:
+    return put + (gate * entering).sum(dim=1)
+
+
+def _weights(put: Tensor, gate: Tensor, entering: Tensor, soft: bool) -> tuple[Tensor, Tensor]:
+    """How much of what leaves is its source, ``[2, Z, N, R]``, and how much has entered on either side."""
+    arriving = gate + entering
+    largest = (_soft_step if soft else _hard_step)(gate, put, entering)
+    # Where nothing leaves, or something that is no number, no term is equal to what is compared with.
+    there = torch.where(largest > -torch.inf, largest, torch.nan)
+    if soft:
+        of_arriving = (arriving - there.unsqueeze(1)).exp().nan_to_num(nan=0.0)
+        return (put - there).exp().nan_to_num(nan=0.0), of_arriving
+    own = put == there
+    left = (arriving[:, 0] == there) & ~own
+    up = (arriving[:, 1] == there) & ~own & ~left
+    return own.to(put.dtype), torch.stack([left, up], dim=1).to(put.dtype)
+
+
+def _forward(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor]:
+    shape = operands[0].shape
+    states = _walk(*_stored(operands, options), shape, -torch.inf, _soft_step if options[0] else _hard_step)
+    return (_by_orientation(states, shape, options),)
+
+
+def _backward(
+    grad: Tensor, kept: Tensors, operands: Tensors, structure: Tensors, options: Options
+) -> tuple[Tensor, ...]:
+    shape = operands[0].shape
+    z, width, height, orientations, channels = shape
+    order = _order(width, height, tuple(options[1:]), grad.device)
+
+    def stored(tensor: Tensor) -> Tensor:
+        rows = tensor.reshape(2, z, -1, channels).index_select(2, order.state_of_row)
+        return rows.view(2, z, width * height, orientations * channels)
+
+    put, gate = _stored(operands, options)
+    of_source, of_entering = _weights(put, gate, stored(kept[0]), bool(options[0]))
+    adjoint, leaving = stored(grad), torch.zeros_like(put)
+    diagonals = _diagonals(width, height)
+    for diagonal, following in zip(diagonals[-2::-1], diagonals[:0:-1], strict=True):
+        out = leaving[:, :, diagonal.nodes]
+        for side, (nodes, (before, behind)) in enumerate(zip(diagonal.leaving, diagonal.padding, strict=True)):
+            reached = slice(following.nodes.start + before, following.nodes.stop - behind)
+            out[side, :, nodes] = adjoint[side, :, reached]
+        adjoint[:, :, diagonal.nodes] += (of_entering[:, :, :, diagonal.nodes] * out.unsqueeze(1)).sum(dim=0)
+    rows = torch.cat([of_source.mul_(leaving), of_entering.mul_(leaving.unsqueeze(1)).flatten(0, 1)])
+    grads = rows.view(6, z, -1, channels)
+    return tuple(
+        grads[_STACKED.index(gate)].index_select(1, order.row_of_operand).view(shape) for gate in range(len(_OPERANDS))
+    )
+
+
+def _fake(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor]:
+    z, width, height, orientations, channels = operands[0].shape
+    return (operands[0].new_empty(2, z, orientations, width, height, channels),)
+
+
+def _twin(operands: Tensors, structure: Tensors, options: Options) -> Tensor:
+    shape = operands[0].shape
+    put, gate = _stored(operands, options)
+    if options[0]:
+        return _by_orientation(_walk(put, gate, shape, -torch.inf, _soft_step_of_twin), shape, options)
+    # Given which terms are the largest, a linear recurrence.
+    fixed = put.detach(), gate.detach()
+    states = _walk(*fixed, shape, -torch.inf, _hard_step)
+    own, passing = _weights(*fixed, states, soft=False)
+    # What is not taken may be minus infinity, which 0 would not make vanish.
+    taken = put.masked_fill(own == 0, 0.0) + gate.masked_fill(passing == 0, 0.0).sum(dim=1)
+    sums = _walk(taken, passing, shape, 0.0, _linear_step).masked_fill(states == -torch.inf, -torch.inf)
+    return _by_orientation(sums, shape, options)
+
+
+_STATES = CustomOperator("max_plus_grid2d", _OPERANDS, _forward, _backward, _fake, _twin, keeps_output=True, features=0)
