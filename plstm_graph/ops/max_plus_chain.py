@@ -125,7 +125,7 @@ def _by_states(
     states = states.unflatten(1, start.shape).movedim(0, -2)
     # One edge into each node, in one orientation; all chains are one batch.
     arriving = (states[..., :-1, :] + mark).reshape(1, -1, 1, *direct.shape[-2:])
-    out = largest_read(arriving, direct.reshape(-1, *direct.shape[-2:]), soft).view(direct.shape)
+    out = largest_read(arriving, direct.reshape(-1, *direct.shape[-2:]), soft).reshape(direct.shape)
     final = states[..., -1, :]
     return (temperature * out, temperature * final) if soft else (out, final.clone())
 

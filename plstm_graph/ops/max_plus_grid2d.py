@@ -163,5 +163,5 @@ def _by_states(
     gates = [gate.reshape(-1, *gate.shape[-4:]) for gate in gates]
     states = max_plus_grid2d_states(gates[:6], flips, soft)
     mark = torch.stack(list(gates[6:])).movedim(-2, 2)
-    out = largest_read(states + mark, direct.reshape(-1, *inner), soft).view(direct.shape)
+    out = largest_read(states + mark, direct.reshape(-1, *inner), soft).reshape(direct.shape)
     return temperature * out if soft else out
