@@ -115,7 +115,8 @@ SIZES = {
 
 def configurations(request):
     folder = request.config.rootpath / "configs" / "dags"
-    return {path.stem: yaml.safe_load(path.read_text()) for path in sorted(folder.glob("*.yaml"))}
+    paths = sorted(folder.rglob("*.yaml"))
+    return {path.relative_to(folder).with_suffix("").as_posix(): yaml.safe_load(path.read_text()) for path in paths}
 
 
 def test_models_of_a_task_are_of_one_size(request):
@@ -191,12 +192,26 @@ def test_real_tasks(real_data, tmp_path):
     assert math.isclose(row["root"], 389 / 2210) and math.isclose(row["root_binary"], 912 / 1821)
 
 
+def test_choices_are_made_without_tests(tmp_path, capsys):
+    """The report is then of validation; the same run can be tested later."""
+    folder, once = tmp_path / "run", {"training": {"epochs": 2, "batch_size": 8}}
+    arguments = write(tmp_path, **once), "--output", str(folder), "--seeds", "0,1"
+    assert command(*arguments, "--tests", "false") == 0
+    assert not list(folder.rglob("tests.json"))
+    printed = capsys.readouterr().out
+    assert "| valid/accuracy |" in printed and "test_4" not in printed
+    plstm = json.loads((folder / "report.json").read_text())["models"]["plstm"]
+    assert plstm["tests"] == {} and plstm["valid"]["valid/accuracy"]["std"] is not None
+    assert command(*arguments) == 0
+    printed = capsys.readouterr()
+    assert "epoch" not in printed.err and "| test_4/accuracy |" in printed.out
+
+
 def test_a_better_learning_rate_takes_the_place(tmp_path, capsys):
     """One that is added later; the table shows its trainings only."""
     folder = str(tmp_path / "run")
-    once = {"training": {"epochs": 3, "batch_size": 8}}
-    assert command(write(tmp_path, **once, lr=[0.0001]), "--output", folder, "--only", "plstm", "--seeds", "0") == 0
-    assert command(write(tmp_path, **once), "--output", folder, "--only", "plstm", "--seeds", "0") == 0
+    assert command(write(tmp_path, lr=[0.0001]), "--output", folder, "--only", "plstm", "--seeds", "0") == 0
+    assert command(write(tmp_path), "--output", folder, "--only", "plstm", "--seeds", "0") == 0
     plstm = json.loads((tmp_path / "run" / "report.json").read_text())["models"]["plstm"]
     assert plstm["lr"] == 0.01 and [row["lr"] for row in plstm["seeds"]] == [0.01] and len(plstm["tried"]) == 2
-    assert "plstm, lr 0.01, seed 0, epoch 3/3" in capsys.readouterr().err
+    assert "plstm, lr 0.01, seed 0, epoch 15/15" in capsys.readouterr().err

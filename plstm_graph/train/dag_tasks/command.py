@@ -43,6 +43,7 @@ class DAGOptions:
         device (str): Where.
         threads (int): CPU threads.
         folder (Path): Folder of the run.
+        tests (bool): Whether trainings are tested.
     """
 
     plain: dict[str, Any]
@@ -52,6 +53,7 @@ class DAGOptions:
     device: str
     threads: int
     folder: Path
+    tests: bool
 
 
 def dags(arguments: list[str], machine: dict[str, Any]) -> int:
@@ -105,7 +107,8 @@ def _train(
     tried = [train(lr, seeds[0]) for lr in options.plain["lr"]]
     best = (max if mode == "max" else min)(tried, key=lambda each: each[0]["valid"][metric])
     _, place = best if len(seeds) == 1 else train(best[0]["lr"], seeds[-1])
-    evaluate_training(task, spec, options.training, place, device)
+    if options.tests:
+        evaluate_training(task, spec, options.training, place, device)
 
 
 def parse(arguments: list[str]) -> DAGOptions:
@@ -137,6 +140,7 @@ def parse(arguments: list[str]) -> DAGOptions:
         device=config.device,
         threads=int(config.threads),  # not the class of the parser
         folder=Path(config.output or f"runs/dags/{config.name}"),
+        tests=config.tests,
     )
 
 
@@ -151,6 +155,12 @@ def _make_parser() -> CommandParser:
         type=PositiveFloat | list[PositiveFloat],
         default=1e-3,
         help="Peak learning rate, or several, of which validation picks one for each model.",
+    )
+    parser.add_argument(
+        "--tests",
+        type=bool,
+        default=True,
+        help="Whether to test. Without, models are compared in validation, and no test is touched: for choices.",
     )
     parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1, ...")
     parser.add_argument("--threads", type=ThreadCount, default=2, help="CPU threads.")

@@ -25,14 +25,15 @@ def summarise(folder: Path, task: DAGTask, command: str, machine: dict[str, Any]
 
     Returns:
         Plain values: for each model its parameters, the learning rate that was picked, and mean, unbiased standard
-        deviation (null for a single seed) and values of each metric of each test.
+        deviation (null for a single seed) and values of each metric of each test and of validation. Of a model that
+        was tested, trainings without tests are left out.
     """
     config = read_configuration(folder) or {"models": {}}
     models = {}
     for name in config["models"]:
         check_name(name)
         found = [_read(path) for path in sorted(folder.glob(f"{name}/lr_*/seed_*/result.json"))]
-        if any(row["tests"] is not None for row in found):
+        if found:
             models[name] = _model(found, task)
     return {
         "task": task.name,
@@ -74,12 +75,17 @@ def table(report: dict[str, Any], metrics: Sequence[str] | None = None) -> list[
 
     Args:
         report: By :func:`summarise`.
-        metrics: Which metrics, such as ``"test/rmse"``. (default: all but times)
+        metrics: Which metrics, such as ``"test/rmse"`` or ``"valid/rmse"``. (default: all of tests but times; of
+            validation, where nothing was tested)
     """
-    models = report["models"]
+    models = {
+        name: model | {"tests": model.get("valid", {}) | model["tests"]} for name, model in report["models"].items()
+    }
     if metrics is None:
         metrics = list(dict.fromkeys(name for model in models.values() for name in model["tests"]))
         metrics = [name for name in metrics if not name.endswith("/seconds")]
+        tests = [name for name in metrics if not name.startswith("valid/")]
+        metrics = tests or metrics
     header = ["model", *metrics, "seeds", "parameters", "learning rate", "s / epoch"]
     rows = [header, ["---", *["---:"] * (len(header) - 1)]]
     for name, model in models.items():
@@ -92,10 +98,9 @@ def table(report: dict[str, Any], metrics: Sequence[str] | None = None) -> list[
 def _model(found: list[dict[str, Any]], task: DAGTask) -> dict[str, Any]:
     ((metric, mode),) = task.monitor.items()
     # Learning rates that were added later may have taken the place of one that was tested already.
-    best = (max if mode == "max" else min)(
-        (row for row in found if row["tests"] is not None), key=lambda row: row["valid"][metric]
-    )
-    tested = [row for row in found if row["tests"] is not None and row["lr"] == best["lr"]]
+    known = [row for row in found if row["tests"] is not None] or [row | {"tests": {}} for row in found]
+    best = (max if mode == "max" else min)(known, key=lambda row: row["valid"][metric])
+    tested = [row for row in known if row["lr"] == best["lr"]]
     tested.sort(key=lambda row: row["seed"])
     names = [(part, name) for part, row in tested[0]["tests"].items() for name in row]
     first = tested[0]["seed"]
@@ -104,6 +109,7 @@ def _model(found: list[dict[str, Any]], task: DAGTask) -> dict[str, Any]:
         "lr": tested[0]["lr"],
         "tried": [{"lr": row["lr"], "valid": row["valid"]} for row in found if row["seed"] == first],
         "tests": {f"{part}/{name}": _summary([row["tests"][part].get(name) for row in tested]) for part, name in names},
+        "valid": {f"valid/{name}": _summary([row["valid"].get(name) for row in tested]) for name in best["valid"]},
         "seconds": statistics.fmean(row["seconds"] for row in tested),
         "seconds_per_epoch": statistics.fmean(row["seconds_per_epoch"] for row in tested),
         "seeds": tested,
