@@ -1,7 +1,7 @@
 """Transition gates whose values are matrices, for states that are turned and not only passed on."""
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,14 @@ MatrixKind = Literal["householder", "signed"]
 
 # Shares of a new "signed" gate lie on the diagonal for the most part: softplus(2) is 17 times softplus(-2).
 _DIAGONAL = 2.0
+
+
+class MatrixOptions(NamedTuple):
+    """Arguments of :class:`MatrixTransitionGate` with defaults of their own."""
+
+    size: int = 2
+    kind: MatrixKind = "householder"
+    reflections: int = 1
 
 
 class MatrixTransitionGate(nn.Module):

@@ -14,12 +14,24 @@ from plstm_graph.graph import LineGraph
 from plstm_graph.nn.gates import Normalization
 from plstm_graph.nn.head_norm import HeadNorm, make_head_norm, with_ones
 from plstm_graph.nn.joined import take_channels
+from plstm_graph.nn.matrix_transition import MatrixKind, MatrixOptions
 from plstm_graph.nn.max_plus_gates import MaxPlusGates
 from plstm_graph.nn.neighbours import NeighbourInput
 from plstm_graph.nn.structure import line_graph_of
 from plstm_graph.nn.sum_gates import SumGates, SumTerms, Transition
-from plstm_graph.ops import Form, MaxPlusForm, direct_term, edge_messages, gating_matrix, plstm, plstm_max_plus
+from plstm_graph.ops import (
+    Form,
+    MatrixForm,
+    MaxPlusForm,
+    direct_term,
+    edge_messages,
+    gating_matrix,
+    plstm,
+    plstm_matrix,
+    plstm_max_plus,
+)
 from plstm_graph.ops.factorized import edge_messages_factorized, plstm_factorized
+from plstm_graph.ops.matrix_dag import edge_reads, gating_matrix_of_matrices
 
 LayerMode = Literal["P", "D", "M"]
 
@@ -56,11 +68,14 @@ class PLSTMConv(MessagePassing):
         decay (bool): As in :class:`~plstm_graph.nn.TransitionGate`. (default: ``False``)
         bias (bool): Whether the output map has a bias. (default: ``True``)
         form (str): How to evaluate the operator, see :func:`~plstm_graph.plstm`; M-mode has the forms of
-            :func:`~plstm_graph.ops.plstm_max_plus`, and takes ``"auto"`` in place of others. (default: ``"auto"``)
+            :func:`~plstm_graph.ops.plstm_max_plus`, and takes ``"auto"`` in place of others, and so do matrices.
+            (default: ``"auto"``)
         transition (str): ``"pair"`` gives every pair of an in-edge and an out-edge a transition of its own
             (:class:`~plstm_graph.nn.TransitionGate`); ``"node"`` shares out at each node the sum of all that arrives
-            (:class:`~plstm_graph.nn.NodeTransitionGate`), so that a hub costs its edges, not its pairs. The latter
-            needs mode ``"P"`` and normalization ``"column"``. (default: ``"pair"``)
+            (:class:`~plstm_graph.nn.NodeTransitionGate`), so that a hub costs its edges, not its pairs. It
+            needs mode ``"P"`` and normalization ``"column"``. ``"matrix"`` turns states from edge to edge by a matrix
+            for every pair (:class:`~plstm_graph.nn.MatrixTransitionGate`), so that the order of what lies on a path
+            counts; the operator is then :func:`~plstm_graph.ops.plstm_matrix`. (default: ``"pair"``)
         head_norm (str): The norm of what each head reads. ``"rms"`` brings it to size one; ``"log"`` keeps its size on
             a logarithmic scale, for targets that depend on how much arrives; ``"ratio"`` spends one value channel of
             each head on a normaliser. See :mod:`~plstm_graph.nn.head_norm`; M-mode takes ``"log"`` in place of
@@ -76,6 +91,10 @@ class PLSTMConv(MessagePassing):
             right before and behind it, see :class:`~plstm_graph.nn.neighbours.NeighbourInput`. (default: ``False``)
         output_gate (bool): Multiply what the heads read, after their norm, by :math:`\mathrm{SiLU}(W x)`.
             (default: ``False``)
+        matrix_size (int): Rows of a matrix, for ``transition="matrix"`` as are those that follow. (default: ``2``)
+        matrix_kind (str): ``"householder"`` or ``"signed"``, see :class:`~plstm_graph.nn.MatrixTransitionGate`.
+            (default: ``"householder"``)
+        reflections (int): Factors of a ``"householder"`` product. (default: ``1``)
         **kwargs: Of :class:`torch_geometric.nn.conv.MessagePassing`; ``flow="target_to_source"`` runs against the
             edges, from sinks to sources.
 
@@ -107,13 +126,16 @@ class PLSTMConv(MessagePassing):
         head_norm: HeadNorm = "rms",
         neighbours: bool = False,
         output_gate: bool = False,
+        matrix_size: int = 2,
+        matrix_kind: MatrixKind = "householder",
+        reflections: int = 1,
         **kwargs: Any,
     ) -> None:
         super().__init__(aggr="sum", node_dim=0, **kwargs)
         if mode not in get_args(LayerMode):
             raise ValueError(f"mode must be 'P', 'D' or 'M', got {mode!r}")
-        if transition not in ("pair", "node"):
-            raise ValueError(f"transition must be 'pair' or 'node', got {transition!r}")
+        if transition not in get_args(Transition):
+            raise ValueError(f"transition must be 'pair', 'node' or 'matrix', got {transition!r}")
         if head_channels is None:
             if out_channels % heads:
                 raise ValueError(f"out_channels ({out_channels}) must be divisible by heads ({heads})")
@@ -136,7 +158,8 @@ class PLSTMConv(MessagePassing):
             self.gates: SumGates | MaxPlusGates = MaxPlusGates(inputs, width, edge_dim)
             head_norm = "log" if head_norm == "ratio" else head_norm
         else:
-            self.gates = SumGates(inputs, heads, edge_dim, mode, normalization, decay, transition)
+            matrix = MatrixOptions(matrix_size, matrix_kind, reflections)
+            self.gates = SumGates(inputs, heads, edge_dim, mode, normalization, decay, transition, matrix)
             # A normaliser takes the place of the last value channel.
             self._widths = [head_channels, head_channels, head_channels - (head_norm == "ratio")]
             self.lin = Linear(inputs, heads * sum(self._widths), bias=False, weight_initializer="glorot")
@@ -220,20 +243,24 @@ class PLSTMConv(MessagePassing):
         source, transition, mark, direct = gates
         # Scores enter with Source or Direct, which are smaller to scale.
         source, direct = (gate * self.head_channels**-0.5 for gate in (source, direct))
+        matrix_form = cast(MatrixForm, self.form if self.form in get_args(MatrixForm) else "auto")
         if self._shows_messages():
-            carried = (
-                edge_messages(query, key, value, source, transition, graph, self.form)
-                if isinstance(transition, Tensor)
-                else edge_messages_factorized(query, key, value, source, *transition, graph, self.form)
-            )
+            if not isinstance(transition, Tensor):
+                carried = edge_messages_factorized(query, key, value, source, *transition, graph, self.form)
+            elif transition.dim() == 4:
+                carried = edge_reads(query, key, value, source, transition, graph, matrix_form)
+            else:
+                carried = edge_messages(query, key, value, source, transition, graph, self.form)
             # The graph is turned around already where the flow is against the edges.
             edge_index = graph.edge_index if self.flow == "source_to_target" else graph.edge_index.flip(0)
             # propagate_type: (carried: Tensor, mark: Tensor)
             out = self.propagate(edge_index, carried=carried, mark=mark, size=(query.size(0), query.size(0)))
             return out + direct_term(query, key, value, direct)
-        if isinstance(transition, Tensor):
-            return plstm(query, key, value, source, transition, mark, direct, graph, self.form)
-        return plstm_factorized(query, key, value, source, *transition, mark, direct, graph, self.form)
+        if not isinstance(transition, Tensor):
+            return plstm_factorized(query, key, value, source, *transition, mark, direct, graph, self.form)
+        if transition.dim() == 4:
+            return plstm_matrix(query, key, value, source, transition, mark, direct, graph, matrix_form)
+        return plstm(query, key, value, source, transition, mark, direct, graph, self.form)
 
     def gating_matrix(
         self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None = None, line_graph: LineGraph | None = None
@@ -264,12 +291,14 @@ class PLSTMConv(MessagePassing):
             if not isinstance(transition, Tensor):
                 leave, enter = transition
                 transition = leave[direction.pairs[0]] * enter[direction.pairs[1]]
-            matrix = matrix + gating_matrix(source, transition, mark, direct, direction)
+            of_direction = gating_matrix_of_matrices if transition.dim() == 4 else gating_matrix
+            matrix = matrix + of_direction(source, transition, mark, direct, direction)
         return matrix
 
     def message(self, carried: Tensor, mark: Tensor) -> Tensor:
-        """What the end node of each edge reads of it, ``[E, H, V]``."""
-        return mark.unsqueeze(-1) * carried
+        """What the end node of each edge reads of it, ``[E, H, V]``; of matrices, of all rows ``[E, H, J, V]``."""
+        marked = mark.unsqueeze(-1) * carried
+        return marked.sum(dim=2) if marked.dim() == 4 else marked
 
     def _shows_messages(self) -> bool:
         """Whether anyone looks at single messages: an explainer, a hook, or a method that a subclass has replaced.

@@ -1,5 +1,6 @@
 """All gates of P- and D-mode together: one matrix product for nodes and one for edges."""
 
+import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -8,9 +9,10 @@ from torch import Tensor, nn
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn.gates import DirectGate, MarkGate, Mode, Normalization, SourceGate, TransitionGate
 from plstm_graph.nn.joined import joined_linear
+from plstm_graph.nn.matrix_transition import MatrixOptions, MatrixTransitionGate
 from plstm_graph.nn.node_transition import NodeTransitionGate
 
-Transition = Literal["pair", "node"]
+Transition = Literal["pair", "node", "matrix"]
 
 
 class Logits(NamedTuple):
@@ -24,7 +26,8 @@ class Logits(NamedTuple):
 class SumTerms(NamedTuple):
     """Source ``[E, H]``, Transition, Mark ``[E, H]`` and Direct ``[N, H]``.
 
-    Transition is one tensor ``[P, H]``, or two, ``[E, H]`` each, if it factorises at the node.
+    Transition is one tensor ``[P, H]``, or two, ``[E, H]`` each, if it factorises at the node. Where it is a matrix,
+    ``[P, H, J, J]``, Source and Mark are ``[E, H, J]``.
     """
 
     source: Tensor
@@ -43,7 +46,8 @@ class SumGates(nn.Module):
         mode (str): ``"P"`` or ``"D"``.
         normalization (str): As in :class:`~plstm_graph.nn.TransitionGate`.
         decay (bool): As in :class:`~plstm_graph.nn.TransitionGate`.
-        transition (str): ``"pair"`` or ``"node"``, as in :class:`~plstm_graph.nn.PLSTMConv`.
+        transition (str): ``"pair"``, ``"node"`` or ``"matrix"``, as in :class:`~plstm_graph.nn.PLSTMConv`.
+        matrix (MatrixOptions, optional): What matrices there are, if transitions are some.
 
     Raises:
         ValueError: If there is no such transition, or it does not go with the mode.
@@ -58,20 +62,31 @@ class SumGates(nn.Module):
         normalization: Normalization,
         decay: bool,
         transition: Transition,
+        matrix: MatrixOptions | None = None,
     ) -> None:
         super().__init__()
+        matrix = matrix or MatrixOptions()
+        if transition == "matrix" and (normalization != "column" or decay):
+            raise ValueError(
+                "transition='matrix' needs normalization='column' and no decay, "
+                f"got normalization={normalization!r} and decay={decay}"
+            )
         if transition == "node" and (mode, normalization) != ("P", "column"):
             raise ValueError(
                 "transition='node' needs mode='P' and normalization='column', "
                 f"got mode={mode!r} and normalization={normalization!r}"
             )
-        self.source = SourceGate(in_channels, heads, edge_dim)
-        self.transition = (
-            TransitionGate(in_channels, heads, edge_dim, mode, normalization, decay)
-            if transition == "pair"
-            else NodeTransitionGate(in_channels, heads, edge_dim, decay)
-        )
-        self.mark = MarkGate(in_channels, heads, edge_dim)
+        self.transition: TransitionGate | NodeTransitionGate | MatrixTransitionGate
+        if transition == "pair":
+            self.transition = TransitionGate(in_channels, heads, edge_dim, mode, normalization, decay)
+        elif transition == "node":
+            self.transition = NodeTransitionGate(in_channels, heads, edge_dim, decay)
+        else:
+            self.transition = MatrixTransitionGate(in_channels, heads, edge_dim, mode, *matrix)
+        #: Shape of Source and Mark of an edge.
+        self.rows = (heads, matrix.size) if transition == "matrix" else (heads,)
+        self.source = SourceGate(in_channels, math.prod(self.rows), edge_dim)
+        self.mark = MarkGate(in_channels, math.prod(self.rows), edge_dim)
         self.direct = DirectGate(in_channels, heads)
 
     def reset_parameters(self) -> None:
@@ -104,13 +119,13 @@ class SumGates(nn.Module):
         """
         direct, at_nodes, at_edges = logits
         start, end = line_graph.edge_index
-        source = self.source.of_logits(at_nodes[0], start, at_edges[0])
-        mark = self.mark.of_logits(at_nodes[1], end, at_edges[1])
+        source = self.source.of_logits(at_nodes[0], start, at_edges[0]).unflatten(1, self.rows)
+        mark = self.mark.of_logits(at_nodes[1], end, at_edges[1]).unflatten(1, self.rows)
         transition = self.transition.of_logits(at_nodes[2:], line_graph, at_edges[2])
         if edge_mask is not None:
-            source = source * edge_mask.unsqueeze(-1)
+            source = source * edge_mask.view(-1, *[1] * len(self.rows))
             if isinstance(transition, Tensor):
-                transition = transition * edge_mask[line_graph.pairs[1]].unsqueeze(-1)
+                transition = transition * edge_mask[line_graph.pairs[1]].view(-1, *[1] * (transition.dim() - 1))
             else:
                 transition = (transition[0], transition[1] * edge_mask.unsqueeze(-1))
         return SumTerms(source, transition, mark, direct.sigmoid())

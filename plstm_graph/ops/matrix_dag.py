@@ -116,6 +116,29 @@ def edge_reads(
         return edge_reads_levels(q, k, v, s, t, line_graph)
 
 
+def gating_matrix_of_matrices(
+    source: Tensor, transition: Tensor, mark: Tensor, direct: Tensor, line_graph: LineGraph
+) -> Tensor:
+    r"""How strongly each node reads of each other node, before queries and keys have their say.
+
+    It is what a layer reads whose scores are all 1 and whose values tell the nodes apart.
+
+    Args:
+        source: ``[E, H, J]``
+        transition: ``[P, H, J, J]``
+        mark: ``[E, H, J]``
+        direct: ``[N, H]``
+        line_graph: The structure.
+
+    Returns:
+        ``[H, N, N]``, reader first, as of :func:`~plstm_graph.ops.gating_matrix`.
+    """
+    nodes, heads = direct.shape
+    score = direct.new_ones(nodes, heads, 1)
+    value = torch.eye(nodes, dtype=direct.dtype, device=direct.device).unsqueeze(1).expand(nodes, heads, nodes)
+    return plstm_matrix(score, score, value, source, transition, mark, direct, line_graph).transpose(0, 1)
+
+
 def _edge_reads_naive(
     query: Tensor, key: Tensor, value: Tensor, source: Tensor, transition: Tensor, line_graph: LineGraph
 ) -> Tensor:

@@ -18,12 +18,13 @@ def _models():
         "pair": PLSTMConv(4, 8),
         "D": PLSTMConv(4, 8, mode="D"),
         "node": PLSTMConv(4, 8, transition="node"),
+        "matrix": PLSTMConv(4, 8, transition="matrix"),
         "backward": PLSTMConv(4, 8, flow="target_to_source"),
         "model": graph_model,
     }
 
 
-@pytest.mark.parametrize("name", ["pair", "D", "node", "backward", "model"])
+@pytest.mark.parametrize("name", ["pair", "D", "node", "matrix", "backward", "model"])
 def test_graph_mask_explainer_is_refused_and_the_model_stays_usable(name):
     model, x = _models()[name].eval(), torch.randn(5, 4)
     before = model(x, _EDGES)
@@ -37,7 +38,7 @@ def test_graph_mask_explainer_is_refused_and_the_model_stays_usable(name):
     torch.testing.assert_close(model(x, _EDGES), before)
 
 
-@pytest.mark.parametrize("name", ["pair", "D", "node", "backward", "model"])
+@pytest.mark.parametrize("name", ["pair", "D", "node", "matrix", "backward", "model"])
 def test_explainers_of_edges_work(name):
     model, x = _models()[name].eval(), torch.randn(5, 4)
     explainer = Explainer(

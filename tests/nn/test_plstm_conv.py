@@ -357,11 +357,16 @@ def test_bad_sizes_are_named():
         PLSTMConv(8, 10)
     with pytest.raises(ValueError, match="mode must be 'P', 'D' or 'M', got 'X'"):
         PLSTMConv(8, 8, mode="X")
-    with pytest.raises(ValueError, match="transition must be 'pair' or 'node', got 'edge'"):
+    with pytest.raises(ValueError, match="transition must be 'pair', 'node' or 'matrix', got 'edge'"):
         PLSTMConv(8, 8, transition="edge")
     for options in ({"mode": "D"}, {"normalization": "row"}):
         with pytest.raises(ValueError, match="transition='node' needs mode='P' and normalization='column', got"):
             PLSTMConv(8, 8, transition="node", **options)
+    for options in ({"decay": True}, {"normalization": "row"}):
+        with pytest.raises(ValueError, match="transition='matrix' needs normalization='column' and no decay, got"):
+            PLSTMConv(8, 8, transition="matrix", **options)
+    with pytest.raises(ValueError, match="size and reflections must be at least 1"):
+        PLSTMConv(8, 8, transition="matrix", matrix_size=0)
 
 
 @pytest.mark.slow
@@ -381,7 +386,7 @@ def test_compiled_code_gives_the_same_output_and_gradients():
             assert_close(actual, expected, 1e-4, "compiled")
 
 
-@pytest.mark.parametrize("mode, transition", [("P", "pair"), ("D", "pair"), ("P", "node")])
+@pytest.mark.parametrize("mode, transition", [("P", "pair"), ("D", "pair"), ("P", "node"), ("P", "matrix")])
 def test_symmetric_layer_is_the_sum_of_both_directions_with_the_same_weights(fan, mode, transition):
     x, edge_index, edge_attr = fan
     kwargs = {"mode": mode, "edge_dim": 8, "transition": transition}

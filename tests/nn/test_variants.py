@@ -21,6 +21,8 @@ VARIANTS = [
     {"modes": "PM"},
     {"modes": "M", "tied": True, "pool": ["mean", "max"]},
     {"modes": "MD", "size_readout": "MD", "direction": "forward"},
+    {"transition": "matrix", "modes": "PD"},
+    {"transition": "matrix", "matrix_kind": "signed", "matrix_size": 3, "modes": "PM", "tied": True},
     {"head_norm": "log"},
     {"head_norm": "ratio", "modes": "PD"},
     {"neighbours": True},
