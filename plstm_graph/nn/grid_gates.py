@@ -89,10 +89,7 @@ class Grid2dGate(nn.Module):
             raise ValueError(f"mode must be 'P' or 'D', got {mode!r}")
         if chirality not in ("L", "R"):
             raise ValueError(f"chirality must be 'L' or 'R', got {chirality!r}")
-        if orientations not in (1, 4):
-            raise ValueError(f"orientations must be 1 or 4, got {orientations}")
-        if channels % heads:
-            raise ValueError(f"channels ({channels}) must be divisible by heads ({heads})")
+        check_grid_gate(channels, heads, orientations)
         if attenuation < 0:
             raise ValueError(f"attenuation must not be negative, got {attenuation}")
         self.attenuation = attenuation
@@ -136,7 +133,7 @@ class Grid2dGate(nn.Module):
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         first, second, third, fourth = logits.split(self._sizes, dim=-2)
         mark, source = first.sigmoid(), second.sigmoid()
-        mark_left, mark_up = self._per_orientation(mark)
+        mark_left, mark_up = per_orientation(mark, len(self.orientations))
         if self.mode == "P":
             share = third.sigmoid()
             (keep,) = self._attenuate(fourth.sigmoid())
@@ -148,8 +145,8 @@ class Grid2dGate(nn.Module):
         none = torch.zeros_like(turn)
         down_from_left, right_from_up = (none, turn) if self.chirality == "L" else (turn, none)
         return Grid2dGates(
-            *self._per_orientation(source),
-            *self._per_orientation(straight),
+            *per_orientation(source, len(self.orientations)),
+            *per_orientation(straight, len(self.orientations)),
             down_from_left,
             right_from_up,
             mark_left,
@@ -164,16 +161,33 @@ class Grid2dGate(nn.Module):
         kept = (-drawn).exp()
         return tuple(transition * kept for transition in transitions)
 
-    def _per_orientation(self, gate: Tensor) -> tuple[Tensor, Tensor]:
-        """Gates of directions as those along x and along y of each orientation, ``[..., O, H]``."""
-        along_x, along_y = gate.chunk(2, dim=-2)
-        if len(self.orientations) == 1:
-            return along_x, along_y
-        # Orientations alternate along x faster than along y.
-        shape = (*gate.shape[:-2], 2, 2, self.heads)
-        return along_x.unsqueeze(-3).expand(shape).flatten(-3, -2), along_y.unsqueeze(-2).expand(shape).flatten(-3, -2)
-
     def extra_repr(self) -> str:
         """Shown by ``print(module)``."""
         chirality = f", chirality={self.chirality!r}" if self.mode == "D" else ""
         return f"mode={self.mode!r}, heads={self.heads}{chirality}, weights={self.weight is not None}"
+
+
+def per_orientation(gate: Tensor, orientations: int) -> tuple[Tensor, Tensor]:
+    """Gates of directions as those along x and along y of each orientation.
+
+    Args:
+        gate: Along x upwards (and downwards), then along y, ``[..., 2, C]``, or ``[..., 4, C]`` for four orientations.
+        orientations: 1 or 4.
+
+    Returns:
+        ``[..., O, C]`` each.
+    """
+    along_x, along_y = gate.chunk(2, dim=-2)
+    if orientations == 1:
+        return along_x, along_y
+    # Orientations alternate along x faster than along y.
+    shape = (*gate.shape[:-2], 2, 2, gate.size(-1))
+    return along_x.unsqueeze(-3).expand(shape).flatten(-3, -2), along_y.unsqueeze(-2).expand(shape).flatten(-3, -2)
+
+
+def check_grid_gate(channels: int, heads: int, orientations: int) -> None:
+    """Raise a ``ValueError`` unless there are 1 or 4 orientations and each head has an equal share of the channels."""
+    if orientations not in (1, 4):
+        raise ValueError(f"orientations must be 1 or 4, got {orientations}")
+    if channels % heads:
+        raise ValueError(f"channels ({channels}) must be divisible by heads ({heads})")

@@ -1,13 +1,16 @@
 """pLSTM on sequences as a layer."""
 
-from typing import Literal, overload
+from collections.abc import Sequence
+from typing import Literal, cast, get_args, overload
 
 import torch
 from torch import Tensor, nn
 
 from plstm_graph.nn.gates import LONG_RANGE_FACTOR, GateLinear
 from plstm_graph.nn.head_norm import HeadNorm, make_head_norm, with_ones
-from plstm_graph.ops.chain import ChainForm, plstm_chain
+from plstm_graph.ops import ChainForm, MaxPlusChainForm, plstm_chain, plstm_max_plus_chain
+
+ChainMode = Literal["P", "M"]
 
 
 class PLSTM1d(nn.Module):
@@ -20,6 +23,12 @@ class PLSTM1d(nn.Module):
     with :math:`S, M, D` sigmoids and :math:`T = \tanh(5\,logit)`, then a norm of each head and a linear map.
     Heads start with reaches spread up to tanh(5) = 0.9999.
 
+    In M-mode maxima stand in place of sums, and sums in place of products, channel by channel; all terms are linear
+    maps of the input:
+
+    .. math::
+        m_l = \max(s_l,\; m_{l-1} + t_l), \qquad y_l = \max(d_l,\; m_{l-1} + r_l)
+
     Args:
         in_channels (int): Size of each input sample.
         out_channels (int): Size of each output sample, divisible by ``heads``.
@@ -29,9 +38,13 @@ class PLSTM1d(nn.Module):
         form (str): How to evaluate the operator, see :func:`~plstm_graph.ops.plstm_chain`. (default: ``"auto"``)
         head_norm (str): As in :class:`~plstm_graph.nn.PLSTMConv`. (default: ``"rms"``)
         norm_eps (float, optional): As in :class:`~plstm_graph.nn.PLSTMConv`.
+        mode (str): ``"P"`` for sums of products, or ``"M"`` for maxima of sums,
+            :func:`~plstm_graph.ops.plstm_max_plus_chain`. As in :class:`~plstm_graph.nn.PLSTMConv`, the latter takes
+            ``"log"`` in place of ``"ratio"``, and ``"auto"`` in place of forms that it does not have; in both
+            directions, it takes the larger of what they read. (default: ``"P"``)
 
     Shapes:
-        - **input:** ``[B, L, in_channels]``, state ``[B, H, K, V]`` *(optional)*
+        - **input:** ``[B, L, in_channels]``, state ``[B, H, K, V]``, in M-mode ``[B, out_channels]`` *(optional)*
         - **output:** ``[B, L, out_channels]``, and with ``return_state`` the state behind the last step
 
     Raises:
@@ -47,8 +60,11 @@ class PLSTM1d(nn.Module):
         form: ChainForm = "auto",
         head_norm: HeadNorm = "rms",
         norm_eps: float | None = None,
+        mode: ChainMode = "P",
     ) -> None:
         super().__init__()
+        if mode not in get_args(ChainMode):
+            raise ValueError(f"mode must be 'P' or 'M', got {mode!r}")
         if out_channels % heads:
             raise ValueError(f"out_channels ({out_channels}) must be divisible by heads ({heads})")
         self.in_channels = in_channels
@@ -56,11 +72,16 @@ class PLSTM1d(nn.Module):
         self.heads = heads
         self.bidirectional = bidirectional
         self.form = form
+        self.mode = mode
         # Direct, then Source, Mark and Transition of each direction.
-        self.gate = GateLinear(in_channels, (7 if bidirectional else 4) * heads)
-        # A normaliser takes the place of the last value channel.
-        self._sizes = [out_channels, out_channels, out_channels - heads * (head_norm == "ratio")]
-        self.lin = nn.Linear(in_channels, sum(self._sizes), bias=False)
+        self._num_gates = 7 if bidirectional else 4
+        self.gate = GateLinear(in_channels, self._num_gates * (out_channels if mode == "M" else heads))
+        if mode == "M":
+            head_norm = "log" if head_norm == "ratio" else head_norm
+        else:
+            # A normaliser takes the place of the last value channel.
+            self._sizes = [out_channels, out_channels, out_channels - heads * (head_norm == "ratio")]
+            self.lin = nn.Linear(in_channels, sum(self._sizes), bias=False)
         self.norm = make_head_norm(head_norm, heads, out_channels // heads, norm_eps)
         self.lin_out = nn.Linear(out_channels, out_channels, bias=False)
         self.reset_parameters()
@@ -68,12 +89,14 @@ class PLSTM1d(nn.Module):
     @torch.no_grad()
     def reset_parameters(self) -> None:
         """Draw all weights anew."""
-        for lin in (self.lin, self.lin_out):
-            nn.init.xavier_uniform_(lin.weight)
+        nn.init.xavier_uniform_(self.lin_out.weight)
         self.gate.reset_parameters()
         self.norm.reset_parameters()
+        if self.mode == "M":
+            return
+        nn.init.xavier_uniform_(self.lin.weight)
         reach = torch.arange(1, self.heads + 1) / self.heads
-        for transition in self.gate.bias.chunk(7 if self.bidirectional else 4)[3::3]:
+        for transition in self.gate.bias.chunk(self._num_gates)[3::3]:
             transition.copy_(reach)
 
     @overload
@@ -91,7 +114,8 @@ class PLSTM1d(nn.Module):
 
         Args:
             x: ``[B, L, in_channels]``
-            state: What an earlier call on the steps before these returned, ``[B, H, K, V]``.
+            state: What an earlier call on the steps before these returned, ``[B, H, K, V]``, in M-mode
+                ``[B, out_channels]``.
             return_state: Whether to return the state behind the last step too.
         """
         if x.dim() < 2 or x.size(-1) != self.in_channels:
@@ -100,6 +124,13 @@ class PLSTM1d(nn.Module):
             raise ValueError(
                 "a bidirectional layer needs the whole sequence at once: it cannot be streamed by its state"
             )
+        gates = self.gate(x).chunk(self._num_gates, dim=-1)
+        out, final = self._maxima(gates, state) if self.mode == "M" else self._sums(x, gates, state)
+        out = self.lin_out(self.norm(out).flatten(-2).to(self.lin_out.weight.dtype))
+        return (out, final) if return_state else out
+
+    def _sums(self, x: Tensor, gates: Sequence[Tensor], state: Tensor | None) -> tuple[Tensor, Tensor]:
+        """What each step reads, ``[B, L, H, V]``, and the final state."""
         query, key, value = (
             nn.functional.linear(x, weight).unflatten(-1, (self.heads, -1))
             for weight in self.lin.weight.split(self._sizes)
@@ -107,7 +138,7 @@ class PLSTM1d(nn.Module):
         if value.size(-1) < query.size(-1):
             value = with_ones(value)
         key = key * query.size(-1) ** -0.5
-        direct, source, mark, transition, *backward = self.gate(x).chunk(7 if self.bidirectional else 4, dim=-1)
+        direct, source, mark, transition, *backward = gates
         last = direct.sigmoid()
         forward = source.sigmoid(), torch.tanh(LONG_RANGE_FACTOR * transition), mark.sigmoid()
         out, final = plstm_chain(
@@ -115,13 +146,25 @@ class PLSTM1d(nn.Module):
         )
         if self.bidirectional:
             source, mark, transition = backward
-            gates = source.sigmoid(), torch.tanh(LONG_RANGE_FACTOR * transition), mark.sigmoid()
+            of_backward = source.sigmoid(), torch.tanh(LONG_RANGE_FACTOR * transition), mark.sigmoid()
             q, k, v = (each.flip(-3) for each in (query, key, value))
-            s, t, m = (each.flip(-2) for each in gates)
+            s, t, m = (each.flip(-2) for each in of_backward)
             out = out + plstm_chain(q, k, v, s, t, m, torch.zeros_like(last), self.form).flip(-3)
-        out = self.lin_out(self.norm(out).flatten(-2).to(self.lin_out.weight.dtype))
-        return (out, final) if return_state else out
+        return out, final
+
+    def _maxima(self, gates: Sequence[Tensor], state: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The same in M-mode, ``[B, L, H, V]``, in float32 or wider, and the final state."""
+        wide = torch.promote_types(gates[0].dtype, torch.float32)
+        direct, source, mark, transition, *backward = (gate.to(wide) for gate in gates)
+        form = cast(MaxPlusChainForm, self.form if self.form in get_args(MaxPlusChainForm) else "auto")
+        out, final = plstm_max_plus_chain(
+            source, transition, mark, direct, form=form, initial_state=state, return_final_state=True
+        )
+        if self.bidirectional:
+            source, mark, transition, least = (each.flip(-2) for each in (*backward, out))
+            out = plstm_max_plus_chain(source, transition, mark, least, form=form).flip(-2)
+        return out.unflatten(-1, (self.heads, -1)), final
 
     def __repr__(self) -> str:
         sizes = f"{self.in_channels}, {self.out_channels}, heads={self.heads}"
-        return f"{type(self).__name__}({sizes}, bidirectional={self.bidirectional})"
+        return f"{type(self).__name__}({sizes}, mode={self.mode!r}, bidirectional={self.bidirectional})"

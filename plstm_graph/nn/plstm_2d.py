@@ -1,12 +1,15 @@
 """pLSTM on two-dimensional grids as a layer."""
 
+from typing import cast, get_args
+
 import torch
 from torch import Tensor, nn
 
-from plstm_graph.nn.gates import Mode
 from plstm_graph.nn.grid_gates import Chirality, Grid2dGate, Grid2dGates
 from plstm_graph.nn.head_norm import HeadNorm, make_head_norm, with_ones
-from plstm_graph.ops.grid2d import GridForm, plstm_grid2d_oriented
+from plstm_graph.nn.max_plus_grid_gates import MaxPlusGrid2dGate
+from plstm_graph.nn.plstm_conv import LayerMode
+from plstm_graph.ops import GridForm, MaxPlusGridForm, plstm_grid2d_oriented, plstm_max_plus_grid2d_oriented
 
 
 class PLSTM2d(nn.Module):
@@ -22,7 +25,10 @@ class PLSTM2d(nn.Module):
         out_channels (int): Size of each output sample, divisible by ``heads``.
         heads (int): Number of heads ``H``. (default: ``4``)
         mode (str): ``"P"`` (propagation: what arrives is shared out between two edges, in a direction that each node
-            chooses) or ``"D"`` (distribution: it spreads straight on and around one corner). (default: ``"P"``)
+            chooses), ``"D"`` (distribution: it spreads straight on and around one corner) or ``"M"`` (maxima of sums
+            along all paths, channel by channel, and over orientations,
+            :func:`~plstm_graph.ops.plstm_max_plus_grid2d_oriented`; ``chirality`` and ``attenuation`` mean nothing to
+            it, and it takes ``"log"`` in place of the head norm ``"ratio"``). (default: ``"P"``)
         orientations (int): ``4``, or ``1`` for the directed grid. (default: ``4``)
         chirality (str): The turn that D-mode takes: ``"L"`` from y to x, ``"R"`` from x to y. (default: ``"L"``)
         gate_weights (bool): Whether gates depend on the input; without, each is a learned constant.
@@ -31,7 +37,8 @@ class PLSTM2d(nn.Module):
         norm_eps (float, optional): As in :class:`~plstm_graph.nn.PLSTMConv`.
         attenuation (float): In training, weaken the transitions of each image by up to this exponent, see
             :class:`~plstm_graph.nn.grid_gates.Grid2dGate`. (default: ``0``)
-        form (str): How to evaluate the operator, see :func:`~plstm_graph.ops.plstm_grid2d`. (default: ``"auto"``)
+        form (str): How to evaluate the operator, see :func:`~plstm_graph.ops.plstm_grid2d`; M-mode takes ``"auto"`` in
+            place of forms that it does not have. (default: ``"auto"``)
 
     Shapes:
         - **input:** ``[B, X, Y, in_channels]``
@@ -46,7 +53,7 @@ class PLSTM2d(nn.Module):
         in_channels: int,
         out_channels: int,
         heads: int = 4,
-        mode: Mode = "P",
+        mode: LayerMode = "P",
         orientations: int = 4,
         chirality: Chirality = "L",
         gate_weights: bool = True,
@@ -56,34 +63,48 @@ class PLSTM2d(nn.Module):
         head_norm: HeadNorm = "rms",
     ) -> None:
         super().__init__()
+        if mode not in get_args(LayerMode):
+            raise ValueError(f"mode must be 'P', 'D' or 'M', got {mode!r}")
         if out_channels % heads:
             raise ValueError(f"out_channels ({out_channels}) must be divisible by heads ({heads})")
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.heads = heads
         self.form = form
-        self.gate = Grid2dGate(in_channels, heads, mode, orientations, chirality, gate_weights, attenuation)
-        self.direct = nn.Parameter(torch.empty(heads))
-        # A normaliser takes the place of the last value channel.
-        self._sizes = [out_channels, out_channels, out_channels - heads * (head_norm == "ratio")]
-        self.lin = nn.Linear(in_channels, sum(self._sizes), bias=False)
+        if mode == "M":
+            self.gate: Grid2dGate | MaxPlusGrid2dGate = MaxPlusGrid2dGate(
+                in_channels, out_channels, heads, orientations, gate_weights
+            )
+            head_norm = "log" if head_norm == "ratio" else head_norm
+        else:
+            self.gate = Grid2dGate(in_channels, heads, mode, orientations, chirality, gate_weights, attenuation)
+            self.direct = nn.Parameter(torch.empty(heads))
+            # A normaliser takes the place of the last value channel.
+            self._sizes = [out_channels, out_channels, out_channels - heads * (head_norm == "ratio")]
+            self.lin = nn.Linear(in_channels, sum(self._sizes), bias=False)
         self.norm = make_head_norm(head_norm, heads, out_channels // heads, norm_eps)
         self.lin_out = nn.Linear(out_channels, out_channels, bias=False)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw all weights anew."""
-        for lin in (self.lin, self.lin_out):
-            nn.init.xavier_uniform_(lin.weight)
+        nn.init.xavier_uniform_(self.lin_out.weight)
         self.gate.reset_parameters()
         self.norm.reset_parameters()
-        nn.init.zeros_(self.direct)
+        if isinstance(self.gate, Grid2dGate):
+            nn.init.xavier_uniform_(self.lin.weight)
+            nn.init.zeros_(self.direct)
 
     def forward(self, x: Tensor) -> Tensor:
         """Run the layer."""
         if x.dim() < 3 or x.size(-1) != self.in_channels:
             raise ValueError(f"x must be [B, X, Y, {self.in_channels}], got {list(x.shape)}")
         gates, direct = self.gates(x)
+        out = self._maxima(gates, direct) if isinstance(self.gate, MaxPlusGrid2dGate) else self._sums(x, gates, direct)
+        return self.lin_out(self.norm(out).flatten(-2).to(self.lin_out.weight.dtype))
+
+    def _sums(self, x: Tensor, gates: Grid2dGates, direct: Tensor) -> Tensor:
+        """What each node reads, ``[B, X, Y, H, V]``, in P- and D-mode."""
         # Products of their own leave every operand contiguous.
         query, key, value = (
             nn.functional.linear(x, weight).unflatten(-1, (self.heads, -1))
@@ -93,26 +114,28 @@ class PLSTM2d(nn.Module):
         value = value.to(torch.promote_types(value.dtype, torch.float32))
         if value.size(-1) < width:
             value = with_ones(value)
-        out = plstm_grid2d_oriented(
+        return plstm_grid2d_oriented(
             query,
             key * width**-0.5,
             value,
-            gates.source_right,
-            gates.source_down,
-            gates.right_from_left,
-            gates.down_from_up,
-            gates.down_from_left,
-            gates.right_from_up,
-            gates.mark_left,
-            gates.mark_up,
-            direct,
+            **vars(gates),
+            direct=direct,
             form=self.form,
             orientations=self.gate.orientations,
         )
-        return self.lin_out(self.norm(out).flatten(-2).to(self.lin_out.weight.dtype))
+
+    def _maxima(self, gates: Grid2dGates, direct: Tensor) -> Tensor:
+        """What each node reads, ``[B, X, Y, H, V]``, in M-mode."""
+        form = cast(MaxPlusGridForm, self.form if self.form in get_args(MaxPlusGridForm) else "auto")
+        out = plstm_max_plus_grid2d_oriented(
+            **vars(gates), direct=direct, form=form, orientations=self.gate.orientations
+        )
+        return out.unflatten(-1, (self.heads, -1))
 
     def gates(self, x: Tensor) -> tuple[Grid2dGates, Tensor]:
-        """Gates of the grid and Direct, ``[B, X, Y, H]``, for an input."""
+        """Gates of the grid and Direct, ``[B, X, Y, H]``, in M-mode ``[B, X, Y, out_channels]``, for an input."""
+        if isinstance(self.gate, MaxPlusGrid2dGate):
+            return self.gate(x)
         return self.gate(x), self.direct.sigmoid().expand(*x.shape[:-1], -1)
 
     def __repr__(self) -> str:

@@ -2,20 +2,20 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
 
 from plstm_graph.nn.batch_norm import BatchNorm, BatchRMSNorm
 from plstm_graph.nn.drop_path import DropPath
-from plstm_graph.nn.gates import Mode
 from plstm_graph.nn.grid_gates import Chirality
 from plstm_graph.nn.head_norm import HeadNorm
 from plstm_graph.nn.image_pool import ImagePool, NodePool, check_pool
 from plstm_graph.nn.norm import rms_norm
 from plstm_graph.nn.patches import PositionEmbedding, Stem, make_stem
 from plstm_graph.nn.plstm_2d import PLSTM2d
+from plstm_graph.nn.plstm_conv import LayerMode
 
 Size = Literal["T", "S", "B"]
 Pool = Literal["corners"] | NodePool
@@ -37,7 +37,7 @@ class PLSTM2dBlock(nn.Module):
     Args:
         channels (int): Size of node features.
         heads (int): Number of heads.
-        mode (str): ``"P"`` or ``"D"``.
+        mode (str): As in :class:`PLSTM2d`.
         ffn_ratio (float): Width of the feed-forward network over ``channels``. (default: ``4``)
         drop_path (float): Rate of :class:`~plstm_graph.nn.drop_path.DropPath`. (default: ``0``)
         chirality (str): As in :class:`PLSTM2d`. (default: ``"L"``)
@@ -57,7 +57,7 @@ class PLSTM2dBlock(nn.Module):
         self,
         channels: int,
         heads: int,
-        mode: Mode,
+        mode: LayerMode,
         ffn_ratio: float = 4.0,
         drop_path: float = 0.0,
         chirality: Chirality = "L",
@@ -99,7 +99,7 @@ class PLSTM2dBlock(nn.Module):
 
 
 class PLSTMVision(nn.Module):
-    r"""A stack of P- and D-mode layers over the patches of an image (pLSTM-Vis of the `paper
+    r"""A stack of P-, D- and M-mode layers over the patches of an image (pLSTM-Vis of the `paper
     <https://arxiv.org/abs/2506.11997>`_).
 
     Patches are embedded, positions added, and after the last layer the four corners of the grid are read: in each
@@ -114,8 +114,8 @@ class PLSTMVision(nn.Module):
         hidden_channels (int): Size of patch embeddings. (default: ``192``)
         num_layers (int): Number of layers. (default: ``12``)
         heads (int): Number of heads. (default: ``3``)
-        modes (str): Modes of the layers in turn, ``"P"`` and ``"D"``. D-mode layers turn around alternate corners.
-            (default: ``"PD"``)
+        modes (str): Modes of the layers in turn, ``"P"``, ``"D"`` and ``"M"``. D-mode layers turn around alternate
+            corners. (default: ``"PD"``)
         ffn_ratio (float): Width of the feed-forward networks over ``hidden_channels``. (default: ``4``)
         drop_path (float): Rate of stochastic depth. (default: ``0``)
         gate_weights (bool): As in :class:`~plstm_graph.nn.PLSTM2d`. (default: ``True``)
@@ -165,8 +165,8 @@ class PLSTMVision(nn.Module):
     ) -> None:
         super().__init__()
         check_pool(pool, "corners")
-        if not modes or set(modes) - {"P", "D"}:
-            raise ValueError(f"modes must be a word of the letters P and D, such as 'PD', got {modes!r}")
+        if not modes or set(modes) - set(get_args(LayerMode)):
+            raise ValueError(f"modes must be a word of the letters P, D and M, such as 'PD', got {modes!r}")
         self.patches = make_stem(stem, in_channels, hidden_channels, patch_size)
         self.positions = PositionEmbedding(hidden_channels, patch_grid(image_size, patch_size)) if positions else None
         layer_modes = [modes[layer % len(modes)] for layer in range(num_layers)]
@@ -175,7 +175,7 @@ class PLSTMVision(nn.Module):
                 PLSTM2dBlock(
                     hidden_channels,
                     heads,
-                    "P" if mode == "P" else "D",
+                    cast(LayerMode, mode),
                     ffn_ratio,
                     drop_path,
                     "L" if layer_modes[:layer].count("D") % 2 == 0 else "R",

@@ -175,7 +175,7 @@ def test_bidirectional_is_symmetric_under_reversal():
 def test_bad_input():
     with pytest.raises(ValueError, match=r"channels \(9\) must be divisible by heads \(2\)"):
         PLSTM2d(9, 8, heads=2)
-    with pytest.raises(ValueError, match="mode must be 'P' or 'D', got 'p'"):
+    with pytest.raises(ValueError, match="mode must be 'P', 'D' or 'M', got 'p'"):
         PLSTM2d(8, 8, mode="p")
     with pytest.raises(ValueError, match="chirality must be"):
         PLSTM2d(8, 8, chirality="left")

@@ -173,7 +173,7 @@ def test_bad_sizes():
         MODELS["plstm"]()(torch.rand(1, 3, 12, 32))
     with pytest.raises(ValueError, match=r"image_size must be a multiple of the patch size, 16, .* got 100 x 100"):
         PLSTMVision(2, image_size=100)
-    with pytest.raises(ValueError, match="letters P and D"):
+    with pytest.raises(ValueError, match="letters P, D and M"):
         PLSTMVision(2, modes="X")
     with pytest.raises(ValueError, match="size must be one of 'T', 'S', 'B', got 'L'"):
         PLSTMVision.of_size("L")
