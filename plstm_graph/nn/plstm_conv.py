@@ -63,7 +63,8 @@ class PLSTMConv(MessagePassing):
             it is copied along single paths, on a line graph cut to a multitree) or ``"M"`` (maxima over all paths;
             ``normalization``, ``decay`` and ``transition`` mean nothing to it). (default: ``"P"``)
         edge_dim (int, optional): Size of edge features; they enter the gates. (default: ``None``)
-        head_channels (int, optional): Width of a head, ``K = V``. (default: ``out_channels // heads``)
+        head_channels (int, optional): Width of a head, ``K = V``. (default: ``out_channels // heads``; half of it in
+            M-mode, whose terms take twice as many weights for each channel)
         normalization (str): As in :class:`~plstm_graph.nn.TransitionGate`. (default: ``"column"``)
         decay (bool): As in :class:`~plstm_graph.nn.TransitionGate`. (default: ``False``)
         bias (bool): Whether the output map has a bias. (default: ``True``)
@@ -140,6 +141,7 @@ class PLSTMConv(MessagePassing):
             if out_channels % heads:
                 raise ValueError(f"out_channels ({out_channels}) must be divisible by heads ({heads})")
             head_channels = out_channels // heads
+            head_channels = max(head_channels // 2, 1) if mode == "M" else head_channels
         width = heads * head_channels
         self.in_channels = in_channels
         self.out_channels = out_channels

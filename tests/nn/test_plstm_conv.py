@@ -75,7 +75,7 @@ def test_output_equals_the_operator(flow, mode):
 def test_output_of_m_mode_equals_the_operator(flow):
     edge_index, x = random_dag(9, 16), torch.randn(9, 8, dtype=torch.float64)
     edge_attr = torch.randn(16, 3, dtype=torch.float64)
-    conv = PLSTMConv(8, 12, heads=3, mode="M", edge_dim=3, flow=flow).double()
+    conv = PLSTMConv(8, 12, heads=3, head_channels=4, mode="M", edge_dim=3, flow=flow).double()
     graph = LineGraph(edge_index, 9)
     graph = graph.reverse() if flow == "target_to_source" else graph
     start, end = graph.edge_index
