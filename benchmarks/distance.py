@@ -1,7 +1,8 @@
 """How much a node still hears of another, by the number of hops between them, at initialisation and after training.
 
-    python benchmarks/distance.py                                    # measure new models, draw
-    python benchmarks/distance.py --runs runs/dags/copy              # and models trained on the copy task
+    python benchmarks/distance.py                        # measure models that have no numbers yet, draw
+    python benchmarks/distance.py --again                # measure all of them
+    python benchmarks/distance.py --runs runs/dags/copy  # and models trained on the copy task
 
 For each model and graph: the norm of the gradient of one node's output with respect to the embedding of each node that
 it can hear, averaged over nodes of about the same distance (the least number of hops) and over seeds. Numbers go to
@@ -38,6 +39,9 @@ SMALLEST = 1e-30
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "pLSTM, P": lambda: PLSTM(1, 4, None, CHANNELS, 1, modes="P", direction="forward", predict="node"),
     "pLSTM, D": lambda: PLSTM(1, 4, None, CHANNELS, 1, modes="D", direction="forward", predict="node"),
+    "pLSTM, M": lambda: PLSTM(
+        1, 4, None, CHANNELS, 1, modes="M", direction="forward", predict="node", head_norm="log"
+    ),
     "level GRU": lambda: LevelGRU(1, 4, None, CHANNELS, 1, both=False, predict="node"),
     f"GCN, {LAYERS} layers": lambda: DirectedGCN(1, 4, None, CHANNELS, LAYERS, predict="node"),
     f"GIN, {LAYERS} layers": lambda: DirectedGIN(1, 4, None, CHANNELS, LAYERS, predict="node"),
@@ -129,12 +133,13 @@ def by_distance(norms: Tensor, distance: Tensor) -> dict[str, list[float]]:
     return rows
 
 
-def at_initialisation(hops: int, seeds: int) -> dict[str, dict[str, Any]]:
-    """Curves of all graphs and models, means over seeds."""
-    found: dict[str, dict[str, Any]] = {}
+def at_initialisation(hops: int, seeds: int, found: dict[str, dict[str, Any]]) -> None:
+    """Curves of all graphs and of those models that have none yet, means over seeds."""
     for shape, make_graph in GRAPHS.items():
-        found[shape] = {}
+        there = found.setdefault(shape, {})
         for name, make in MODELS.items():
+            if name in there:
+                continue
             curves = []
             for seed in range(seeds):
                 edge_index = make_graph(hops, 0)  # the same for all seeds, so that distances are too
@@ -144,9 +149,8 @@ def at_initialisation(hops: int, seeds: int) -> dict[str, dict[str, Any]]:
                 torch.manual_seed(seed)
                 model, x = make(), torch.randn(graph.num_nodes, 4)
                 curves.append(by_distance(gradient_norms(model, x, graph, target), distance))
-            found[shape][name] = mean_curve(curves)
-            print(shape, name, [f"{value:.1e}" for value in found[shape][name]["norm"][::PER_DECADE]], flush=True)
-    return found
+            there[name] = mean_curve(curves)
+            print(shape, name, [f"{value:.1e}" for value in there[name]["norm"][::PER_DECADE]], flush=True)
 
 
 def after_training(runs: Path, hops: int) -> dict[str, Any]:
@@ -214,14 +218,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--hops", type=int, default=10000)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--again", action="store_true", help="measure models that have numbers too")
     parser.add_argument("--runs", type=Path, help="folder of a finished `plstm-graph dags` run on the copy task")
     parser.add_argument("--output", type=Path, default=Path("docs/dags"))
     options = parser.parse_args()
     path = options.output / "distance.json"
-    if path.is_file() and options.runs is not None:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    else:
-        found = at_initialisation(options.hops, options.seeds)
+    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() and not options.again else {}
+    at_initialisation(options.hops, options.seeds, found)
     if options.runs is not None:
         found["chain, after training"] = after_training(options.runs, options.hops)
     text = json.dumps(found) + "\n"
