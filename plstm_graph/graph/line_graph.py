@@ -16,6 +16,7 @@ from plstm_graph.graph.checksum import check_dag_checksum
 from plstm_graph.graph.levels import longest_path_levels
 from plstm_graph.graph.links import Links
 from plstm_graph.graph.multitree import multitree_mask
+from plstm_graph.graph.node_levels import NodeLevels
 from plstm_graph.graph.pairs import MAX_PAIRS, count_pairs, line_graph_pairs
 from plstm_graph.graph.plain import outside_transforms, plain
 from plstm_graph.graph.schedule import Schedule
@@ -106,6 +107,7 @@ class LineGraph:
         self._ancestry: Ancestry | None = None
         self._more_entries_than = -1
         self._links: dict[str, Links] = {}
+        self._node_levels: dict[bool, NodeLevels] = {}
         self._blocks: dict[int | tuple[int, int, int], Blocks] = {}
         self._multitree: LineGraph | None = None
         self._is_multitree = False
@@ -233,6 +235,16 @@ class LineGraph:
 
     @property
     @outside_transforms
+    def node_levels(self) -> NodeLevels:
+        """Nodes level by level in this direction, with the edges that enter each level, built at the first call."""
+        levels = (self._forward or self)._node_levels
+        if self.is_reversed not in levels:
+            _refuse_in_compiled_code("the levels of nodes", "nodes=True")
+            levels[self.is_reversed] = NodeLevels.build(self.edge_index, self.level)
+        return levels[self.is_reversed]
+
+    @property
+    @outside_transforms
     def ancestry(self) -> Ancestry:
         """Which edges reach which, built at the first call; shared by both directions.
 
@@ -352,7 +364,11 @@ class LineGraph:
 
     @outside_transforms
     def prepare(
-        self, through: bool = False, widths: tuple[int, int, int] | None = None, multitree: bool = True
+        self,
+        through: bool = False,
+        widths: tuple[int, int, int] | None = None,
+        multitree: bool = True,
+        nodes: bool = False,
     ) -> "LineGraph":
         """Build everything that is otherwise built at first use. Returns the graph itself.
 
@@ -365,8 +381,12 @@ class LineGraph:
             widths: ``(H, K, V)`` of the layers, to cut :meth:`blocks` for them: compiled code needs them for the
                 ``"chunkwise"`` form, and ``"auto"`` takes it there where ancestors are too many to list.
             multitree: Whether to build :meth:`to_multitree` as well; only D-mode needs it.
+            nodes: Whether to build :attr:`node_levels` of both directions; layers that update nodes level by level
+                need them.
         """
         forward = self._forward or self
+        for direction in (forward, forward.reverse()) if nodes else ():
+            _ = direction.node_levels
         graphs = [] if forward.num_pairs > MAX_PAIRS else [forward]
         if graphs and multitree:
             graphs.append(forward.to_multitree())
@@ -428,7 +448,8 @@ class LineGraph:
         moved = {name: value.to(device, non_blocking=non_blocking) for name, value in built.items()}
         blocks = {wanted: value.to(device, non_blocking) for wanted, value in self._blocks.items()}
         links = {name: value.to(device, non_blocking) for name, value in self._links.items()}
-        return self._replace(**moved, _blocks=blocks, _links=links)
+        levels = {reverse: value.to(device, non_blocking) for reverse, value in self._node_levels.items()}
+        return self._replace(**moved, _blocks=blocks, _links=links, _node_levels=levels)
 
     @outside_transforms
     def check_same_edges(self, edge_index: Tensor) -> None:

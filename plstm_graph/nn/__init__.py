@@ -14,6 +14,7 @@ from plstm_graph.nn.encoders import CategoryEncoder as CategoryEncoder
 from plstm_graph.nn.encoders import DegreeEncoder as DegreeEncoder
 from plstm_graph.nn.encoders import feature_encoder as feature_encoder
 from plstm_graph.nn.ensemble import Ensemble as Ensemble
+from plstm_graph.nn.gated_cell import GatedCell as GatedCell
 from plstm_graph.nn.gates import DirectGate as DirectGate
 from plstm_graph.nn.gates import MarkGate as MarkGate
 from plstm_graph.nn.gates import SourceGate as SourceGate

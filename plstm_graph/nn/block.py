@@ -1,17 +1,20 @@
 """Residual blocks of pLSTM layers and feed-forward layers."""
 
+import inspect
 from typing import Any, Literal, cast, get_args
 
 from torch import Tensor, nn
 
 from plstm_graph.graph import LineGraph
+from plstm_graph.nn.gated_cell import Flow, GatedCell
 from plstm_graph.nn.local import LocalConv, LocalFFN, Neighbours
 from plstm_graph.nn.norm import NormKind, make_norm
 from plstm_graph.nn.plstm_conv import LayerMode, PLSTMConv
 
+BlockMode = Literal[LayerMode, "G"]
 Direction = Literal["forward", "backward", "both"]
 
-_FLOWS = {
+_FLOWS: dict[str, tuple[Flow, ...]] = {
     "forward": ("source_to_target",),
     "backward": ("target_to_source",),
     "both": ("source_to_target", "target_to_source"),
@@ -27,7 +30,9 @@ class PLSTMLayer(nn.Module):
     Args:
         channels (int): Size of node features.
         heads (int): Number of heads. (default: ``4``)
-        mode (str): ``"P"``, ``"D"`` or ``"M"``, see :class:`~plstm_graph.nn.PLSTMConv`. (default: ``"P"``)
+        mode (str): ``"P"``, ``"D"`` or ``"M"``, see :class:`~plstm_graph.nn.PLSTMConv`; ``"G"`` for a nonlinear step,
+            :class:`~plstm_graph.nn.GatedCell`, to which no other argument of that layer means anything.
+            (default: ``"P"``)
         direction (str): ``"forward"`` along the edges, ``"backward"`` against them, or ``"both"``.
             (default: ``"both"``)
         tied (bool): With ``"both"``, use the same weights in both directions. For graphs whose directions were chosen
@@ -40,6 +45,7 @@ class PLSTMLayer(nn.Module):
             mixer; ``"ffn"`` makes the feed-forward network a :class:`~plstm_graph.nn.local.LocalFFN`, which reads
             neighbours in ``direction``, or all alike if ``tied``. Edge features must then be of size ``channels``.
             (default: ``False``)
+        gated_aggr (str): How mode ``"G"`` gathers states, ``"attention"`` or ``"sum"``. (default: ``"attention"``)
         **kwargs: Of :class:`~plstm_graph.nn.PLSTMConv`.
 
     Shapes:
@@ -51,7 +57,7 @@ class PLSTMLayer(nn.Module):
         self,
         channels: int,
         heads: int = 4,
-        mode: LayerMode = "P",
+        mode: BlockMode = "P",
         direction: Direction = "both",
         tied: bool = False,
         edge_dim: int | None = None,
@@ -59,9 +65,13 @@ class PLSTMLayer(nn.Module):
         dropout: float = 0.0,
         norm: NormKind = "rms",
         local: bool | Literal["ffn"] = False,
+        gated_aggr: Literal["attention", "sum"] = "attention",
         **kwargs: Any,
     ) -> None:
         super().__init__()
+        unknown = sorted(set(kwargs) - set(inspect.signature(PLSTMConv).parameters))
+        if unknown and mode == "G":  # Other layers find out by themselves.
+            raise TypeError(f"a layer has no argument {unknown[0]!r}")
         if direction not in _FLOWS:
             raise ValueError(f"direction must be 'forward', 'backward' or 'both', got {direction!r}")
         if local not in (True, False, "ffn"):
@@ -69,7 +79,9 @@ class PLSTMLayer(nn.Module):
         self.norm = make_norm(norm, channels)
         symmetric = tied and direction == "both"
         self.convs = nn.ModuleList(
-            PLSTMConv(channels, channels, heads, mode, edge_dim, flow=flow, symmetric=symmetric, **kwargs)
+            GatedCell(channels, edge_dim, flow, gated_aggr, symmetric)
+            if mode == "G"
+            else PLSTMConv(channels, channels, heads, mode, edge_dim, flow=flow, symmetric=symmetric, **kwargs)
             for flow in (_FLOWS[direction][:1] if symmetric else _FLOWS[direction])
         )
         self.local = LocalConv(channels, edge_dim is not None, norm) if local is True else None
@@ -100,7 +112,8 @@ class PLSTMLayer(nn.Module):
     ) -> Tensor:
         """Run the layer; ``sizes`` as in :meth:`PLSTMConv.forward`, one tensor for each direction."""
         normed = self.norm(x)
-        mixed = sum(conv(normed, line_graph.edge_index, edge_attr, line_graph, sizes) for conv in self.convs)
+        given = (normed, line_graph.edge_index, edge_attr, line_graph)
+        mixed = sum(conv(*given) if isinstance(conv, GatedCell) else conv(*given, sizes) for conv in self.convs)
         if self.local is not None:
             mixed = mixed + self.local(normed, line_graph.edge_index, edge_attr)
         x = x + self.dropout(mixed)
@@ -113,7 +126,7 @@ class PLSTMBlock(nn.Module):
 
     Args:
         channels (int): Size of node features.
-        modes (str): Modes of the layers, one letter each: P, D or M. (default: ``"PD"``)
+        modes (str): Modes of the layers, one letter each: P, D, M or G. (default: ``"PD"``)
         **kwargs: Of :class:`PLSTMLayer`.
 
     Shapes:
@@ -123,10 +136,10 @@ class PLSTMBlock(nn.Module):
 
     def __init__(self, channels: int, modes: str = "PD", **kwargs: Any) -> None:
         super().__init__()
-        if not modes or set(modes) - set(get_args(LayerMode)):
-            raise ValueError(f"modes must be a word of the letters P, D and M, such as 'PD', got {modes!r}")
+        if not modes or set(modes) - set(get_args(BlockMode)):
+            raise ValueError(f"modes must be a word of the letters P, D, M and G, such as 'PD', got {modes!r}")
         self.modes = modes
-        self.layers = nn.ModuleList(PLSTMLayer(channels, mode=cast(LayerMode, mode), **kwargs) for mode in modes)
+        self.layers = nn.ModuleList(PLSTMLayer(channels, mode=cast(BlockMode, mode), **kwargs) for mode in modes)
 
     def reset_parameters(self) -> None:
         """Draw all weights anew."""

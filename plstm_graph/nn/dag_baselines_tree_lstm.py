@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from plstm_graph.graph import LineGraph
+from plstm_graph.graph.node_levels import NodeLevels
 from plstm_graph.nn.dag_baselines import DAGBaseline
-from plstm_graph.nn.dag_baselines_levels import LevelOrder
 
 
 class ChildSumTreeLSTM(DAGBaseline):
@@ -51,7 +51,7 @@ class TreeLSTMPass(nn.Module):
 
     def forward(self, x: Tensor, line_graph: LineGraph, edge_attr: Tensor | None = None) -> Tensor:
         """Run over all levels."""
-        order = LevelOrder.of(line_graph)
+        order = line_graph.node_levels
         if self.edge is None:
             at_edge = x.new_zeros(order.start.numel(), 0)
         else:
@@ -65,7 +65,7 @@ class _Walk(torch.autograd.Function):
     """States of all nodes in storage order; gates stand in the order i, o, u, f."""
 
     @staticmethod
-    def forward(ctx: Any, given: Tensor, at_edge: Tensor, weight: Tensor, order: LevelOrder) -> Tensor:
+    def forward(ctx: Any, given: Tensor, at_edge: Tensor, weight: Tensor, order: NodeLevels) -> Tensor:
         channels = weight.size(1)
         states, received = given.new_empty(len(given), channels), given.new_zeros(len(given), channels)
         cells, gates = torch.empty_like(states), given.new_empty(len(given), 3 * channels)

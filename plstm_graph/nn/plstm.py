@@ -1,16 +1,17 @@
 """A whole graph model."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from torch import Tensor, nn
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn.block import Direction, PLSTMBlock
 from plstm_graph.nn.encoders import FeatureSpec
+from plstm_graph.nn.gated_cell import GatedCell
 from plstm_graph.nn.graph_model import GraphModel, Predict
 from plstm_graph.nn.norm import NormKind, make_norm
-from plstm_graph.nn.plstm_conv import PLSTMConv
+from plstm_graph.nn.plstm_conv import LayerMode, PLSTMConv
 from plstm_graph.nn.structure import line_graph_of
 from plstm_graph.nn.virtual_node import VirtualNode
 
@@ -31,8 +32,8 @@ class PLSTM(GraphModel):
         hidden_channels (int): Size of node embeddings. (default: ``64``)
         num_layers (int): Number of blocks, each a P-mode and a D-mode layer. (default: ``2``)
         heads (int): Number of heads. (default: ``4``)
-        modes (str): Modes of the layers of a block: P, D and M, see :class:`~plstm_graph.nn.PLSTMConv`.
-            (default: ``"PD"``)
+        modes (str): Modes of the layers of a block: P, D and M, see :class:`~plstm_graph.nn.PLSTMConv`, and G, see
+            :class:`~plstm_graph.nn.GatedCell`. (default: ``"PD"``)
         direction (str): ``"forward"``, ``"backward"`` or ``"both"``. (default: ``"both"``)
         ffn_ratio (float): Width of the feed-forward networks over ``hidden_channels``. (default: ``2``)
         dropout (float): Dropout in blocks. With ``norm="batch"`` it makes training and evaluation differ in variance;
@@ -113,9 +114,15 @@ class PLSTM(GraphModel):
             VirtualNode(hidden_channels, dropout) for _ in range(num_layers - 1 if virtual_node else 0)
         )
         self.norm = make_norm(norm, hidden_channels)
+        if set(size_readout) - set(get_args(LayerMode)):
+            raise ValueError(
+                f"size_readout takes the letters P, D and M, whose sizes tell something, got {size_readout!r}"
+            )
         self.size_readout = size_readout
         convs = [module for module in self.blocks.modules() if isinstance(module, PLSTMConv)]
         size_channels = sum(conv.heads * conv.head_channels for conv in convs if conv.mode in size_readout)
+        gated = any(isinstance(module, GatedCell) for module in self.blocks.modules())
+        self._not_alone = convs if gated else []
         self.add_head(pool, dropout if head_dropout is None else head_dropout, predict, readout_channels, size_channels)
 
     def forward(
@@ -157,6 +164,11 @@ class PLSTM(GraphModel):
 
         Arguments as in :meth:`forward`; ``sizes`` as in :meth:`PLSTMConv.forward`, of the layers of ``size_readout``.
         """
+        if any(conv.explain for conv in self._not_alone):
+            raise ValueError(
+                "explainers mask the edges of pLSTM layers, but not those of layers of mode G, so that they would "
+                "explain half of this model"
+            )
         graph = line_graph_of(x, edge_index, line_graph)
         nodes, edges = self.embed(x, edge_index, edge_attr, both_directions=False)
         if self.virtual_nodes:

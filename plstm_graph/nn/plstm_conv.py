@@ -17,7 +17,7 @@ from plstm_graph.nn.joined import take_channels
 from plstm_graph.nn.matrix_transition import MatrixKind, MatrixOptions
 from plstm_graph.nn.max_plus_gates import MaxPlusGates
 from plstm_graph.nn.neighbours import NeighbourInput
-from plstm_graph.nn.structure import line_graph_of
+from plstm_graph.nn.structure import check_edge_attr, line_graph_of
 from plstm_graph.nn.sum_gates import SumGates, SumTerms, Transition
 from plstm_graph.ops import (
     Form,
@@ -332,31 +332,13 @@ class PLSTMConv(MessagePassing):
         self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None, line_graph: LineGraph | None
     ) -> tuple[LineGraph, Tensor | None]:
         """The line graph as this layer's mode and flow need it, and edge features of the right shape."""
-        edge_attr = self._check_edge_attr(edge_attr, edge_index)
+        edge_attr = check_edge_attr(edge_attr, edge_index, self.edge_dim)
         if isinstance(x, Tensor) and x.dim() != 2:
             raise ValueError(f"x must be [N, F], got {list(x.shape)}")
         graph = line_graph_of(x, edge_index, line_graph)
         if self.mode == "D":
             graph = graph.to_multitree()
         return (graph.reverse() if self.flow == "target_to_source" else graph), edge_attr
-
-    def _check_edge_attr(self, edge_attr: Tensor | None, edge_index: Tensor) -> Tensor | None:
-        if (edge_attr is None) != (self.edge_dim is None):
-            raise ValueError(
-                f"this layer was made with edge_dim={self.edge_dim}, so it needs edge_attr"
-                if edge_attr is None
-                else "this layer was made without edge_dim, so it cannot use edge_attr"
-            )
-        if edge_attr is None:
-            return None
-        if edge_attr.size(0) != edge_index.size(1):
-            raise ValueError(f"edge_attr has {edge_attr.size(0)} rows, but edge_index has {edge_index.size(1)} edges")
-        edge_attr = edge_attr.unsqueeze(-1) if edge_attr.dim() == 1 else edge_attr
-        if edge_attr.size(1) != self.edge_dim:
-            raise ValueError(
-                f"edge_attr has {edge_attr.size(1)} features, but this layer was made with edge_dim={self.edge_dim}"
-            )
-        return edge_attr
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.in_channels}, {self.out_channels}, heads={self.heads}, mode={self.mode!r})"

@@ -33,3 +33,35 @@ def line_graph_of(x: Tensor, edge_index: Tensor, line_graph: LineGraph | None) -
         raise ValueError(f"x has {x.size(0)} rows, but the line graph has {line_graph.num_nodes} nodes")
     line_graph.check_same_edges(edge_index)
     return line_graph
+
+
+def check_edge_attr(edge_attr: Tensor | None, edge_index: Tensor, edge_dim: int | None) -> Tensor | None:
+    """Edge features as a layer needs them.
+
+    Args:
+        edge_attr: ``[E, D]``, or ``[E]`` for one feature.
+        edge_index: ``[2, E]``
+        edge_dim: What the layer was made with.
+
+    Returns:
+        ``[E, edge_dim]``, or None.
+
+    Raises:
+        ValueError: If they are missing or not expected, or have another shape.
+    """
+    if (edge_attr is None) != (edge_dim is None):
+        raise ValueError(
+            f"this layer was made with edge_dim={edge_dim}, so it needs edge_attr"
+            if edge_attr is None
+            else "this layer was made without edge_dim, so it cannot use edge_attr"
+        )
+    if edge_attr is None:
+        return None
+    if edge_attr.size(0) != edge_index.size(1):
+        raise ValueError(f"edge_attr has {edge_attr.size(0)} rows, but edge_index has {edge_index.size(1)} edges")
+    edge_attr = edge_attr.unsqueeze(-1) if edge_attr.dim() == 1 else edge_attr
+    if edge_attr.size(1) != edge_dim:
+        raise ValueError(
+            f"edge_attr has {edge_attr.size(1)} features, but this layer was made with edge_dim={edge_dim}"
+        )
+    return edge_attr

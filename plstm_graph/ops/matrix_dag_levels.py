@@ -34,7 +34,7 @@ def _forward(operands: Tensors, structure: Tensors, options: Options) -> tuple[T
     flat, gate = states.flatten(3), transition[pair_order]
     for pairs in _pieces(pair_ptr, flat, last_first=bool(options[0])):
         # Targets are sorted in the forward direction only; see Schedule.pair_out.
-        add_rows_(flat, pair_to[pairs], gate[pairs] @ flat[pair_from[pairs]], is_sorted=not options[0])
+        add_rows_(flat, pair_to[pairs], _product(gate[pairs], flat[pair_from[pairs]]), is_sorted=not options[0])
     reads = value.new_empty(*source.shape, value.size(2))
     reads[edge_order] = (query[end][:, :, None, None] @ states).squeeze(-2)
     return reads, states
@@ -57,7 +57,7 @@ def _backward(
     for pairs in _pieces(pair_ptr, flat, last_first=not options[0]):
         arrived = flat[pair_to[pairs]]
         grad_transition[pair_order[pairs]] = arrived @ flat_states[pair_from[pairs]].mT
-        add_rows_(flat, pair_from[pairs], gate[pairs] @ arrived, is_sorted=bool(options[0]))
+        add_rows_(flat, pair_from[pairs], _product(gate[pairs], arrived), is_sorted=bool(options[0]))
 
     k, v, s = key[start], value[start], source[edge_order]
     along_value = (adjoint @ v[:, :, None, :, None]).squeeze(-1)  # [E, H, J, K]
@@ -68,6 +68,17 @@ def _backward(
     of_outer = (s.unsqueeze(-2) @ flat).view(*k.shape, v.size(2))
     add_rows_(grad_value, start, (k.unsqueeze(-2) @ of_outer).squeeze(-2))
     return grad_query, grad_key, grad_value, grad_source, grad_transition
+
+
+def _product(matrix: Tensor, rows: Tensor) -> Tensor:
+    """``matrix @ rows``; products of very many very small matrices are several times faster column by column."""
+    size = matrix.size(-1)
+    if not 0 < size < 4:
+        return matrix @ rows
+    out = matrix[..., 0, None] * rows[..., 0, None, :]
+    for column in range(1, size):
+        out.addcmul_(matrix[..., column, None], rows[..., column, None, :])
+    return out
 
 
 def _put(key: Tensor, value: Tensor, source: Tensor, start: Tensor, edge_order: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from torch_geometric.data import Batch, Data
 
 from plstm_graph.graph import LineGraph, ancestors, random_dag
 from plstm_graph.nn.dag_baselines import BagOfNodes, DirectedGATv2, DirectedGCN, DirectedGIN
-from plstm_graph.nn.dag_baselines_gru import LevelGRU, LevelGRUPass
+from plstm_graph.nn.dag_baselines_gru import LevelGRU
 from plstm_graph.nn.dag_baselines_transformer import DAGTransformer
 from plstm_graph.nn.dag_baselines_tree_lstm import ChildSumTreeLSTM, TreeLSTMPass
 
@@ -16,27 +16,6 @@ MODELS = (BagOfNodes, DirectedGIN, DirectedGATv2, DirectedGCN, LevelGRU, ChildSu
 def dag(nodes=12, edges=20, seed=0):
     edge_index = random_dag(nodes, edges, generator=torch.Generator().manual_seed(seed))
     return torch.cat([edge_index, edge_index[:, :2]], dim=1)  # parallel edges are legal
-
-
-def gru_by_nodes(layer, x, edge_index, edge_attr):
-    """One node after the other, with torch's own GRU cell."""
-    channels = x.size(1)
-    cell = torch.nn.GRUCell(channels, channels, dtype=x.dtype)
-    names = {"weight_ih": layer.input.weight, "bias_ih": layer.input.bias}
-    names |= {"weight_hh": layer.state.weight, "bias_hh": layer.state.bias}
-    start, end = edge_index.flip(0) if layer.against else edge_index
-    level = LineGraph.from_edge_index(torch.stack([start, end]), len(x)).level
-    states = {}
-    for node in torch.argsort(level, stable=True).tolist():
-        message = x.new_zeros(1, channels)
-        entering = (end == node).nonzero().view(-1).tolist()
-        if entering:
-            before = torch.stack([states[int(start[edge])] for edge in entering])
-            along = layer.edge(edge_attr[entering])
-            share = (layer.score(before) + along[:, :1]).softmax(dim=0)
-            message = (share * (before + along[:, 1:])).sum(dim=0, keepdim=True)
-        states[node] = torch.func.functional_call(cell, names, (x[node : node + 1], message))[0]
-    return torch.stack([states[node] for node in range(len(x))])
 
 
 def tree_lstm_by_nodes(layer, x, edge_index, edge_attr):
@@ -60,8 +39,6 @@ def tree_lstm_by_nodes(layer, x, edge_index, edge_attr):
 @pytest.mark.parametrize(
     ("layer", "reference"),
     [
-        (LevelGRUPass(5, True), gru_by_nodes),
-        (LevelGRUPass(5, True, against=True), gru_by_nodes),
         (TreeLSTMPass(5, True), tree_lstm_by_nodes),
     ],
 )
@@ -79,7 +56,7 @@ def test_recurrence_and_its_gradients(layer, reference):
         torch.testing.assert_close(mine, theirs)
 
 
-@pytest.mark.parametrize("layer", [LevelGRUPass(3, False), TreeLSTMPass(3, False)])
+@pytest.mark.parametrize("layer", [TreeLSTMPass(3, False)])
 @pytest.mark.parametrize("edges", [0, 12])
 def test_gradients_without_edge_features(layer, edges):
     layer = layer.double()

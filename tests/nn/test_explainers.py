@@ -61,3 +61,14 @@ def test_a_trained_explainer_works():
     for epoch in range(2):
         algorithm.train(epoch, model, x, _EDGES, target=target, index=4)
     assert explainer(x, _EDGES, target=target, index=4).edge_mask.isfinite().all()
+
+
+def test_edges_of_gated_layers_are_not_masked_so_the_model_is_refused():
+    model = PLSTM(2, in_channels=4, edge_dim=None, hidden_channels=8, num_layers=1, modes="PG", predict="node").eval()
+    explainer = Explainer(
+        model, GNNExplainer(epochs=1), explanation_type="model", edge_mask_type="object", model_config=_NODE_TASK
+    )
+    with pytest.raises(ValueError, match="would explain half of this model"):
+        explainer(torch.randn(5, 4), _EDGES, index=4)
+    clear_masks(model)
+    assert model(torch.randn(5, 4), _EDGES).isfinite().all()

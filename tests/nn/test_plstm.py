@@ -13,6 +13,7 @@ from plstm_graph.testing import (
     assert_edge_order_invariance,
     random_dag,
 )
+from plstm_graph.train.forward import attach_line_graph, model_arguments
 from plstm_graph.transforms import ToDAG
 
 
@@ -124,8 +125,29 @@ def test_missing_or_surplus_edge_features_are_named(model):
         without(data.x, data.edge_index, data.edge_attr)
 
 
+def test_gated_layers_among_others_read_what_they_need():
+    block = PLSTMBlock(8, modes="PGM", heads=2, norm_eps=1.0, gated_aggr="sum", edge_dim=3)
+    kinds = [[type(conv).__name__ for conv in layer.convs] for layer in block.layers]
+    assert kinds == [["PLSTMConv"] * 2, ["GatedCell"] * 2, ["PLSTMConv"] * 2]
+    assert [conv.flow for conv in block.layers[1].convs] == ["source_to_target", "target_to_source"]
+    assert all(conv.aggr == "sum" for conv in block.layers[1].convs)
+    tied = PLSTMBlock(8, modes="G", tied=True).layers[0].convs
+    assert len(tied) == 1 and tied[0].symmetric
+    with pytest.raises(TypeError, match="a layer has no argument 'norm_epsilon'"):
+        PLSTMBlock(8, modes="G", norm_epsilon=1.0)
+    with pytest.raises(ValueError, match="size_readout takes the letters P, D and M"):
+        PLSTM(2, in_channels=5, edge_dim=None, modes="PG", size_readout="G")
+
+
+def test_levels_of_nodes_are_built_before_training_where_layers_need_them():
+    for modes, needed in (("P", False), ("PG", True)):
+        model = PLSTM(2, in_channels=5, edge_dim=None, modes=modes)
+        batch = attach_line_graph(Batch.from_data_list([random_graph(6, 8, 0)]), model_arguments(model))
+        assert bool(batch.line_graph._node_levels) == needed
+
+
 def test_wrong_choices_are_named():
-    with pytest.raises(ValueError, match=r"letters P, D and M.*got 'PX'"):
+    with pytest.raises(ValueError, match=r"letters P, D, M and G.*got 'PX'"):
         PLSTMBlock(8, modes="PX")
     with pytest.raises(ValueError, match=r"direction must be .* got 'up'"):
         PLSTMLayer(8, direction="up")
