@@ -11,6 +11,7 @@ from plstm_graph.ops import plstm, plstm_chain, plstm_grid2d
 from plstm_graph.ops.shapes import GATES
 from plstm_graph.testing import OPERANDS
 from tests.fuzz.dense import dense_outputs
+from tests.fuzz.max_plus_regular import max_plus_chain, max_plus_grid
 from tests.ops.catalogue import native_code
 from tests.ops.test_layouts import permuted, reversed_axes, sliced
 
@@ -27,7 +28,7 @@ def check_operator(seed: int) -> None:
         AssertionError: Telling the seed and what is off.
     """
     rng = random.Random(seed)
-    problem = rng.choice((_dag, _dag, _dag, _chain, _grid))
+    problem = rng.choice((_dag, _dag, _dag, _chain, _grid, max_plus_chain, max_plus_grid))
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(rng.choice((1, 2, 3)))
