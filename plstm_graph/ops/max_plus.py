@@ -5,7 +5,6 @@ channel: there is no K x V state. The recurrence is associative like the others,
 that attains the maximum with factor 1, so that it neither fades nor grows, however deep the DAG is.
 """
 
-import math
 from typing import Literal, get_args
 
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops.max_plus_levels import max_plus_levels
 from plstm_graph.ops.max_plus_naive import max_plus_naive
+from plstm_graph.ops.max_plus_terms import check_temperature
 from plstm_graph.ops.shapes import check_same, widened
 
 MaxPlusForm = Literal["auto", "naive", "recurrent"]
@@ -66,19 +66,13 @@ def plstm_max_plus(
     check_same("[N, C]", (line_graph.num_nodes, channels), {"direct": direct})
     check_same("[E, C]", (line_graph.num_edges, channels), {"source": source, "mark": mark})
     check_same("[P, C]", (line_graph.num_pairs, channels), {"transition": transition})
-    check_temperature(temperature)
     if form not in get_args(MaxPlusForm):
         raise ValueError(f"unknown form {form!r}; choose one of {', '.join(map(repr, get_args(MaxPlusForm)))}")
     s, t, r, d = widened(source, transition, mark, direct)
+    check_temperature(temperature, d.dtype)
     with torch.autocast(d.device.type, enabled=False):
         if form == "naive" and not torch.compiler.is_compiling():
             out = max_plus_naive(s, t, r, d, line_graph, temperature)
         else:
             out = max_plus_levels(s, t, r, d, line_graph, temperature)
     return out.to(direct.dtype)
-
-
-def check_temperature(temperature: float) -> None:
-    """Raise a ``ValueError`` unless a temperature is 0 or a positive number."""
-    if not (0.0 <= temperature < math.inf):
-        raise ValueError(f"temperature must be 0 or a positive number, got {temperature}")

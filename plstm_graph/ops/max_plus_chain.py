@@ -5,10 +5,9 @@ from typing import Literal, get_args, overload
 import torch
 from torch import Tensor
 
-from plstm_graph.ops.max_plus import check_temperature
 from plstm_graph.ops.max_plus_chain_states import max_plus_chain_states
 from plstm_graph.ops.max_plus_regular_naive import max_plus_chain_naive
-from plstm_graph.ops.max_plus_terms import largest_read
+from plstm_graph.ops.max_plus_terms import check_temperature, largest_read
 from plstm_graph.ops.shapes import check_real, check_same, widened
 
 MaxPlusChainForm = Literal["auto", "naive", "recurrent", "scan"]
@@ -87,15 +86,14 @@ def plstm_max_plus_chain(
 
     Raises:
         TypeError: If an operand has no real numbers; names it.
-        ValueError: If a shape does not fit, naming the argument, if the temperature is negative or not finite, or if
-            there is no such form.
+        ValueError: If a shape does not fit, naming the argument, if the temperature is negative, not finite or
+            too small a number to divide by, or if there is no such form.
     """
     check_real("direct", direct)
     if direct.dim() < 2:
         raise ValueError(f"direct must be [..., L, C], got {list(direct.shape)}")
     shape = tuple(direct.shape)
     check_same("[..., L, C]", shape, {"source": source, "transition": transition, "mark": mark})
-    check_temperature(temperature)
     if initial_state is None:
         initial_state = direct.new_full((*shape[:-2], shape[-1]), -torch.inf)
     else:
@@ -103,6 +101,7 @@ def plstm_max_plus_chain(
     if form not in get_args(MaxPlusChainForm):
         raise ValueError(f"unknown form {form!r}; choose one of {', '.join(map(repr, get_args(MaxPlusChainForm)))}")
     s, t, r, d, start = widened(source, transition, mark, direct, initial_state)
+    check_temperature(temperature, d.dtype)
     with torch.autocast(direct.device.type, enabled=False):
         if form == "naive" or direct.numel() == 0:
             out, state = max_plus_chain_naive(s, t, r, d, start, temperature)
@@ -114,20 +113,13 @@ def plstm_max_plus_chain(
 def _by_states(
     source: Tensor, transition: Tensor, mark: Tensor, direct: Tensor, start: Tensor, temperature: float, scan: bool
 ) -> tuple[Tensor, Tensor]:
-    soft = temperature > 0
-    if soft:
-        # A soft maximum of temperature 1, in units of the temperature.
-        source, transition, mark, direct, start = (
-            operand / temperature for operand in (source, transition, mark, direct, start)
-        )
     put, gate = (operand.movedim(-2, 0).flatten(1) for operand in (source, transition))
-    states = max_plus_chain_states(put, gate, start.flatten(), soft, scan)
+    states = max_plus_chain_states(put, gate, start.flatten(), temperature, scan)
     states = states.unflatten(1, start.shape).movedim(0, -2)
     # One edge into each node, in one orientation; all chains are one batch.
     arriving = (states[..., :-1, :] + mark).reshape(1, -1, 1, *direct.shape[-2:])
-    out = largest_read(arriving, direct.reshape(-1, *direct.shape[-2:]), soft).reshape(direct.shape)
-    final = states[..., -1, :]
-    return (temperature * out, temperature * final) if soft else (out, final.clone())
+    out = largest_read(arriving, direct.reshape(-1, *direct.shape[-2:]), temperature).reshape(direct.shape)
+    return out, states[..., -1, :].clone()
 
 
 def _scans(form: MaxPlusChainForm, direct: Tensor) -> bool:

@@ -7,10 +7,9 @@ import torch
 from torch import Tensor
 
 from plstm_graph.ops.grid2d import ORIENTATIONS, Orientation, flips_of
-from plstm_graph.ops.max_plus import check_temperature
 from plstm_graph.ops.max_plus_grid2d_states import max_plus_grid2d_states
 from plstm_graph.ops.max_plus_regular_naive import max_plus_grid2d_naive
-from plstm_graph.ops.max_plus_terms import largest_read, largest_term
+from plstm_graph.ops.max_plus_terms import check_temperature, largest_read, largest_term
 from plstm_graph.ops.shapes import GATES, check_real, check_same, widened
 
 MaxPlusGridForm = Literal["auto", "naive", "recurrent"]
@@ -63,8 +62,8 @@ def plstm_max_plus_grid2d(
 
     Raises:
         TypeError: If an operand has no real numbers; names it.
-        ValueError: If a shape does not fit, naming the argument, if the temperature is negative or not finite, or if
-            there is no such form.
+        ValueError: If a shape does not fit, naming the argument, if the temperature is negative, not finite or
+            too small a number to divide by, or if there is no such form.
     """
     gates = [source_right, source_down, right_from_left, down_from_up, down_from_left, right_from_up]
     gates += [mark_left, mark_up]
@@ -113,8 +112,8 @@ def plstm_max_plus_grid2d_oriented(
 
     Raises:
         TypeError: If an operand has no real numbers; names it.
-        ValueError: If a shape does not fit, naming the argument, if the temperature is negative or not finite, or if
-            there is no such form or orientation.
+        ValueError: If a shape does not fit, naming the argument, if the temperature is negative, not finite or
+            too small a number to divide by, or if there is no such form or orientation.
     """
     gates = [source_right, source_down, right_from_left, down_from_up, down_from_left, right_from_up]
     gates += [mark_left, mark_up]
@@ -138,10 +137,10 @@ def _evaluate(
     form: MaxPlusGridForm,
 ) -> Tensor:
     """Orientations by whether they run against the axes, in the form that was asked for."""
-    check_temperature(temperature)
     if form not in get_args(MaxPlusGridForm):
         raise ValueError(f"unknown form {form!r}; choose one of {', '.join(map(repr, get_args(MaxPlusGridForm)))}")
     d, *wide = widened(direct, *gates)
+    check_temperature(temperature, d.dtype)
     with torch.autocast(d.device.type, enabled=False):
         if direct.numel() == 0 or not flips:
             out = largest_term([d], temperature)
@@ -155,13 +154,8 @@ def _evaluate(
 def _by_states(
     gates: Sequence[Tensor], direct: Tensor, flips: Sequence[tuple[bool, bool]], temperature: float
 ) -> Tensor:
-    soft = temperature > 0
-    if soft:
-        # A soft maximum of temperature 1, in units of the temperature.
-        gates, direct = [gate / temperature for gate in gates], direct / temperature
-    inner = direct.shape[-3:]
     gates = [gate.reshape(-1, *gate.shape[-4:]) for gate in gates]
-    states = max_plus_grid2d_states(gates[:6], flips, soft)
-    mark = torch.stack(list(gates[6:])).movedim(-2, 2)
-    out = largest_read(states + mark, direct.reshape(-1, *inner), soft).reshape(direct.shape)
-    return temperature * out if soft else out
+    states = max_plus_grid2d_states(gates[:6], flips, temperature)
+    mark = torch.stack(gates[6:]).movedim(-2, 2)
+    own = direct.reshape(-1, *direct.shape[-3:])
+    return largest_read(states + mark, own, temperature).reshape(direct.shape)

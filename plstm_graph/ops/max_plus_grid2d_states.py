@@ -15,7 +15,7 @@ from torch import Tensor
 
 from plstm_graph.graph.plain import outside_transforms
 from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
-from plstm_graph.ops.max_plus_terms import largest_term
+from plstm_graph.ops.max_plus_terms import larger, largest_term, part, share_of, temperature_of, temperature_tensors
 
 #: Sources and transitions in the order of :data:`~plstm_graph.ops.shapes.GATES`, which are the first six.
 _OPERANDS = ("source_right", "source_down", "right_from_left", "down_from_up", "down_from_left", "right_from_up")
@@ -23,18 +23,19 @@ _OPERANDS = ("source_right", "source_down", "right_from_left", "down_from_up", "
 _STACKED = (0, 1, 2, 5, 4, 3)
 
 
-def max_plus_grid2d_states(gates: Sequence[Tensor], flips: Sequence[tuple[bool, bool]], soft: bool) -> Tensor:
+def max_plus_grid2d_states(gates: Sequence[Tensor], flips: Sequence[tuple[bool, bool]], temperature: float) -> Tensor:
     """States that enter nodes from the left and from above, minus infinity where no edge does.
 
     Args:
         gates: The first six of :data:`~plstm_graph.ops.shapes.GATES`, each ``[Z, X, Y, O, C]``, with numbers in it.
         flips: Whether each orientation runs against the first and the second axis.
-        soft: Whether maxima are soft ones of temperature 1.
+        temperature: Of the soft maximum; 0 for the maximum itself.
 
     Returns:
         ``[2, Z, O, X, Y, C]``
     """
-    return _STATES(*gates, options=[int(soft), *(int(against) for flip in flips for against in flip)])
+    against = [int(against) for flip in flips for against in flip]
+    return _STATES(*gates, structure=temperature_tensors(temperature), options=against)
 
 
 class _Diagonal(NamedTuple):
@@ -100,7 +101,7 @@ def _order(width: int, height: int, flips: tuple[int, ...], device: torch.device
 def _stored(operands: Sequence[Tensor], options: Options) -> tuple[Tensor, Tensor]:
     """Sources ``[2, Z, N, O * C]`` and transitions ``[2, 2, Z, N, O * C]``, by diagonal."""
     z, width, height, orientations, channels = operands[0].shape
-    order = _order(width, height, tuple(options[1:]), operands[0].device)
+    order = _order(width, height, tuple(options), operands[0].device)
     stacked = torch.stack([operands[gate] for gate in _STACKED]).view(6, z, -1, channels)
     rows = stacked.index_select(2, order.operand_of_row).view(6, z, width * height, orientations * channels)
     return rows[:2], rows[2:].unflatten(0, (2, 2))
@@ -109,7 +110,7 @@ def _stored(operands: Sequence[Tensor], options: Options) -> tuple[Tensor, Tenso
 def _by_orientation(rows: Tensor, shape: Sequence[int], options: Options) -> Tensor:
     """``[..., Z, N, O * C]``, by diagonal, to ``[..., Z, O, X, Y, C]``."""
     width, height, orientations, channels = shape[1:]
-    order = _order(width, height, tuple(options[1:]), rows.device)
+    order = _order(width, height, tuple(options), rows.device)
     flat = rows.reshape(*rows.shape[:-2], -1, channels)
     return flat.index_select(-2, order.row_of_state).view(*rows.shape[:-2], orientations, width, height, channels)
 
@@ -143,42 +144,31 @@ def _walk(
     return torch.cat(states, dim=2)
 
 
-def _hard_step(gate: Tensor, put: Tensor, entering: Tensor) -> Tensor:
-    left, up = (gate + entering).unbind(1)
-    return torch.maximum(put, torch.maximum(left, up))
+def _step(temperature: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    def step(gate: Tensor, put: Tensor, entering: Tensor) -> Tensor:
+        left, up = (gate + entering).unbind(1)
+        return larger(put, larger(left, up, temperature), temperature)
 
-
-def _soft_step(gate: Tensor, put: Tensor, entering: Tensor) -> Tensor:
-    left, up = (gate + entering).unbind(1)
-    return torch.logaddexp(put, torch.logaddexp(left, up))
-
-
-def _soft_step_of_twin(gate: Tensor, put: Tensor, entering: Tensor) -> Tensor:
-    return largest_term([put, *(gate + entering).unbind(1)], 1.0)
+    return step
 
 
 def _linear_step(gate: Tensor, put: Tensor, entering: Tensor) -> Tensor:
-    return put + (gate * entering).sum(dim=1)
+    return put + part(entering, gate).sum(dim=1)
 
 
-def _weights(put: Tensor, gate: Tensor, entering: Tensor, soft: bool) -> tuple[Tensor, Tensor]:
+def _weights(put: Tensor, gate: Tensor, entering: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """How much of what leaves is its source, ``[2, Z, N, R]``, and how much has entered on either side."""
-    arriving = gate + entering
-    largest = (_soft_step if soft else _hard_step)(gate, put, entering)
-    # Where nothing leaves, or something that is no number, no term is equal to what is compared with.
-    there = torch.where(largest > -torch.inf, largest, torch.nan)
-    if soft:
-        of_arriving = (arriving - there.unsqueeze(1)).exp().nan_to_num(nan=0.0)
-        return (put - there).exp().nan_to_num(nan=0.0), of_arriving
-    own = put == there
-    left = (arriving[:, 0] == there) & ~own
-    up = (arriving[:, 1] == there) & ~own & ~left
-    return own.to(put.dtype), torch.stack([left, up], dim=1).to(put.dtype)
+    arriving, largest = gate + entering, _step(temperature)(gate, put, entering)
+    own, left, up = (share_of(term, largest, temperature) for term in (put, *arriving.unbind(1)))
+    if temperature > 0:
+        return own, torch.stack([left, up], dim=1)
+    sides = torch.stack([left & ~own, up & ~own & ~left], dim=1)
+    return own.to(put.dtype), sides.to(put.dtype)
 
 
 def _forward(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor]:
     shape = operands[0].shape
-    states = _walk(*_stored(operands, options), shape, -torch.inf, _soft_step if options[0] else _hard_step)
+    states = _walk(*_stored(operands, options), shape, -torch.inf, _step(temperature_of(structure)))
     return (_by_orientation(states, shape, options),)
 
 
@@ -187,14 +177,14 @@ def _backward(
 ) -> tuple[Tensor, ...]:
     shape = operands[0].shape
     z, width, height, orientations, channels = shape
-    order = _order(width, height, tuple(options[1:]), grad.device)
+    order = _order(width, height, tuple(options), grad.device)
 
     def stored(tensor: Tensor) -> Tensor:
         rows = tensor.reshape(2, z, -1, channels).index_select(2, order.state_of_row)
         return rows.view(2, z, width * height, orientations * channels)
 
     put, gate = _stored(operands, options)
-    of_source, of_entering = _weights(put, gate, stored(kept[0]), bool(options[0]))
+    of_source, of_entering = _weights(put, gate, stored(kept[0]), temperature_of(structure))
     adjoint, leaving = stored(grad), torch.zeros_like(put)
     diagonals = _diagonals(width, height)
     for diagonal, following in zip(diagonals[-2::-1], diagonals[:0:-1], strict=True):
@@ -202,8 +192,8 @@ def _backward(
         for side, (nodes, (before, behind)) in enumerate(zip(diagonal.leaving, diagonal.padding, strict=True)):
             reached = slice(following.nodes.start + before, following.nodes.stop - behind)
             out[side, :, nodes] = adjoint[side, :, reached]
-        adjoint[:, :, diagonal.nodes] += (of_entering[:, :, :, diagonal.nodes] * out.unsqueeze(1)).sum(dim=0)
-    rows = torch.cat([of_source.mul_(leaving), of_entering.mul_(leaving.unsqueeze(1)).flatten(0, 1)])
+        adjoint[:, :, diagonal.nodes] += part(out.unsqueeze(1), of_entering[:, :, :, diagonal.nodes]).sum(dim=0)
+    rows = torch.cat([part(leaving, of_source), part(leaving.unsqueeze(1), of_entering).flatten(0, 1)])
     grads = rows.view(6, z, -1, channels)
     return tuple(
         grads[_STACKED.index(gate)].index_select(1, order.row_of_operand).view(shape) for gate in range(len(_OPERANDS))
@@ -216,14 +206,15 @@ def _fake(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tens
 
 
 def _twin(operands: Tensors, structure: Tensors, options: Options) -> Tensor:
-    shape = operands[0].shape
+    shape, temperature = operands[0].shape, temperature_of(structure)
     put, gate = _stored(operands, options)
-    if options[0]:
-        return _by_orientation(_walk(put, gate, shape, -torch.inf, _soft_step_of_twin), shape, options)
+    if temperature > 0:
+        step = lambda gate, put, entering: largest_term([put, *(gate + entering).unbind(1)], temperature)  # noqa: E731
+        return _by_orientation(_walk(put, gate, shape, -torch.inf, step), shape, options)
     # Given which terms are the largest, a linear recurrence.
     fixed = put.detach(), gate.detach()
-    states = _walk(*fixed, shape, -torch.inf, _hard_step)
-    own, passing = _weights(*fixed, states, soft=False)
+    states = _walk(*fixed, shape, -torch.inf, _step(0.0))
+    own, passing = _weights(*fixed, states, 0.0)
     # What is not taken may be minus infinity, which 0 would not make vanish.
     taken = put.masked_fill(own == 0, 0.0) + gate.masked_fill(passing == 0, 0.0).sum(dim=1)
     sums = _walk(taken, passing, shape, 0.0, _linear_step).masked_fill(states == -torch.inf, -torch.inf)

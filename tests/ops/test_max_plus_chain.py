@@ -11,6 +11,7 @@ from plstm_graph.testing import assert_close
 from tests.ops.max_plus_regular import chain_on_dag, drawn, value_and_gradients
 from tests.ops.test_layouts import permuted, reversed_axes, sliced
 from tests.ops.test_max_plus import assert_same
+from tests.rounding import rounding
 
 FORMS = ("auto", "recurrent", "scan")
 NAMES = ("source", "transition", "mark", "direct")
@@ -177,6 +178,47 @@ def test_what_is_no_number_is_not_lost(where, temperature, form):
     expected = torch.zeros_like(lost)
     expected[first if where in ("mark", "direct") else slice(first, None), 1] = True
     assert torch.equal(lost, expected)
+
+
+def _with_out_grad(operands, out_grad, form):
+    leaves = {name: tensor.clone().requires_grad_() for name, tensor in operands.items()}
+    return torch.autograd.grad(both(form, **leaves), list(leaves.values()), out_grad)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("where", [*NAMES, "initial_state"])
+def test_what_is_no_number_takes_the_gradient_as_the_largest(where, form):
+    operands = operands_of(40, ties=True, closed=0.2)
+    for place in (0, 3, 4, 20):
+        operands[where][(place, 1) if where != "initial_state" else 1] = torch.nan
+    out_grad = torch.arange(41 * 3.0, dtype=torch.float64).view(41, 3)
+    both_forms = (_with_out_grad(operands, out_grad, each) for each in (form, "naive"))
+    for name, got, wanted in zip(operands, *both_forms, strict=True):
+        assert torch.equal(got, wanted), name  # Sums of whole numbers are exact.
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("infinite", [torch.inf, -torch.inf, torch.nan])
+def test_an_infinite_gradient_goes_where_it_belongs_alone(infinite, form):
+    operands = operands_of(40, ties=True, closed=0.2)
+    out_grad = torch.ones(41, 3, dtype=torch.float64)
+    out_grad[17, 1] = infinite
+    both_forms = (_with_out_grad(operands, out_grad, each) for each in (form, "naive"))
+    for name, got, wanted in zip(operands, *both_forms, strict=True):
+        torch.testing.assert_close(got, wanted, rtol=0, atol=0, equal_nan=True, msg=name)  # Sums of whole numbers.
+
+
+@pytest.mark.parametrize("form", ["naive", *FORMS])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_small_temperature_is_almost_none(form, dtype):
+    """Terms over such a temperature are no finite numbers, their distances to the largest need not be."""
+    operands = {name: 1e3 * tensor for name, tensor in operands_of(40, closed=0.2, dtype=dtype).items()}
+    expected = value_and_gradients(lambda **o: both("naive", **o), operands)
+    for name, tensor in value_and_gradients(lambda **o: both(form, 1e-37, **o), operands).items():
+        assert_same(tensor, expected[name], rounding(dtype, 80), name)
+    for temperature in (1e-39, 1e-320)[dtype == torch.float64 :]:
+        with pytest.raises(ValueError, match="temperature must be 0 or at least"):
+            both(form, temperature, **operands)
 
 
 @pytest.mark.parametrize("form", FORMS)

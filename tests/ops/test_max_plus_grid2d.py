@@ -14,6 +14,7 @@ from plstm_graph.testing import assert_close
 from tests.ops.max_plus_regular import drawn, grid_on_dag, grid_shapes, value_and_gradients
 from tests.ops.test_layouts import permuted, reversed_axes, sliced
 from tests.ops.test_max_plus import assert_same
+from tests.rounding import rounding
 
 SIZES = [(1, 1), (1, 2), (2, 1), (1, 5), (4, 1), (2, 2), (3, 4), (5, 2)]
 
@@ -205,6 +206,42 @@ def test_what_is_no_number_is_not_lost(where, temperature, form):
         first = (2, 1) if where in ("source_right", "right_from_left", "right_from_up") else (1, 2)
         behind[first[0] :, first[1] :, 0] = True
     assert torch.equal(lost, behind)
+
+
+def _with_out_grad(operands, out_grad, form):
+    leaves = {name: tensor.clone().requires_grad_() for name, tensor in operands.items()}
+    return torch.autograd.grad(oriented(form, **leaves), list(leaves.values()), out_grad)
+
+
+@pytest.mark.parametrize("where", [*GATES, "direct"])
+def test_what_is_no_number_takes_the_gradient_as_the_largest(where):
+    operands = drawn(grid_shapes((4, 5), 2, 4), ties=True, closed=0.2)
+    operands[where][1, 1, ..., 0] = torch.nan
+    operands[where][2, 1, ..., 0] = torch.nan
+    out_grad = torch.arange(40.0, dtype=torch.float64).view(4, 5, 2)
+    both_forms = (_with_out_grad(operands, out_grad, form) for form in ("recurrent", "naive"))
+    for name, got, wanted in zip(operands, *both_forms, strict=True):
+        assert torch.equal(got, wanted), name  # Sums of whole numbers are exact.
+
+
+@pytest.mark.parametrize("infinite", [torch.inf, -torch.inf, torch.nan])
+def test_an_infinite_gradient_goes_where_it_belongs_alone(infinite):
+    operands = drawn(grid_shapes((4, 5), 2, 4), ties=True, closed=0.2)
+    out_grad = torch.ones(4, 5, 2, dtype=torch.float64)
+    out_grad[2, 3, 1] = infinite
+    both_forms = (_with_out_grad(operands, out_grad, form) for form in ("recurrent", "naive"))
+    for name, got, wanted in zip(operands, *both_forms, strict=True):
+        torch.testing.assert_close(got, wanted, rtol=0, atol=0, equal_nan=True, msg=name)  # Sums of whole numbers.
+
+
+@pytest.mark.parametrize("form", ["naive", "recurrent"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_small_temperature_is_almost_none(form, dtype):
+    """Terms over such a temperature are no finite numbers, their distances to the largest need not be."""
+    operands = {name: 1e3 * t for name, t in drawn(grid_shapes((4, 5), 2, 4), closed=0.2, dtype=dtype).items()}
+    expected = value_and_gradients(lambda **o: oriented("naive", **o), operands)
+    for name, tensor in value_and_gradients(lambda **o: oriented(form, 1e-37, **o), operands).items():
+        assert_same(tensor, expected[name], rounding(dtype, 40), name)
 
 
 @pytest.mark.parametrize("size", [(1, 10_000), (5_000, 2)])
