@@ -115,11 +115,11 @@ def _compare(
     for name, got, right in zip(("output", *operands), actual, wanted, strict=True):
         assert got.shape == right.shape, f"{what}: {name} has shape {list(got.shape)}, expected {list(right.shape)}"
         got, right = got.detach(), right.detach()
-        narrowest = max((got.dtype, operands["direct"].dtype), key=lambda dtype: torch.finfo(dtype).eps)
+        dtypes = [torch.finfo(tensor.dtype) for tensor in (got, operands["direct"])]
         # Below the smallest normal number, float16 has fewer digits.
-        smallest = 2 * torch.finfo(narrowest).tiny
+        rounding, smallest = 4 * max(each.eps for each in dtypes), 2 * max(each.tiny for each in dtypes)
         off = torch.where(got == right, 0.0, (got.double() - right).abs())
-        allowed = soft + 4 * torch.finfo(narrowest).eps * right.nan_to_num(neginf=0.0).abs() + smallest
+        allowed = soft + rounding * right.nan_to_num(neginf=0.0).abs() + smallest
         if name != "output" and temperature == 0:
             allowed = 0.0  # Sums of a hundred small whole numbers are exact in bfloat16, too.
         assert (off <= allowed).all(), (

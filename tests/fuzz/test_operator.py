@@ -1,9 +1,11 @@
 """The operator against dense linear algebra: random DAGs, chains, grids, forms, layouts, dtypes and threads."""
 
+import random
+
 import pytest
 import torch
 
-from tests.fuzz import operator
+from tests.fuzz import max_plus_regular, operator
 from tests.fuzz.operator import check_operator
 
 
@@ -30,3 +32,19 @@ def test_an_operator_that_is_slightly_wrong_is_found(gate, monkeypatch):
     for seed in range(40):
         check_operator(seed)
     assert found and all("is off by" in message for message in found)
+
+
+@pytest.mark.parametrize("problem", ["max_plus_chain", "max_plus_grid"])
+def test_a_maximum_that_is_slightly_wrong_is_found(problem, monkeypatch):
+    """Sums of quarters are exact, so whatever is not equal is wrong."""
+    compare = max_plus_regular._compare
+    monkeypatch.setattr(
+        max_plus_regular,
+        "_compare",
+        lambda what, call, *rest, steps: compare(
+            what, lambda **o: call(**o | {"direct": o["direct"] * (1 + 1e-2)}), *rest, steps=steps
+        ),
+    )
+    with pytest.raises(AssertionError, match="is off by"):
+        for seed in range(40):
+            getattr(max_plus_regular, problem)(random.Random(seed), seed)
