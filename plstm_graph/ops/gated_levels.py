@@ -129,7 +129,10 @@ def _backward(
 
 def _degree(end: Tensor, given: Tensor, options: Options) -> Tensor | None:
     """In-degree of each stored node where gates read sums, ``[N, 1]``."""
-    return torch.bincount(end, minlength=len(given)).to(given.dtype).unsqueeze(1) if options[0] else None
+    if not options[0]:
+        return None
+    # bincount would wait for a device.
+    return given.new_zeros(len(given)).index_add_(0, end, given.new_ones(len(end))).unsqueeze(1)
 
 
 def _fake(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor, ...]:

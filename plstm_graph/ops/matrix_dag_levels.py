@@ -65,7 +65,7 @@ def _backward(
     grad_source[edge_order] = (along_value @ k.unsqueeze(-1)).squeeze(-1)
     grad_key, grad_value = torch.zeros_like(key), torch.zeros_like(value)
     add_rows_(grad_key, start, (s.unsqueeze(-2) @ along_value).squeeze(-2))
-    of_outer = (s.unsqueeze(-2) @ flat).view(*k.shape, v.size(2))
+    of_outer = (s.unsqueeze(-1) * flat).sum(dim=2).view(*k.shape, v.size(2))
     add_rows_(grad_value, start, (k.unsqueeze(-2) @ of_outer).squeeze(-2))
     return grad_query, grad_key, grad_value, grad_source, grad_transition
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from plstm_graph import LineGraph, PLSTMConv
+from plstm_graph.nn import GatedCell
 from plstm_graph.testing import random_dag
 from tests.ops.catalogue import native_code
 
@@ -28,6 +29,25 @@ def test_a_line_graph_that_was_built_in_inference_mode_can_be_trained_on(form, m
             torch.testing.assert_close(out, expected)
             out.sum().backward()
             assert layer.lin.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("flow", ["source_to_target", "target_to_source"])
+@pytest.mark.parametrize(
+    "make", [lambda flow: PLSTMConv(5, 5, 1, transition="matrix", flow=flow), lambda flow: GatedCell(5, flow=flow)]
+)
+def test_so_can_matrices_and_gated_cells(make, flow):
+    layer, x = make(flow), torch.randn(9, 5)
+    expected = layer(x, EDGES)
+    lazily = LineGraph(EDGES, 9)
+    with torch.inference_mode():
+        layer(x, EDGES, line_graph=lazily)
+        early = LineGraph(EDGES.clone(), 9).prepare(nodes=True)
+    for graph in (lazily, early, early.to("cpu")):
+        layer.zero_grad()
+        out = layer(x, EDGES, line_graph=graph)
+        torch.testing.assert_close(out, expected)
+        out.sum().backward()
+        assert all(parameter.grad.abs().sum() > 0 for parameter in layer.parameters() if parameter.dim() > 1)
 
 
 @pytest.mark.parametrize("given", ["nothing", "a line graph"])

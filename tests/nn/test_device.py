@@ -13,7 +13,16 @@ from plstm_graph.transforms import ToDAG
 from tests.rounding import rounding
 
 #: Operators that a GPU must finish before the host can go on: the host needs a value, or a size.
-WAITING = {"_local_scalar_dense", "nonzero", "_unique2", "unique_dim", "unique_consecutive", "masked_select", "equal"}
+WAITING = {
+    "_local_scalar_dense",
+    "nonzero",
+    "bincount",
+    "_unique2",
+    "unique_dim",
+    "unique_consecutive",
+    "masked_select",
+    "equal",
+}
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
@@ -42,10 +51,19 @@ def loss(model, batch, line_graph):
     return out.square().sum()
 
 
-@pytest.mark.parametrize("form", ["recurrent", "parallel", "auto"])
-def test_forward_and_backward_never_ask_the_device_for_a_value(batch, form):
-    model = PLSTM(2, hidden_channels=16, num_layers=1, form=form)
-    line_graph = LineGraph.from_data(batch).prepare()
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"form": form} for form in ("recurrent", "parallel", "auto")),
+        {"transition": "matrix"},
+        {"transition": "matrix", "matrix_kind": "signed", "matrix_size": 3},
+        {"modes": "G"},
+        {"modes": "G", "gated_aggr": "sum", "tied": True},
+    ],
+)
+def test_forward_and_backward_never_ask_the_device_for_a_value(batch, options):
+    model = PLSTM(2, hidden_channels=16, num_layers=1, **options)
+    line_graph = LineGraph.from_data(batch).prepare(nodes=True)
     with CountWaits() as waits:
         loss(model, batch, line_graph).backward()
     assert waits.found == []
@@ -73,9 +91,10 @@ def test_operator_on_a_gpu(form):
 @pytest.mark.cuda
 @needs_cuda
 @pytest.mark.parametrize("deterministic", [False, True])
-def test_model_on_a_gpu_does_not_synchronise(batch, deterministic):
-    model = PLSTM(2, hidden_channels=16, num_layers=1)
-    line_graph = LineGraph.from_data(batch).prepare()
+@pytest.mark.parametrize("options", [{}, {"transition": "matrix"}, {"modes": "G"}, {"modes": "G", "gated_aggr": "sum"}])
+def test_model_on_a_gpu_does_not_synchronise(batch, deterministic, options):
+    model = PLSTM(2, hidden_channels=16, num_layers=1, **options)
+    line_graph = LineGraph.from_data(batch).prepare(nodes=True)
     expected = loss(model, batch, line_graph)
     model, batch, line_graph = model.cuda(), batch.to("cuda"), line_graph.to("cuda")
     torch.use_deterministic_algorithms(deterministic)
