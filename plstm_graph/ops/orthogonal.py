@@ -26,7 +26,8 @@ def householder_product(vectors: Tensor, eigenvalues: Tensor | None = None) -> T
         square = vector.square().sum(dim=-1, keepdim=True)
         taken = 2 if eigenvalues is None else 1 - eigenvalues[..., number, None]
         dual = taken * vector / torch.where(square > 0, square, 1)
-        product = product - (product @ vector.unsqueeze(-1)) * dual.unsqueeze(-2)
+        turned = product @ vector.unsqueeze(-1) if number else vector.unsqueeze(-1)
+        product = product - turned * dual.unsqueeze(-2)
     return product
 
 
