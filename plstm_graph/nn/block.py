@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn.gated_cell import Flow, GatedCell
 from plstm_graph.nn.local import LocalConv, LocalFFN, Neighbours
+from plstm_graph.nn.neighbours import NeighbourKind, make_neighbour_input
 from plstm_graph.nn.norm import NormKind, make_norm
 from plstm_graph.nn.plstm_conv import LayerMode, PLSTMConv
 
@@ -46,6 +47,8 @@ class PLSTMLayer(nn.Module):
             neighbours in ``direction``, or all alike if ``tied``. Edge features must then be of size ``channels``.
             (default: ``False``)
         gated_aggr (str): How mode ``"G"`` gathers states, ``"attention"`` or ``"sum"``. (default: ``"attention"``)
+        neighbours (bool or str): As in :class:`~plstm_graph.nn.PLSTMConv`, once for both directions; the nodes before
+            and behind are treated alike if ``tied``. (default: ``False``)
         **kwargs: Of :class:`~plstm_graph.nn.PLSTMConv`.
 
     Shapes:
@@ -66,6 +69,7 @@ class PLSTMLayer(nn.Module):
         norm: NormKind = "rms",
         local: bool | Literal["ffn"] = False,
         gated_aggr: Literal["attention", "sum"] = "attention",
+        neighbours: NeighbourKind = False,
         **kwargs: Any,
     ) -> None:
         super().__init__()
@@ -77,6 +81,8 @@ class PLSTMLayer(nn.Module):
         if local not in (True, False, "ffn"):
             raise ValueError(f"local must be True, False or 'ffn', got {local!r}")
         self.norm = make_norm(norm, channels)
+        # One for both directions.
+        self.neighbours = make_neighbour_input(neighbours, channels, channels, tied)
         symmetric = tied and direction == "both"
         self.convs = nn.ModuleList(
             GatedCell(channels, edge_dim, flow, gated_aggr, symmetric)
@@ -86,9 +92,9 @@ class PLSTMLayer(nn.Module):
         )
         self.local = LocalConv(channels, edge_dim is not None, norm) if local is True else None
         width = int(ffn_ratio * channels)
-        neighbours: Neighbours = "undirected" if tied else direction
+        local_neighbours: Neighbours = "undirected" if tied else direction
         self.ffn = (
-            LocalFFN(channels, width, neighbours, norm, dropout)
+            LocalFFN(channels, width, local_neighbours, norm, dropout)
             if local == "ffn"
             else nn.Sequential(
                 make_norm(norm, channels),
@@ -103,7 +109,7 @@ class PLSTMLayer(nn.Module):
     def reset_parameters(self) -> None:
         """Draw all weights anew."""
         network = self.ffn if isinstance(self.ffn, nn.Sequential) else [self.ffn]
-        for module in (self.norm, *self.convs, self.local, *network):
+        for module in (self.norm, self.neighbours, *self.convs, self.local, *network):
             if hasattr(module, "reset_parameters"):
                 module.reset_parameters()
 
@@ -112,7 +118,8 @@ class PLSTMLayer(nn.Module):
     ) -> Tensor:
         """Run the layer; ``sizes`` as in :meth:`PLSTMConv.forward`, one tensor for each direction."""
         normed = self.norm(x)
-        given = (normed, line_graph.edge_index, edge_attr, line_graph)
+        seen = normed if self.neighbours is None else self.neighbours(normed, line_graph.edge_index)
+        given = (seen, line_graph.edge_index, edge_attr, line_graph)
         mixed = sum(conv(*given) if isinstance(conv, GatedCell) else conv(*given, sizes) for conv in self.convs)
         if self.local is not None:
             mixed = mixed + self.local(normed, line_graph.edge_index, edge_attr)

@@ -16,7 +16,7 @@ from plstm_graph.nn.head_norm import HeadNorm, make_head_norm, with_ones
 from plstm_graph.nn.joined import take_channels
 from plstm_graph.nn.matrix_transition import MatrixKind, MatrixOptions
 from plstm_graph.nn.max_plus_gates import MaxPlusGates
-from plstm_graph.nn.neighbours import NeighbourInput
+from plstm_graph.nn.neighbours import NeighbourKind, make_neighbour_input
 from plstm_graph.nn.structure import check_edge_attr, line_graph_of
 from plstm_graph.nn.sum_gates import SumGates, SumTerms, Transition
 from plstm_graph.ops import (
@@ -88,8 +88,9 @@ class PLSTMConv(MessagePassing):
         symmetric (bool): Run along the edges and against them with the same weights, and add up what both give after
             their norms; it costs less than two layers. For graphs whose directions were chosen rather than given, such
             as molecules. (default: ``False``)
-        neighbours (bool): Make queries, keys, values and gates not from single nodes but from each node with those
-            right before and behind it, see :class:`~plstm_graph.nn.neighbours.NeighbourInput`. (default: ``False``)
+        neighbours (bool or str): Make queries, keys, values and gates not from single nodes but from each node with
+            those right before and behind it: True by :class:`~plstm_graph.nn.neighbours.NeighbourInput`, ``"channel"``
+            channel by channel, which costs next to nothing. (default: ``False``)
         output_gate (bool): Multiply what the heads read, after their norm, by :math:`\mathrm{SiLU}(W x)`.
             (default: ``False``)
         matrix_size (int): Rows of a matrix, for ``transition="matrix"`` as are those that follow. (default: ``2``)
@@ -125,7 +126,7 @@ class PLSTMConv(MessagePassing):
         norm_eps: float | None = None,
         symmetric: bool = False,
         head_norm: HeadNorm = "rms",
-        neighbours: bool = False,
+        neighbours: NeighbourKind = False,
         output_gate: bool = False,
         matrix_size: int = 2,
         matrix_kind: MatrixKind = "householder",
@@ -154,8 +155,8 @@ class PLSTMConv(MessagePassing):
         self.symmetric = symmetric
 
         # What enters the maps behind it.
-        self.neighbours = NeighbourInput(in_channels, width, symmetric) if neighbours else None
-        inputs = width if neighbours else in_channels
+        self.neighbours = make_neighbour_input(neighbours, in_channels, width, symmetric)
+        inputs = in_channels if self.neighbours is None else self.neighbours.out_channels
         if mode == "M":
             self.gates: SumGates | MaxPlusGates = MaxPlusGates(inputs, width, edge_dim)
             head_norm = "log" if head_norm == "ratio" else head_norm

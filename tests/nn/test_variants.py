@@ -31,6 +31,7 @@ VARIANTS = [
     {"head_norm": "log"},
     {"head_norm": "ratio", "modes": "PD"},
     {"neighbours": True},
+    {"neighbours": "channel", "modes": "PG"},
     {"neighbours": True, "tied": True, "output_gate": True},
 ]
 
