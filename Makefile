@@ -29,6 +29,7 @@ fuzz: $(VENV)/.test  ## Draw random calls of the operator and damaged files for 
 SANITIZE := -O0 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 NATIVE_TESTS := tests/graph/test_ancestry.py tests/graph/test_links.py tests/ops/test_native_bounds.py \
 	tests/ops/test_parallel_compiled.py tests/ops/test_recurrent_compiled.py tests/ops/test_grid2d_compiled.py \
+	tests/ops/test_max_plus_compiled.py tests/ops/test_max_plus_factorized.py \
 	tests/ops/test_golden.py tests/ops/test_forms.py tests/ops/test_grid2d.py
 
 sanitize: $(VENV)/.test  ## Test native code under address and undefined-behaviour sanitisers (needs gcc)

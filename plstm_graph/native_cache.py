@@ -1,9 +1,10 @@
 """Libraries made of C sources, kept in a folder of the user's: made once, verified whenever they are loaded.
 
-A library's file is called ``<source>-<real>-<key>-<digest>.so``. The key changes with the source, the flags, the
-compiler and the features of the processor, so that machines that share a home folder do not share code that one of them
-cannot run. The digest is that of the file itself: what was cut short, emptied or changed is made anew, before a byte of
-it runs. Loading a library runs code, so neither the folder nor a file in it may be in another user's hand.
+A library's file is called ``<source>-<real>-<key>-<digest>.so``. The key changes with the source and the
+files that it includes, the flags, the compiler and the features of the processor, so that machines that share a home
+folder do not share code that one of them cannot run. The digest is that of the file itself: what was cut short, emptied
+or changed is made anew, before a byte of it runs. Loading a library runs code, so neither the folder nor a file in it
+may be in another user's hand.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ import functools
 import hashlib
 import os
 import platform
+import re
 import signal
 import stat
 import subprocess
@@ -28,6 +30,8 @@ _FLAGS = ("-std=c11", "-O3", "-fopenmp-simd", "-fno-math-errno", "-ffp-contract=
 _NATIVE = "-march=native"
 _DIGITS = 16
 _WORK_SUFFIX = ".unfinished"
+#: Files of this package are included in quotes, all others in angle brackets.
+_INCLUDED = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"\n]+)"', re.MULTILINE)
 
 
 class NativeCodeError(Exception):
@@ -83,7 +87,26 @@ def _key(source: Path, compiler: Sequence[str], options: Sequence[str]) -> str:
     there = os.stat(program)
     made_by = (program, there.st_size, there.st_mtime_ns, *compiler[1:], *options)
     made_for = (platform.system(), platform.machine(), processor_features())
-    return _digest(source.read_bytes() + repr((made_by, made_for)).encode())
+    content = [path.read_bytes() for path in source_files(source)]
+    return _digest(b"\0".join([*content, repr((made_by, made_for)).encode()]))
+
+
+def source_files(source: Path) -> list[Path]:
+    """A C source and the files that it includes in quotes, and those that they include, each once.
+
+    Args:
+        source: The C file.
+
+    Raises:
+        OSError: If one of them cannot be read.
+    """
+    files = [source]
+    for path in files:
+        for name in _INCLUDED.findall(path.read_text(encoding="utf-8")):
+            included = Path(os.path.normpath(path.parent / name))
+            if included not in files:
+                files.append(included)  # the loop comes to it
+    return files
 
 
 def _which(program: str) -> str:
@@ -158,7 +181,7 @@ def _make(folder: Path, name: str, source: Path, command: list[str], functions: 
         # Not every compiler knows the flag.
         flags = [[_NATIVE], []] if processor_features() is not None else [[]]
         for number, more in enumerate(flags, start=1):
-            status, shown = _run([*command, *more, str(source), "-o", unfinished], end - time.monotonic())
+            status, shown = _run([*command, *more, str(source), "-lm", "-o", unfinished], end - time.monotonic())
             if status == 0:
                 break
             if number == len(flags):

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "indices.h"
+
 enum { DONE = 0, MORE_ROOM = 1, TOO_MANY = 2, OUT_OF_ORDER = 3 };
 
 typedef struct {
@@ -13,13 +15,6 @@ typedef struct {
     int64_t entry_room, step_room;     /* of the lists that grow */
     int64_t edge, pair, entries, steps; /* done so far */
 } State;
-
-/* Whether any of n numbers is no index below a bound; without branches, to cost little beside what reads them. */
-static int outside(const int64_t *index, int64_t n, int64_t bound) {
-    int bad = 0;
-    for (int64_t i = 0; i < n; i++) bad |= (uint64_t)index[i] >= (uint64_t)bound;
-    return bad;
-}
 
 static int ascending(const void *a, const void *b) {
     const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;

@@ -24,6 +24,7 @@ from plstm_graph.ops.max_plus import MaxPlusForm as MaxPlusForm
 from plstm_graph.ops.max_plus import plstm_max_plus as plstm_max_plus
 from plstm_graph.ops.max_plus_chain import MaxPlusChainForm as MaxPlusChainForm
 from plstm_graph.ops.max_plus_chain import plstm_max_plus_chain as plstm_max_plus_chain
+from plstm_graph.ops.max_plus_factorized import plstm_max_plus_factorized as plstm_max_plus_factorized
 from plstm_graph.ops.max_plus_grid2d import MaxPlusGridForm as MaxPlusGridForm
 from plstm_graph.ops.max_plus_grid2d import plstm_max_plus_grid2d as plstm_max_plus_grid2d
 from plstm_graph.ops.max_plus_grid2d import plstm_max_plus_grid2d_oriented as plstm_max_plus_grid2d_oriented

@@ -6,6 +6,10 @@ that torch differentiates by itself. The twin takes over where a hand-written ba
 * second and higher derivatives (``create_graph=True``, ``torch.autograd.functional.hessian``, gradient penalties);
 * forward mode (``torch.autograd.forward_ad``, ``torch.func.jvp``);
 * the transforms of ``torch.func`` (``vmap``, ``grad``, ``jacfwd`` ...), which see through ordinary operations only.
+
+Registered operators are for whoever traces or watches calls: ``torch.compile``, fake tensors, other modes, subclasses
+of tensors. On the way there torch takes apart and checks every argument in Python, which costs more than a
+whole pass over a small batch does. So where nobody watches, the same functions are called by an autograd function.
 """
 
 from collections.abc import Callable, Sequence
@@ -58,31 +62,50 @@ class CustomOperator:
         self._fake, self._twin = fake, twin
         arguments = f"{', '.join(f'Tensor {operand}' for operand in operands)}, Tensor[] structure, SymInt[] options"
         results = ", ".join(["Tensor"] * (1 + kept))
+        self._run_forward, self._run_backward = self._forward_of(forward), self._backward_of(backward)
         forward_op = torch.library.custom_op(
             f"plstm_graph::{name}",
-            self._forward_of(forward),
+            self._run_forward,
             mutates_args=(),
             schema=f"({arguments}) -> {results if kept == 0 else f'({results})'}",
         )
         backward_op = torch.library.custom_op(
             f"plstm_graph::{name}_backward",
-            self._backward_of(backward),
+            self._run_backward,
             mutates_args=(),
             schema=f"(Tensor grad, Tensor[] kept, {arguments}) -> Tensor[]",
         )
         forward_op.register_fake(self._fake_results)
         backward_op.register_fake(self._fake_gradients)
-        forward_op.register_autograd(self._gradients, setup_context=self._setup_context)
+        forward_op.register_autograd(self._registered_gradients, setup_context=self._setup_context)
         # Called by their registered names: torch.compile knows those.
         self.op = getattr(torch.ops.plstm_graph, name).default
         self.backward_op = getattr(torch.ops.plstm_graph, f"{name}_backward").default
+        self._function = self._make_function(name)
 
     def __call__(self, *operands: Tensor, structure: Tensors = (), options: Options = ()) -> Tensor:
         """The output."""
         if needs_twin(operands):
             return self._run_twin(operands, structure, options)
-        results = self.op(*operands, list(structure), list(options))
+        if _is_unwatched((*operands, *structure)):
+            results = self._function.apply(list(structure), list(options), *operands)
+        else:
+            results = self.op(*operands, list(structure), list(options))
         return results[0] if self._kept else results
+
+    def _make_function(self, name: str) -> Any:
+        """The same operator as an autograd function."""
+
+        def forward(ctx: Any, structure: Tensors, options: Options, *operands: Tensor) -> Any:
+            results = self._run_forward(*operands, structure, options)
+            self._setup_context(ctx, (*operands, structure, options), results)
+            return results
+
+        def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
+            return (None, None, *self._gradients(ctx, grads[0]))
+
+        functions = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
+        return type(f"plstm_graph_{name}", (torch.autograd.Function,), functions)
 
     def _forward_of(self, forward: Callable[..., tuple[Tensor, ...]]) -> Callable[..., Any]:
         @without_autocast
@@ -130,20 +153,23 @@ class CustomOperator:
         ctx.save_for_backward(*kept, *operands, *structure)
         ctx.set_materialize_grads(False)
 
-    def _gradients(self, ctx: Any, grad: Tensor | None, *_: Any) -> tuple[Any, ...]:
+    def _registered_gradients(self, ctx: Any, grad: Tensor | None, *_: Any) -> tuple[Any, ...]:
         # An empty list counts as one of tensors.
         of_lists: tuple[Any, Any] = [None] * ctx.indices, None if ctx.options else []
+        return (*self._gradients(ctx, grad), *of_lists)
+
+    def _gradients(self, ctx: Any, grad: Tensor | None) -> Sequence[Any]:
+        """One for each operand."""
         if grad is None:
-            return (*(None,) * self._count, *of_lists)
+            return [None] * self._count
         saved = ctx.saved_tensors
         kept, rest = saved[: ctx.kept], saved[ctx.kept :]
         operands, structure = rest[: self._count], list(rest[self._count :])
         if torch.is_grad_enabled():
             # The caller wants a graph of the gradients themselves (create_graph=True).
-            gradients = self._twin_gradients(grad, operands, structure, ctx.options)
-        else:
-            gradients = self.backward_op(grad, list(kept), *operands, structure, ctx.options)
-        return (*gradients, *of_lists)
+            return self._twin_gradients(grad, operands, structure, ctx.options)
+        run = self._run_backward if _is_unwatched((grad, *saved)) else self.backward_op
+        return run(grad, list(kept), *operands, structure, ctx.options)
 
     def _run_twin(self, operands: Tensors, structure: Tensors, options: Options) -> Tensor:
         with torch.autocast(operands[0].device.type, enabled=False):
@@ -178,6 +204,21 @@ def needs_twin(operands: Tensors) -> bool:
     return forward_ad._current_level >= 0 and any(
         forward_ad.unpack_dual(tensor).tangent is not None for tensor in operands
     )
+
+
+def _is_unwatched(tensors: Tensors) -> bool:
+    """Whether nobody but autograd sees what is done with these tensors."""
+    return (
+        not torch.compiler.is_compiling()
+        and torch._C._len_torch_dispatch_stack() == 0
+        # A default device is such a mode, too, and not for what a form makes within.
+        and torch._C._len_torch_function_stack() == 0
+        and not _transforms_are_active()
+        and all(type(tensor) in _ORDINARY and not tensor.is_meta for tensor in tensors)
+    )
+
+
+_ORDINARY = (Tensor, torch.nn.Parameter)
 
 
 @torch.compiler.assume_constant_result

@@ -13,7 +13,7 @@ from plstm_graph.ops.parallel import edge_messages_parallel, node_outputs_parall
 from plstm_graph.ops.recurrent import edge_messages_recurrent
 from plstm_graph.ops.recurrent_compiled import can_compile_recurrent, node_outputs_recurrent_compiled
 from plstm_graph.ops.scatter import sum_rows
-from plstm_graph.ops.shapes import check_real, widened
+from plstm_graph.ops.shapes import check_operand, widened
 
 
 def plstm(
@@ -69,10 +69,10 @@ def plstm(
     """
     _check_features(query, key, value, line_graph)
     heads = query.size(1)
-    _check_operand("source", source, line_graph, E=line_graph.num_edges, H=heads)
-    _check_operand("transition", transition, line_graph, P=line_graph.num_pairs, H=heads)
-    _check_operand("mark", mark, line_graph, E=line_graph.num_edges, H=heads)
-    _check_operand("direct", direct, line_graph, N=line_graph.num_nodes, H=heads)
+    check_operand("source", source, line_graph, E=line_graph.num_edges, H=heads)
+    check_operand("transition", transition, line_graph, P=line_graph.num_pairs, H=heads)
+    check_operand("mark", mark, line_graph, E=line_graph.num_edges, H=heads)
+    check_operand("direct", direct, line_graph, N=line_graph.num_nodes, H=heads)
     form = _chosen(form, query, value, line_graph)
     if form in ("parallel", "recurrent"):
         q, k, v, s, t, m, d = widened(query, key, value, source, transition, mark, direct)
@@ -127,8 +127,8 @@ def edge_messages(
         ``[E, H, V]`` in the caller's edge order, at least float32.
     """
     _check_features(query, key, value, line_graph)
-    _check_operand("source", source, line_graph, E=line_graph.num_edges, H=query.size(1))
-    _check_operand("transition", transition, line_graph, P=line_graph.num_pairs, H=query.size(1))
+    check_operand("source", source, line_graph, E=line_graph.num_edges, H=query.size(1))
+    check_operand("transition", transition, line_graph, P=line_graph.num_pairs, H=query.size(1))
     query, key, value, source, transition = widened(query, key, value, source, transition)
 
     form = _chosen(form, query, value, line_graph, native=False)
@@ -160,16 +160,6 @@ def _check_features(query: Tensor, key: Tensor, value: Tensor, line_graph: LineG
             f"query and value must be [N, H, K] and [N, H, V], got {list(query.shape)} and {list(value.shape)}"
         )
     heads = query.size(1)
-    _check_operand("query", query, line_graph, N=line_graph.num_nodes, H=heads, K=query.size(2))
-    _check_operand("key", key, line_graph, N=line_graph.num_nodes, H=heads, K=query.size(2))
-    _check_operand("value", value, line_graph, N=line_graph.num_nodes, H=heads, V=value.size(2))
-
-
-def _check_operand(name: str, tensor: Tensor, line_graph: LineGraph, **expected: int) -> None:
-    if tensor.shape != tuple(expected.values()):
-        raise ValueError(
-            f"{name} must be [{', '.join(expected)}] = {list(expected.values())}, got {list(tensor.shape)}"
-        )
-    check_real(name, tensor)
-    if tensor.device != line_graph.device:
-        raise ValueError(f"{name} is on {tensor.device}, but the line graph on {line_graph.device}; see its to()")
+    check_operand("query", query, line_graph, N=line_graph.num_nodes, H=heads, K=query.size(2))
+    check_operand("key", key, line_graph, N=line_graph.num_nodes, H=heads, K=query.size(2))
+    check_operand("value", value, line_graph, N=line_graph.num_nodes, H=heads, V=value.size(2))

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.ops.dispatch import Form, _check_features, _check_operand, edge_messages, plstm
+from plstm_graph.ops.dispatch import Form, _check_features, edge_messages, plstm
+from plstm_graph.ops.shapes import check_operand
 
 
 def plstm_factorized(
@@ -49,8 +50,8 @@ def plstm_factorized(
         ValueError: If a shape does not fit, naming the argument, or if ``line_graph`` lacks some of the pairs.
     """
     nodes, heads = _check(query, key, value, source, leave, enter, line_graph)
-    _check_operand("mark", mark, line_graph, E=line_graph.num_edges, H=heads)
-    _check_operand("direct", direct, line_graph, N=nodes, H=heads)
+    check_operand("mark", mark, line_graph, E=line_graph.num_edges, H=heads)
+    check_operand("direct", direct, line_graph, N=nodes, H=heads)
     graph = line_graph.through
     # In-edges end in the first halves of the nodes; those of the reversed graph in the second.
     first = nodes if graph.is_reversed else 0
@@ -58,9 +59,9 @@ def plstm_factorized(
         _for_halves(query),
         _for_halves(key),
         _for_halves(value),
-        _closed_through(source, graph),
-        _through_transition(leave, enter, graph),
-        _closed_through(mark, graph),
+        closed_through(source, graph),
+        through_transition(leave, enter, graph),
+        closed_through(mark, graph),
         F.pad(direct, (0, 0, first, nodes - first)),
         graph,
         form,
@@ -99,8 +100,8 @@ def edge_messages_factorized(
         _for_halves(query),
         _for_halves(key),
         _for_halves(value),
-        _closed_through(source, graph),
-        _through_transition(leave, enter, graph),
+        closed_through(source, graph),
+        through_transition(leave, enter, graph),
         graph,
         form,
     )
@@ -114,7 +115,7 @@ def _check(
     _check_features(query, key, value, line_graph)
     nodes, heads = query.shape[:2]
     for name, gate in (("source", source), ("leave", leave), ("enter", enter)):
-        _check_operand(name, gate, line_graph, E=line_graph.num_edges, H=heads)
+        check_operand(name, gate, line_graph, E=line_graph.num_edges, H=heads)
     return nodes, heads
 
 
@@ -123,12 +124,18 @@ def _for_halves(tensor: Tensor) -> Tensor:
     return torch.cat([tensor, tensor])
 
 
-def _closed_through(gate: Tensor, graph: LineGraph) -> Tensor:
-    """A gate of the edges, 0 on the edges through nodes, ``[E + R, H]``."""
-    return F.pad(gate, (0, 0, 0, graph.num_edges - gate.size(0)))
+def closed_through(gate: Tensor, graph: LineGraph, closed: float = 0.0) -> Tensor:
+    """A gate of the edges, closed on the edges through nodes, ``[E + R, H]``.
+
+    Args:
+        gate: ``[E, H]``
+        graph: Nodes split in two, as :attr:`~plstm_graph.graph.LineGraph.through` has them.
+        closed: The value at which nothing passes.
+    """
+    return F.pad(gate, (0, 0, 0, graph.num_edges - gate.size(0)), value=closed)
 
 
-def _through_transition(leave: Tensor, enter: Tensor, graph: LineGraph) -> Tensor:
+def through_transition(leave: Tensor, enter: Tensor, graph: LineGraph) -> Tensor:
     """``leave`` on pairs from an edge to a through edge, ``enter`` on pairs from a through edge on, ``[2 E', H]``."""
     num_edges = leave.size(0)
     in_edge, out_edge = graph.pairs

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from plstm_graph.graph import LineGraph
+from plstm_graph.ops.max_plus_compiled import can_compile_max_plus, max_plus_compiled
 from plstm_graph.ops.max_plus_levels import max_plus_levels
 from plstm_graph.ops.max_plus_naive import max_plus_naive
 from plstm_graph.ops.max_plus_terms import check_temperature
-from plstm_graph.ops.shapes import check_same, widened
+from plstm_graph.ops.shapes import check_operand, widened
 
 MaxPlusForm = Literal["auto", "naive", "recurrent"]
 
@@ -40,9 +41,9 @@ def plstm_max_plus(
 
     The gradient of an output goes to what attains its maximum, along one path. Where several attain it, it goes to
     direct before edges, to source before pairs, and among edges and pairs to the first in the caller's order. An output
-    of :math:`-\infty` has no gradient. With a ``temperature`` :math:`\tau > 0` every maximum is the soft one,
-    :math:`\tau \log \sum \exp(\cdot / \tau)`, which is smooth, at least as large, and tends to the maximum as
-    :math:`\tau` tends to 0.
+    of :math:`-\infty` has no gradient. Not a number counts as larger than every number, so that it spreads. With a
+    ``temperature`` :math:`\tau > 0` every maximum is the soft one, :math:`\tau \log \sum \exp(\cdot / \tau)`, which is
+    smooth, at least as large, and tends to the maximum as :math:`\tau` tends to 0.
 
     Args:
         source: What enters at each edge, :math:`s`, ``[E, C]``.
@@ -51,28 +52,30 @@ def plstm_max_plus(
         direct: What each node reads at least, :math:`d`, ``[N, C]``.
         line_graph: The structure; its :meth:`~plstm_graph.graph.LineGraph.reverse` runs from sinks to sources.
         temperature: Of the soft maximum, in the unit of the operands; 0 for the maximum itself.
-        form: ``"naive"`` (edge by edge, for reference), ``"recurrent"`` (level by level), or ``"auto"``.
+        form: ``"naive"`` (edge by edge, for reference), ``"recurrent"`` (level by level, or node by node in C), or
+            ``"auto"`` for the cheapest, which is the recurrent one.
 
     Returns:
         ``[N, C]``, in the dtype of ``direct``; computed in float32 at least.
 
     Raises:
-        ValueError: If a shape does not fit, naming the argument, if the temperature is negative or not finite, or if
-            there is no such form.
+        TypeError: If an operand has no real numbers; names it.
+        ValueError: If a shape or a device does not fit, naming the argument, if the temperature is negative, not finite
+            or too small a number to divide by, or if there is no such form.
     """
     if direct.dim() != 2:
         raise ValueError(f"direct must be [N, C], got {list(direct.shape)}")
     channels = direct.size(1)
-    check_same("[N, C]", (line_graph.num_nodes, channels), {"direct": direct})
-    check_same("[E, C]", (line_graph.num_edges, channels), {"source": source, "mark": mark})
-    check_same("[P, C]", (line_graph.num_pairs, channels), {"transition": transition})
+    check_operand("direct", direct, line_graph, N=line_graph.num_nodes, C=channels)
+    check_operand("source", source, line_graph, E=line_graph.num_edges, C=channels)
+    check_operand("mark", mark, line_graph, E=line_graph.num_edges, C=channels)
+    check_operand("transition", transition, line_graph, P=line_graph.num_pairs, C=channels)
     if form not in get_args(MaxPlusForm):
         raise ValueError(f"unknown form {form!r}; choose one of {', '.join(map(repr, get_args(MaxPlusForm)))}")
     s, t, r, d = widened(source, transition, mark, direct)
     check_temperature(temperature, d.dtype)
-    with torch.autocast(d.device.type, enabled=False):
-        if form == "naive" and not torch.compiler.is_compiling():
-            out = max_plus_naive(s, t, r, d, line_graph, temperature)
-        else:
-            out = max_plus_levels(s, t, r, d, line_graph, temperature)
-    return out.to(direct.dtype)
+    if form == "naive" and not torch.compiler.is_compiling():
+        evaluate = max_plus_naive
+    else:
+        evaluate = max_plus_compiled if can_compile_max_plus(d) else max_plus_levels
+    return evaluate(s, t, r, d, line_graph, temperature).to(direct.dtype)

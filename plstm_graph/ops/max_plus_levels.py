@@ -5,7 +5,7 @@ part. Given the weights, sums along paths follow the linear recurrence of the ot
 :math:`\bar m_e = \sum_{(e,f)} w_{ef} \bar m_f`, run backwards.
 """
 
-from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,14 +23,26 @@ def max_plus_levels(
     source: Tensor, transition: Tensor, mark: Tensor, direct: Tensor, line_graph: LineGraph, temperature: float
 ) -> Tensor:
     """Arguments and result as for :func:`~plstm_graph.ops.plstm_max_plus`, all of one dtype."""
+    structure = (*level_structure(line_graph), *temperature_tensors(temperature))
+    return _MAX_PLUS(source, transition, mark, direct, structure=structure, options=[int(line_graph.is_reversed)])
+
+
+def temperature_tensors(temperature: float) -> tuple[Tensor, ...]:
+    """A temperature as structure, for options are integers: none if it is 0."""
+    return (torch.tensor(temperature, dtype=torch.float64, device="cpu"),) if temperature > 0 else ()
+
+
+def temperature_of(tensors: Tensors) -> float:
+    """The number that :func:`temperature_tensors` made tensors of."""
+    return float(tensors[0]) if tensors else 0.0
+
+
+def level_structure(line_graph: LineGraph) -> tuple[Tensor, ...]:
+    """Stored edge that each stored pair leaves, and that it enters; node where each stored edge is read; the caller's
+    number of each stored edge and pair; where each level of stored pairs begins."""
     s, reverse = line_graph.schedule, line_graph.is_reversed
     pairs = (s.pair_out, s.pair_in) if reverse else (s.pair_in, s.pair_out)
-    structure = (*pairs, s.start if reverse else s.end, s.edge_order, s.pair_order, s.pair_ptr)
-    if temperature == 0:
-        return _HARD(source, transition, mark, direct, structure=structure, options=[int(reverse)])
-    # A soft maximum of temperature 1, in units of the temperature.
-    operands = (tensor / temperature for tensor in (source, transition, mark, direct))
-    return temperature * _SOFT(*operands, structure=structure, options=[int(reverse)])
+    return (*pairs, s.start if reverse else s.end, s.edge_order, s.pair_order, s.pair_ptr)
 
 
 def _pieces(pair_ptr: Tensor, channels: int, last_first: bool) -> list[slice]:
@@ -38,22 +50,34 @@ def _pieces(pair_ptr: Tensor, channels: int, last_first: bool) -> list[slice]:
     return level_pieces(pair_ptr, _PIECE_NUMBERS // max(channels, 1), last_first)
 
 
-def _largest(rows: Tensor, terms: Tensor, target: Tensor, soft: bool) -> Tensor:
+def _largest(rows: Tensor, terms: Tensor, target: Tensor, temperature: float) -> Tensor:
     """The largest of each row and the terms that go there: ``[R, C]``, ``[n, C]`` and ``[n]`` to ``[R, C]``."""
     index = target.unsqueeze(-1).expand_as(terms)
     largest = rows.scatter_reduce(0, index, terms, "amax")
-    if not soft:
+    if temperature == 0:
         return largest
     # Differentiable through sums of exponentials, which stay below the number of terms.
     nothing = largest == -torch.inf
-    shift = largest.detach().masked_fill(nothing, 0.0)
-    total = (rows - shift).exp().index_add(0, target, (terms - shift.index_select(0, target)).exp())
-    return (total.masked_fill(nothing, 1.0).log() + shift).masked_fill(nothing, -torch.inf)
+    shift = largest.detach().masked_fill(largest.isinf(), 0.0)
+    distances = (terms - shift.index_select(0, target)) / temperature
+    total = ((rows - shift) / temperature).exp().index_add(0, target, distances.exp())
+    return (temperature * total.masked_fill(nothing, 1.0).log() + shift).masked_fill(nothing, -torch.inf)
 
 
-def _weights(
-    terms: Tensor, target: Tensor, own: Tensor, largest: Tensor, rank: Tensor, soft: bool
-) -> tuple[Tensor, Tensor]:
+class _Shares(NamedTuple):
+    """How much of each number is in the largest, and where that is none whatever the gradient."""
+
+    weight: Tensor
+    none: Tensor
+
+    def of(self, grad: Tensor, rows: slice = slice(None)) -> Tensor:
+        """Shares of a gradient, in its place."""
+        return grad.mul_(self.weight[rows]).masked_fill_(self.none[rows], 0.0)
+
+
+def _shares(
+    terms: Tensor, target: Tensor, own: Tensor, largest: Tensor, rank: Tensor, temperature: float
+) -> tuple[_Shares, _Shares]:
     """How much of each term, and of what a row has of its own, is in the largest.
 
     Args:
@@ -62,64 +86,63 @@ def _weights(
         own: ``[R, C]``
         largest: ``[R, C]``
         rank: Of equal terms the one of the lowest rank counts, ``[n]``; a permutation.
-        soft: Whether the largest is a soft maximum.
+        temperature: Of the maximum.
 
     Returns:
-        ``[n, C]`` and ``[R, C]``; both 0 where the largest is minus infinity.
+        ``[n, C]`` and ``[R, C]``; nothing where the largest is minus infinity.
     """
-    there = largest > -torch.inf
+    nothing = largest == -torch.inf
     at_terms = largest.index_select(0, target)
-    if soft:
-        return (
-            (terms - at_terms).exp().masked_fill(~there.index_select(0, target), 0.0),
-            (own - largest).exp().masked_fill(~there, 0.0),
-        )
-    takes_own = (own == largest) & there
-    takes = (terms == at_terms) & (there & ~takes_own).index_select(0, target)
+    if temperature > 0:
+        of_terms, of_own = ((terms - at_terms) / temperature).exp(), ((own - largest) / temperature).exp()
+        return _Shares(of_terms, nothing.index_select(0, target)), _Shares(of_own, nothing)
+    takes_own = _same(own, largest) & ~nothing
+    takes = _same(terms, at_terms) & ~(nothing | takes_own).index_select(0, target)
     ranks = rank.unsqueeze(-1).expand_as(terms)
     none = torch.full_like(largest, rank.numel(), dtype=torch.long)
     index = target.unsqueeze(-1).expand_as(terms)
     first = none.scatter_reduce(0, index, ranks.masked_fill(~takes, rank.numel()), "amin")
-    return (ranks == first.index_select(0, target)).to(terms.dtype), takes_own.to(terms.dtype)
+    takes = ranks == first.index_select(0, target)
+    return _Shares(takes.to(terms.dtype), ~takes), _Shares(takes_own.to(terms.dtype), ~takes_own)
 
 
-def _forward_of(soft: bool) -> Callable[[Tensors, Tensors, Options], tuple[Tensor, Tensor]]:
-    def forward(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor, Tensor]:
-        """Outputs ``[N, C]`` and the largest sum at each stored edge ``[E, C]``."""
-        source, transition, mark, direct = operands
-        pair_from, pair_to, node, edge_order, pair_order, pair_ptr = structure
-        sums, gate = source.index_select(0, edge_order), transition.index_select(0, pair_order)
-        for pairs in _pieces(pair_ptr, source.size(1), last_first=bool(options[0])):
-            arriving = sums.index_select(0, pair_from[pairs]).add_(gate[pairs])
-            sums = _largest(sums, arriving, pair_to[pairs], soft)
-        return _largest(direct, sums + mark.index_select(0, edge_order), node, soft), sums
-
-    return forward
+def _same(left: Tensor, right: Tensor) -> Tensor:
+    """Where numbers are equal; not a number is the largest of all, and equal to itself."""
+    return (left == right) | (left.isnan() & right.isnan())
 
 
-def _backward_of(soft: bool) -> Callable[[Tensor, Tensors, Tensors, Tensors, Options], tuple[Tensor, ...]]:
-    def backward(
-        grad: Tensor, kept: Tensors, operands: Tensors, structure: Tensors, options: Options
-    ) -> tuple[Tensor, ...]:
-        (sums, out), (source, transition, mark, direct) = kept, operands
-        pair_from, pair_to, node, edge_order, pair_order, pair_ptr = structure
-        read = sums + mark.index_select(0, edge_order)
-        of_read, of_direct = _weights(read, node, direct, out, edge_order, soft)
-        adjoint = grad.index_select(0, node).mul_(of_read)
-        grad_mark = torch.empty_like(mark).index_copy_(0, edge_order, adjoint)
-        arriving = sums.index_select(0, pair_from).add_(transition.index_select(0, pair_order))
-        weight, of_source = _weights(arriving, pair_to, source.index_select(0, edge_order), sums, pair_order, soft)
-        for pairs in _pieces(pair_ptr, source.size(1), last_first=not options[0]):
-            adjoint.index_add_(0, pair_from[pairs], adjoint.index_select(0, pair_to[pairs]).mul_(weight[pairs]))
-        grad_transition = weight.mul_(adjoint.index_select(0, pair_to))
-        return (
-            torch.empty_like(source).index_copy_(0, edge_order, adjoint.mul_(of_source)),
-            torch.empty_like(transition).index_copy_(0, pair_order, grad_transition),
-            grad_mark,
-            of_direct.mul_(grad),
-        )
+def _forward(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor, Tensor]:
+    """Outputs ``[N, C]`` and the largest sum at each stored edge ``[E, C]``."""
+    source, transition, mark, direct = operands
+    pair_from, pair_to, node, edge_order, pair_order, pair_ptr, *temperature = structure
+    sums, gate = source.index_select(0, edge_order), transition.index_select(0, pair_order)
+    for pairs in _pieces(pair_ptr, source.size(1), last_first=bool(options[0])):
+        arriving = sums.index_select(0, pair_from[pairs]) + gate[pairs]
+        sums = _largest(sums, arriving, pair_to[pairs], temperature_of(temperature))
+    return _largest(direct, sums + mark.index_select(0, edge_order), node, temperature_of(temperature)), sums
 
-    return backward
+
+def _backward(
+    grad: Tensor, kept: Tensors, operands: Tensors, structure: Tensors, options: Options
+) -> tuple[Tensor, ...]:
+    (sums, out), (source, transition, mark, direct) = kept, operands
+    pair_from, pair_to, node, edge_order, pair_order, pair_ptr, *temperature = structure
+    read = sums + mark.index_select(0, edge_order)
+    of_read, of_direct = _shares(read, node, direct, out, edge_order, temperature_of(temperature))
+    adjoint = of_read.of(grad.index_select(0, node))
+    grad_mark = torch.empty_like(mark).index_copy_(0, edge_order, adjoint)
+    arriving = sums.index_select(0, pair_from).add_(transition.index_select(0, pair_order))
+    own = source.index_select(0, edge_order)
+    of_term, of_source = _shares(arriving, pair_to, own, sums, pair_order, temperature_of(temperature))
+    for pairs in _pieces(pair_ptr, source.size(1), last_first=not options[0]):
+        adjoint.index_add_(0, pair_from[pairs], of_term.of(adjoint.index_select(0, pair_to[pairs]), pairs))
+    grad_transition = of_term.of(adjoint.index_select(0, pair_to))
+    return (
+        torch.empty_like(source).index_copy_(0, edge_order, of_source.of(adjoint)),
+        torch.empty_like(transition).index_copy_(0, pair_order, grad_transition),
+        grad_mark,
+        of_direct.of(grad.clone()),
+    )
 
 
 def _fake(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor, Tensor]:
@@ -127,52 +150,50 @@ def _fake(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tens
     return direct.new_empty(direct.shape), source.new_empty(source.shape)
 
 
-def _soft_twin(operands: Tensors, structure: Tensors, options: Options) -> Tensor:
-    """The forward pass itself is made of operations that torch differentiates."""
-    return _forward_of(soft=True)(operands, structure, options)[0]
+def max_plus_twin(operands: Tensors, structure: Tensors, options: Options) -> Tensor:
+    """The same by operations that torch differentiates by itself.
 
+    Args:
+        operands: Source, transition, mark and direct.
+        structure: As from :func:`level_structure`, and from :func:`temperature_tensors`.
+        options: Whether the structure is that of a reversed graph.
 
-def _hard_twin(operands: Tensors, structure: Tensors, options: Options) -> Tensor:
-    """Given which terms are the largest, a linear recurrence."""
+    Returns:
+        ``[N, C]``
+    """
     source, transition, mark, direct = operands
-    pair_from, pair_to, node, edge_order, pair_order, pair_ptr = structure
+    pair_from, pair_to, node, edge_order, pair_order, pair_ptr, *temperature = structure
+    if temperature:
+        # The forward pass itself is made of operations that torch differentiates.
+        return _forward(operands, structure, options)[0]
+    # Given which terms are the largest, it is a linear recurrence.
     fixed = [tensor.detach() for tensor in operands]
-    out, sums = _forward_of(soft=False)(fixed, structure, options)
+    out, sums = _forward(fixed, structure, options)
     read = sums + fixed[2].index_select(0, edge_order)
-    of_read, of_direct = _weights(read, node, fixed[3], out, edge_order, soft=False)
+    of_read, of_direct = _shares(read, node, fixed[3], out, edge_order, 0.0)
     arriving = sums.index_select(0, pair_from) + fixed[1].index_select(0, pair_order)
     own = fixed[0].index_select(0, edge_order)
-    weight, of_source = _weights(arriving, pair_to, own, sums, pair_order, soft=False)
+    of_term, of_source = _shares(arriving, pair_to, own, sums, pair_order, 0.0)
 
     # What is not taken may be minus infinity, which 0 would not make vanish.
-    taken = source.index_select(0, edge_order).masked_fill(of_source == 0, 0.0)
-    gate = transition.index_select(0, pair_order).masked_fill(weight == 0, 0.0)
+    taken = source.index_select(0, edge_order).masked_fill(of_source.none, 0.0)
+    gate = transition.index_select(0, pair_order).masked_fill(of_term.none, 0.0)
     put = taken.index_add(0, pair_to, gate)
-    total = solve_recurrence(put.unsqueeze(-1), weight, pair_from, pair_to, pair_ptr, bool(options[0])).squeeze(-1)
-    seen = (total + mark.index_select(0, edge_order)).masked_fill(of_read == 0, 0.0)
-    result = direct.masked_fill(of_direct == 0, 0.0).index_add(0, node, seen)
+    total = solve_recurrence(put.unsqueeze(-1), of_term.weight, pair_from, pair_to, pair_ptr, bool(options[0])).squeeze(
+        -1
+    )
+    seen = (total + mark.index_select(0, edge_order)).masked_fill(of_read.none, 0.0)
+    result = direct.masked_fill(of_direct.none, 0.0).index_add(0, node, seen)
     return result.masked_fill(out == -torch.inf, -torch.inf)
 
 
-_OPERANDS = ("source", "transition", "mark", "direct")
-_HARD = CustomOperator(
+_MAX_PLUS = CustomOperator(
     "max_plus",
-    _OPERANDS,
-    _forward_of(False),
-    _backward_of(False),
+    ("source", "transition", "mark", "direct"),
+    _forward,
+    _backward,
     _fake,
-    _hard_twin,
-    kept=1,
-    keeps_output=True,
-    features=0,
-)
-_SOFT = CustomOperator(
-    "soft_max_plus",
-    _OPERANDS,
-    _forward_of(True),
-    _backward_of(True),
-    _fake,
-    _soft_twin,
+    max_plus_twin,
     kept=1,
     keeps_output=True,
     features=0,

@@ -5,8 +5,10 @@ from torch import Tensor
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops.max_plus_terms import largest_term
+from plstm_graph.ops.precision import without_autocast
 
 
+@without_autocast
 def max_plus_naive(
     source: Tensor, transition: Tensor, mark: Tensor, direct: Tensor, line_graph: LineGraph, temperature: float
 ) -> Tensor:

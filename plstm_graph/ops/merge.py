@@ -14,7 +14,7 @@ from torch import Tensor
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.graph.node_blocks import NodeBlocks
-from plstm_graph.ops.dispatch import _check_operand
+from plstm_graph.ops.shapes import check_operand
 
 #: Matrices of all blocks together may have this many numbers; a gigabyte in float32.
 MAX_NUMBERS = 2**28
@@ -81,10 +81,10 @@ def gating_matrix_merged(
         ValueError: If the cuts are so wide that the matrices of blocks would have more than :data:`MAX_NUMBERS`.
     """
     nodes, heads = direct.shape
-    _check_operand("direct", direct, line_graph, N=line_graph.num_nodes, H=heads)
-    _check_operand("source", source, line_graph, E=line_graph.num_edges, H=heads)
-    _check_operand("transition", transition, line_graph, P=line_graph.num_pairs, H=heads)
-    _check_operand("mark", mark, line_graph, E=line_graph.num_edges, H=heads)
+    check_operand("direct", direct, line_graph, N=line_graph.num_nodes, H=heads)
+    check_operand("source", source, line_graph, E=line_graph.num_edges, H=heads)
+    check_operand("transition", transition, line_graph, P=line_graph.num_pairs, H=heads)
+    check_operand("mark", mark, line_graph, E=line_graph.num_edges, H=heads)
     if nodes == 0:
         return direct.new_zeros(heads, 0, 0)
     blocks = NodeBlocks.build(line_graph.edge_index, line_graph.level, MAX_NUMBERS / max(heads, 1))

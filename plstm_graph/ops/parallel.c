@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "../graph/indices.h"
+
 #define INLINE static inline __attribute__((always_inline))
 /* For each head h; heads are independent. */
 #define HEADS _Pragma("omp simd") for (int64_t h = first; h < last; h++)
@@ -25,13 +27,6 @@ typedef struct {
     const int64_t *ptr, *column, *link;             /* a row for each reader: what it reads, by which link */
     const int64_t *entry_link, *own_link;           /* link of each entry; of each node with itself */
 } Structure;
-
-/* Whether any of n numbers is no index below a bound; without branches, to cost little beside what reads them. */
-static int outside(const int64_t *index, int64_t n, int64_t bound) {
-    int bad = 0;
-    for (int64_t i = 0; i < n; i++) bad |= (uint64_t)index[i] >= (uint64_t)bound;
-    return bad;
-}
 
 /* The first array of a structure, counted from 1, with an index outside its range; 0 if all can be used. */
 int check(const Sizes *z, const Structure *t) {

@@ -15,7 +15,10 @@ def without_autocast(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        with torch.autocast(args[0].device.type, enabled=False):  # type: ignore[attr-defined]
+        device = args[0].device.type  # type: ignore[attr-defined]
+        if not torch.is_autocast_enabled(device):
+            return function(*args, **kwargs)
+        with torch.autocast(device, enabled=False):
             return function(*args, **kwargs)
 
     return wrapped

@@ -13,6 +13,8 @@
 #include <sys/mman.h>
 #endif
 
+#include "plan.h"
+
 #define INLINE static inline __attribute__((always_inline))
 #define SIMD _Pragma("omp simd")
 
@@ -21,64 +23,12 @@ typedef struct {
 } Sizes;
 
 typedef struct {
-    int64_t *order;              /* nodes, each behind its predecessors */
-    int64_t *in_ptr, *in_edge;   /* edges that enter each node */
-    int64_t *out_ptr, *out_edge; /* edges that leave it */
-    int64_t *pair_ptr, *pair;    /* pairs that lead to each edge */
-    const int64_t *pair_in;      /* the edge that each pair comes from */
-} Plan;
-
-typedef struct {
     const REAL *query, *key, *value, *source, *transition, *mark, *direct;
 } Inputs;
 
 typedef struct {
     REAL *query, *key, *value, *source, *transition, *mark, *direct;
 } Grads;
-
-/* Whether any of n numbers is no index below a bound; without branches, to cost little beside what reads them. */
-static int outside(const int64_t *index, int64_t n, int64_t bound) {
-    int bad = 0;
-    for (int64_t i = 0; i < n; i++) bad |= (uint64_t)index[i] >= (uint64_t)bound;
-    return bad;
-}
-
-static void group(const int64_t *row, int64_t items, int64_t rows, int64_t *ptr, int64_t *item) {
-    memset(ptr, 0, (size_t)(rows + 1) * sizeof(int64_t));
-    for (int64_t i = 0; i < items; i++) ptr[row[i] + 1]++;
-    for (int64_t r = 0; r < rows; r++) ptr[r + 1] += ptr[r];
-    for (int64_t i = 0; i < items; i++) item[ptr[row[i]]++] = i;
-    for (int64_t r = rows; r > 0; r--) ptr[r] = ptr[r - 1];
-    ptr[0] = 0;
-}
-
-/* Fills a plan; 1 if there is no memory, 2 if the graph has a cycle, 3 if an index is outside its range, 4 if a pair
-   does not meet at a node: its second edge could come before its first. */
-int make_plan(const Sizes *z, const Plan *t, const int64_t *start, const int64_t *end, const int64_t *pair_out) {
-    if (outside(start, z->edges, z->nodes) || outside(end, z->edges, z->nodes)) return 3;
-    if (outside(t->pair_in, z->pairs, z->edges) || outside(pair_out, z->pairs, z->edges)) return 3;
-    int apart = 0;
-    for (int64_t p = 0; p < z->pairs; p++) apart |= end[t->pair_in[p]] != start[pair_out[p]];
-    if (apart) return 4;
-    int64_t *waiting = malloc((size_t)(2 * z->nodes + 1) * sizeof(int64_t));
-    if (!waiting) return 1;
-    int64_t *stack = waiting + z->nodes, height = 0, done = 0;
-    group(end, z->edges, z->nodes, t->in_ptr, t->in_edge);
-    group(start, z->edges, z->nodes, t->out_ptr, t->out_edge);
-    group(pair_out, z->pairs, z->edges, t->pair_ptr, t->pair);
-    for (int64_t node = z->nodes - 1; node >= 0; node--) {
-        waiting[node] = t->in_ptr[node + 1] - t->in_ptr[node];
-        if (waiting[node] == 0) stack[height++] = node;
-    }
-    while (height > 0) {
-        const int64_t node = stack[--height];
-        t->order[done++] = node;
-        for (int64_t i = t->out_ptr[node]; i < t->out_ptr[node + 1]; i++)
-            if (--waiting[end[t->out_edge[i]]] == 0) stack[height++] = end[t->out_edge[i]];
-    }
-    free(waiting);
-    return done == z->nodes ? 0 : 2;
-}
 
 INLINE REAL dot(const REAL *restrict a, const REAL *restrict b, int64_t n) {
     REAL total = 0;

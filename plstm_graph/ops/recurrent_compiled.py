@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from plstm_graph.compiled import (
-    CHANGED,
     REALS,
     Source,
     can_compile,
@@ -26,6 +25,7 @@ from plstm_graph.compiled import (
 )
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
+from plstm_graph.ops.native_plan import check_status, make_plan
 from plstm_graph.ops.scatter import sum_rows
 from plstm_graph.ops.twins import edge_messages_twin
 
@@ -82,42 +82,26 @@ def _run(name: str, inputs: Tensors, structure: Tensors, arguments: list[Any]) -
     query, value = inputs[0], inputs[2]
     edge_index, pairs = structure
     (nodes, heads, key_width), value_width = query.shape, value.size(2)
-    edges, num_pairs = edge_index.size(1), pairs.size(1)
-    _check_shapes(inputs, edge_index, pairs)
+    edges, num_pairs = edge_index.size(-1), pairs.size(-1)
+    _check_shapes(inputs, edges, num_pairs)
     slice_width, row = value_width, edges * key_width * query.element_size()
     while slice_width > _THINNEST and slice_width * row > SLICE_BYTES:
         slice_width = (slice_width + 1) // 2
     check_room(2 * (edges * key_width * slice_width + 1), query.dtype, f"the states of {edges} edges")
     sizes = (ctypes.c_int64 * 7)(nodes, edges, num_pairs, heads, key_width, value_width, slice_width)
     library: Any = load_compiled(_SOURCE, REALS[query.dtype])
-
-    lengths = (nodes, nodes + 1, edges, nodes + 1, edges, edges + 1, num_pairs)
-    indices = [tensor.contiguous() for tensor in (*edge_index, pairs[1], pairs[0])]
-    lists = [edge_index.new_empty(length) for length in lengths]
-    plan = places([*lists, indices[3]])
-    _check(library.make_plan(sizes, plan, *(place(tensor) for tensor in indices[:3])), edges)
+    plan = make_plan(library, edge_index, pairs, nodes)
 
     threads = min(torch.get_num_threads(), (edges + num_pairs) * heads * key_width * value_width // _WORTH_THREADS)
-    call = partial(getattr(library, name), sizes, plan)
+    call = partial(getattr(library, name), sizes, plan.pointers)
     for status in spread(lambda first, last: call(first, last, *arguments), heads, threads):
-        _check(status, edges)
+        check_status(status, edges)
 
 
-def _check(status: int, edges: int) -> None:
-    if status == 1:
-        raise MemoryError(f"no memory for the states of {edges} edges")
-    if status == 2:
-        raise ValueError(f"the graph has a cycle: {CHANGED}")
-    if status == 3:
-        raise ValueError(f"edge_index or pairs of the line graph have an index outside their range: {CHANGED}")
-    if status == 4:
-        raise ValueError(f"a pair of the line graph does not meet at a node: {CHANGED}")
-
-
-def _check_shapes(inputs: Tensors, edge_index: Tensor, pairs: Tensor) -> None:
+def _check_shapes(inputs: Tensors, edges: int, num_pairs: int) -> None:
     """Hold tensors to the sizes that C is told."""
     query, key, value, source, transition, mark, direct = inputs
-    (nodes, heads, key_width), edges, num_pairs = query.shape, edge_index.size(-1), pairs.size(-1)
+    nodes, heads, key_width = query.shape
     check_tensors(
         query.dtype,
         query=(query, (nodes, heads, key_width)),
@@ -128,7 +112,6 @@ def _check_shapes(inputs: Tensors, edge_index: Tensor, pairs: Tensor) -> None:
         mark=(mark, (edges, heads)),
         direct=(direct, (nodes, heads)),
     )
-    check_tensors(torch.int64, edge_index=(edge_index, (2, edges)), pairs=(pairs, (2, num_pairs)))
 
 
 def _fake(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor]:

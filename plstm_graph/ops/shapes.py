@@ -1,9 +1,11 @@
-"""Checks of the arguments of chains and grids, and their common dtype."""
+"""Checks of the arguments of operators, and their common dtype."""
 
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
+
+from plstm_graph.graph import LineGraph
 
 #: Names of the gates that every orientation of a grid has of its own, in order.
 GATES = (
@@ -46,6 +48,28 @@ def check_same(what: str, expected: tuple[int, ...], tensors: Mapping[str, Tenso
             raise ValueError(f"{name} must be {what} = {list(expected)}, got {list(tensor.shape)}")
 
 
+def check_operand(name: str, tensor: Tensor, line_graph: LineGraph, **expected: int) -> None:
+    """Check that an operand fits a line graph.
+
+    Args:
+        name: For the message.
+        tensor: The operand.
+        line_graph: The structure.
+        **expected: The sizes that it must have, by letter.
+
+    Raises:
+        TypeError: If it has no real numbers.
+        ValueError: If it has another shape, or lies on another device.
+    """
+    if tensor.shape != tuple(expected.values()):
+        raise ValueError(
+            f"{name} must be [{', '.join(expected)}] = {list(expected.values())}, got {list(tensor.shape)}"
+        )
+    check_real(name, tensor)
+    if tensor.device != line_graph.device:
+        raise ValueError(f"{name} is on {tensor.device}, but the line graph on {line_graph.device}; see its to()")
+
+
 def check_features(query: Tensor, key: Tensor, value: Tensor, axes: str, num_axes: int) -> tuple[int, ...]:
     """Check query, key and value of a chain or a grid.
 
@@ -79,5 +103,6 @@ def widened(*tensors: Tensor) -> tuple[Tensor, ...]:
     """All tensors in their widest dtype, float32 at least: states sum up along long paths."""
     dtype = torch.float32
     for tensor in tensors:
-        dtype = torch.promote_types(dtype, tensor.dtype)
-    return tuple(tensor.to(dtype) for tensor in tensors)
+        if tensor.dtype is not dtype:
+            dtype = torch.promote_types(dtype, tensor.dtype)
+    return tuple(tensor if tensor.dtype is dtype else tensor.to(dtype) for tensor in tensors)

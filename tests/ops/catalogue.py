@@ -16,6 +16,7 @@ from plstm_graph.ops import (
     GridForm,
     MatrixForm,
     MaxPlusChainForm,
+    MaxPlusForm,
     MaxPlusGridForm,
     edge_messages,
     gating_matrix,
@@ -28,7 +29,9 @@ from plstm_graph.ops import (
     plstm_grid2d_matrix,
     plstm_grid2d_oriented,
     plstm_matrix,
+    plstm_max_plus,
     plstm_max_plus_chain,
+    plstm_max_plus_factorized,
     plstm_max_plus_grid2d,
     plstm_max_plus_grid2d_oriented,
 )
@@ -91,6 +94,24 @@ def _factorized(form: Form) -> Case:
     del operands["transition"]
     operands |= _drawn({"leave": tuple(operands["mark"].shape), "enter": tuple(operands["mark"].shape)})
     return Case(call, lambda **o: call("naive", **o), operands)
+
+
+def max_plus_operands(graph: LineGraph, channels: int, factorized: bool = False) -> dict[str, Tensor]:
+    edges, pairs, nodes = graph.num_edges, graph.num_pairs, graph.num_nodes
+    shapes = {"source": edges, "transition": pairs, "mark": edges, "direct": nodes}
+    if factorized:
+        shapes = {"source": edges, "leave": edges, "enter": edges, "mark": edges, "direct": nodes}
+    return _drawn({name: (rows, channels) for name, rows in shapes.items()})
+
+
+def _max_plus(form: MaxPlusForm, kind: str, temperature: float, factorized: bool = False) -> Case:
+    graph = dag_graph(kind)
+    operator = plstm_max_plus_factorized if factorized else plstm_max_plus
+
+    def call(form: MaxPlusForm = form, **operands: Tensor) -> Tensor:
+        return operator(**operands, line_graph=graph, temperature=temperature, form=form)
+
+    return Case(call, lambda **o: call("naive", **o), max_plus_operands(graph, 5, factorized))
 
 
 def _merged() -> Case:
@@ -207,6 +228,15 @@ def _every_case() -> Iterator[tuple[str, Callable[[], Case]]]:
         yield f"messages-{form}-forward", lambda form=form: _messages(form, "forward")
         yield f"messages-{form}-reversed", lambda form=form: _messages(form, "reversed")
         yield f"factorized-{form}", lambda form=form: _factorized(form)
+    for form in get_args(MaxPlusForm):
+        if form == "naive":
+            continue
+        for operator, temperature in (("max_plus", 0.0), ("soft_max_plus", 0.5)):
+            for kind in ("forward", "reversed", "multitree"):
+                name = f"{operator}-{form}-{kind}"
+                yield name, lambda form=form, kind=kind, soft=temperature: _max_plus(form, kind, soft)
+            name = f"{operator}_factorized-{form}-reversed"
+            yield name, lambda form=form, soft=temperature: _max_plus(form, "reversed", soft, factorized=True)
     yield "gating-merged", _merged
     for form in get_args(ChainForm):
         if form in ("parallel", "chunkwise", "scan"):
@@ -249,7 +279,7 @@ def _parameters(pattern: str) -> Iterator[object]:
         if not re.search(pattern, name):
             continue
         operator, form = name.split("-")[:2]
-        on_dags = operator in ("dag", "messages", "factorized")
+        on_dags = re.fullmatch("dag|messages|factorized|(soft_)?max_plus(_factorized)?", operator)
         # Whether C can be had is asked when a test runs: asking it here would compile while tests are collected.
         if (on_dags and form != "chunkwise") or name.startswith(("grid-auto", "grid-compiled")):
             yield pytest.param((name, True), id=f"{name}-native")

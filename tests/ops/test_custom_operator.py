@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
 from plstm_graph import PLSTMConv
@@ -16,7 +17,7 @@ from tests.ops.catalogue import case_of, cases, native_code, one_case_of_each_op
 FORMS = ["naive", "recurrent", "parallel", "chunkwise", "auto"]
 
 
-@cases("(dag|matrix).*-(forward|reversed)$|messages|chain-chunkwise-40|grid-.*oriented|max_plus_chain-.*-5")
+@cases("(dag|matrix|max_plus).*-(forward|reversed)$|messages|chain-chunkwise-40|grid-.*oriented|max_plus_chain-.*-5")
 def test_every_operator_is_registered_soundly(chosen, monkeypatch):
     calls = {}
     run = CustomOperator.__call__
@@ -32,6 +33,63 @@ def test_every_operator_is_registered_soundly(chosen, monkeypatch):
             leaves = [tensor.detach().requires_grad_() for tensor in operands]
             results = torch.library.opcheck(operator, (*leaves, structure, options))
             assert set(results.values()) == {"SUCCESS"}, operator
+
+
+class Watching(TorchDispatchMode):
+    """Remembers which operators of this package are called."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function.namespace == "plstm_graph":
+            self.seen.append(function)
+        return function(*args, **(kwargs or {}))
+
+
+class Marked(torch.Tensor):
+    """A subclass that torch tells of every function."""
+
+
+def _values_and_gradients(case, as_leaf=lambda tensor: tensor):
+    leaves = {name: as_leaf(tensor.detach().clone()).requires_grad_() for name, tensor in case.operands.items()}
+    out = case.call(**leaves)
+    grad = torch.linspace(-1, 1, out.numel(), dtype=out.dtype, device="cpu").view(out.shape)
+    return [out, *torch.autograd.grad(out, list(leaves.values()), grad, materialize_grads=True)]
+
+
+@one_case_of_each_operator
+def test_whoever_watches_sees_registered_operators_and_the_same_numbers(chosen):
+    with case_of(*chosen) as case:
+        expected = _values_and_gradients(case)
+        with Watching() as mode:
+            watched = _values_and_gradients(case)
+        with torch.device("meta"):  # decides nothing, for every tensor is given
+            elsewhere = _values_and_gradients(case)
+        with torch.autograd.graph.save_on_cpu():
+            moved = _values_and_gradients(case)
+        subclassed = _values_and_gradients(case, lambda tensor: tensor.as_subclass(Marked))
+        for found in (watched, elsewhere, moved, subclassed):
+            for got, wanted in zip(found, expected, strict=True):
+                assert torch.equal(got.as_subclass(torch.Tensor), wanted)  # The same code ran.
+        # Two forms are made of operations of torch alone.
+        assert mode.seen or chosen[0].startswith(("gating-merged", "chain-matrix", "grid-matrix", "chain-scan"))
+
+
+@one_case_of_each_operator
+def test_a_graph_can_be_gone_back_through_twice_and_in_part(chosen):
+    with case_of(*chosen) as case:
+        expected = _values_and_gradients(case)[1:]
+        for number, name in enumerate(case.operands):
+            given = {n: t.detach().clone().requires_grad_(n == name) for n, t in case.operands.items()}
+            out = case.call(**given)
+            grad = torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view(out.shape)
+            for keep in (True, False):
+                (found,) = torch.autograd.grad(out, given[name], grad, retain_graph=keep, materialize_grads=True)
+                assert_close(found, expected[number], 1e-12, name)
+        with pytest.raises(RuntimeError, match="second time"):
+            torch.autograd.grad(out, given[name], grad)
 
 
 @pytest.mark.parametrize("native", [True, False])

@@ -11,7 +11,10 @@ from torch.autograd import forward_ad
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops import plstm_max_plus
 from plstm_graph.testing import assert_close, random_dag
+from tests.ops.catalogue import native_code
 from tests.strategies import line_graphs
+
+either = pytest.mark.parametrize("native", [True, False], ids=["native", "torch"])
 
 NAMES = ("source", "transition", "mark", "direct")
 
@@ -45,11 +48,85 @@ def value_and_gradients(operands, graph, **options):
 
 
 @given(line_graphs(), st.booleans(), st.sampled_from([0.0, 0.3]), st.sampled_from([0.0, 0.5]), st.integers(0, 999))
-def test_levels_equal_the_naive_form_on_random_dags(graph, ties, closed, temperature, seed):
+def test_every_form_equals_the_naive_one_on_random_dags(graph, ties, closed, temperature, seed):
     operands = operands_of(graph, ties=ties, closed=closed, seed=seed)
     expected = value_and_gradients(operands, graph, temperature=temperature, form="naive")
-    for name, tensor in value_and_gradients(operands, graph, temperature=temperature).items():
-        assert_same(tensor, expected[name], 1e-11, name)
+    for native in (True, False):
+        with native_code(native):
+            actual = value_and_gradients(operands, graph, temperature=temperature)
+        for name, tensor in actual.items():
+            assert_same(tensor, expected[name], 1e-11, f"{name}, {'native' if native else 'torch'}")
+
+
+@given(line_graphs(), st.sampled_from([0.0, 0.5]), st.sampled_from([0.05, 0.3]), st.integers(0, 999))
+def test_not_a_number_and_infinity_spread_alike_in_every_form(graph, temperature, share, seed):
+    """Not a number is larger than every number; of two the first takes the gradient, as everywhere."""
+    operands, generator = operands_of(graph, closed=0.2, seed=seed), torch.Generator().manual_seed(seed)
+    for value in (torch.nan, torch.inf):
+        for name, tensor in operands.items():
+            operands[name] = tensor.masked_fill(torch.rand(tensor.shape, generator=generator) < share, value)
+    expected = value_and_gradients(operands, graph, temperature=temperature, form="naive")
+    for native in (True, False):
+        with native_code(native):
+            actual = value_and_gradients(operands, graph, temperature=temperature)
+        torch.testing.assert_close(actual, expected, rtol=1e-11, atol=1e-11, equal_nan=True)
+
+
+@either
+@pytest.mark.parametrize("temperature", [0.0, 0.5])
+def test_not_a_number_reaches_whoever_follows_and_nobody_else(native, temperature):
+    graph = LineGraph(torch.tensor([[0, 1, 1, 4], [1, 2, 3, 5]]), 6)
+    for name, edge, reached in (("source", 0, [1, 2, 3]), ("mark", 1, [2]), ("direct", 4, [4]), ("source", 3, [5])):
+        operands = operands_of(graph, 2, closed=0.0)
+        operands[name][edge] = torch.nan
+        for form in ("naive", "auto"):
+            with native_code(native):
+                out = plstm_max_plus(**operands, line_graph=graph, temperature=temperature, form=form)
+            assert out.isnan().all(dim=1).nonzero().flatten().tolist() == reached
+
+
+@either
+@pytest.mark.parametrize("temperature", [0.0, 0.5])
+@pytest.mark.parametrize("value", [torch.inf, -torch.inf, torch.nan])
+def test_an_output_of_minus_infinity_hands_on_no_gradient_however_large(native, temperature, value):
+    """The square of such an output, say, has the gradient minus infinity."""
+    graph = LineGraph(random_dag(9, 16, torch.Generator().manual_seed(0)), 9)
+    operands = operands_of(graph, closed=0.7)
+    results = []
+    for form in ("naive", "auto"):
+        leaves = {name: tensor.clone().requires_grad_() for name, tensor in operands.items()}
+        with native_code(native):
+            out = plstm_max_plus(**leaves, line_graph=graph, temperature=temperature, form=form)
+        nothing = out == -torch.inf
+        assert 0 < nothing.sum() < out.numel()
+        grad = torch.ones_like(out).masked_fill(nothing, value)
+        results.append(torch.autograd.grad(out, list(leaves.values()), grad))
+        assert all(gradient.isfinite().all() for gradient in results[-1])
+    torch.testing.assert_close(*results, rtol=1e-12, atol=1e-12)
+
+
+@either
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("temperature", ["smallest", 1e-30, 1e-6, 1e6, 1e30])
+def test_no_temperature_is_too_small_or_large_to_divide_by(native, dtype, temperature):
+    smallest = torch.finfo(dtype).tiny
+    temperature = smallest if temperature == "smallest" else temperature
+    graph = LineGraph(random_dag(9, 16, torch.Generator().manual_seed(0)), 9)
+    operands = {name: 1e6 * tensor for name, tensor in operands_of(graph, dtype=dtype).items()}
+    hard = plstm_max_plus(**operands, line_graph=graph)
+    expected = value_and_gradients(operands, graph, temperature=temperature, form="naive")
+    with native_code(native):
+        actual = value_and_gradients(operands, graph, temperature=temperature)
+    for name, tensor in expected.items():
+        # At high temperatures a value is the temperature times the logarithm of a number of paths.
+        tolerance = 200 * torch.finfo(dtype).eps
+        assert_same(actual[name], tensor, tolerance, name)
+        assert not tensor.isnan().any()
+    if temperature < 1e-5:
+        assert_same(actual["output"], hard, 20 * torch.finfo(dtype).eps, "the maximum itself")
+    if smallest / 2 > 0:
+        with pytest.raises(ValueError, match="temperature must be 0 or at least"):
+            plstm_max_plus(**operands, line_graph=graph, temperature=smallest / 2)
 
 
 def _paths(graph):
@@ -81,8 +158,9 @@ def test_brute_force_over_all_paths(seed, reverse, temperature):
     expected = torch.stack(
         [temperature * (t / temperature).logsumexp(0) if temperature else t.max(dim=0).values for t in terms]
     )
-    for form in ("naive", "recurrent"):
-        actual = plstm_max_plus(**operands, line_graph=graph, temperature=temperature, form=form)
+    for form, native in (("naive", False), ("recurrent", False), ("recurrent", True)):
+        with native_code(native):
+            actual = plstm_max_plus(**operands, line_graph=graph, temperature=temperature, form=form)
         assert_same(actual, expected, 1e-12, form)
 
 
@@ -106,7 +184,8 @@ def test_longest_and_shortest_ways_agree_with_networkx():
         assert shortest[node] == expected.get(node, torch.inf)  # Sums of whole numbers are exact.
 
 
-def test_ties_go_to_own_terms_first_then_to_the_first_in_the_callers_order():
+@either
+def test_ties_go_to_own_terms_first_then_to_the_first_in_the_callers_order(native):
     # Two ways of the same length from 0 to 3, and a third that is its direct edge.
     edge_index = torch.tensor([[0, 0, 1, 2, 0], [1, 2, 3, 3, 3]])
     graph = LineGraph(edge_index, 4)
@@ -116,43 +195,55 @@ def test_ties_go_to_own_terms_first_then_to_the_first_in_the_callers_order():
         "mark": torch.zeros(5, 1),
         "direct": torch.full((4, 1), -9.0),
     }
-    grads = value_and_gradients(operands, graph)
+
+    def run():
+        with native_code(native):
+            return value_and_gradients(operands, graph)
+
+    grads = run()
     assert grads["output"][3] == 2.0
     assert (grads["mark"][2:] != 0).flatten().tolist() == [True, False, False]
     operands["direct"][3] = 2.0
-    assert (value_and_gradients(operands, graph)["mark"][2:] == 0).all()
+    assert (run()["mark"][2:] == 0).all()
     operands["direct"][3], operands["source"][2] = -9.0, 2.0
-    grads = value_and_gradients(operands, graph)
+    grads = run()
     assert grads["source"][2] != 0 and not grads["transition"].any()
 
 
+@either
 @pytest.mark.parametrize("temperature", [0.0, 0.5])
-def test_where_nothing_enters_nothing_is_differentiated(temperature):
+def test_where_nothing_enters_nothing_is_differentiated(native, temperature):
     graph = LineGraph.grid(3, 3)
     closed = {name: torch.full_like(t, -torch.inf) for name, t in operands_of(graph).items()}
-    results = value_and_gradients(closed, graph, temperature=temperature)
+    with native_code(native):
+        results = value_and_gradients(closed, graph, temperature=temperature)
     assert (results.pop("output") == -torch.inf).all()
     assert all(not gradient.any() for gradient in results.values())  # No NaN either: any() is true of it.
 
 
+@either
 @pytest.mark.parametrize(("nodes", "edges"), [(0, []), (1, []), (4, []), (2, [(1, 0)]), (2, [(0, 1), (0, 1)])])
 @pytest.mark.parametrize("channels", [0, 1, 3])
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
-def test_small_and_empty_graphs(nodes, edges, channels, temperature):
+def test_small_and_empty_graphs(native, nodes, edges, channels, temperature):
     graph = LineGraph(torch.tensor(edges, dtype=torch.long).view(-1, 2).t(), nodes)
     operands = operands_of(graph, channels)
     expected = value_and_gradients(operands, graph, temperature=temperature, form="naive")
-    for name, tensor in value_and_gradients(operands, graph, temperature=temperature).items():
+    with native_code(native):
+        actual = value_and_gradients(operands, graph, temperature=temperature)
+    for name, tensor in actual.items():
         assert_same(tensor, expected[name], 1e-12, name)
 
 
+@either
 @pytest.mark.parametrize("temperature", [0.0, 0.5])
-def test_gradcheck_in_both_modes(temperature):
+def test_gradcheck_in_both_modes(native, temperature):
     graph = LineGraph(random_dag(6, 10, torch.Generator().manual_seed(0)), 6)
     operands = [tensor.requires_grad_() for tensor in operands_of(graph, closed=0.0).values()]
     run = lambda *t: plstm_max_plus(*t, graph, temperature=temperature)  # noqa: E731
-    assert torch.autograd.gradcheck(run, operands, check_forward_ad=True)
-    assert torch.autograd.gradgradcheck(run, operands)
+    with native_code(native):
+        assert torch.autograd.gradcheck(run, operands, check_forward_ad=True)
+        assert torch.autograd.gradgradcheck(run, operands)
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.5])
@@ -174,19 +265,27 @@ def test_tangents_and_vmap(temperature):
         assert_close(out, run("naive", *operands), 1e-12, "vmap")
 
 
+@either
 @pytest.mark.parametrize("temperature", [0.0, 0.5])
 @pytest.mark.parametrize("reverse", [False, True])
-def test_compiles_and_is_registered_soundly(temperature, reverse):
+def test_compiles_and_is_registered_soundly(native, temperature, reverse):
     torch._dynamo.reset()
     graph = LineGraph(random_dag(20, 40, torch.Generator().manual_seed(0)), 20).prepare()
     graph = graph.reverse() if reverse else graph
     operands = operands_of(graph, closed=0.0)
-    compiled = torch.compile(
-        lambda **o: plstm_max_plus(**o, line_graph=graph, temperature=temperature), backend="aot_eager", fullgraph=True
-    )
-    assert_close(
-        compiled(**operands), plstm_max_plus(**operands, line_graph=graph, temperature=temperature), 1e-12, "out"
-    )
+    results = []
+    with native_code(native):
+        compiled = torch.compile(
+            lambda **o: plstm_max_plus(**o, line_graph=graph, temperature=temperature),
+            backend="aot_eager",
+            fullgraph=True,
+        )
+        for run in (compiled, lambda **o: plstm_max_plus(**o, line_graph=graph, temperature=temperature, form="naive")):
+            leaves = {name: tensor.clone().requires_grad_() for name, tensor in operands.items()}
+            out = run(**leaves)
+            results.append([out, *torch.autograd.grad(out.square().sum(), list(leaves.values()))])
+    for name, got, wanted in zip(("output", *operands), *results, strict=True):
+        assert_close(got, wanted, 1e-12, name)
 
 
 def test_a_soft_maximum_tends_to_the_maximum_from_above():
@@ -201,21 +300,26 @@ def test_a_soft_maximum_tends_to_the_maximum_from_above():
     assert distances == sorted(distances, reverse=True) and distances[-1] < 1e-2
 
 
-def test_renumbering_nodes_and_reordering_edges():
+@either
+def test_renumbering_nodes_and_reordering_edges_and_pairs(native):
     edge_index = random_dag(20, 40, torch.Generator().manual_seed(0))
     graph, operands = LineGraph(edge_index, 20), operands_of(LineGraph(edge_index, 20))
-    new_of_old = torch.randperm(20)
+    new_of_old, order, edge_order = torch.randperm(20), torch.randperm(graph.num_pairs), torch.randperm(40)
     renumbered = LineGraph(new_of_old[edge_index], 20, pairs=graph.pairs)
     moved = operands | {"direct": torch.empty_like(operands["direct"]).index_copy(0, new_of_old, operands["direct"])}
-    out = plstm_max_plus(**operands, line_graph=graph)
-    assert_same(plstm_max_plus(**moved, line_graph=renumbered)[new_of_old], out, 1e-12, "renumbered")
-    order = torch.randperm(graph.num_pairs)
     shuffled = LineGraph(edge_index, 20, pairs=graph.pairs[:, order])
     turned = operands | {"transition": operands["transition"][order]}
-    assert_same(plstm_max_plus(**turned, line_graph=shuffled), out, 1e-12, "other order of pairs")
+    place = torch.empty_like(edge_order).index_copy(0, edge_order, torch.arange(40))
+    reordered = LineGraph(edge_index[:, edge_order], 20, pairs=place[graph.pairs])
+    sorted_ = operands | {name: operands[name][edge_order] for name in ("source", "mark")}
+    with native_code(native):
+        out = plstm_max_plus(**operands, line_graph=graph)
+        assert_same(plstm_max_plus(**moved, line_graph=renumbered)[new_of_old], out, 1e-12, "renumbered")
+        assert_same(plstm_max_plus(**turned, line_graph=shuffled), out, 1e-12, "other order of pairs")
+        assert_same(plstm_max_plus(**sorted_, line_graph=reordered), out, 1e-12, "other order of edges")
 
 
-@pytest.mark.parametrize("form", ["naive", "recurrent"])
+@pytest.mark.parametrize("form", ["naive", "native", "torch"])
 def test_a_gradient_is_1_over_ten_thousand_hops(form):
     length = 10_000
     graph = LineGraph(torch.stack([torch.arange(length), torch.arange(1, length + 1)]), length + 1)
@@ -223,17 +327,46 @@ def test_a_gradient_is_1_over_ten_thousand_hops(form):
     source = closed.index_fill(0, torch.tensor([0]), 3.0).requires_grad_()
     transition = torch.full((length - 1, 1), 0.5, requires_grad=True)
     direct = torch.full((length + 1, 1), -torch.inf)
-    out = plstm_max_plus(source, transition, torch.zeros(length, 1), direct, graph, form=form)
+    with native_code(form == "native"):
+        given = "naive" if form == "naive" else "auto"
+        out = plstm_max_plus(source, transition, torch.zeros(length, 1), direct, graph, form=given)
     assert out[-1].item() == 3.0 + 0.5 * (length - 1)  # Halves below 2^23 are exact in float32.
     grads = torch.autograd.grad(out[-1].sum(), [source, transition])
-    assert grads[0][0].item() == 1.0 and (grads[1] == 1.0).all()  # Ones are copied, not computed.
+    assert grads[0][0].item() == 1.0 and not grads[0][1:].any()
+    assert (grads[1] == 1.0).all()  # Ones are copied, not computed.
 
 
-def test_half_precision_sums_in_float32():
+@either
+def test_one_path_among_two_to_the_ten_thousandth_has_the_gradient(native):
+    """Two rails with all rungs: sums of whole numbers are exact, and one edge of each rung is on the path."""
+    depth = 10_000
+    here = torch.arange(depth)
+    ends = [(2 * here + a, 2 * here + 2 + b) for a in (0, 1) for b in (0, 1)]
+    graph = LineGraph(torch.cat([torch.stack(pair) for pair in ends], dim=1), 2 * depth + 2)
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randint(0, 9, (graph.num_edges, 1), generator=generator).double()
+    first = graph.edge_index[0] < 2
+    source = torch.full_like(weight, -torch.inf).where(~first[:, None], weight).requires_grad_()
+    transition = weight[graph.pairs[1]].requires_grad_()
+    direct = torch.full((graph.num_nodes, 1), -torch.inf, dtype=torch.float64)
+    with native_code(native):
+        out = plstm_max_plus(source, transition, torch.zeros_like(weight), direct, graph)
+        grads = torch.autograd.grad(out[-1].sum(), [source, transition])
+    best = torch.zeros(2, dtype=torch.float64)
+    for rung in weight.view(2, 2, depth).unbind(-1):
+        best = (best[:, None] + rung).amax(dim=0)
+    assert out[-1].item() == best[1].item()
+    assert grads[0].sum().item() == 1.0 and grads[1].sum().item() == depth - 1
+    assert sorted(torch.cat(grads).unique().tolist()) == [0.0, 1.0]
+
+
+@either
+def test_half_precision_sums_in_float32(native):
     length = 3000
     graph = LineGraph(torch.stack([torch.arange(length), torch.arange(1, length + 1)]), length + 1)
     ones = torch.ones(length, 1, dtype=torch.bfloat16)
-    out = plstm_max_plus(ones, ones[1:], torch.zeros_like(ones), torch.zeros(length + 1, 1), graph)
+    with native_code(native):
+        out = plstm_max_plus(ones, ones[1:], torch.zeros_like(ones), torch.zeros(length + 1, 1), graph)
     assert out[-1].item() == length
 
 

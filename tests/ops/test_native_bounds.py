@@ -12,8 +12,17 @@ import plstm_graph
 from plstm_graph.compiled import check_room
 from plstm_graph.graph import LineGraph
 from plstm_graph.graph.structure_compiled import can_compile_structure, list_ancestors, stable_order, unique_links
-from plstm_graph.ops import grid2d_compiled, parallel_compiled, plstm, plstm_grid2d_oriented, recurrent_compiled
+from plstm_graph.ops import (
+    grid2d_compiled,
+    max_plus_compiled,
+    parallel_compiled,
+    plstm,
+    plstm_grid2d_oriented,
+    plstm_max_plus,
+    recurrent_compiled,
+)
 from plstm_graph.testing import assert_close, random_dag, random_operands, value_and_gradients
+from tests.ops.catalogue import max_plus_operands
 from tests.ops.test_chain import assert_same, results
 from tests.ops.test_grid2d import operands as grid_operands
 
@@ -110,6 +119,104 @@ def test_recurrent_form_refuses_a_cycle(inputs):
     inputs = [inputs[0][:3], inputs[1][:3], inputs[2][:3], inputs[3][:3], inputs[4][:0], inputs[5][:3], inputs[6][:3]]
     with pytest.raises(ValueError, match="has a cycle"):
         recurrent_form(inputs, cycle, cycle[:, :0])
+
+
+def max_plus_results(graph):
+    """Operands, output and what is kept."""
+    inputs = list(max_plus_operands(graph, 3).values())
+    out, *kept = max_plus_compiled._MAX_PLUS.op(*inputs, [graph.edge_index, graph.pairs], [])
+    return inputs, out, [*kept, out]
+
+
+@pytest.mark.parametrize("value", BAD)
+@pytest.mark.parametrize("which", ["edge_index", "pairs"])
+@pytest.mark.parametrize("row", [0, 1])
+def test_max_plus_refuses_an_index_outside_its_range(graph, which, row, value):
+    inputs, out, kept = max_plus_results(graph)
+    structure = {"edge_index": graph.edge_index, "pairs": graph.pairs}
+    structure[which] = structure[which].clone()
+    structure[which][row] = with_bad_number(structure[which][row], value)
+    with pytest.raises(ValueError, match=r"outside their range: .*build a new LineGraph"):
+        max_plus_compiled._MAX_PLUS.op(*inputs, [*structure.values()], [])
+    if which == "pairs" and row == 0:  # The way back reads nothing else of the structure.
+        with pytest.raises(ValueError, match=r"outside their range: .*build a new LineGraph"):
+            max_plus_compiled._MAX_PLUS.backward_op(out, kept, *inputs, [*structure.values()], [])
+
+
+@pytest.mark.parametrize("value", BAD)
+def test_max_plus_refuses_a_kept_plan_with_any_bad_number(graph, value):
+    inputs, out, (sums, lists, _) = max_plus_results(graph)
+    for number in range(lists.numel()):
+        changed = lists.clone()
+        changed[number] = value
+        with pytest.raises(ValueError, match=r"outside their range: .*build a new LineGraph"):
+            max_plus_compiled._MAX_PLUS.backward_op(
+                out, [sums, changed, out], *inputs, [graph.edge_index, graph.pairs], []
+            )
+
+
+def test_max_plus_walks_no_further_than_a_kept_plan_of_another_graph(graph):
+    """It is in range, so the gradient is wrong, but nothing else is read or written."""
+    inputs, out, (sums, lists, _) = max_plus_results(graph)
+    other = LineGraph(graph.edge_index[:, torch.randperm(graph.num_edges)], graph.num_nodes)
+    assert other.num_pairs == graph.num_pairs
+    _, _, (_, lists, _) = max_plus_results(other)
+    max_plus_compiled._MAX_PLUS.backward_op(out, [sums, lists, out], *inputs, [graph.edge_index, graph.pairs], [])
+
+
+def test_max_plus_refuses_pairs_that_do_not_meet_and_cycles(graph):
+    inputs, _, _ = max_plus_results(graph)
+    for pairs in (graph.pairs.flip(0), graph.pairs.roll(1, dims=1) * torch.tensor([[1], [0]]), graph.pairs * 0):
+        with pytest.raises(ValueError, match="does not meet at a node"):
+            max_plus_compiled._MAX_PLUS.op(*inputs, [graph.edge_index, pairs], [])
+    cycle = torch.tensor([[0, 1, 2], [1, 2, 0]])
+    source, transition, mark, direct = inputs
+    with pytest.raises(ValueError, match="has a cycle"):
+        max_plus_compiled._MAX_PLUS.op(source[:3], transition[:0], mark[:3], direct[:3], [cycle, cycle[:, :0]], [])
+
+
+@pytest.mark.parametrize("change", ["shorter", "another width", "another dtype", "no axis"])
+def test_max_plus_refuses_tensors_that_do_not_fit(graph, change):
+    inputs, out, kept = max_plus_results(graph)
+    operator, structure = max_plus_compiled._MAX_PLUS, [graph.edge_index, graph.pairs]
+
+    def changed(tensors, number):
+        tensor = tensors[number]
+        other = {
+            "shorter": tensor[:-1],
+            "another width": tensor[:, :-1] if tensor.dim() > 1 else tensor[1:],
+            "another dtype": tensor.to(torch.float32 if tensor.is_floating_point() else torch.int32),
+            "no axis": tensor.unsqueeze(0),
+        }[change]
+        return [*tensors[:number], other, *tensors[number + 1 :]]
+
+    for number in range(len(inputs)):
+        with pytest.raises(ValueError):
+            operator.op(*changed(inputs, number), structure, [])
+        with pytest.raises(ValueError):
+            operator.backward_op(out, kept, *changed(inputs, number), structure, [])
+    for number in range(len(kept)):
+        with pytest.raises(ValueError, match="native code needs"):
+            operator.backward_op(out, changed(kept, number), *inputs, structure, [])
+    for number in range(len(structure)):
+        with pytest.raises(ValueError):
+            operator.op(*inputs, changed(structure, number), [])
+    with pytest.raises(ValueError):  # Of edges the way back reads nothing but how many there are.
+        operator.backward_op(out, kept, *inputs, changed(structure, 1), [])
+    with pytest.raises(ValueError, match="native code needs grad"):
+        operator.backward_op(changed([out], 0)[0], kept, *inputs, structure, [])
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.5])
+def test_no_number_of_channels_is_too_much_for_the_stack(temperature):
+    graph = LineGraph(torch.tensor([[0, 0, 1], [1, 2, 2]]), 3)
+    leaves = {name: tensor.requires_grad_() for name, tensor in max_plus_operands(graph, 1_200_000).items()}
+    results = []
+    for form in ("auto", "naive"):
+        out = plstm_max_plus(**leaves, line_graph=graph, temperature=temperature, form=form)
+        results.append([out, *torch.autograd.grad(out.sum(), list(leaves.values()))])
+    for got, wanted in zip(*results, strict=True):
+        assert_close(got, wanted, 1e-10, "channels")
 
 
 @pytest.mark.parametrize("number", range(len(INPUTS)))
