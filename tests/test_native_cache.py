@@ -13,8 +13,11 @@ from pathlib import Path
 
 import pytest
 
+import plstm_graph
 from plstm_graph import compiled, native_cache
 from plstm_graph.compiled import Source, load_compiled
+
+ROOT = Path(plstm_graph.__file__).resolve().parent
 
 COMPILER = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 needs_compiler = pytest.mark.skipif(not COMPILER or os.name == "nt", reason="needs a C compiler")
@@ -35,7 +38,7 @@ EVERYTHING = """
 import sys, warnings
 import torch
 from plstm_graph.graph import LineGraph
-from plstm_graph.ops import plstm, plstm_grid2d
+from plstm_graph.ops import plstm, plstm_grid2d, plstm_max_plus
 from plstm_graph.ops.grid2d import GATES
 from plstm_graph.testing import random_dag, random_operands
 graph = LineGraph(random_dag(9, 14, torch.Generator().manual_seed(0)), 9)
@@ -48,6 +51,12 @@ with warnings.catch_warnings(record=True) as seen:
         expected = plstm(**own, line_graph=graph, form="naive")
         for form in ("parallel", "recurrent", "auto"):
             torch.testing.assert_close(plstm(**own, line_graph=graph, form=form), expected)
+        source, transition, mark, direct = (own[name] for name in ("source", "transition", "mark", "direct"))
+        for temperature in (0.0, 0.5):
+            found, expected = (
+                plstm_max_plus(source, transition, mark, direct, graph, temperature, form) for form in ("auto", "naive")
+            )
+            torch.testing.assert_close(found, expected)
         grid = plstm_grid2d(x.to(real), x.to(real), x.to(real), *[gate.to(real)] * 9)
         torch.testing.assert_close(grid, plstm_grid2d(x.to(real), x.to(real), x.to(real), *[gate.to(real)] * 9, form="naive"))
 for warning in seen:
@@ -128,12 +137,23 @@ def test_a_library_is_made_once(source, cache, monkeypatch):
     assert load_again(source).twice(21) == 42
 
 
-@pytest.mark.parametrize("change", ["source", "real", "flags", "processor", "compiler"])
+@pytest.mark.parametrize("change", ["source", "included", "included there", "real", "flags", "processor", "compiler"])
 def test_whatever_a_library_is_made_of_changes_its_name(source, cache, monkeypatch, tmp_path, change):
+    header, below = tmp_path / "header.h", tmp_path / "folder" / "below.h"
+    below.parent.mkdir()
+    header.write_text('#pragma once\n  #  include "folder/below.h"\n', encoding="utf-8")
+    below.write_text('#include "../header.h"\n', encoding="utf-8")  # a circle, as guards allow
+    guarded = '#ifndef ONCE\n#define ONCE\n#include "header.h"\n#endif\n'
+    header.write_text("#pragma once\n" + header.read_text(encoding="utf-8"), encoding="utf-8")
+    source.path.write_text(guarded + SOURCE, encoding="utf-8")
     make(source, cache)
     real = None
     if change == "source":
-        source.path.write_text(SOURCE + "/* another */\n", encoding="utf-8")
+        source.path.write_text(guarded + SOURCE + "/* another */\n", encoding="utf-8")
+    elif change == "included":
+        header.write_text(header.read_text(encoding="utf-8") + "/* another */\n", encoding="utf-8")
+    elif change == "included there":
+        below.write_text("/* another */\n", encoding="utf-8")
     elif change == "real":
         real = "double"
     elif change == "flags":
@@ -148,6 +168,20 @@ def test_whatever_a_library_is_made_of_changes_its_name(source, cache, monkeypat
     compiled.forget_compiled()
     assert load_compiled(source, real).twice(21) == 42
     assert len(list(cache.iterdir())) == 2
+
+
+@pytest.mark.parametrize("source", sorted(ROOT.rglob("*.c")), ids=lambda path: path.name)
+def test_included_files_are_those_that_the_compiler_reads(source):
+    command = [*COMPILER.split(), "-MM", "-DREAL=float", str(source)]
+    rule = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    read = {Path(name).resolve() for name in rule.partition(":")[2].replace("\\\n", " ").split()}
+    assert set(native_cache.source_files(source)) == read
+
+
+def test_an_included_file_that_is_missing_ends_in_torch(source, cache):
+    source.path.write_text('#include "nowhere.h"\n' + SOURCE, encoding="utf-8")
+    fails(source, "nowhere.h")
+    assert not cache.exists() or not list(cache.iterdir())
 
 
 def test_a_compiler_of_another_date_is_another_compiler(source, cache, monkeypatch, tmp_path):
@@ -208,7 +242,7 @@ def test_damaged_libraries_of_every_form_are_made_anew():
     assert run_everything()[0] == 0
     folder = Path(os.environ["XDG_CACHE_HOME"]) / "plstm_graph"
     libraries = sorted(folder.iterdir())
-    assert len(libraries) == 7
+    assert len(libraries) == 9  # 4 sources in 2 dtypes, and one of integers
     for number, path in enumerate(libraries):
         content = path.read_bytes()
         path.write_bytes(content[: (0, 4096, len(content) // 2)[number % 3]])

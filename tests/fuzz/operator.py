@@ -1,4 +1,4 @@
-"""Random calls of the operator, one for each seed, held against dense linear algebra."""
+"""Random calls of the operators, one for each seed, held against dense linear algebra or dynamic programming."""
 
 import random
 from collections.abc import Callable
@@ -6,11 +6,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from plstm_graph.graph import LineGraph
 from plstm_graph.ops import plstm, plstm_chain, plstm_grid2d
 from plstm_graph.ops.shapes import GATES
 from plstm_graph.testing import OPERANDS
+from tests.fuzz.dags import random_line_graph
 from tests.fuzz.dense import dense_outputs
+from tests.fuzz.max_plus import check_max_plus
 from tests.fuzz.max_plus_regular import max_plus_chain, max_plus_grid
 from tests.ops.catalogue import native_code
 from tests.ops.test_layouts import permuted, reversed_axes, sliced
@@ -28,7 +29,7 @@ def check_operator(seed: int) -> None:
         AssertionError: Telling the seed and what is off.
     """
     rng = random.Random(seed)
-    problem = rng.choice((_dag, _dag, _dag, _chain, _grid, max_plus_chain, max_plus_grid))
+    problem = rng.choice((_dag, _dag, _dag, _chain, _grid, check_max_plus, max_plus_chain, max_plus_grid))
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(rng.choice((1, 2, 3)))
@@ -39,28 +40,20 @@ def check_operator(seed: int) -> None:
 
 
 def _dag(rng: random.Random, seed: int) -> None:
-    nodes, edges = _random_dag(rng)
-    graph = LineGraph(torch.tensor(edges, dtype=torch.long).view(-1, 2).t().contiguous(), nodes)
-    kind = rng.choice(("all", "subset", "multitree"))
-    if kind == "multitree":
-        graph = graph.to_multitree()
-    elif kind == "subset":
-        chosen = rng.sample(range(graph.num_pairs), rng.randint(0, graph.num_pairs))
-        graph = LineGraph(graph.edge_index, nodes, pairs=graph.pairs[:, torch.tensor(chosen, dtype=torch.long)])
-    if rng.random() < 0.5:
-        graph = graph.reverse()
+    kind, graph = random_line_graph(rng)
+    nodes, edges = graph.num_nodes, graph.num_edges
     heads, keys, values = rng.randint(1, 5), rng.choice((1, 2, 3, 8, 17)), rng.choice((1, 2, 5, 8, 16, 19))
     form = rng.choice(DAG_FORMS)
-    counts = {"N": nodes, "E": len(edges), "P": graph.num_pairs}
+    counts = {"N": nodes, "E": edges, "P": graph.num_pairs}
     operands = _operands(rng, seed, counts, heads, keys, values)
     structure = (graph.edge_index.t().tolist(), graph.pairs.t().tolist())
     depth = int(graph.level.max()) + 1 if nodes else 0
     _compare(
-        f"seed {seed}: plstm, form {form!r}, {kind} pairs of {nodes} nodes and {len(edges)} edges",
+        f"seed {seed}: plstm, form {form!r}, {kind} pairs of {nodes} nodes and {edges} edges",
         lambda **o: plstm(**o, line_graph=graph, form=form),
         lambda **o: dense_outputs(**o, edges=structure[0], pairs=structure[1]),
         operands,
-        summands=4 * (depth + nodes + len(edges) + keys + values),
+        summands=4 * (depth + nodes + edges + keys + values),
     )
 
 
@@ -136,27 +129,6 @@ def _grid(rng: random.Random, seed: int) -> None:
         operands,
         summands=4 * (4 * (width + height) + width * height + keys + values),
     )
-
-
-def _random_dag(rng: random.Random) -> tuple[int, list[tuple[int, int]]]:
-    """Number of nodes and edges in any order: sparse, dense, deep, with a hub, parallel edges, isolated nodes, none."""
-    nodes = rng.choice((1, 2, 3, 8, 20, 40))
-    rank = rng.sample(range(nodes), nodes)
-    kind = rng.choice(("sparse", "dense", "chain", "hub"))
-    edges = []
-    if nodes > 1:
-        if kind == "chain":
-            edges = [(i, i + 1) for i in range(nodes - 1)] + [(i, i + 2) for i in range(0, nodes - 2, 3)]
-        elif kind == "hub":
-            hub = rng.randrange(nodes)
-            edges = [(min(i, hub), max(i, hub)) for i in range(nodes) if i != hub]
-        else:
-            count = rng.randint(0, 3 * nodes if kind == "dense" else nodes)
-            edges = [tuple(sorted(rng.sample(range(nodes), 2))) for _ in range(count)]
-    if edges and rng.random() < 0.3:
-        edges += rng.choices(edges, k=2)
-    rng.shuffle(edges)
-    return nodes, [(rank[u], rank[v]) for u, v in edges]
 
 
 def _operands(

@@ -1,11 +1,13 @@
-"""The operator against dense linear algebra: random DAGs, chains, grids, forms, layouts, dtypes and threads."""
+"""The operators against dense linear algebra or dynamic programming: random DAGs, chains, grids, forms, layouts, dtypes
+and threads."""
 
 import random
 
 import pytest
 import torch
 
-from tests.fuzz import max_plus_regular, operator
+from plstm_graph.graph import LineGraph
+from tests.fuzz import max_plus, max_plus_regular, operator
 from tests.fuzz.operator import check_operator
 
 
@@ -48,3 +50,29 @@ def test_a_maximum_that_is_slightly_wrong_is_found(problem, monkeypatch):
     with pytest.raises(AssertionError, match="is off by"):
         for seed in range(40):
             getattr(max_plus_regular, problem)(random.Random(seed), seed)
+
+
+@pytest.mark.parametrize("wrong", ["value", "gradient", "tie"])
+def test_a_max_plus_that_is_slightly_wrong_is_found(wrong, monkeypatch):
+    run, found = max_plus.plstm_max_plus, []
+
+    def with_fault(source, transition, mark, direct, line_graph, temperature, form):
+        if wrong == "value":
+            transition = transition * (1 + 1e-6)
+        elif wrong == "gradient":
+            source = (
+                source.masked_fill(source.isinf(), -1e9) * 1.001
+                - source.masked_fill(source.isinf(), 0.0).detach() * 0.001
+            )
+        else:  # The last of equal ones.
+            pairs = line_graph.pairs.flip(1)
+            line_graph, transition = LineGraph(line_graph.edge_index, line_graph.num_nodes, pairs), transition.flip(0)
+        return run(source, transition, mark, direct, line_graph, temperature, form)
+
+    monkeypatch.setattr(max_plus, "plstm_max_plus", with_fault)
+    for seed in range(60):
+        try:
+            max_plus.check_max_plus(random.Random(seed), seed)
+        except AssertionError as error:
+            found.append(str(error))
+    assert found and all("plstm_max_plus, form" in message for message in found)
