@@ -28,8 +28,8 @@ def check_max_plus(rng: random.Random, seed: int) -> None:
     temperature = rng.choice((0.0, 0.0, 0.1, 1.0, 7.5))
     operands = _drawn(rng, seed, graph, channels)
     what = (
-        f"seed {seed}: plstm_max_plus, form {form!r}, temperature {temperature}, {kind} pairs of {graph.num_nodes} nodes "
-        f"and {graph.num_edges} edges"
+        f"seed {seed}: plstm_max_plus, form {form!r}, temperature {temperature}, {kind} pairs of "
+        f"{graph.num_nodes} nodes and {graph.num_edges} edges"
     )
     leaves = {name: tensor.detach().requires_grad_() for name, tensor in operands.items()}
     out = plstm_max_plus(**leaves, line_graph=graph, temperature=temperature, form=form)
@@ -65,7 +65,7 @@ def check_max_plus(rng: random.Random, seed: int) -> None:
 
 
 def _drawn(rng: random.Random, seed: int, graph: LineGraph, channels: int) -> dict[str, Tensor]:
-    """Operands of one dtype or of mixed ones, in any layout: whole numbers, so that many sums tie, or any; some closed."""
+    """Operands of one dtype or of mixed ones, in any layout: any numbers, or whole ones whose sums tie; some closed."""
     generator = torch.Generator().manual_seed(seed)
     dtype, mixed, ties, closed = rng.choice(DTYPES), rng.random() < 0.2, rng.random() < 0.5, rng.choice((0.0, 0.3, 0.8))
     operands = {}
