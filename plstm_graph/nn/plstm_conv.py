@@ -29,6 +29,7 @@ from plstm_graph.ops import (
     plstm,
     plstm_matrix,
     plstm_max_plus,
+    plstm_max_plus_factorized,
 )
 from plstm_graph.ops.factorized import edge_messages_factorized, plstm_factorized
 from plstm_graph.ops.matrix_dag import edge_reads, gating_matrix_of_matrices
@@ -61,7 +62,7 @@ class PLSTMConv(MessagePassing):
         heads (int): Number of heads ``H``. (default: ``4``)
         mode (str): ``"P"`` (propagation: what enters a node is divided among its out-edges), ``"D"`` (distribution:
             it is copied along single paths, on a line graph cut to a multitree) or ``"M"`` (maxima over all paths;
-            ``normalization``, ``decay`` and ``transition`` mean nothing to it). (default: ``"P"``)
+            ``normalization`` and ``decay`` mean nothing to it). (default: ``"P"``)
         edge_dim (int, optional): Size of edge features; they enter the gates. (default: ``None``)
         head_channels (int, optional): Width of a head, ``K = V``. (default: ``out_channels // heads``; half of it in
             M-mode, whose terms take twice as many weights for each channel)
@@ -74,9 +75,10 @@ class PLSTMConv(MessagePassing):
         transition (str): ``"pair"`` gives every pair of an in-edge and an out-edge a transition of its own
             (:class:`~plstm_graph.nn.TransitionGate`); ``"node"`` shares out at each node the sum of all that arrives
             (:class:`~plstm_graph.nn.NodeTransitionGate`), so that a hub costs its edges, not its pairs. It
-            needs mode ``"P"`` and normalization ``"column"``. ``"matrix"`` turns states from edge to edge by a matrix
-            for every pair (:class:`~plstm_graph.nn.MatrixTransitionGate`), so that the order of what lies on a path
-            counts; the operator is then :func:`~plstm_graph.ops.plstm_matrix`. (default: ``"pair"``)
+            needs mode ``"P"`` and normalization ``"column"``, or mode ``"M"``, where both give the same numbers and
+            differ in cost alone. ``"matrix"``, which means nothing to mode ``"M"``, turns states from edge to edge by a
+            matrix for every pair (:class:`~plstm_graph.nn.MatrixTransitionGate`), so that the order of what lies on a
+            path counts; the operator is then :func:`~plstm_graph.ops.plstm_matrix`. (default: ``"pair"``)
         head_norm (str): The norm of what each head reads. ``"rms"`` brings it to size one; ``"log"`` keeps its size on
             a logarithmic scale, for targets that depend on how much arrives; ``"ratio"`` spends one value channel of
             each head on a normaliser. See :mod:`~plstm_graph.nn.head_norm`; M-mode takes ``"log"`` in place of
@@ -222,6 +224,9 @@ class PLSTMConv(MessagePassing):
         read = []
         for graph in directions:
             source, leave, enter, mark, direct = gates.of_logits(*logits, graph, edge_mask)
+            if self.transition == "node":
+                read.append(plstm_max_plus_factorized(source, leave, enter, mark, direct, graph, form=form))
+                continue
             pair_from, pair_to = graph.pairs
             transition = leave.index_select(0, pair_from) + enter.index_select(0, pair_to)
             read.append(plstm_max_plus(source, transition, mark, direct, graph, form=form))

@@ -90,6 +90,27 @@ def test_output_of_m_mode_equals_the_operator(flow):
     assert_close(sizes[0], y, 1e-12, "sizes")
 
 
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_m_mode_through_nodes_is_m_mode_through_pairs(fan, flow, symmetric):
+    x, edge_index, edge_attr = fan
+    options = {"mode": "M", "edge_dim": 8, "flow": flow, "symmetric": symmetric}
+    pair, node = (PLSTMConv(8, 16, transition=kind, **options).double() for kind in ("pair", "node"))
+    node.load_state_dict(pair.state_dict())
+    assert_close(node(x, edge_index, edge_attr), pair(x, edge_index, edge_attr), 1e-12, "layer")
+
+
+def test_m_mode_through_nodes_takes_hubs():
+    leaves = torch.arange(1, 20_001)
+    into, out_of = (
+        torch.stack([leaves, torch.zeros_like(leaves)]),
+        torch.stack([torch.zeros_like(leaves), leaves + 20_000]),
+    )
+    edge_index = torch.cat([into, out_of], dim=1)
+    conv = PLSTMConv(4, 8, heads=2, mode="M", transition="node")
+    out = conv(torch.randn(40_001, 4), edge_index)
+    assert torch.isfinite(out).all()
+
+
 def test_backward_flow_is_the_forward_layer_on_the_reversed_dag(mode, tree):
     x, edge_attr = torch.randn(7, 8), torch.randn(6, 2)
     forward = PLSTMConv(8, 8, mode=mode, edge_dim=2)
