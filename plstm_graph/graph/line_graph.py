@@ -13,6 +13,7 @@ from plstm_graph.graph.block_layout import BlockLayout
 from plstm_graph.graph.blocks import Blocks
 from plstm_graph.graph.checks import check_edge_index, check_level, check_pairs
 from plstm_graph.graph.checksum import check_dag_checksum
+from plstm_graph.graph.edge_rows import edge_rows
 from plstm_graph.graph.levels import longest_path_levels
 from plstm_graph.graph.links import Links
 from plstm_graph.graph.multitree import multitree_mask
@@ -108,6 +109,7 @@ class LineGraph:
         self._more_entries_than = -1
         self._links: dict[str, Links] = {}
         self._node_levels: dict[bool, NodeLevels] = {}
+        self._rows: dict[int, LineGraph] = {}
         self._blocks: dict[int | tuple[int, int, int], Blocks] = {}
         self._multitree: LineGraph | None = None
         self._is_multitree = False
@@ -331,6 +333,28 @@ class LineGraph:
         return self._through
 
     @outside_transforms
+    def rows(self, size: int) -> "LineGraph":
+        """Every edge ``size`` times, for transitions that are matrices, see :func:`~plstm_graph.graph.edge_rows`; built
+        once for each size. Shared by both directions.
+
+        Args:
+            size: Rows of a matrix, ``J``.
+        """
+        if size == 1:
+            return self
+        if self._forward is not None:
+            return self._forward.rows(size).reverse()
+        if size not in self._rows:
+            _refuse_in_compiled_code("the rows of edges", f"rows={size}")
+            edge_index, pairs = edge_rows(self.edge_index, self.pairs, size)
+            self._rows[size] = LineGraph(edge_index, self.num_nodes, pairs, level=self.level)
+        return self._rows[size]
+
+    def has_rows(self, size: int) -> bool:
+        """Whether :meth:`rows` were built for this size already."""
+        return size == 1 or size in (self._forward or self)._rows
+
+    @outside_transforms
     def blocks(self, heads: int, key_width: int, value_width: int, levels: int | None = None) -> Blocks:
         """The levels cut into blocks, built at the first call; shared by both directions.
 
@@ -369,6 +393,7 @@ class LineGraph:
         widths: tuple[int, int, int] | None = None,
         multitree: bool = True,
         nodes: bool = False,
+        rows: int = 1,
     ) -> "LineGraph":
         """Build everything that is otherwise built at first use. Returns the graph itself.
 
@@ -383,6 +408,7 @@ class LineGraph:
             multitree: Whether to build :meth:`to_multitree` as well; only D-mode needs it.
             nodes: Whether to build :attr:`node_levels` of both directions; layers that update nodes level by level
                 need them.
+            rows: Rows of the matrices of layers that have such transitions, to build :meth:`rows` as well.
         """
         forward = self._forward or self
         for direction in (forward, forward.reverse()) if nodes else ():
@@ -390,6 +416,8 @@ class LineGraph:
         graphs = [] if forward.num_pairs > MAX_PAIRS else [forward]
         if graphs and multitree:
             graphs.append(forward.to_multitree())
+        if rows > 1:
+            graphs += [graph.rows(rows) for graph in graphs]
         for graph in [*graphs, forward.through] if through else graphs:
             _ = graph.schedule
             if graph.has_ancestry(64 * graph.num_edges):
@@ -433,6 +461,7 @@ class LineGraph:
                 _more_entries_than=-1,
                 _links={},
                 _blocks={},
+                _rows={},
                 _is_multitree=True,
                 _through=None,
             )
@@ -449,7 +478,8 @@ class LineGraph:
         blocks = {wanted: value.to(device, non_blocking) for wanted, value in self._blocks.items()}
         links = {name: value.to(device, non_blocking) for name, value in self._links.items()}
         levels = {reverse: value.to(device, non_blocking) for reverse, value in self._node_levels.items()}
-        return self._replace(**moved, _blocks=blocks, _links=links, _node_levels=levels)
+        rows = {size: value.to(device, non_blocking) for size, value in self._rows.items()}
+        return self._replace(**moved, _blocks=blocks, _links=links, _node_levels=levels, _rows=rows)
 
     @outside_transforms
     def check_same_edges(self, edge_index: Tensor) -> None:

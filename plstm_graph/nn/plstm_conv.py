@@ -21,7 +21,6 @@ from plstm_graph.nn.structure import check_edge_attr, line_graph_of
 from plstm_graph.nn.sum_gates import SumGates, SumTerms, Transition
 from plstm_graph.ops import (
     Form,
-    MatrixForm,
     MaxPlusForm,
     direct_term,
     edge_messages,
@@ -70,8 +69,7 @@ class PLSTMConv(MessagePassing):
         decay (bool): As in :class:`~plstm_graph.nn.TransitionGate`. (default: ``False``)
         bias (bool): Whether the output map has a bias. (default: ``True``)
         form (str): How to evaluate the operator, see :func:`~plstm_graph.plstm`; M-mode has the forms of
-            :func:`~plstm_graph.ops.plstm_max_plus`, and takes ``"auto"`` in place of others, and so do matrices.
-            (default: ``"auto"``)
+            :func:`~plstm_graph.ops.plstm_max_plus`, and takes ``"auto"`` in place of others. (default: ``"auto"``)
         transition (str): ``"pair"`` gives every pair of an in-edge and an out-edge a transition of its own
             (:class:`~plstm_graph.nn.TransitionGate`); ``"node"`` shares out at each node the sum of all that arrives
             (:class:`~plstm_graph.nn.NodeTransitionGate`), so that a hub costs its edges, not its pairs. It
@@ -251,12 +249,11 @@ class PLSTMConv(MessagePassing):
         source, transition, mark, direct = gates
         # Scores enter with Source or Direct, which are smaller to scale.
         source, direct = (gate * self.head_channels**-0.5 for gate in (source, direct))
-        matrix_form = cast(MatrixForm, self.form if self.form in get_args(MatrixForm) else "auto")
         if self._shows_messages():
             if not isinstance(transition, Tensor):
                 carried = edge_messages_factorized(query, key, value, source, *transition, graph, self.form)
             elif transition.dim() == 4:
-                carried = edge_reads(query, key, value, source, transition, graph, matrix_form)
+                carried = edge_reads(query, key, value, source, transition, graph, self.form)
             else:
                 carried = edge_messages(query, key, value, source, transition, graph, self.form)
             # The graph is turned around already where the flow is against the edges.
@@ -267,7 +264,7 @@ class PLSTMConv(MessagePassing):
         if not isinstance(transition, Tensor):
             return plstm_factorized(query, key, value, source, *transition, mark, direct, graph, self.form)
         if transition.dim() == 4:
-            return plstm_matrix(query, key, value, source, transition, mark, direct, graph, matrix_form)
+            return plstm_matrix(query, key, value, source, transition, mark, direct, graph, self.form)
         return plstm(query, key, value, source, transition, mark, direct, graph, self.form)
 
     def gating_matrix(

@@ -16,7 +16,6 @@ from plstm_graph.ops.grid2d import Orientation as Orientation
 from plstm_graph.ops.grid2d import plstm_grid2d as plstm_grid2d
 from plstm_graph.ops.grid2d import plstm_grid2d_oriented as plstm_grid2d_oriented
 from plstm_graph.ops.grid2d_single_turn import single_turn_gating as single_turn_gating
-from plstm_graph.ops.matrix_dag import MatrixForm as MatrixForm
 from plstm_graph.ops.matrix_dag import plstm_matrix as plstm_matrix
 from plstm_graph.ops.matrix_gates import plstm_chain_matrix as plstm_chain_matrix
 from plstm_graph.ops.matrix_gates import plstm_grid2d_matrix as plstm_grid2d_matrix

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.nn import Ensemble, GatedCell, PLSTMConv, Positions
+from plstm_graph.nn import Ensemble, GatedCell, MatrixTransitionGate, PLSTMConv, Positions
 
 _ARGUMENTS = ("x", "edge_index", "edge_attr", "batch", "line_graph", "batch_size")
 
@@ -20,11 +20,13 @@ class Arguments:
         names: Those of ``x, edge_index, edge_attr, batch, line_graph, batch_size`` that its ``forward`` names.
         multitree: Whether it has D-mode layers, which run on the line graph cut to a multitree.
         nodes: Whether it has layers that update nodes level by level.
+        rows: Most rows of the matrices between edges, if it has layers with such.
     """
 
     names: tuple[str, ...]
     multitree: bool
     nodes: bool = False
+    rows: int = 1
 
 
 def model_arguments(model: nn.Module) -> Arguments:
@@ -35,6 +37,7 @@ def model_arguments(model: nn.Module) -> Arguments:
         names=tuple(name for name in _ARGUMENTS if takes_all or name in parameters),
         multitree=any(isinstance(module, PLSTMConv) and module.mode == "D" for module in model.modules()),
         nodes=any(isinstance(module, GatedCell) for module in model.modules()),
+        rows=max((module.size for module in model.modules() if isinstance(module, MatrixTransitionGate)), default=1),
     )
 
 
@@ -56,7 +59,9 @@ def attach_line_graph(batch: Batch, arguments: Arguments) -> Batch:
         ``batch`` with ``batch.line_graph``.
     """
     if "line_graph" in arguments.names:
-        batch.line_graph = LineGraph.from_data(batch).prepare(multitree=arguments.multitree, nodes=arguments.nodes)
+        batch.line_graph = LineGraph.from_data(batch).prepare(
+            multitree=arguments.multitree, nodes=arguments.nodes, rows=arguments.rows
+        )
     return batch
 
 

@@ -63,7 +63,7 @@ def loss(model, batch, line_graph):
 )
 def test_forward_and_backward_never_ask_the_device_for_a_value(batch, options):
     model = PLSTM(2, hidden_channels=16, num_layers=1, **options)
-    line_graph = LineGraph.from_data(batch).prepare(nodes=True)
+    line_graph = LineGraph.from_data(batch).prepare(nodes=True, rows=options.get("matrix_size", 2))
     with CountWaits() as waits:
         loss(model, batch, line_graph).backward()
     assert waits.found == []
@@ -94,7 +94,7 @@ def test_operator_on_a_gpu(form):
 @pytest.mark.parametrize("options", [{}, {"transition": "matrix"}, {"modes": "G"}, {"modes": "G", "gated_aggr": "sum"}])
 def test_model_on_a_gpu_does_not_synchronise(batch, deterministic, options):
     model = PLSTM(2, hidden_channels=16, num_layers=1, **options)
-    line_graph = LineGraph.from_data(batch).prepare(nodes=True)
+    line_graph = LineGraph.from_data(batch).prepare(nodes=True, rows=options.get("matrix_size", 2))
     expected = loss(model, batch, line_graph)
     model, batch, line_graph = model.cuda(), batch.to("cuda"), line_graph.to("cuda")
     torch.use_deterministic_algorithms(deterministic)

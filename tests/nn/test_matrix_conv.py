@@ -58,7 +58,7 @@ def test_output_equals_the_operator(mode, kind, flow):
 
 
 @pytest.mark.parametrize("form", ["naive", "recurrent", "parallel", "chunkwise"])
-def test_forms_that_there_are_not_stand_for_auto(form):
+def test_every_form_gives_the_same(form):
     given = inputs()
     conv = layer(form=form).double()
     other = layer().double()

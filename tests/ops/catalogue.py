@@ -14,7 +14,6 @@ from plstm_graph.graph import LineGraph
 from plstm_graph.ops import (
     Form,
     GridForm,
-    MatrixForm,
     MaxPlusChainForm,
     MaxPlusForm,
     MaxPlusGridForm,
@@ -189,10 +188,10 @@ def matrix_operands(
     return _drawn(features | gates)
 
 
-def _dag_matrix(kind: str) -> Case:
+def _dag_matrix(form: Form, kind: str) -> Case:
     graph = dag_graph(kind)
 
-    def call(form: MatrixForm = "recurrent", **operands: Tensor) -> Tensor:
+    def call(form: Form = form, **operands: Tensor) -> Tensor:
         return plstm_matrix(**operands, line_graph=graph, form=form)
 
     return Case(call, lambda **o: call("naive", **o), matrix_operands(graph))
@@ -258,8 +257,9 @@ def _every_case() -> Iterator[tuple[str, Callable[[], Case]]]:
             yield name, lambda w=width, h=height, o=oriented, t=temperature: _max_plus_grid(w, h, o, t)
     yield "chain-matrix", _chain_matrix
     yield "grid-matrix", _grid_matrix
-    for kind in ("forward", "reversed", "multitree", "reversed multitree"):
-        yield f"matrix-recurrent-{kind}", lambda kind=kind: _dag_matrix(kind)
+    for form in get_args(Form):
+        for kind in ("forward", "reversed", "multitree", "reversed multitree") if form != "naive" else ():
+            yield f"matrix-{form}-{kind}", lambda form=form, kind=kind: _dag_matrix(form, kind)
 
 
 _CASES = dict(_every_case())
@@ -279,7 +279,7 @@ def _parameters(pattern: str) -> Iterator[object]:
         if not re.search(pattern, name):
             continue
         operator, form = name.split("-")[:2]
-        on_dags = re.fullmatch("dag|messages|factorized|(soft_)?max_plus(_factorized)?", operator)
+        on_dags = re.fullmatch("dag|matrix|messages|factorized|(soft_)?max_plus(_factorized)?", operator)
         # Whether C can be had is asked when a test runs: asking it here would compile while tests are collected.
         if (on_dags and form != "chunkwise") or name.startswith(("grid-auto", "grid-compiled")):
             yield pytest.param((name, True), id=f"{name}-native")

@@ -1,6 +1,7 @@
 """Matrices as transitions on DAGs: against edge by edge, chains, grids and scalar gates; depth; the order of a word."""
 
 import itertools
+import pickle
 
 import pytest
 import torch
@@ -18,9 +19,11 @@ from plstm_graph.ops import (
 from plstm_graph.ops.matrix_dag import edge_reads
 from plstm_graph.ops.shapes import GATES
 from plstm_graph.testing import assert_close, random_dag
-from tests.ops.catalogue import matrix_operands
+from tests.ops.catalogue import matrix_operands, native_code
 from tests.ops.test_matrix_gates import chain_operands, grid_operands
 from tests.strategies import line_graphs
+
+FORMS = ["auto", "recurrent", "parallel", "chunkwise"]
 
 
 def value_and_gradients(operands, graph, form="recurrent"):
@@ -37,9 +40,29 @@ def assert_all_close(actual, expected, tolerance=1e-11):
 
 
 @given(line_graphs(), st.tuples(*[st.integers(1, 3)] * 4))
-def test_levels_equal_edge_by_edge_on_random_dags(graph, widths):
+def test_forms_equal_edge_by_edge_on_random_dags(graph, widths):
     operands = matrix_operands(graph, *widths)
-    assert_all_close(value_and_gradients(operands, graph), value_and_gradients(operands, graph, "naive"))
+    expected = value_and_gradients(operands, graph, "naive")
+    for form in FORMS:
+        assert_all_close(value_and_gradients(operands, graph, form), expected)
+
+
+@given(line_graphs(), st.integers(1, 3))
+def test_rows_of_edges_are_joined_in_the_order_of_matrices(graph, size):
+    rows = graph.rows(size)
+    assert rows is graph.rows(size) or graph.is_reversed
+    assert torch.equal(rows.edge_index, graph.edge_index.repeat_interleave(size, dim=1))
+    expected = [
+        (e * size + j, f * size + i)
+        for e, f in graph.pairs.t().tolist()
+        for i, j in (
+            itertools.product(range(size), repeat=2)
+            if not graph.is_reversed
+            else ((i, j) for j in range(size) for i in range(size))
+        )
+    ]
+    assert [tuple(pair) for pair in rows.pairs.t().tolist()] == expected
+    assert torch.equal(rows.level, LineGraph(rows.edge_index, rows.num_nodes).level)
 
 
 @given(line_graphs(), st.tuples(*[st.integers(1, 3)] * 3))
@@ -66,12 +89,13 @@ def test_chains(length, size):
         "transition": on_nodes["transition"][1:-1],
     }
     expected = plstm_chain_matrix(**inputs)[0]
-    for form in ("naive", "recurrent"):
+    for form in ("naive", *FORMS):
         assert_close(plstm_matrix(**on_edges, line_graph=graph, form=form), expected, 1e-11, form)
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("shape", [(1, 4), (5, 1), (3, 4), (4, 3)], ids=str)
-def test_grids(shape):
+def test_grids(shape, form):
     width, height = shape
     inputs = {name: tensor[0] for name, tensor in grid_operands(width, height, 2).items()}
     graph = LineGraph.grid(width, height)
@@ -98,6 +122,7 @@ def test_grids(shape):
         by_edge("mark_left", "mark_up", end),
         flat["direct"],
         graph,
+        form,
     )
     assert_close(out.view(*shape, *out.shape[1:]), plstm_grid2d_matrix(**inputs), 1e-11, "grid")
 
@@ -126,7 +151,8 @@ def test_graphs_without_edges_and_matrices_without_rows(nodes, size):
     graph = LineGraph(torch.zeros(2, 0, dtype=torch.long), nodes)
     operands = matrix_operands(graph, size=size)
     results = value_and_gradients(operands, graph)
-    assert_all_close(results, value_and_gradients(operands, graph, "naive"))
+    for form in ("naive", *FORMS):
+        assert_all_close(value_and_gradients(operands, graph, form), results)
     own = operands["direct"][..., None] * (operands["query"] * operands["key"]).sum(-1, keepdim=True)
     assert_close(results["output"], own * operands["value"], 1e-12, "what nodes read of themselves")
 
@@ -135,7 +161,9 @@ def test_no_heads_no_keys_no_rows():
     graph = LineGraph(random_dag(5, 7, torch.Generator().manual_seed(0)), 5)
     for widths in ((0, 2, 2, 2), (2, 0, 2, 2), (2, 2, 0, 2), (2, 2, 2, 0)):
         operands = matrix_operands(graph, *widths)
-        assert_all_close(value_and_gradients(operands, graph), value_and_gradients(operands, graph, "naive"))
+        expected = value_and_gradients(operands, graph, "naive")
+        for form in FORMS:
+            assert_all_close(value_and_gradients(operands, graph, form), expected)
 
 
 def test_a_batch_is_its_graphs():
@@ -223,7 +251,11 @@ def test_half_precision_is_summed_in_float32():
         ({"query": torch.zeros(3, 2, 3, dtype=torch.complex64)}, TypeError, "query must be float64"),
         ({"key": torch.zeros(3, 2, 3, device="meta")}, ValueError, "key is on meta, but the line graph on cpu"),
         ({"mark": torch.zeros(2, 2, 3, device="meta")}, ValueError, "mark is on meta, but the line graph on cpu"),
-        ({"form": "parallel"}, ValueError, "unknown form 'parallel'; choose one of 'auto', 'naive', 'recurrent'"),
+        (
+            {"form": "serial"},
+            ValueError,
+            "unknown form 'serial'; choose one of 'auto', 'naive', 'recurrent', 'parallel'",
+        ),
     ],
 )
 def test_bad_arguments_are_named(change, error, message):
@@ -232,11 +264,13 @@ def test_bad_arguments_are_named(change, error, message):
         plstm_matrix(**matrix_operands(graph) | change, line_graph=graph)
 
 
-@pytest.mark.parametrize("form", ["auto", "naive"])
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("form", ["auto", "naive", "parallel"])
 @pytest.mark.parametrize("reverse", [False, True])
-def test_compiles_in_one_piece(reverse, form):
+def test_compiles_in_one_piece(reverse, form, rows):
     torch._dynamo.reset()
-    graph = LineGraph(random_dag(20, 40, torch.Generator().manual_seed(0)), 20).prepare()
+    rows = 3 if form == "parallel" else rows
+    graph = LineGraph(random_dag(20, 40, torch.Generator().manual_seed(0)), 20).prepare(rows=rows)
     graph = graph.reverse() if reverse else graph
     operands = matrix_operands(graph)
     compiled = torch.compile(
@@ -247,3 +281,40 @@ def test_compiles_in_one_piece(reverse, form):
     weight = torch.randn(out.shape, dtype=out.dtype, generator=torch.Generator().manual_seed(1))
     grads = torch.autograd.grad(out, list(leaves.values()), weight)
     assert_all_close({"output": out, **dict(zip(leaves, grads, strict=True))}, value_and_gradients(operands, graph))
+
+
+def test_rows_that_were_not_prepared_are_named():
+    torch._dynamo.reset()
+    graph = LineGraph(random_dag(20, 40, torch.Generator().manual_seed(0)), 20).prepare()
+    operands = matrix_operands(graph)
+    compiled = torch.compile(
+        lambda **o: plstm_matrix(**o, line_graph=graph, form="parallel"), backend="aot_eager", fullgraph=True
+    )
+    with pytest.raises(torch._dynamo.exc.Unsupported, match=r"call line_graph\.prepare\(rows=3\)"):
+        compiled(**operands)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_rows_move_and_are_pickled(form):
+    graph = LineGraph(random_dag(9, 16, torch.Generator().manual_seed(0)), 9)
+    multitree, operands = graph.to_multitree(), matrix_operands(graph)
+    expected = plstm_matrix(**operands, line_graph=graph, form=form)
+    kept = operands | {"transition": operands["transition"][graph._kept_pairs]}
+    cut = plstm_matrix(**kept, line_graph=multitree, form=form)
+    assert_close(cut, plstm_matrix(**kept, line_graph=multitree, form="naive"), 1e-11, "multitree")
+    for copied in (graph.to("cpu"), pickle.loads(pickle.dumps(graph))):
+        assert_close(plstm_matrix(**operands, line_graph=copied, form=form), expected, 1e-12, "copy")
+        assert_close(plstm_matrix(**kept, line_graph=copied.to_multitree(), form=form), cut, 1e-12, "multitree")
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_auto_is_right_on_all_kinds_of_graphs(native):
+    """Whatever it takes, it is right: molecules, deep graphs, hubs."""
+    hub = torch.stack([torch.arange(60), torch.full((60,), 60)])
+    for edge_index in (random_dag(60, 62), torch.stack([torch.arange(300), torch.arange(1, 301)]), hub):
+        graph = LineGraph(edge_index, 301)
+        operands = matrix_operands(graph, 1, 2, 2, 2)
+        operands["transition"] = operands["transition"] / 2
+        with native_code(native):
+            actual = value_and_gradients(operands, graph, "auto")
+        assert_all_close(actual, value_and_gradients(operands, graph, "naive"), 1e-10)
