@@ -36,13 +36,16 @@ class NodeBlocks:
     passing: Tensor
 
     @classmethod
-    def build(cls, edge_index: Tensor, level: Tensor, max_numbers: float = float("inf")) -> "NodeBlocks":
+    def build(
+        cls, edge_index: Tensor, level: Tensor, max_numbers: float = float("inf"), instead: str = "use gating_matrix"
+    ) -> "NodeBlocks":
         """Cut each level into as few blocks of about equal size as keep to the average size of a level.
 
         Args:
             edge_index: Start and end node of each edge, ``[2, E]``, int64.
             level: Longest-path level of each node, ``[N]``, int64.
             max_numbers: How many numbers matrices of (cut + block) x (cut + block) may have, over all blocks.
+            instead: What to do if they would have more, for the message.
 
         Raises:
             ValueError: If they would have more; nothing of that size has been allocated by then.
@@ -68,7 +71,7 @@ class NodeBlocks:
         if numbers > max_numbers:
             raise ValueError(
                 f"{parts.numel()} blocks with up to {widest} edges across a cut take {numbers} numbers per head, more "
-                f"than {max_numbers:.0f}; merging is for deep and narrow graphs, use gating_matrix for this one"
+                f"than {max_numbers:.0f}; merging is for deep and narrow graphs, {instead} for this one"
             )
 
         count = last - first + 1

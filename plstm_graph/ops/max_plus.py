@@ -13,11 +13,12 @@ from torch import Tensor
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops.max_plus_compiled import can_compile_max_plus, max_plus_compiled
 from plstm_graph.ops.max_plus_levels import max_plus_levels
+from plstm_graph.ops.max_plus_merged import max_plus_merged
 from plstm_graph.ops.max_plus_naive import max_plus_naive
 from plstm_graph.ops.max_plus_terms import check_temperature
 from plstm_graph.ops.shapes import check_operand, widened
 
-MaxPlusForm = Literal["auto", "naive", "recurrent"]
+MaxPlusForm = Literal["auto", "naive", "recurrent", "merged"]
 
 
 def plstm_max_plus(
@@ -52,8 +53,11 @@ def plstm_max_plus(
         direct: What each node reads at least, :math:`d`, ``[N, C]``.
         line_graph: The structure; its :meth:`~plstm_graph.graph.LineGraph.reverse` runs from sinks to sources.
         temperature: Of the soft maximum, in the unit of the operands; 0 for the maximum itself.
-        form: ``"naive"`` (edge by edge, for reference), ``"recurrent"`` (level by level, or node by node in C), or
-            ``"auto"`` for the cheapest, which is the recurrent one.
+        form: ``"naive"`` (edge by edge, for reference), ``"recurrent"`` (level by level, or node by node in C),
+            ``"merged"`` (neighbouring blocks of nodes merged, in a number of rounds that grows with the logarithm of
+            the depth: for one deep and narrow graph; it holds a matrix of each block, so its memory grows with the
+            square of the number of edges that cross a cut, and a batch is as wide as all of its graphs together), or
+            ``"auto"``, which is the recurrent one. Inside compiled code the recurrent form stands in for the others.
 
     Returns:
         ``[N, C]``, in the dtype of ``direct``; computed in float32 at least.
@@ -61,7 +65,7 @@ def plstm_max_plus(
     Raises:
         TypeError: If an operand has no real numbers; names it.
         ValueError: If a shape or a device does not fit, naming the argument, if the temperature is negative, not finite
-            or too small a number to divide by, or if there is no such form.
+            or too small a number to divide by, if there is no such form, or if a graph is too wide to merge.
     """
     if direct.dim() != 2:
         raise ValueError(f"direct must be [N, C], got {list(direct.shape)}")
@@ -76,6 +80,8 @@ def plstm_max_plus(
     check_temperature(temperature, d.dtype)
     if form == "naive" and not torch.compiler.is_compiling():
         evaluate = max_plus_naive
+    elif form == "merged" and line_graph.num_edges and not torch.compiler.is_compiling():
+        evaluate = max_plus_merged
     else:
         evaluate = max_plus_compiled if can_compile_max_plus(d) else max_plus_levels
     return evaluate(s, t, r, d, line_graph, temperature).to(direct.dtype)

@@ -66,6 +66,8 @@ def plstm_max_plus_chain(
 
     Minus infinity is legal everywhere: nothing enters there. Gradients go to what attains a maximum, as in
     ``plstm_max_plus``: of equal terms to ``direct`` or ``source`` first, and nowhere from an output of minus infinity.
+    Not a number counts as larger than every number. Plus infinity is not legal: forms add in different orders, so that
+    beside minus infinity it may become no number in one of them and stay infinite in another.
 
     Args:
         source: :math:`s`, ``[..., L, C]``.

@@ -15,7 +15,8 @@ from torch import Tensor
 from plstm_graph.compiled import REALS, Source, can_compile, check_tensors, load_compiled, place, places, spread
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
-from plstm_graph.ops.max_plus_levels import level_structure, max_plus_twin, temperature_of, temperature_tensors
+from plstm_graph.ops.max_plus_levels import level_structure, max_plus_twin
+from plstm_graph.ops.max_plus_terms import temperature_of, temperature_tensors
 from plstm_graph.ops.native_plan import Plan, kept_plan, make_plan, plan_length
 
 _SOURCE = Source(Path(__file__).with_name("max_plus.c"), ("make_plan", "check_plan", "forward", "backward"))

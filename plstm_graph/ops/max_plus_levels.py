@@ -5,6 +5,7 @@ part. Given the weights, sums along paths follow the linear recurrence of the ot
 :math:`\bar m_e = \sum_{(e,f)} w_{ef} \bar m_f`, run backwards.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -14,6 +15,7 @@ from plstm_graph.graph import LineGraph
 from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
 from plstm_graph.ops.level_pieces import level_pieces
 from plstm_graph.ops.linear_recurrence import solve_recurrence
+from plstm_graph.ops.max_plus_terms import share_of, temperature_of, temperature_tensors
 
 #: Numbers of pairs that are advanced at once.
 _PIECE_NUMBERS = 2**24
@@ -25,16 +27,6 @@ def max_plus_levels(
     """Arguments and result as for :func:`~plstm_graph.ops.plstm_max_plus`, all of one dtype."""
     structure = (*level_structure(line_graph), *temperature_tensors(temperature))
     return _MAX_PLUS(source, transition, mark, direct, structure=structure, options=[int(line_graph.is_reversed)])
-
-
-def temperature_tensors(temperature: float) -> tuple[Tensor, ...]:
-    """A temperature as structure, for options are integers: none if it is 0."""
-    return (torch.tensor(temperature, dtype=torch.float64, device="cpu"),) if temperature > 0 else ()
-
-
-def temperature_of(tensors: Tensors) -> float:
-    """The number that :func:`temperature_tensors` made tensors of."""
-    return float(tensors[0]) if tensors else 0.0
 
 
 def level_structure(line_graph: LineGraph) -> tuple[Tensor, ...]:
@@ -50,7 +42,7 @@ def _pieces(pair_ptr: Tensor, channels: int, last_first: bool) -> list[slice]:
     return level_pieces(pair_ptr, _PIECE_NUMBERS // max(channels, 1), last_first)
 
 
-def _largest(rows: Tensor, terms: Tensor, target: Tensor, temperature: float) -> Tensor:
+def largest_rows(rows: Tensor, terms: Tensor, target: Tensor, temperature: float) -> Tensor:
     """The largest of each row and the terms that go there: ``[R, C]``, ``[n, C]`` and ``[n]`` to ``[R, C]``."""
     index = target.unsqueeze(-1).expand_as(terms)
     largest = rows.scatter_reduce(0, index, terms, "amax")
@@ -64,7 +56,7 @@ def _largest(rows: Tensor, terms: Tensor, target: Tensor, temperature: float) ->
     return (temperature * total.masked_fill(nothing, 1.0).log() + shift).masked_fill(nothing, -torch.inf)
 
 
-class _Shares(NamedTuple):
+class Shares(NamedTuple):
     """How much of each number is in the largest, and where that is none whatever the gradient."""
 
     weight: Tensor
@@ -77,7 +69,7 @@ class _Shares(NamedTuple):
 
 def _shares(
     terms: Tensor, target: Tensor, own: Tensor, largest: Tensor, rank: Tensor, temperature: float
-) -> tuple[_Shares, _Shares]:
+) -> tuple[Shares, Shares]:
     """How much of each term, and of what a row has of its own, is in the largest.
 
     Args:
@@ -95,20 +87,15 @@ def _shares(
     at_terms = largest.index_select(0, target)
     if temperature > 0:
         of_terms, of_own = ((terms - at_terms) / temperature).exp(), ((own - largest) / temperature).exp()
-        return _Shares(of_terms, nothing.index_select(0, target)), _Shares(of_own, nothing)
-    takes_own = _same(own, largest) & ~nothing
-    takes = _same(terms, at_terms) & ~(nothing | takes_own).index_select(0, target)
+        return Shares(of_terms, nothing.index_select(0, target)), Shares(of_own, nothing)
+    takes_own = share_of(own, largest, 0.0)
+    takes = share_of(terms, at_terms, 0.0) & ~takes_own.index_select(0, target)
     ranks = rank.unsqueeze(-1).expand_as(terms)
     none = torch.full_like(largest, rank.numel(), dtype=torch.long)
     index = target.unsqueeze(-1).expand_as(terms)
     first = none.scatter_reduce(0, index, ranks.masked_fill(~takes, rank.numel()), "amin")
     takes = ranks == first.index_select(0, target)
-    return _Shares(takes.to(terms.dtype), ~takes), _Shares(takes_own.to(terms.dtype), ~takes_own)
-
-
-def _same(left: Tensor, right: Tensor) -> Tensor:
-    """Where numbers are equal; not a number is the largest of all, and equal to itself."""
-    return (left == right) | (left.isnan() & right.isnan())
+    return Shares(takes.to(terms.dtype), ~takes), Shares(takes_own.to(terms.dtype), ~takes_own)
 
 
 def _forward(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor, Tensor]:
@@ -118,24 +105,56 @@ def _forward(operands: Tensors, structure: Tensors, options: Options) -> tuple[T
     sums, gate = source.index_select(0, edge_order), transition.index_select(0, pair_order)
     for pairs in _pieces(pair_ptr, source.size(1), last_first=bool(options[0])):
         arriving = sums.index_select(0, pair_from[pairs]) + gate[pairs]
-        sums = _largest(sums, arriving, pair_to[pairs], temperature_of(temperature))
-    return _largest(direct, sums + mark.index_select(0, edge_order), node, temperature_of(temperature)), sums
+        sums = largest_rows(sums, arriving, pair_to[pairs], temperature_of(temperature))
+    return largest_rows(direct, sums + mark.index_select(0, edge_order), node, temperature_of(temperature)), sums
 
 
 def _backward(
     grad: Tensor, kept: Tensors, operands: Tensors, structure: Tensors, options: Options
 ) -> tuple[Tensor, ...]:
-    (sums, out), (source, transition, mark, direct) = kept, operands
-    pair_from, pair_to, node, edge_order, pair_order, pair_ptr, *temperature = structure
+    pair_from, pair_to, _, _, _, pair_ptr, *_ = structure
+
+    def carried(read: Tensor, shares: Shares) -> Tensor:
+        adjoint = read.clone()
+        for pairs in _pieces(pair_ptr, read.size(1), last_first=not options[0]):
+            adjoint.index_add_(0, pair_from[pairs], shares.of(adjoint.index_select(0, pair_to[pairs]), pairs))
+        return adjoint
+
+    sums, out = kept
+    return max_plus_gradients(grad, sums, sums, out, operands, structure, carried)
+
+
+def max_plus_gradients(
+    grad: Tensor,
+    sums: Tensor,
+    largest: Tensor,
+    out: Tensor,
+    operands: Tensors,
+    structure: Tensors,
+    carried: Callable[[Tensor, Shares], Tensor],
+) -> tuple[Tensor, ...]:
+    """Gradients of all operands.
+
+    Args:
+        grad: ``[N, C]``
+        sums: The largest sum at each stored edge, ``[E, C]``.
+        largest: The same, as the largest of its terms made of ``sums``, to the last digit.
+        out: The output, ``[N, C]``.
+        operands: Source, transition, mark and direct.
+        structure: As for :func:`max_plus_twin`.
+        carried: Gradients of the sums at stored edges, ``[E, C]``, from those of what nodes read of them, and from the
+            shares of stored pairs in the sums that they lead to.
+    """
+    source, transition, mark, direct = operands
+    pair_from, pair_to, node, edge_order, pair_order, _, *temperature = structure
     read = sums + mark.index_select(0, edge_order)
     of_read, of_direct = _shares(read, node, direct, out, edge_order, temperature_of(temperature))
-    adjoint = of_read.of(grad.index_select(0, node))
-    grad_mark = torch.empty_like(mark).index_copy_(0, edge_order, adjoint)
+    grad_read = of_read.of(grad.index_select(0, node))
+    grad_mark = torch.empty_like(mark).index_copy_(0, edge_order, grad_read)
     arriving = sums.index_select(0, pair_from).add_(transition.index_select(0, pair_order))
     own = source.index_select(0, edge_order)
-    of_term, of_source = _shares(arriving, pair_to, own, sums, pair_order, temperature_of(temperature))
-    for pairs in _pieces(pair_ptr, source.size(1), last_first=not options[0]):
-        adjoint.index_add_(0, pair_from[pairs], of_term.of(adjoint.index_select(0, pair_to[pairs]), pairs))
+    of_term, of_source = _shares(arriving, pair_to, own, largest, pair_order, temperature_of(temperature))
+    adjoint = carried(grad_read, of_term)
     grad_transition = of_term.of(adjoint.index_select(0, pair_to))
     return (
         torch.empty_like(source).index_copy_(0, edge_order, of_source.of(adjoint)),
