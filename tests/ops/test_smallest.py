@@ -16,6 +16,9 @@ from plstm_graph.ops import (
     plstm_grid2d,
     plstm_grid2d_oriented,
     plstm_max_plus,
+    plstm_max_plus_chain,
+    plstm_max_plus_grid2d,
+    plstm_max_plus_grid2d_oriented,
 )
 from plstm_graph.ops.chain import ChainForm
 from plstm_graph.ops.grid2d_compiled import can_compile_grids
@@ -82,8 +85,9 @@ def test_dags(form):
             )
 
 
+@pytest.mark.parametrize("form", ["recurrent", "merged"])
 @pytest.mark.parametrize("temperature", [0.0, 0.5])
-def test_max_plus(temperature):
+def test_max_plus(temperature, form):
     for channels, graph in product((1, 2), _smallest_dags()):
         shapes = {
             "source": graph.num_edges,
@@ -93,7 +97,33 @@ def test_max_plus(temperature):
         }
         operands = _drawn({name: (count, channels) for name, count in shapes.items()})
         _check(
-            lambda graph=graph, **o: plstm_max_plus(**o, line_graph=graph, temperature=temperature, form="recurrent"),
+            lambda graph=graph, **o: plstm_max_plus(**o, line_graph=graph, temperature=temperature, form=form),
             lambda graph=graph, **o: plstm_max_plus(**o, line_graph=graph, temperature=temperature, form="naive"),
+            operands,
+        )
+
+
+@pytest.mark.parametrize("form", ["recurrent", "scan"])
+@pytest.mark.parametrize("temperature", [0.0, 0.5])
+def test_max_plus_on_chains(temperature, form):
+    def both(form, **o):
+        out, state = plstm_max_plus_chain(**o, temperature=temperature, form=form, return_final_state=True)
+        return torch.cat([out.flatten(), state.flatten()])
+
+    for length, channels, batch in product((1, 2, 3), (1, 2), ((), (1,))):
+        shapes = dict.fromkeys(("source", "transition", "mark", "direct"), (*batch, length, channels))
+        operands = _drawn(shapes | {"initial_state": (*batch, channels)})
+        _check(lambda **o: both(form, **o), lambda **o: both("naive", **o), operands)
+
+
+@pytest.mark.parametrize("operator", [plstm_max_plus_grid2d, plstm_max_plus_grid2d_oriented])
+@pytest.mark.parametrize("temperature", [0.0, 0.5])
+def test_max_plus_on_grids(temperature, operator):
+    for channels, batch, (width, height) in product((1, 2), ((), (1,)), product((1, 2), (1, 2))):
+        shape, own = (*batch, width, height), () if operator is plstm_max_plus_grid2d else (4,)
+        operands = _drawn(dict.fromkeys(GATES, (*shape, *own, channels)) | {"direct": (*shape, channels)})
+        _check(
+            lambda **o: operator(**o, temperature=temperature, form="recurrent"),
+            lambda **o: operator(**o, temperature=temperature, form="naive"),
             operands,
         )
