@@ -1,4 +1,4 @@
-"""Random calls of M-mode on chains and grids, held against its naive form on the DAG that they are."""
+"""Random calls of M-mode on chains and grids, held against its naive form on the DAG that they are, and merged ones."""
 
 import itertools
 import random
@@ -7,7 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from plstm_graph.ops import ORIENTATIONS, plstm_max_plus_chain, plstm_max_plus_grid2d_oriented
+from plstm_graph.ops import ORIENTATIONS, plstm_max_plus, plstm_max_plus_chain, plstm_max_plus_grid2d_oriented
+from tests.fuzz.dags import random_line_graph
 from tests.ops.max_plus_regular import chain_on_dag, grid_on_dag, grid_shapes
 from tests.ops.test_layouts import permuted, reversed_axes, sliced
 
@@ -59,6 +60,23 @@ def max_plus_grid(rng: random.Random, seed: int) -> None:
         operands,
         temperature,
         steps=width + height + len(orientations),
+    )
+
+
+def max_plus_merged(rng: random.Random, seed: int) -> None:
+    """Draw a call of ``plstm_max_plus`` in its merged form, which adds in an order of its own, and check it."""
+    kind, graph = random_line_graph(rng)
+    channels, temperature = rng.randint(1, 5), rng.choice((0.0, 0.0, 0.5))
+    counts = {"source": graph.num_edges, "transition": graph.num_pairs, "mark": graph.num_edges}
+    shapes = {name: (count, channels) for name, count in (counts | {"direct": graph.num_nodes}).items()}
+    _compare(
+        f"seed {seed}: merged, temperature {temperature}, {kind} pairs of {graph.num_nodes} nodes",
+        lambda **o: plstm_max_plus(**o, line_graph=graph, temperature=temperature, form="merged"),
+        lambda **o: plstm_max_plus(**o, line_graph=graph, temperature=temperature, form="naive"),
+        (),
+        _drawn(rng, seed, shapes),
+        temperature,
+        steps=graph.num_nodes + graph.num_edges,
     )
 
 

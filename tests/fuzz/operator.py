@@ -12,7 +12,7 @@ from plstm_graph.testing import OPERANDS
 from tests.fuzz.dags import random_line_graph
 from tests.fuzz.dense import dense_outputs
 from tests.fuzz.max_plus import check_max_plus
-from tests.fuzz.max_plus_regular import max_plus_chain, max_plus_grid
+from tests.fuzz.max_plus_regular import max_plus_chain, max_plus_grid, max_plus_merged
 from tests.ops.catalogue import native_code
 from tests.ops.test_layouts import permuted, reversed_axes, sliced
 
@@ -29,7 +29,8 @@ def check_operator(seed: int) -> None:
         AssertionError: Telling the seed and what is off.
     """
     rng = random.Random(seed)
-    problem = rng.choice((_dag, _dag, _dag, _chain, _grid, check_max_plus, max_plus_chain, max_plus_grid))
+    of_maxima = check_max_plus, max_plus_merged, max_plus_chain, max_plus_grid
+    problem = rng.choice((_dag, _dag, _dag, _chain, _grid, *of_maxima))
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(rng.choice((1, 2, 3)))

@@ -36,7 +36,7 @@ def test_an_operator_that_is_slightly_wrong_is_found(gate, monkeypatch):
     assert found and all("is off by" in message for message in found)
 
 
-@pytest.mark.parametrize("problem", ["max_plus_chain", "max_plus_grid"])
+@pytest.mark.parametrize("problem", ["max_plus_chain", "max_plus_grid", "max_plus_merged"])
 def test_a_maximum_that_is_slightly_wrong_is_found(problem, monkeypatch):
     """Sums of quarters are exact, so whatever is not equal is wrong."""
     compare = max_plus_regular._compare
