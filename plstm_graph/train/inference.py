@@ -22,6 +22,9 @@ DAGS = "plstm_graph.train.DAGDataModule"
 # Nodes of a batch of predictions, so that one of large graphs does not fill the memory.
 _MAX_NODES = 100_000
 
+#: Whole numbers up to which no model takes long to make.
+_SMALL = 1000
+
 
 def make_recipe(
     model: dict[str, Any],
@@ -68,6 +71,7 @@ def load_module(path: str | os.PathLike[str]) -> GraphModule:
     checkpoint = read_checkpoint(path)
     recipe = checkpoint[KEY]
     _check_recipe(path, recipe)
+    _check_sizes(path, recipe["model"].get("model"), checkpoint["state_dict"])
     try:
         module = make(lambda parser: parser.add_class_arguments(GraphModule, "made"), recipe["model"])
     except ValueError as error:
@@ -101,6 +105,29 @@ def _check_recipe(path: str | os.PathLike[str], recipe: Any) -> None:
         check_plain(recipe)
     except ValueError as error:
         raise CheckpointError(f"the recipe of {path} is not plain: {error}") from error
+
+
+def _check_sizes(path: str | os.PathLike[str], model: Any, state: dict[str, Any]) -> None:
+    """Refuse a model that is larger than its weights, before it is made: it would take all memory, or forever.
+
+    Every size of a model (layers, channels, heads, categories) shows in the number of its weights.
+    """
+    numbers = sum(tensor.numel() for tensor in state.values() if isinstance(tensor, Tensor))
+    for name, value in _integers(model, "model"):
+        if abs(value) > max(numbers, _SMALL):
+            raise CheckpointError(f"{path} holds {numbers:,} numbers, too few for a model of {name} = {value}")
+
+
+def _integers(value: Any, name: str) -> Iterator[tuple[str, int]]:
+    """All whole numbers within plain values, with the names under which they stand."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from _integers(each, str(key))
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _integers(each, name)
+    elif isinstance(value, int):
+        yield name, value
 
 
 def check_fits(module: GraphModule, checkpoint: dict[str, Any], path: str | os.PathLike[str]) -> None:

@@ -103,6 +103,31 @@ def test_models_of_checkpoints(stranger, capsys, model, command):
     assert not (stranger / "made").exists() and "evil" not in sys.modules
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"num_layers": 10**9},
+        {"hidden_channels": 2**40},
+        {"in_channels": [10**12]},
+        {"ffn_ratio": 2.0, "readout_channels": 10**10},
+        {"num_layers": -(10**9)},
+    ],
+)
+def test_models_larger_than_their_weights_are_not_made(stranger, capsys, model):
+    ((name, value),) = ((name, value) for name, value in model.items() if name != "ffn_ratio")
+    for whole in (MODEL, spec("plstm_graph.nn.Ensemble", model=MODEL, members=2)):
+        inner = MODEL | {"init_args": MODEL["init_args"] | model}
+        path = checkpoint(
+            stranger / "a.ckpt", inner if whole is MODEL else spec(whole["class_path"], model=inner, members=2)
+        )
+        assert main(["predict", "--ckpt_path", str(path), "CCO"]) == 2
+        shown = value[0] if isinstance(value, list) else value
+        assert f"too few for a model of {name} = {shown}" in capsys.readouterr().err
+    path = checkpoint(stranger / "a.ckpt", spec("plstm_graph.nn.Ensemble", model=MODEL, members=10**9))
+    assert main(["predict", "--ckpt_path", str(path), "CCO"]) == 2
+    assert "too few for a model of members = 1000000000" in capsys.readouterr().err
+
+
 def test_transforms_and_data_of_checkpoints(stranger, capsys):
     (stranger / "table.csv").write_text("smiles,y\nCCO,1\nCC,2\nCCC,3\n")
     compose = "torch_geometric.transforms.Compose"
