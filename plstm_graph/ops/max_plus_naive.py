@@ -5,6 +5,7 @@ from torch import Tensor
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops.max_plus_terms import largest_term
+from plstm_graph.ops.naive import edges_by_level
 from plstm_graph.ops.precision import without_autocast
 
 
@@ -13,16 +14,10 @@ def max_plus_naive(
     source: Tensor, transition: Tensor, mark: Tensor, direct: Tensor, line_graph: LineGraph, temperature: float
 ) -> Tensor:
     """Arguments and result as for :func:`~plstm_graph.ops.plstm_max_plus`, all of one dtype."""
-    start, end = line_graph.edge_index.tolist()
-    level = line_graph.level.tolist()
-    into: list[list[tuple[int, int]]] = [[] for _ in start]
-    for pair, (e, f) in enumerate(line_graph.pairs.t().tolist()):
-        into[f].append((pair, e))
-
     sums: dict[int, Tensor] = {}
-    for f in sorted(range(len(start)), key=lambda edge: level[start[edge]]):
-        sums[f] = largest_term([source[f], *(sums[e] + transition[pair] for pair, e in into[f])], temperature)
+    for f, into in edges_by_level(line_graph):
+        sums[f] = largest_term([source[f], *(sums[e] + transition[pair] for pair, e in into)], temperature)
     read: list[list[Tensor]] = [[own] for own in direct]
-    for e, n in enumerate(end):
+    for e, n in enumerate(line_graph.edge_index[1].tolist()):
         read[n].append(sums[e] + mark[e])
     return torch.stack([largest_term(terms, temperature) for terms in read]) if read else direct.clone()

@@ -148,6 +148,8 @@ class DAGDataModule(GraphDataModule):
         nodes = _one_hot(data.x, self.encoding.node_sizes)
         degree = [torch.bincount(index, minlength=data.num_nodes) for index in data.edge_index]
         nodes = torch.cat([nodes, torch.stack([data.level, *degree], dim=1)], dim=1)
+        if "is_edge" in data:
+            nodes = nodes[~data.is_edge]
         if self.encoding.level == "node":
             return nodes.numpy()
         if self.encoding.level == "edge":

@@ -98,6 +98,8 @@ class Problem:
                 continue
             values = batch[name]
             is_category = torch.tensor([size > 0 for size in features], device=values.device)
+            if name == "x" and "is_edge" in batch:
+                is_category[-1] = False  # What SubdivideEdges puts there is no word.
             chosen = (torch.rand(values.shape, device=values.device) < rate) & is_category
             hidden[name] = values.masked_fill(chosen, 0)
         return hidden

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -81,6 +82,17 @@ def test_edges_that_become_nodes_change_the_sizes_of_a_model(tmp_path):
         module.standardise(data.train_targets)
         predicted = predict(module, data.subset("test"))
         assert predicted.shape == data.targets("test").shape and predicted.isfinite().all()
+        # A bag of nodes is one of nodes as before; sizes are those of the new graph.
+        bag = DAGDataModule(folder, batch_size=4)._features(DAGDataModule(folder, batch_size=4).subset("test")[0])
+        found = data._features(data.subset("test")[0])
+        level = 5  # behind one number and four classes; levels are twice what they were
+        assert found.shape == bag.shape
+        np.testing.assert_allclose(found[0, :level], bag[0, :level], rtol=1e-6)
+        np.testing.assert_allclose(found[0, level], 2 * bag[0, level], rtol=1e-6)
+        batch = next(iter(data.train_dataloader()))
+        hidden = data.problem.hide_words(batch, 1.0).x
+        # Words are hidden; numbers, and what tells edges from nodes, stay.
+        assert not hidden[:, [1, 3]].any() and torch.equal(hidden[:, [0, 2, 4]], batch.x[:, [0, 2, 4]])
 
 
 @pytest.mark.parametrize("level", ["node", "edge"])
