@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from plstm_graph.ops import plstm, plstm_chain, plstm_grid2d
+from plstm_graph.ops import plstm, plstm_chain, plstm_grid2d, plstm_matrix
 from plstm_graph.ops.shapes import GATES
 from plstm_graph.testing import OPERANDS
 from tests.fuzz.dags import random_line_graph
@@ -30,7 +30,7 @@ def check_operator(seed: int) -> None:
     """
     rng = random.Random(seed)
     of_maxima = check_max_plus, max_plus_merged, max_plus_chain, max_plus_grid
-    problem = rng.choice((_dag, _dag, _dag, _chain, _grid, *of_maxima))
+    problem = rng.choice((_dag, _dag, _dag, _chain, _grid, _matrix, *of_maxima))
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(rng.choice((1, 2, 3)))
@@ -55,6 +55,40 @@ def _dag(rng: random.Random, seed: int) -> None:
         lambda **o: dense_outputs(**o, edges=structure[0], pairs=structure[1]),
         operands,
         summands=4 * (depth + nodes + edges + keys + values),
+    )
+
+
+def _matrix(rng: random.Random, seed: int) -> None:
+    kind, graph = random_line_graph(rng)
+    n, e, p = graph.num_nodes, graph.num_edges, graph.num_pairs
+    heads, keys, values, size = rng.randint(1, 4), rng.choice((1, 3, 8)), rng.choice((1, 5, 8)), rng.randint(1, 4)
+    form = rng.choice(DAG_FORMS)
+    features = ((n, heads, keys), (n, heads, keys), (n, heads, values))
+    gates = ((e, heads, size), (p, heads, size, size), (e, heads, size), (n, heads))
+    shapes = dict(zip(OPERANDS, (*features, *gates), strict=True))
+    operands = _drawn(rng, torch.Generator().manual_seed(seed), shapes, bounded=("transition",))
+    # Rows are joined to rows, so that there are many more paths: states must not outgrow what dense algebra resolves.
+    operands["transition"].mul_(0.25)
+    edges = [tuple(edge) for edge in graph.edge_index.t().tolist() for _ in range(size)]
+    pairs = [
+        (e * size + j, f * size + i) for e, f in graph.pairs.t().tolist() for i in range(size) for j in range(size)
+    ]
+
+    def dense(**o: Tensor) -> Tensor:
+        # Every row of every edge is an edge of its own.
+        for name in ("source", "mark"):
+            o[name] = torch.stack([row[:, j] for row in o[name] for j in range(size)]) if e else o[name][..., 0]
+        entries = [matrix[:, i, j] for matrix in o["transition"] for i in range(size) for j in range(size)]
+        o["transition"] = torch.stack(entries) if entries else o["transition"][..., 0, 0]
+        return dense_outputs(**o, edges=edges, pairs=pairs)
+
+    depth = int(graph.level.max()) + 1 if n else 0
+    _compare(
+        f"seed {seed}: plstm_matrix, form {form!r}, {size} rows, {kind} pairs of {n} nodes and {e} edges",
+        lambda **o: plstm_matrix(**o, line_graph=graph, form=form),
+        dense,
+        operands,
+        summands=4 * (depth * size + n + e * size + keys + values),
     )
 
 
