@@ -17,10 +17,12 @@ from plstm_graph.graph.edge_rows import edge_rows
 from plstm_graph.graph.levels import longest_path_levels
 from plstm_graph.graph.links import Links
 from plstm_graph.graph.multitree import multitree_mask
+from plstm_graph.graph.native_plan import plan_lists
 from plstm_graph.graph.node_levels import NodeLevels
 from plstm_graph.graph.pairs import MAX_PAIRS, count_pairs, line_graph_pairs
 from plstm_graph.graph.plain import outside_transforms, plain
 from plstm_graph.graph.schedule import Schedule
+from plstm_graph.graph.structure_compiled import can_compile_structure
 from plstm_graph.graph.through import through_nodes
 
 
@@ -108,6 +110,7 @@ class LineGraph:
         self._ancestry: Ancestry | None = None
         self._more_entries_than = -1
         self._links: dict[str, Links] = {}
+        self._plans: dict[bool, Tensor] = {}
         self._node_levels: dict[bool, NodeLevels] = {}
         self._rows: dict[int, LineGraph] = {}
         self._blocks: dict[int | tuple[int, int, int], Blocks] = {}
@@ -332,6 +335,18 @@ class LineGraph:
             self._through = LineGraph(edge_index, 2 * self.num_nodes, level=level)
         return self._through
 
+    @property
+    @outside_transforms
+    def native_plan(self) -> Tensor:
+        """What native code walks by in this direction, see :mod:`~plstm_graph.graph.native_plan`, made at the first
+        call; none, ``[0]``, where there is no native code, and in compiled code if it was not made before."""
+        plans = (self._forward or self)._plans
+        if self.is_reversed not in plans:
+            if not can_compile_structure(self._edge_index):
+                return self.edge_index.new_empty(0)
+            plans[self.is_reversed] = plan_lists(self.edge_index, self.pairs, self.num_nodes)
+        return plans[self.is_reversed]
+
     @outside_transforms
     def rows(self, size: int) -> "LineGraph":
         """Every edge ``size`` times, for transitions that are matrices, see :func:`~plstm_graph.graph.edge_rows`; built
@@ -460,6 +475,7 @@ class LineGraph:
                 _ancestry=None,
                 _more_entries_than=-1,
                 _links={},
+                _plans={},
                 _blocks={},
                 _rows={},
                 _is_multitree=True,
@@ -479,7 +495,7 @@ class LineGraph:
         links = {name: value.to(device, non_blocking) for name, value in self._links.items()}
         levels = {reverse: value.to(device, non_blocking) for reverse, value in self._node_levels.items()}
         rows = {size: value.to(device, non_blocking) for size, value in self._rows.items()}
-        return self._replace(**moved, _blocks=blocks, _links=links, _node_levels=levels, _rows=rows)
+        return self._replace(**moved, _blocks=blocks, _links=links, _plans={}, _node_levels=levels, _rows=rows)
 
     @outside_transforms
     def check_same_edges(self, edge_index: Tensor) -> None:

@@ -10,7 +10,8 @@ from torch import Tensor
 from plstm_graph.compiled import CHANGED, Source, check_tensors, load_compiled, place
 from plstm_graph.graph.schedule import Schedule
 
-_SOURCE = Source(Path(__file__).with_name("structure.c"), ("list_ancestors", "unique_links", "stable_order"))
+_FUNCTIONS = ("list_ancestors", "unique_links", "stable_order", "make_plan", "check_plan")
+_SOURCE = Source(Path(__file__).with_name("structure.c"), _FUNCTIONS)
 _DONE, _MORE_ROOM, _TOO_MANY = 0, 1, 2
 
 
@@ -24,6 +25,11 @@ class _State(ctypes.Structure):
 def can_compile_structure(tensor: Tensor) -> bool:
     """Whether the compiled functions are there for this device; compiles them at the first call."""
     return tensor.device.type == "cpu" and not torch.compiler.is_compiling() and load_compiled(_SOURCE) is not None
+
+
+def structure_library() -> Any:
+    """The compiled functions, where :func:`can_compile_structure` says that they are there."""
+    return load_compiled(_SOURCE)
 
 
 def list_ancestors(schedule: Schedule, max_entries: int) -> tuple[Tensor, ...] | None:

@@ -6,9 +6,10 @@
    a number counts as larger than every number. A temperature above 0 makes the maximum soft. */
 
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 
-#include "plan.h"
+#include "../graph/plan.h"
 
 #define INLINE static inline __attribute__((always_inline))
 #define SIMD _Pragma("omp simd")

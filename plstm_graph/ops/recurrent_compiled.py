@@ -24,12 +24,12 @@ from plstm_graph.compiled import (
     spread,
 )
 from plstm_graph.graph import LineGraph
+from plstm_graph.graph.native_plan import check_status, open_plan
 from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
-from plstm_graph.ops.native_plan import check_status, make_plan
 from plstm_graph.ops.scatter import sum_rows
 from plstm_graph.ops.twins import edge_messages_twin
 
-_SOURCE = Source(Path(__file__).with_name("recurrent.c"), ("make_plan", "forward", "backward"))
+_SOURCE = Source(Path(__file__).with_name("recurrent.c"), ("forward", "backward"))
 
 #: States of a head are kept in slices of the value width of about this size, but of :data:`_THINNEST` columns at least.
 SLICE_BYTES = 2**29
@@ -59,7 +59,7 @@ def node_outputs_recurrent_compiled(
     Arguments and result as in :func:`~plstm_graph.plstm`, all float32 or all float64, on the CPU.
     """
     inputs = (query, key, value, source, transition, mark, direct)
-    return _RECURRENT(*inputs, structure=(line_graph.edge_index, line_graph.pairs))
+    return _RECURRENT(*inputs, structure=(line_graph.edge_index, line_graph.pairs, line_graph.native_plan))
 
 
 def _forward(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor]:
@@ -80,7 +80,7 @@ def _backward(
 def _run(name: str, inputs: Tensors, structure: Tensors, arguments: list[Any]) -> None:
     """Call a C function on all heads, in as many threads as torch uses and the work is worth."""
     query, value = inputs[0], inputs[2]
-    edge_index, pairs = structure
+    edge_index, pairs, lists = structure
     (nodes, heads, key_width), value_width = query.shape, value.size(2)
     edges, num_pairs = edge_index.size(-1), pairs.size(-1)
     _check_shapes(inputs, edges, num_pairs)
@@ -90,7 +90,7 @@ def _run(name: str, inputs: Tensors, structure: Tensors, arguments: list[Any]) -
     check_room(2 * (edges * key_width * slice_width + 1), query.dtype, f"the states of {edges} edges")
     sizes = (ctypes.c_int64 * 7)(nodes, edges, num_pairs, heads, key_width, value_width, slice_width)
     library: Any = load_compiled(_SOURCE, REALS[query.dtype])
-    plan = make_plan(library, edge_index, pairs, nodes)
+    plan = open_plan(lists, edge_index, pairs, nodes)
 
     threads = min(torch.get_num_threads(), (edges + num_pairs) * heads * key_width * value_width // _WORTH_THREADS)
     call = partial(getattr(library, name), sizes, plan.pointers)
@@ -121,7 +121,7 @@ def _fake(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tens
 
 def _twin(operands: Tensors, structure: Tensors, options: Options) -> Tensor:
     query, key, value, source, transition, mark, direct = operands
-    edge_index, pairs = structure
+    edge_index, pairs, _ = structure
     # The C functions need no levels, so nobody has kept any.
     s = LineGraph(edge_index, query.size(0), pairs).schedule
     levels = (s.start, s.end, s.pair_in, s.pair_out, s.edge_order, s.pair_order, s.pair_ptr)

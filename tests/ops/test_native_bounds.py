@@ -61,8 +61,11 @@ def parallel_form(inputs, structure):
     return parallel_compiled._PARALLEL.op(*inputs, structure, [])
 
 
-def recurrent_form(inputs, *structure):
-    return recurrent_compiled._RECURRENT.op(*inputs, [*structure], [])
+NO_PLAN = torch.empty(0, dtype=torch.long)
+
+
+def recurrent_form(inputs, *structure, plan=NO_PLAN):
+    return recurrent_compiled._RECURRENT.op(*inputs, [*structure, plan], [])
 
 
 def with_bad_number(tensor, value):
@@ -104,7 +107,7 @@ def test_recurrent_form_refuses_an_index_outside_its_range(graph, inputs, which,
     with pytest.raises(ValueError, match=r"outside their range: .*build a new LineGraph"):
         recurrent_form(inputs, *structure.values())
     with pytest.raises(ValueError, match=r"outside their range: .*build a new LineGraph"):
-        recurrent_compiled._RECURRENT.backward_op(inputs[2], [], *inputs, [*structure.values()], [])
+        recurrent_compiled._RECURRENT.backward_op(inputs[2], [], *inputs, [*structure.values(), NO_PLAN], [])
 
 
 def test_recurrent_form_refuses_a_pair_that_does_not_meet(graph, inputs):
@@ -124,8 +127,8 @@ def test_recurrent_form_refuses_a_cycle(inputs):
 def max_plus_results(graph):
     """Operands, output and what is kept."""
     inputs = list(max_plus_operands(graph, 3).values())
-    out, *kept = max_plus_compiled._MAX_PLUS.op(*inputs, [graph.edge_index, graph.pairs], [])
-    return inputs, out, [*kept, out]
+    out, sums = max_plus_compiled._MAX_PLUS.op(*inputs, [graph.edge_index, graph.pairs, NO_PLAN], [])
+    return inputs, out, [sums, out]
 
 
 @pytest.mark.parametrize("value", BAD)
@@ -136,49 +139,65 @@ def test_max_plus_refuses_an_index_outside_its_range(graph, which, row, value):
     structure = {"edge_index": graph.edge_index, "pairs": graph.pairs}
     structure[which] = structure[which].clone()
     structure[which][row] = with_bad_number(structure[which][row], value)
+    structure = [*structure.values(), NO_PLAN]
     with pytest.raises(ValueError, match=r"outside their range: .*build a new LineGraph"):
-        max_plus_compiled._MAX_PLUS.op(*inputs, [*structure.values()], [])
-    if which == "pairs" and row == 0:  # The way back reads nothing else of the structure.
-        with pytest.raises(ValueError, match=r"outside their range: .*build a new LineGraph"):
-            max_plus_compiled._MAX_PLUS.backward_op(out, kept, *inputs, [*structure.values()], [])
+        max_plus_compiled._MAX_PLUS.op(*inputs, structure, [])
+    with pytest.raises(ValueError, match=r"outside their range: .*build a new LineGraph"):
+        max_plus_compiled._MAX_PLUS.backward_op(out, kept, *inputs, structure, [])
 
 
 @pytest.mark.parametrize("value", BAD)
-def test_max_plus_refuses_a_kept_plan_with_any_bad_number(graph, value):
-    inputs, out, (sums, lists, _) = max_plus_results(graph)
-    for number in range(lists.numel()):
-        changed = lists.clone()
-        changed[number] = value
-        with pytest.raises(ValueError, match=r"outside their range: .*build a new LineGraph"):
-            max_plus_compiled._MAX_PLUS.backward_op(
-                out, [sums, changed, out], *inputs, [graph.edge_index, graph.pairs], []
-            )
+@pytest.mark.parametrize("reverse", [False, True])
+def test_no_number_of_a_plan_may_be_outside_its_range(graph, inputs, reverse, value):
+    graph = graph.reverse() if reverse else graph
+    given, out, kept = max_plus_results(graph)
+    for number in range(graph.native_plan.numel()):
+        plan = graph.native_plan.clone()
+        plan[number] = value
+        structure = [graph.edge_index, graph.pairs, plan]
+        for run in (
+            lambda structure=structure: max_plus_compiled._MAX_PLUS.op(*given, structure, []),
+            lambda structure=structure: max_plus_compiled._MAX_PLUS.backward_op(out, kept, *given, structure, []),
+            lambda structure=structure: recurrent_compiled._RECURRENT.op(*inputs, structure, []),
+            lambda structure=structure: recurrent_compiled._RECURRENT.backward_op(
+                inputs[2], [], *inputs, structure, []
+            ),
+        ):
+            with pytest.raises(ValueError, match=r"outside their range: .*build a new LineGraph"):
+                run()
 
 
-def test_max_plus_walks_no_further_than_a_kept_plan_of_another_graph(graph):
-    """It is in range, so the gradient is wrong, but nothing else is read or written."""
-    inputs, out, (sums, lists, _) = max_plus_results(graph)
-    other = LineGraph(graph.edge_index[:, torch.randperm(graph.num_edges)], graph.num_nodes)
+@pytest.mark.parametrize("seed", range(5))
+def test_the_plan_of_another_graph_leads_to_no_other_memory(graph, inputs, seed):
+    """It is in range, so numbers are wrong, but nothing else is read or written."""
+    order = torch.randperm(graph.num_edges, generator=torch.Generator().manual_seed(seed))
+    other = LineGraph(graph.edge_index[:, order], graph.num_nodes)
     assert other.num_pairs == graph.num_pairs
-    _, _, (_, lists, _) = max_plus_results(other)
-    max_plus_compiled._MAX_PLUS.backward_op(out, [sums, lists, out], *inputs, [graph.edge_index, graph.pairs], [])
+    given, out, kept = max_plus_results(graph)
+    structure = [graph.edge_index, graph.pairs, other.native_plan]
+    max_plus_compiled._MAX_PLUS.op(*given, structure, [])
+    max_plus_compiled._MAX_PLUS.backward_op(out, kept, *given, structure, [])
+    recurrent_compiled._RECURRENT.op(*inputs, structure, [])
+    recurrent_compiled._RECURRENT.backward_op(inputs[2], [], *inputs, structure, [])
 
 
 def test_max_plus_refuses_pairs_that_do_not_meet_and_cycles(graph):
     inputs, _, _ = max_plus_results(graph)
     for pairs in (graph.pairs.flip(0), graph.pairs.roll(1, dims=1) * torch.tensor([[1], [0]]), graph.pairs * 0):
         with pytest.raises(ValueError, match="does not meet at a node"):
-            max_plus_compiled._MAX_PLUS.op(*inputs, [graph.edge_index, pairs], [])
+            max_plus_compiled._MAX_PLUS.op(*inputs, [graph.edge_index, pairs, NO_PLAN], [])
     cycle = torch.tensor([[0, 1, 2], [1, 2, 0]])
     source, transition, mark, direct = inputs
     with pytest.raises(ValueError, match="has a cycle"):
-        max_plus_compiled._MAX_PLUS.op(source[:3], transition[:0], mark[:3], direct[:3], [cycle, cycle[:, :0]], [])
+        max_plus_compiled._MAX_PLUS.op(
+            source[:3], transition[:0], mark[:3], direct[:3], [cycle, cycle[:, :0], NO_PLAN], []
+        )
 
 
 @pytest.mark.parametrize("change", ["shorter", "another width", "another dtype", "no axis"])
 def test_max_plus_refuses_tensors_that_do_not_fit(graph, change):
     inputs, out, kept = max_plus_results(graph)
-    operator, structure = max_plus_compiled._MAX_PLUS, [graph.edge_index, graph.pairs]
+    operator, structure = max_plus_compiled._MAX_PLUS, [graph.edge_index, graph.pairs, graph.native_plan]
 
     def changed(tensors, number):
         tensor = tensors[number]
@@ -201,8 +220,8 @@ def test_max_plus_refuses_tensors_that_do_not_fit(graph, change):
     for number in range(len(structure)):
         with pytest.raises(ValueError):
             operator.op(*inputs, changed(structure, number), [])
-    with pytest.raises(ValueError):  # Of edges the way back reads nothing but how many there are.
-        operator.backward_op(out, kept, *inputs, changed(structure, 1), [])
+        with pytest.raises(ValueError):
+            operator.backward_op(out, kept, *inputs, changed(structure, number), [])
     with pytest.raises(ValueError, match="native code needs grad"):
         operator.backward_op(changed([out], 0)[0], kept, *inputs, structure, [])
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from plstm_graph.compiled import CHANGED, check_tensors
+from plstm_graph.graph.structure_compiled import structure_library
 
 #: Of an index.
 _BYTES = 8
@@ -18,7 +19,7 @@ class Plan(NamedTuple):
 
     Attributes:
         pointers: The C structure.
-        lists: All lists one after the other, int64, which can be kept for another pass.
+        lists: All lists one after the other.
         pairs: What the structure points to besides.
     """
 
@@ -27,11 +28,10 @@ class Plan(NamedTuple):
     pairs: Tensor
 
 
-def make_plan(library: Any, edge_index: Tensor, pairs: Tensor, num_nodes: int) -> Plan:
-    """Check a DAG and list what meets at each of its nodes.
+def plan_lists(edge_index: Tensor, pairs: Tensor, num_nodes: int) -> Tensor:
+    """Check a DAG and list what meets at each of its nodes, all lists one after the other, int64.
 
     Args:
-        library: A library whose source includes ``plan.h``.
         edge_index: ``[2, E]``, int64, on the CPU.
         pairs: ``[2, P]``, int64, on the CPU.
         num_nodes: ``N``
@@ -43,37 +43,41 @@ def make_plan(library: Any, edge_index: Tensor, pairs: Tensor, num_nodes: int) -
     edges, num_pairs = edge_index.size(-1), pairs.size(-1)
     check_tensors(torch.int64, edge_index=(edge_index, (2, edges)), pairs=(pairs, (2, num_pairs)))
     edge_index, pairs = edge_index.contiguous(), pairs.contiguous()
-    lists = edge_index.new_empty(plan_length(num_nodes, edges, num_pairs))
+    lists = edge_index.new_empty(_length(num_nodes, edges, num_pairs))
     plan = _plan(lists, pairs, num_nodes, edges)
     start, pair_out = edge_index.data_ptr(), pairs.data_ptr() + _BYTES * num_pairs
     rows = (ctypes.c_void_p(row) for row in (start, start + _BYTES * edges, pair_out))
-    check_status(library.make_plan(*_sizes(num_nodes, edges, num_pairs), plan.pointers, *rows), edges)
-    return plan
+    status = structure_library().make_plan(*_sizes(num_nodes, edges, num_pairs), plan.pointers, *rows)
+    check_status(status, edges)
+    return lists
 
 
-def kept_plan(library: Any, lists: Tensor, pairs: Tensor, num_nodes: int, edges: int) -> Plan:
-    """A plan from the lists of an earlier one, checked again, for they were out of sight.
+def open_plan(lists: Tensor, edge_index: Tensor, pairs: Tensor, num_nodes: int) -> Plan:
+    """A plan of lists that may have been changed since they were made.
 
     Args:
-        library: As in :func:`make_plan`.
-        lists: Of the earlier plan.
-        pairs: As for the earlier plan, ``[2, P]``.
+        lists: As :func:`plan_lists` makes them, or none, ``[0]``: then they are made here.
+        edge_index: ``[2, E]``, int64, on the CPU.
+        pairs: ``[2, P]``, int64, on the CPU.
         num_nodes: ``N``
-        edges: ``E``
 
     Raises:
-        ValueError: If the lists have an index outside its range.
+        MemoryError: As from :func:`plan_lists`.
+        ValueError: As from :func:`plan_lists`, or if the lists have an index outside its range.
     """
-    num_pairs = pairs.size(-1)
-    length = plan_length(num_nodes, edges, num_pairs)
-    check_tensors(torch.int64, pairs=(pairs, (2, num_pairs)), lists=(lists, (length,)))
+    edges, num_pairs = edge_index.size(-1), pairs.size(-1)
+    if lists.numel() == 0:
+        return _plan(plan_lists(edge_index, pairs, num_nodes), pairs.contiguous(), num_nodes, edges)
+    length = _length(num_nodes, edges, num_pairs)
+    check_tensors(
+        torch.int64, edge_index=(edge_index, (2, edges)), pairs=(pairs, (2, num_pairs)), lists=(lists, (length,))
+    )
     plan = _plan(lists.contiguous(), pairs.contiguous(), num_nodes, edges)
-    check_status(library.check_plan(*_sizes(num_nodes, edges, num_pairs), plan.pointers), edges)
+    check_status(structure_library().check_plan(*_sizes(num_nodes, edges, num_pairs), plan.pointers), edges)
     return plan
 
 
-def plan_length(num_nodes: int, edges: int, pairs: int) -> int:
-    """How many numbers the lists of a plan are."""
+def _length(num_nodes: int, edges: int, pairs: int) -> int:
     return sum(_lengths(num_nodes, edges)) + pairs
 
 

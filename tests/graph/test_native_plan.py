@@ -1,0 +1,92 @@
+"""What native code walks by: right lists, made once for each direction, never those of another graph."""
+
+import copy
+import itertools
+import pickle
+
+import pytest
+import torch
+from hypothesis import given
+
+from plstm_graph.graph import LineGraph
+from plstm_graph.graph.native_plan import plan_lists
+from plstm_graph.graph.structure_compiled import can_compile_structure
+from plstm_graph.ops import plstm, plstm_max_plus
+from plstm_graph.testing import assert_close, random_dag, random_operands
+from tests.ops.catalogue import max_plus_operands
+from tests.strategies import line_graphs
+
+pytestmark = pytest.mark.skipif(
+    not can_compile_structure(torch.empty(0)), reason="native code is off: PLSTM_COMPILE=0, or no C compiler"
+)
+
+
+def parts(graph):
+    """The lists of a plan: nodes in order; edges into each node and out of it; pairs that lead to each edge."""
+    nodes, edges, pairs = graph.num_nodes, graph.num_edges, graph.num_pairs
+    order, *rows = graph.native_plan.split([nodes, nodes + 1, edges, nodes + 1, edges, edges + 1, pairs])
+    grouped = []
+    for ptr, item in zip(rows[::2], rows[1::2], strict=True):
+        ends = ptr.tolist()
+        grouped.append([item[first:last].tolist() for first, last in itertools.pairwise(ends)])
+    return order.tolist(), *grouped
+
+
+@given(line_graphs())
+def test_lists_are_what_meets_at_each_node(graph):
+    order, into, out, pairs = parts(graph)
+    start, end = graph.edge_index.tolist()
+    assert sorted(order) == list(range(graph.num_nodes))
+    place = {node: number for number, node in enumerate(order)}
+    assert all(place[u] < place[v] for u, v in zip(start, end, strict=True))
+    # In the caller's order, as ties need it.
+    assert into == [[e for e, v in enumerate(end) if v == node] for node in range(graph.num_nodes)]
+    assert out == [[e for e, u in enumerate(start) if u == node] for node in range(graph.num_nodes)]
+    after = graph.pairs[1].tolist()
+    assert pairs == [[p for p, f in enumerate(after) if f == edge] for edge in range(graph.num_edges)]
+
+
+def test_it_is_made_once_for_each_direction_and_each_choice_of_pairs():
+    graph = LineGraph(random_dag(12, 30, torch.Generator().manual_seed(0)), 12)
+    for one in (graph, graph.reverse(), graph.to_multitree(), graph.to_multitree().reverse(), graph.through):
+        assert one.native_plan is one.native_plan
+        assert torch.equal(one.native_plan, plan_lists(one.edge_index, one.pairs, one.num_nodes))
+    assert graph.reverse().native_plan is graph.reverse().native_plan  # another object, the same structure
+    assert not torch.equal(graph.native_plan, graph.reverse().native_plan)
+    assert graph.native_plan.shape != graph.to_multitree().native_plan.shape
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda graph: pickle.loads(pickle.dumps(graph)), copy.copy])
+@pytest.mark.parametrize("made_before", [True, False])
+def test_copies_have_the_same_plan(copied, made_before):
+    graph = LineGraph(random_dag(12, 30, torch.Generator().manual_seed(0)), 12)
+    if made_before:
+        _ = graph.native_plan, graph.reverse().native_plan
+    other = copied(graph)
+    assert torch.equal(other.native_plan, graph.native_plan)
+    assert torch.equal(other.reverse().native_plan, graph.reverse().native_plan)
+    assert torch.equal(graph.to("cpu").native_plan, graph.native_plan)
+    assert graph.to("meta").native_plan.numel() == 0
+
+
+@pytest.mark.parametrize("made_in", [torch.inference_mode, torch.no_grad, torch.enable_grad])
+def test_it_serves_trainings_wherever_it_was_made(made_in):
+    graph = LineGraph(random_dag(12, 30, torch.Generator().manual_seed(0)), 12)
+    with made_in():
+        _ = graph.native_plan
+    leaves = [tensor.requires_grad_() for tensor in max_plus_operands(graph, 3).values()]
+    plstm_max_plus(*leaves, graph).sum().backward()
+    assert leaves[0].grad.any()
+
+
+@pytest.mark.parametrize("made_before", [True, False])
+def test_compiled_code_uses_the_one_that_is_there_or_makes_its_own(made_before):
+    torch._dynamo.reset()
+    graph = LineGraph(random_dag(12, 30, torch.Generator().manual_seed(0)), 12).prepare()
+    if made_before:
+        _ = graph.native_plan
+    operands, maxima = random_operands(graph), max_plus_operands(graph, 3)
+    for operator, given_ in ((plstm, operands), (plstm_max_plus, maxima)):
+        run = lambda operator=operator, **o: operator(**o, line_graph=graph, form="recurrent")  # noqa: E731
+        compiled = torch.compile(run, backend="aot_eager", fullgraph=True)
+        assert_close(compiled(**given_), operator(**given_, line_graph=graph, form="naive"), 1e-10, operator.__name__)
