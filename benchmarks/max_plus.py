@@ -109,7 +109,7 @@ def cases(workload: Workload) -> dict[str, Callable[[], object]]:
 def measure(workload: Workload, threads: int, repeat: int) -> dict[str, dict[str, Any]]:
     """Seconds of each case, and those of M-mode in units of them."""
     torch.set_num_threads(threads)
-    timers = {name: Timer(run, repeat, budget=60.0) for name, run in cases(workload).items()}
+    timers = {name: Timer(run, repeat, budget=15.0) for name, run in cases(workload).items()}
     time_in_turns(list(timers.values()))
     own = statistics.median(timers[UNIT].seconds)
     rows = {name: timer.summary() | {"ratio": own / statistics.median(timer.seconds)} for name, timer in timers.items()}
