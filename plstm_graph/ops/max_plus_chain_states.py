@@ -4,11 +4,22 @@ A maximum, hard or soft, is differentiated by weights: how much of each state is
 Given those, gradients follow the linear recurrence :math:`\bar m_{l-1} = g_{l-1} + w_l \bar m_l`, from the end.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
-from plstm_graph.ops.max_plus_terms import larger, largest_term, part, share_of, temperature_of, temperature_tensors
+from plstm_graph.ops.max_plus_terms import (
+    larger,
+    largest_term,
+    mask_of,
+    masked,
+    part,
+    share_of,
+    temperature_of,
+    temperature_tensors,
+)
 from plstm_graph.ops.semiring_scan import semiring_scan
 
 
@@ -40,34 +51,43 @@ def _forward(operands: Tensors, structure: Tensors, options: Options) -> tuple[T
 
 
 def _weights(source: Tensor, transition: Tensor, states: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """How much of each state is its source and how much has passed, ``[L, R]`` each; both 0 where there is nothing.
+    """How much of each state is its source and how much has passed, ``[L, R]`` each; both none where there is nothing.
 
-    Terms are compared with their own largest rather than with the state, whose last digits depend on the form.
+    Shares of a soft maximum, or masks of the maximum. Terms are compared with their own largest rather than with the
+    state, whose last digits depend on the form.
     """
     passing = states[:-1] + transition
     largest = larger(source, passing, temperature)
-    own, passed = (share_of(term, largest, temperature) for term in (source, passing))
     if temperature > 0:
-        return own, passed
-    return own.to(source.dtype), (passed & ~own).to(source.dtype)
+        return share_of(source, largest, temperature), share_of(passing, largest, temperature)
+    # Something is the largest; not a number is, if anything is not.
+    own, there = (source == largest) | source.isnan(), largest != -torch.inf
+    return mask_of(there & own, source.dtype), mask_of(there & ~own, source.dtype)
 
 
 def _backward(
     grad: Tensor, kept: Tensors, operands: Tensors, structure: Tensors, options: Options
 ) -> tuple[Tensor, ...]:
-    source, transition, _ = operands
-    own, passed = _weights(source, transition, kept[0], temperature_of(structure))
+    (source, transition, _), temperature = operands, temperature_of(structure)
+    own, passed = _weights(source, transition, kept[0], temperature)
+    compose, share = (torch.mul, part) if temperature > 0 else (torch.bitwise_and, masked)
     if options[0]:
-        adjoint = _linear(passed.flip(0), grad[:-1].flip(0), grad[-1]).flip(0)
+        adjoint = _linear(passed.flip(0), grad[:-1].flip(0), grad[-1], compose, share).flip(0)
     else:
         adjoint = grad.clone()
         for place in range(source.size(0) - 1, -1, -1):
-            adjoint[place] += part(adjoint[place + 1], passed[place])
-    return part(adjoint[1:], own), part(adjoint[1:], passed), adjoint[0].clone()
+            adjoint[place] += share(adjoint[place + 1], passed[place])
+    return share(adjoint[1:], own), share(adjoint[1:], passed), adjoint[0].clone()
 
 
-def _linear(gate: Tensor, put: Tensor, start: Tensor) -> Tensor:
-    return semiring_scan(gate, put, start, torch.mul, lambda g, u, x: u + part(x, g))
+def _linear(
+    gate: Tensor,
+    put: Tensor,
+    start: Tensor,
+    compose: Callable[[Tensor, Tensor], Tensor] = torch.mul,
+    share: Callable[[Tensor, Tensor], Tensor] = part,
+) -> Tensor:
+    return semiring_scan(gate, put, start, compose, lambda g, u, x: u + share(x, g))
 
 
 def _fake(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor]:
@@ -86,7 +106,7 @@ def _twin(operands: Tensors, structure: Tensors, options: Options) -> Tensor:
     own, passed = _weights(fixed[0], fixed[1], states, 0.0)
     # What is not taken may be minus infinity, which 0 would not make vanish.
     put = source.masked_fill(own == 0, 0.0) + transition.masked_fill(passed == 0, 0.0)
-    sums = _linear(passed, put, start.masked_fill(fixed[2] == -torch.inf, 0.0))
+    sums = _linear((passed != 0).to(put.dtype), put, start.masked_fill(fixed[2] == -torch.inf, 0.0))
     return sums.masked_fill(states == -torch.inf, -torch.inf)
 
 

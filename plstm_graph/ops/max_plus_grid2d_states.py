@@ -15,7 +15,7 @@ from torch import Tensor
 
 from plstm_graph.graph.plain import outside_transforms
 from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
-from plstm_graph.ops.max_plus_terms import larger, largest_term, part, share_of, temperature_of, temperature_tensors
+from plstm_graph.ops.max_plus_terms import larger, largest_term, mask_of, part, temperature_of, temperature_tensors
 
 #: Sources and transitions in the order of :data:`~plstm_graph.ops.shapes.GATES`, which are the first six.
 _OPERANDS = ("source_right", "source_down", "right_from_left", "down_from_up", "down_from_left", "right_from_up")
@@ -156,14 +156,23 @@ def _linear_step(gate: Tensor, put: Tensor, entering: Tensor) -> Tensor:
     return put + part(entering, gate).sum(dim=1)
 
 
-def _weights(put: Tensor, gate: Tensor, entering: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """How much of what leaves is its source, ``[2, Z, N, R]``, and how much has entered on either side."""
-    arriving, largest = gate + entering, _step(temperature)(gate, put, entering)
-    own, left, up = (share_of(term, largest, temperature) for term in (put, *arriving.unbind(1)))
+def _shares(put: Tensor, gate: Tensor, entering: Tensor, temperature: float) -> tuple[Tensor | None, Tensor]:
+    """How much of what leaves is its source, and how much has entered from the left and from above.
+
+    Returns:
+        Weights ``[2, 3, Z, N, R]``, or None where each is 1 or none, and a mask of those that are not none.
+    """
+    largest = _step(temperature)(gate, put, entering)
+    there = largest != -torch.inf
     if temperature > 0:
-        return own, torch.stack([left, up], dim=1)
-    sides = torch.stack([left & ~own, up & ~own & ~left], dim=1)
-    return own.to(put.dtype), sides.to(put.dtype)
+        terms = torch.cat([put.unsqueeze(1), gate + entering], dim=1)
+        weight = terms.sub_(largest.unsqueeze(1)).div_(temperature).exp_()
+        return weight, mask_of(there.unsqueeze(1).expand_as(weight), put.dtype)
+    # Something is the largest; not a number is, if anything is not.
+    left = gate[:, 0] + entering[0]
+    own, from_left = ((term == largest) | term.isnan() for term in (put, left))
+    rest = there & ~own
+    return None, mask_of(torch.stack([there & own, rest & from_left, rest & ~from_left], dim=1), put.dtype)
 
 
 def _forward(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor]:
@@ -184,19 +193,23 @@ def _backward(
         return rows.view(2, z, width * height, orientations * channels)
 
     put, gate = _stored(operands, options)
-    of_source, of_entering = _weights(put, gate, stored(kept[0]), temperature_of(structure))
-    adjoint, leaving = stored(grad), torch.zeros_like(put)
+    weight, mask = _shares(put, gate, stored(kept[0]), temperature_of(structure))
+    adjoint, grads = stored(grad), put.new_zeros(2, 3, *put.shape[1:])
     diagonals = _diagonals(width, height)
     for diagonal, following in zip(diagonals[-2::-1], diagonals[:0:-1], strict=True):
-        out = leaving[:, :, diagonal.nodes]
+        here = grads[:, :, :, diagonal.nodes]
         for side, (nodes, (before, behind)) in enumerate(zip(diagonal.leaving, diagonal.padding, strict=True)):
             reached = slice(following.nodes.start + before, following.nodes.stop - behind)
-            out[side, :, nodes] = adjoint[side, :, reached]
-        adjoint[:, :, diagonal.nodes] += part(out.unsqueeze(1), of_entering[:, :, :, diagonal.nodes]).sum(dim=0)
-    rows = torch.cat([part(leaving, of_source), part(leaving.unsqueeze(1), of_entering).flatten(0, 1)])
-    grads = rows.view(6, z, -1, channels)
+            here[side, :, :, nodes] = adjoint[side, :, reached]
+        if weight is not None:
+            here *= weight[:, :, :, diagonal.nodes]
+        here.view(mask.dtype).bitwise_and_(mask[:, :, :, diagonal.nodes])
+        adjoint[:, :, diagonal.nodes] += here[:, 1:].sum(dim=0)
+    # Sources, then transitions by what leaves and by what enters.
+    rows = [grads[0, 0], grads[1, 0], *grads[:, 1:].flatten(0, 1)]
     return tuple(
-        grads[_STACKED.index(gate)].index_select(1, order.row_of_operand).view(shape) for gate in range(len(_OPERANDS))
+        rows[_STACKED.index(gate)].reshape(z, -1, channels).index_select(1, order.row_of_operand).view(shape)
+        for gate in range(len(_OPERANDS))
     )
 
 
@@ -214,10 +227,11 @@ def _twin(operands: Tensors, structure: Tensors, options: Options) -> Tensor:
     # Given which terms are the largest, a linear recurrence.
     fixed = put.detach(), gate.detach()
     states = _walk(*fixed, shape, -torch.inf, _step(0.0))
-    own, passing = _weights(*fixed, states, 0.0)
+    takes = _shares(*fixed, states, 0.0)[1] != 0
+    own, passing = takes[:, 0], takes[:, 1:]
     # What is not taken may be minus infinity, which 0 would not make vanish.
-    taken = put.masked_fill(own == 0, 0.0) + gate.masked_fill(passing == 0, 0.0).sum(dim=1)
-    sums = _walk(taken, passing, shape, 0.0, _linear_step).masked_fill(states == -torch.inf, -torch.inf)
+    taken = put.masked_fill(~own, 0.0) + gate.masked_fill(~passing, 0.0).sum(dim=1)
+    sums = _walk(taken, passing.to(put.dtype), shape, 0.0, _linear_step).masked_fill(states == -torch.inf, -torch.inf)
     return _by_orientation(sums, shape, options)
 
 

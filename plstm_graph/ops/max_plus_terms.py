@@ -70,6 +70,19 @@ def share_of(term: Tensor, largest: Tensor, temperature: float) -> Tensor:
     return ((term == largest) & (largest != -torch.inf)) | (term.isnan() & largest.isnan())
 
 
+def mask_of(takes: Tensor, dtype: torch.dtype) -> Tensor:
+    """Truth values as integers of all bits or none, as wide as a float dtype, for :func:`masked`."""
+    return takes.to(torch.int64 if dtype == torch.float64 else torch.int32).neg_()
+
+
+def masked(grad: Tensor, mask: Tensor) -> Tensor:
+    """A gradient where a mask has bits, and 0 elsewhere, also of what is infinite.
+
+    On a CPU it costs a tenth of ``masked_fill``, which branches at every number. It has no derivative.
+    """
+    return (grad.view(mask.dtype) & mask).view(grad.dtype)
+
+
 def part(grad: Tensor, share: Tensor) -> Tensor:
     """A share of a gradient; none of an infinite gradient is none."""
     return (grad * share).masked_fill(share == 0, 0.0)
@@ -115,15 +128,16 @@ def _backward(
     grad: Tensor, kept: Tensors, operands: Tensors, structure: Tensors, options: Options
 ) -> tuple[Tensor, ...]:
     (arriving, direct), (out,), temperature = operands, kept, temperature_of(structure)
-    grads, rest = (torch.empty_like(arriving), torch.empty_like(direct)), grad
+    grads = torch.empty_like(arriving), torch.empty_like(direct)
     targets = [(direct, grads[1]), *zip(_in_order(arriving), _in_order(grads[0]), strict=True)]
+    rest = masked(grad, mask_of(out != -torch.inf, grad.dtype))
     for term, of_term in targets:
-        share = share_of(term, out, temperature)
         if temperature > 0:
-            of_term.copy_(part(grad, share))
+            of_term.copy_(part(rest, share_of(term, out, temperature)))
         else:
-            of_term.copy_(rest.masked_fill(~share, 0.0))
-            rest = rest.masked_fill(share, 0.0)
+            takes = mask_of((term == out) | term.isnan(), grad.dtype)
+            of_term.copy_(masked(rest, takes))
+            rest = masked(rest, ~takes)
     return grads
 
 

@@ -7,6 +7,7 @@ from torch_geometric.data import Batch
 
 from plstm_graph import PLSTM, LineGraph
 from plstm_graph.datasets import smiles_to_data
+from plstm_graph.nn import PLSTM1d, PLSTM2d
 from plstm_graph.ops import plstm
 from plstm_graph.testing import assert_close, random_dag, random_operands
 from plstm_graph.transforms import ToDAG
@@ -66,6 +67,14 @@ def test_forward_and_backward_never_ask_the_device_for_a_value(batch, options):
     line_graph = LineGraph.from_data(batch).prepare(nodes=True, rows=options.get("matrix_size", 2))
     with CountWaits() as waits:
         loss(model, batch, line_graph).backward()
+    assert waits.found == []
+
+
+@pytest.mark.parametrize("layer", [PLSTM1d(8, 8, mode="M", bidirectional=True), PLSTM2d(8, 8, mode="M")])
+def test_layers_of_maxima_on_chains_and_grids_never_ask_either(layer):
+    x = torch.randn(2, 40, 3, 8)
+    with CountWaits() as waits:
+        layer(x).square().sum().backward()
     assert waits.found == []
 
 
