@@ -13,7 +13,7 @@ from tests.rounding import rounding
 
 def grid_gates(conv, data, graph, shape):
     """The gates that a PLSTMConv gives the edges and pairs of a grid, each at its node; zero where there is none."""
-    source, transition, mark, direct = conv._gates(conv._logits(data.x, None), graph)
+    source, transition, mark, direct = conv.gates.of_logits(conv.gates.logits(data.x, None), graph)
     start, end = graph.edge_index
     in_edge, out_edge = graph.pairs
     right = torch.arange(graph.num_edges) < (shape[0] - 1) * shape[1]
