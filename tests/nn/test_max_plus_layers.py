@@ -6,7 +6,7 @@ import torch
 from plstm_graph.nn import PLSTM1d, PLSTM2d, PLSTMVision
 from plstm_graph.nn.grid_gates import Grid2dGates
 from plstm_graph.ops import ORIENTATIONS, plstm_max_plus_chain, plstm_max_plus_grid2d
-from plstm_graph.testing import assert_close
+from plstm_graph.testing import assert_close, assert_compiles_once
 from tests.nn.test_grid_layers import excite
 
 
@@ -110,13 +110,15 @@ def test_half_precision_and_autocast(make, dtype):
         assert layer.float()(x).isfinite().all()
 
 
-@pytest.mark.parametrize("make", [lambda: PLSTM1d(8, 8, heads=2, mode="M"), lambda: PLSTM2d(8, 8, heads=2, mode="M")])
-def test_compiles(make):
-    torch._dynamo.reset()
-    layer, x = make(), torch.randn(2, 5, 6, 8)
-    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
-    assert_close(compiled(x), layer(x), 1e-6, "output")
-    compiled(x).sum().backward()
+@pytest.mark.parametrize(
+    ("layer", "shapes"),
+    [
+        (PLSTM1d(8, 8, heads=2, mode="M", bidirectional=True), [(2, 40, 8), (3, 57, 8), (2, 90, 8)]),
+        (PLSTM2d(8, 8, heads=2, mode="M"), [(2, 5, 6, 8), (3, 7, 4, 8), (2, 9, 3, 8)]),
+    ],
+)
+def test_compiles_once_for_all_sizes(layer, shapes):
+    assert_compiles_once(layer, [((torch.randn(shape),), {}) for shape in shapes], backend="aot_eager")
     assert all(parameter.grad is not None for parameter in layer.parameters())
 
 
