@@ -210,15 +210,18 @@ def _is_unwatched(tensors: Tensors) -> bool:
     """Whether nobody but autograd sees what is done with these tensors."""
     return (
         not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()
         and torch._C._len_torch_dispatch_stack() == 0
         # A default device is such a mode, too, and not for what a form makes within.
         and torch._C._len_torch_function_stack() == 0
         and not _transforms_are_active()
-        and all(type(tensor) in _ORDINARY and not tensor.is_meta for tensor in tensors)
+        and all(type(tensor) in _ORDINARY and not tensor.is_meta and not _is_batched(tensor) for tensor in tensors)
     )
 
 
 _ORDINARY = (Tensor, torch.nn.Parameter)
+#: Of gradients that torch.autograd.grad is given several of at once: torch says that it has no rule for them.
+_is_batched = torch._C._functorch.is_legacy_batchedtensor
 
 
 @torch.compiler.assume_constant_result

@@ -77,6 +77,29 @@ def test_whoever_watches_sees_registered_operators_and_the_same_numbers(chosen):
         assert mode.seen or chosen[0].startswith(("gating-merged", "chain-matrix", "grid-matrix", "chain-scan"))
 
 
+# torch.jit.trace itself fails at the list of integers that the chunkwise form hands over.
+@cases("dag-(auto|recurrent|parallel)-forward|max_plus-(auto|recurrent)-forward")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+def test_a_trace_of_an_operator_can_be_saved(chosen, tmp_path):
+    """With its structure, which is that of one graph: a registered operator stands in the trace."""
+    with case_of(*chosen) as case:
+        tensors = tuple(tensor.detach() for tensor in case.operands.values())
+        traced = torch.jit.trace(lambda *args: case.call(**dict(zip(case.operands, args, strict=True))), tensors)
+        traced.save(str(tmp_path / "operator.pt"))
+        loaded = torch.jit.load(str(tmp_path / "operator.pt"))
+        assert torch.equal(loaded(*tensors), case.call(**case.operands))  # The same code ran.
+        assert "plstm_graph::" in str(loaded.inlined_graph)
+
+
+@cases("dag-.*-forward|max_plus-(auto|recurrent)-forward")
+def test_several_gradients_at_once_are_refused_by_torch(chosen):
+    with case_of(*chosen) as case:
+        leaves = {name: tensor.detach().requires_grad_() for name, tensor in case.operands.items()}
+        out = case.call(**leaves)
+        with pytest.raises(RuntimeError, match="Batching rule not implemented for plstm_graph::"):
+            torch.autograd.grad(out, list(leaves.values()), torch.ones(3, *out.shape).to(out), is_grads_batched=True)
+
+
 @one_case_of_each_operator
 def test_a_graph_can_be_gone_back_through_twice_and_in_part(chosen):
     with case_of(*chosen) as case:
