@@ -257,8 +257,11 @@ def _every_case() -> Iterator[tuple[str, Callable[[], Case]]]:
             yield name, lambda w=width, h=height, o=oriented, t=temperature: _max_plus_grid(w, h, o, t)
     yield "chain-matrix", _chain_matrix
     yield "grid-matrix", _grid_matrix
-    for form in get_args(Form):
-        for kind in ("forward", "reversed", "multitree", "reversed multitree") if form != "naive" else ():
+    for kind in ("forward", "reversed", "multitree", "reversed multitree"):
+        yield f"matrix-recurrent-{kind}", lambda kind=kind: _dag_matrix("recurrent", kind)
+    # The others are those of scalars, on another graph.
+    for form in ("auto", "parallel", "chunkwise"):
+        for kind in ("forward", "reversed multitree"):
             yield f"matrix-{form}-{kind}", lambda form=form, kind=kind: _dag_matrix(form, kind)
 
 
@@ -281,7 +284,9 @@ def _parameters(pattern: str) -> Iterator[object]:
         operator, form = name.split("-")[:2]
         on_dags = re.fullmatch("dag|matrix|messages|factorized|(soft_)?max_plus(_factorized)?", operator)
         # Whether C can be had is asked when a test runs: asking it here would compile while tests are collected.
-        if (on_dags and form != "chunkwise") or name.startswith(("grid-auto", "grid-compiled")):
+        if (on_dags and form != "chunkwise" and (operator, form) != ("matrix", "recurrent")) or name.startswith(
+            ("grid-auto", "grid-compiled")
+        ):
             yield pytest.param((name, True), id=f"{name}-native")
         if form != "compiled":
             yield pytest.param((name, False), id=f"{name}-torch")
