@@ -118,14 +118,18 @@ class PLSTMLayer(nn.Module):
     ) -> Tensor:
         """Run the layer; ``sizes`` as in :meth:`PLSTMConv.forward`, one tensor for each direction."""
         normed = self.norm(x)
-        seen = normed if self.neighbours is None else self.neighbours(normed, line_graph.edge_index)
+        # An explainer sets the same mask for all layers that are its own; the others here are told.
+        masks = [conv.explaining_mask() for conv in self.convs if isinstance(conv, PLSTMConv)]
+        mask = masks[0] if masks else None
+        seen = normed if self.neighbours is None else self.neighbours(normed, line_graph.edge_index, mask)
         given = (seen, line_graph.edge_index, edge_attr, line_graph)
         mixed = sum(conv(*given) if isinstance(conv, GatedCell) else conv(*given, sizes) for conv in self.convs)
         if self.local is not None:
             mixed = mixed + self.local(normed, line_graph.edge_index, edge_attr)
         x = x + self.dropout(mixed)
-        fed = self.ffn(x) if isinstance(self.ffn, nn.Sequential) else self.ffn(x, line_graph.edge_index, edge_attr)
-        return x + self.dropout(fed)
+        if isinstance(self.ffn, nn.Sequential):
+            return x + self.dropout(self.ffn(x))
+        return x + self.dropout(self.ffn(x, line_graph.edge_index, edge_attr, mask))
 
 
 class PLSTMBlock(nn.Module):

@@ -1,15 +1,30 @@
 """Local aggregation in the same layer as pLSTM."""
 
-from typing import Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.nn.conv import GINConv, GINEConv
+from torch_geometric.nn.conv import GINConv, GINEConv, MessagePassing
 
+from plstm_graph.nn.neighbours import sum_of_edges
 from plstm_graph.nn.norm import NormKind, make_norm
-from plstm_graph.ops.scatter import sum_rows
 
 Neighbours = Literal["forward", "backward", "both", "undirected"]
+
+
+class _BothWays:
+    """What an explainer hides of an edge, it hides of both of its directions."""
+
+    def explain_message(self, inputs: Tensor, dim_size: Any) -> Tensor:
+        mask = cast(MessagePassing, self)._edge_mask
+        mask = mask.sigmoid() if cast(MessagePassing, self)._apply_sigmoid else mask
+        return inputs * torch.cat([mask, mask]).unsqueeze(-1)
+
+
+class _GIN(_BothWays, GINConv): ...
+
+
+class _GINE(_BothWays, GINEConv): ...
 
 
 class LocalConv(nn.Module):
@@ -33,7 +48,7 @@ class LocalConv(nn.Module):
         network = nn.Sequential(
             nn.Linear(channels, channels), make_norm(norm, channels), nn.ReLU(), nn.Linear(channels, channels)
         )
-        conv = GINEConv if edge_features else GINConv
+        conv = _GINE if edge_features else _GIN
         self.conv = conv(network, train_eps=True)
 
     def reset_parameters(self) -> None:
@@ -89,19 +104,21 @@ class LocalFFN(nn.Module):
             if hasattr(module, "reset_parameters"):
                 module.reset_parameters()
 
-    def forward(self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None = None) -> Tensor:
-        """Run the network on each node."""
+    def forward(
+        self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None = None, edge_mask: Tensor | None = None
+    ) -> Tensor:
+        """Run the network on each node; ``edge_mask``, ``[E]`` in [0, 1], says how much of each edge counts."""
         x = self.norm(x)
         start, end = edge_index
         parts = [x]
         if self.neighbours != "backward":
-            parts.append(self._sum(x, start, end, edge_attr))
+            parts.append(self._sum(x, start, end, edge_attr, edge_mask))
         if self.neighbours != "forward":
-            parts.append(self._sum(x, end, start, edge_attr))
+            parts.append(self._sum(x, end, start, edge_attr, edge_mask))
         if self.neighbours == "undirected":
             parts = [x, parts[1] + parts[2]]
         return self.network(torch.cat(parts, dim=1))
 
-    def _sum(self, x: Tensor, of: Tensor, at: Tensor, edge_attr: Tensor | None) -> Tensor:
+    def _sum(self, x: Tensor, of: Tensor, at: Tensor, edge_attr: Tensor | None, edge_mask: Tensor | None) -> Tensor:
         sent = x.index_select(0, of)
-        return sum_rows(sent if edge_attr is None else (sent + edge_attr).relu(), at, x.size(0))
+        return sum_of_edges(sent if edge_attr is None else (sent + edge_attr).relu(), at, x.size(0), edge_mask)

@@ -1,6 +1,6 @@
 """What M-mode adds up along paths: from features of nodes and edges, without bounds."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +8,23 @@ from torch import Tensor, nn
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn.gates import GateLinear
 from plstm_graph.nn.joined import joined_linear
+
+
+def form_of_maxima(form: str, own: Any, of_sums: Any) -> Any:
+    """The form in which a layer evaluates M-mode: ``"auto"`` in place of those that only sums have.
+
+    Args:
+        form: What the layer was given.
+        own: Forms of M-mode, a ``Literal``.
+        of_sums: Forms of the other modes, a ``Literal``.
+
+    Raises:
+        ValueError: If nobody has such a form.
+    """
+    known = dict.fromkeys((*get_args(own), *get_args(of_sums)))
+    if form not in known:
+        raise ValueError(f"unknown form {form!r}; choose one of {', '.join(map(repr, known))}")
+    return form if form in get_args(own) else "auto"
 
 
 class MaxPlusTerms(NamedTuple):

@@ -46,8 +46,8 @@ class NeighbourInput(nn.Module):
             if lin is not None:
                 lin.reset_parameters()
 
-    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
-        """Look around once."""
+    def forward(self, x: Tensor, edge_index: Tensor, edge_mask: Tensor | None = None) -> Tensor:
+        """Look around once; ``edge_mask``, ``[E]`` in [0, 1], says how much of each edge counts."""
         start, end = edge_index
         # Mapped before they are summed up: one matrix product does all of it.
         if self.behind is None:
@@ -55,8 +55,8 @@ class NeighbourInput(nn.Module):
             behind = before
         else:
             own, before, behind = joined_linear(x, [self.lin, self.before, self.behind])
-        own = own + sum_rows(before.index_select(0, start), end, x.size(0))
-        return F.silu(own + sum_rows(behind.index_select(0, end), start, x.size(0)))
+        own = own + sum_of_edges(before.index_select(0, start), end, x.size(0), edge_mask)
+        return F.silu(own + sum_of_edges(behind.index_select(0, end), start, x.size(0), edge_mask))
 
 
 class ChannelNeighbourInput(nn.Module):
@@ -91,16 +91,23 @@ class ChannelNeighbourInput(nn.Module):
         nn.init.normal_(self.weight[1:], std=0.5)
         nn.init.zeros_(self.bias)
 
-    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
-        """Look around once."""
+    def forward(self, x: Tensor, edge_index: Tensor, edge_mask: Tensor | None = None) -> Tensor:
+        """Look around once; ``edge_mask``, ``[E]`` in [0, 1], says how much of each edge counts."""
         start, end = edge_index
-        before = sum_rows(x.index_select(0, start), end, x.size(0))
-        behind = sum_rows(x.index_select(0, end), start, x.size(0))
+        before = sum_of_edges(x.index_select(0, start), end, x.size(0), edge_mask)
+        behind = sum_of_edges(x.index_select(0, end), start, x.size(0), edge_mask)
         weights = self.weight.unbind()
         own = torch.addcmul(self.bias, weights[0], x)
         if len(weights) == 2:
             return F.silu(torch.addcmul(own, weights[1], before + behind))
         return F.silu(torch.addcmul(torch.addcmul(own, weights[1], before), weights[2], behind))
+
+
+def sum_of_edges(sent: Tensor, at: Tensor, size: int, edge_mask: Tensor | None) -> Tensor:
+    """What edges send to nodes, ``[E, C]`` to ``[N, C]``, of each edge as much as a mask ``[E]`` says."""
+    if edge_mask is not None:
+        sent = sent * edge_mask.unsqueeze(-1).to(sent.dtype)
+    return sum_rows(sent, at, size)
 
 
 def make_neighbour_input(

@@ -1,13 +1,14 @@
 """pLSTM on sequences as a layer."""
 
 from collections.abc import Sequence
-from typing import Literal, cast, get_args, overload
+from typing import Literal, get_args, overload
 
 import torch
 from torch import Tensor, nn
 
 from plstm_graph.nn.gates import LONG_RANGE_FACTOR, GateLinear
 from plstm_graph.nn.head_norm import HeadNorm, make_head_norm, with_ones
+from plstm_graph.nn.max_plus_gates import form_of_maxima
 from plstm_graph.ops import ChainForm, MaxPlusChainForm, plstm_chain, plstm_max_plus_chain
 
 ChainMode = Literal["P", "M"]
@@ -156,7 +157,7 @@ class PLSTM1d(nn.Module):
         """The same in M-mode, ``[B, L, H, V]``, in float32 or wider, and the final state."""
         wide = torch.promote_types(gates[0].dtype, torch.float32)
         direct, source, mark, transition, *backward = (gate.to(wide) for gate in gates)
-        form = cast(MaxPlusChainForm, self.form if self.form in get_args(MaxPlusChainForm) else "auto")
+        form: MaxPlusChainForm = form_of_maxima(self.form, MaxPlusChainForm, ChainForm)
         out, final = plstm_max_plus_chain(
             source, transition, mark, direct, form=form, initial_state=state, return_final_state=True
         )

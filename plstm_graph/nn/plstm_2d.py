@@ -1,12 +1,13 @@
 """pLSTM on two-dimensional grids as a layer."""
 
-from typing import cast, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
 from plstm_graph.nn.grid_gates import Chirality, Grid2dGate, Grid2dGates
 from plstm_graph.nn.head_norm import HeadNorm, make_head_norm, with_ones
+from plstm_graph.nn.max_plus_gates import form_of_maxima
 from plstm_graph.nn.max_plus_grid_gates import MaxPlusGrid2dGate
 from plstm_graph.nn.plstm_conv import LayerMode
 from plstm_graph.ops import GridForm, MaxPlusGridForm, plstm_grid2d_oriented, plstm_max_plus_grid2d_oriented
@@ -126,7 +127,7 @@ class PLSTM2d(nn.Module):
 
     def _maxima(self, gates: Grid2dGates, direct: Tensor) -> Tensor:
         """What each node reads, ``[B, X, Y, H, V]``, in M-mode."""
-        form = cast(MaxPlusGridForm, self.form if self.form in get_args(MaxPlusGridForm) else "auto")
+        form: MaxPlusGridForm = form_of_maxima(self.form, MaxPlusGridForm, GridForm)
         out = plstm_max_plus_grid2d_oriented(
             **vars(gates), direct=direct, form=form, orientations=self.gate.orientations
         )

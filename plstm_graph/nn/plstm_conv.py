@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import reduce
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,7 @@ from plstm_graph.nn.gates import Normalization
 from plstm_graph.nn.head_norm import HeadNorm, make_head_norm, with_ones
 from plstm_graph.nn.joined import take_channels
 from plstm_graph.nn.matrix_transition import MatrixKind, MatrixOptions
-from plstm_graph.nn.max_plus_gates import MaxPlusGates
+from plstm_graph.nn.max_plus_gates import MaxPlusGates, form_of_maxima
 from plstm_graph.nn.neighbours import NeighbourKind, make_neighbour_input
 from plstm_graph.nn.structure import check_edge_attr, line_graph_of
 from plstm_graph.nn.sum_gates import SumGates, SumTerms, Transition
@@ -200,7 +200,7 @@ class PLSTMConv(MessagePassing):
         """
         graph, edge_attr = self._check(x, edge_index, edge_attr, line_graph)
         if self.neighbours is not None:
-            x = self.neighbours(x, graph.edge_index)
+            x = self.neighbours(x, graph.edge_index, self.explaining_mask())
         directions = (graph, graph.reverse()) if self.symmetric else (graph,)
         if isinstance(self.gates, MaxPlusGates):
             read = self._maxima(self.gates, x, edge_attr, directions)
@@ -217,8 +217,8 @@ class PLSTMConv(MessagePassing):
         """What each node reads in each direction, ``[N, H, V]``, in M-mode."""
         if self._shows_messages() and not self.explain:
             raise ValueError("mode 'M' takes a maximum within the operator: it has no messages that hooks could see")
-        logits, edge_mask = gates.logits(x, edge_attr), self._explaining_mask()
-        form = cast(MaxPlusForm, self.form if self.form in get_args(MaxPlusForm) else "auto")
+        logits, edge_mask = gates.logits(x, edge_attr), self.explaining_mask()
+        form: MaxPlusForm = form_of_maxima(self.form, MaxPlusForm, Form)
         read = []
         for graph in directions:
             source, leave, enter, mark, direct = gates.of_logits(*logits, graph, edge_mask)
@@ -234,7 +234,7 @@ class PLSTMConv(MessagePassing):
         self, gates: SumGates, x: Tensor, edge_attr: Tensor | None, directions: Sequence[LineGraph]
     ) -> list[Tensor]:
         """What each node reads in each direction, ``[N, H, V]``, in P- and D-mode."""
-        logits, edge_mask = gates.logits(x, edge_attr), self._explaining_mask()
+        logits, edge_mask = gates.logits(x, edge_attr), self.explaining_mask()
         take_channels(x, [self.lin])
         # One product each, not one for all: it leaves every operand contiguous.
         weights = self.lin.weight.split([self.heads * width for width in self._widths])
@@ -288,11 +288,11 @@ class PLSTMConv(MessagePassing):
             raise ValueError("mode 'M' has no gating matrix: what a node reads is a maximum over paths, not a sum")
         graph, edge_attr = self._check(x, edge_index, edge_attr, line_graph)
         if self.neighbours is not None:
-            x = self.neighbours(x, graph.edge_index)
+            x = self.neighbours(x, graph.edge_index, self.explaining_mask())
         logits = self.gates.logits(x, edge_attr)
         matrix = x.new_zeros(())
         for direction in (graph, graph.reverse()) if self.symmetric else (graph,):
-            source, transition, mark, direct = self.gates.of_logits(logits, direction, self._explaining_mask())
+            source, transition, mark, direct = self.gates.of_logits(logits, direction, self.explaining_mask())
             if not isinstance(transition, Tensor):
                 leave, enter = transition
                 transition = leave[direction.pairs[0]] * enter[direction.pairs[1]]
@@ -319,7 +319,7 @@ class PLSTMConv(MessagePassing):
         replaced = (getattr(type(self), name) is not getattr(PLSTMConv, name) for name in methods)
         return bool(self.explain) or any(hooks) or any(replaced)
 
-    def _explaining_mask(self) -> Tensor | None:
+    def explaining_mask(self) -> Tensor | None:
         """How much of each edge counts for an explainer, ``[E]``; None where none is at work."""
         if not self.explain:
             return None

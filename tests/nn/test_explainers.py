@@ -3,9 +3,10 @@
 import pytest
 import torch
 from torch_geometric.explain import Explainer, GNNExplainer, GraphMaskExplainer, PGExplainer
-from torch_geometric.explain.algorithm.utils import clear_masks
+from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
 
 from plstm_graph import PLSTM, PLSTMConv
+from plstm_graph.testing import assert_close
 
 _EDGES = torch.tensor([[0, 0, 1, 2, 3], [1, 2, 3, 3, 4]])
 _NODE_TASK = {"mode": "multiclass_classification", "task_level": "node", "return_type": "raw"}
@@ -72,3 +73,42 @@ def test_edges_of_gated_layers_are_not_masked_so_the_model_is_refused():
         explainer(torch.randn(5, 4), _EDGES, index=4)
     clear_masks(model)
     assert model(torch.randn(5, 4), _EDGES).isfinite().all()
+
+
+# Edge 3 leads from a source to a sink, so that it takes no share of what others carry: hidden is as good as gone.
+_AROUND = torch.tensor([[0, 1, 2, 0, 4], [1, 2, 3, 3, 3]])
+_HIDDEN = 3
+
+
+@pytest.mark.parametrize("mode", ["P", "D", "M"])
+@pytest.mark.parametrize("neighbours", [False, True, "channel"])
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_a_layer_does_not_see_hidden_edges(mode, neighbours, symmetric):
+    torch.manual_seed(0)
+    layer = PLSTMConv(4, 8, mode=mode, neighbours=neighbours, symmetric=symmetric).double().eval()
+    _assert_hidden(layer, torch.randn(6, 4).double())
+
+
+@pytest.mark.parametrize("local", [False, "ffn", True])
+@pytest.mark.parametrize("options", [{}, {"neighbours": True}, {"neighbours": "channel"}, {"direction": "forward"}])
+@pytest.mark.parametrize("tied", [False, True])
+def test_no_part_of_a_model_sees_hidden_edges(local, options, tied):
+    torch.manual_seed(0)
+    model = PLSTM(
+        2, in_channels=4, edge_dim=None, hidden_channels=8, num_layers=2, modes="PM", predict="node", degree=False,
+        local=local, tied=tied, **options,
+    ).double().eval()  # fmt: skip
+    torch.nn.init.normal_(model.size_head.weight)
+    # As many nodes as edges: masks of a wrong length would not be seen.
+    x = torch.randn(5, 4).double()
+    _assert_hidden(model, x)
+    assert not torch.equal(model(x, _AROUND), model(x, _AROUND[:, [0, 1, 2, 4]]))
+
+
+def _assert_hidden(model, x):
+    mask = torch.ones(_AROUND.size(1), dtype=x.dtype)
+    mask[_HIDDEN] = 0
+    set_masks(model, mask, _AROUND, apply_sigmoid=False)
+    masked = model(x, _AROUND)
+    clear_masks(model)
+    assert_close(masked, model(x, _AROUND[:, mask > 0]), 1e-9, "without the edge")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from plstm_graph.nn import PLSTM1d, PLSTM2d, PLSTMVision
+from plstm_graph.nn import PLSTM1d, PLSTM2d, PLSTMConv, PLSTMVision
 from plstm_graph.nn.grid_gates import Grid2dGates
 from plstm_graph.ops import ORIENTATIONS, plstm_max_plus_chain, plstm_max_plus_grid2d
 from plstm_graph.testing import assert_close, assert_compiles_once
@@ -162,3 +162,16 @@ def test_bad_input():
         PLSTM1d(8, 8, mode="M")(torch.randn(2, 3, 8), torch.zeros(2, 4, 2, 2))
     with pytest.raises(ValueError, match="letters P, D and M"):
         PLSTMVision(3, modes="PX")
+
+
+@pytest.mark.parametrize("form", ["scam", "", "Auto"])
+def test_a_form_that_nobody_has_is_named(form):
+    x, edges = torch.randn(4, 8), torch.tensor([[0, 1, 2], [1, 2, 3]])
+    calls = [
+        lambda: PLSTMConv(8, 8, mode="M", form=form)(x, edges),
+        lambda: PLSTM1d(8, 8, mode="M", form=form)(x),
+        lambda: PLSTM2d(8, 8, mode="M", form=form)(x.view(1, 2, 2, 8)),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=f"unknown form '{form}'; choose one of 'auto', 'naive'"):
+            call()
