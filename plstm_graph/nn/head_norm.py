@@ -6,6 +6,7 @@ on a logarithmic scale. :class:`MultiHeadRatioNorm` divides by a sum that travel
 that sum.
 """
 
+import math
 from typing import Literal
 
 import torch
@@ -98,7 +99,8 @@ class MultiHeadRatioNorm(MultiHeadRMSNorm):
         """Divide the other channels by the last one."""
         read, normaliser = _wide(x).split([x.size(-1) - 1, 1], dim=-1)
         size = normaliser.abs()
-        logarithm = (size / self.eps).log1p().copysign(normaliser)
+        # Of either sign for itself: both have a derivative at zero, where the sign of a number has none.
+        logarithm = (normaliser.clamp(min=0) / self.eps).log1p() - ((-normaliser).relu() / self.eps).log1p()
         return torch.cat([read / (size + self.eps), logarithm], dim=-1) * self.weight
 
 
@@ -115,10 +117,12 @@ def make_head_norm(kind: HeadNorm, heads: int, channels: int, eps: float | None 
         eps: Of the norm. (default: that of its class)
 
     Raises:
-        ValueError: If there is no such norm.
+        ValueError: If there is no such norm, or ``eps`` is no positive number.
     """
     if kind not in _NORMS:
         raise ValueError(f"head_norm must be one of {', '.join(map(repr, _NORMS))}, got {kind!r}")
+    if eps is not None and not 0 < eps < math.inf:
+        raise ValueError(f"norm_eps must be a positive number, got {eps}: heads that read nothing have no size")
     return _NORMS[kind](heads, channels) if eps is None else _NORMS[kind](heads, channels, eps)
 
 

@@ -1,6 +1,7 @@
 """The way of raw sizes to the prediction."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -27,6 +28,7 @@ class SizeHead(nn.Linear):
         nn.init.zeros_(self.weight)
 
     def forward(self, sizes: Tensor) -> Tensor:
-        """Map sizes; autocast would round a size of a thousand to a multiple of four."""
+        """Map sizes; half precision would round a size of a thousand to a multiple of four."""
+        wide = torch.promote_types(self.weight.dtype, torch.float32)
         with torch.autocast(sizes.device.type, enabled=False):
-            return super().forward(sizes.to(self.weight.dtype))
+            return F.linear(sizes.to(wide), self.weight.to(wide)).to(self.weight.dtype)

@@ -9,6 +9,10 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from plstm_graph.nn.head_norm import MultiHeadRMSNorm
+from plstm_graph.nn.neighbours import ChannelNeighbourInput
+
+# Modules whose ``weight`` is a table of vectors, not a matrix.
+_OF_VECTORS = (MultiHeadRMSNorm, ChannelNeighbourInput)
 
 
 def make_adamw(model: nn.Module, lr: float, weight_decay: float, fused: bool = False) -> torch.optim.AdamW:
@@ -21,8 +25,8 @@ def make_adamw(model: nn.Module, lr: float, weight_decay: float, fused: bool = F
         fused: Update all parameters in one call, faster for small models; not with gradient scaling.
     """
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    scales = {id(module.weight) for module in model.modules() if isinstance(module, MultiHeadRMSNorm)}
-    decays = [parameter.dim() >= 2 and id(parameter) not in scales for parameter in trainable]
+    vectors = {id(module.weight) for module in model.modules() if isinstance(module, _OF_VECTORS)}
+    decays = [parameter.dim() >= 2 and id(parameter) not in vectors for parameter in trainable]
     groups: list[dict[str, Any]] = [
         {"params": list(compress(trainable, decays)), "weight_decay": weight_decay},
         {"params": list(compress(trainable, [not decay for decay in decays])), "weight_decay": 0.0},

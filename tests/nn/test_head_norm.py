@@ -49,6 +49,22 @@ def test_gradients_of_norms(norm):
     assert torch.isfinite(grad).all()
 
 
+@pytest.mark.parametrize("eps", [0.1, 1e-3, 2.0])
+def test_the_logarithm_of_a_normaliser_has_its_derivative_at_zero(eps):
+    """Where an empty patch asks with zeros, everything that it reads is zero, not what it might read."""
+    norm, y = make_head_norm("ratio", 1, 3, eps).double(), torch.zeros(1, 1, 3).double().requires_grad_()
+    (grad,) = torch.autograd.grad(norm(y)[..., -1].sum(), y)
+    assert_close(grad.flatten(), torch.tensor([0, 0, 1 / eps]).double(), 1e-12, "the derivative of log(1 + n / eps)")
+
+
+@pytest.mark.parametrize("kind", ["rms", "log", "ratio"])
+@pytest.mark.parametrize("eps", [0.0, -1.0, math.inf, math.nan])
+def test_an_eps_that_would_give_no_number_is_named(kind, eps):
+    for make in (PLSTMConv, PLSTM1d, PLSTM2d):
+        with pytest.raises(ValueError, match=f"norm_eps must be a positive number, got {eps}"):
+            make(8, 8, head_norm=kind, norm_eps=eps)
+
+
 def test_a_size_survives_the_log_norm_alone():
     rms, log = make_head_norm("rms", 1, 4), make_head_norm("log", 1, 4)
     y = torch.tensor([1.0, -1.0, 1.0, -1.0]).view(1, 1, 4)

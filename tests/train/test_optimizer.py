@@ -29,6 +29,13 @@ def test_a_step_follows_the_schedule(fused):
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.2 / 3)
 
 
+@pytest.mark.parametrize("options", [{"tied": True}, {"direction": "forward"}, {"mode": "M"}])
+def test_weights_of_single_channels_are_vectors(options):
+    layer = PLSTMLayer(8, neighbours="channel", **options)
+    spared = make_adamw(layer, 0.1, 0.01).param_groups[1]["params"]
+    assert any(parameter is layer.neighbours.weight for parameter in spared)
+
+
 def test_only_weights_of_linear_maps_decay():
     layer = PLSTMLayer(8, tied=True, norm="batch")
     decayed, spared = make_adamw(layer, 0.1, 0.01).param_groups
