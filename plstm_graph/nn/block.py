@@ -4,6 +4,7 @@ import inspect
 from typing import Any, Literal, cast, get_args
 
 from torch import Tensor, nn
+from torch_geometric.nn import MessagePassing
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn.gated_cell import Flow, GatedCell
@@ -73,7 +74,8 @@ class PLSTMLayer(nn.Module):
         **kwargs: Any,
     ) -> None:
         super().__init__()
-        unknown = sorted(set(kwargs) - set(inspect.signature(PLSTMConv).parameters))
+        known = {name for layer in (PLSTMConv, MessagePassing) for name in inspect.signature(layer).parameters}
+        unknown = sorted(set(kwargs) - known)
         if unknown and mode == "G":  # Other layers find out by themselves.
             raise TypeError(f"a layer has no argument {unknown[0]!r}")
         if direction not in _FLOWS:

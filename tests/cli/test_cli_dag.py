@@ -145,6 +145,25 @@ def _explain(level, task, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("level", "options"),
+    [
+        ("graph", {"modes": "PM", "head_norm": "log", "neighbours": "channel", "size_readout": "PM"}),
+        ("node", {"modes": "PMG", "head_norm": "ratio", "neighbours": "true", "output_gate": "true"}),
+        ("edge", {"modes": "GD", "gated_aggr": "sum", "tied": "true", "transition": "matrix"}),
+    ],
+)
+def test_layers_of_every_mode_from_fit_to_explain(level, options, tmp_path, capsys):
+    make_folder(tmp_path / "dags", level, "regression")
+    given = [word for name, value in options.items() for word in (f"--model.model.init_args.{name}", value)]
+    assert main(["fit", "--config", CONFIG, "--data.root", "dags", "--name", "run", *_SMALL, *given]) == 0
+    checkpoint = ("--ckpt_path", "runs/run/checkpoints/best.ckpt", "dags")
+    assert main(["predict", *checkpoint, "--output", "new.csv"]) == 0
+    item = {"graph": [], "node": ["--item", "3"], "edge": ["--item", "1", "2"]}[level]
+    assert main(["explain", *checkpoint, *item, "--output", "why.png"]) == 0
+
+
+@pytest.mark.slow
 def test_edges_that_become_nodes_from_fit_to_explain(tmp_path, capsys):
     with_edge_features(make_folder(tmp_path / "dags"))
     steps = [
