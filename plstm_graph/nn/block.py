@@ -49,7 +49,8 @@ class PLSTMLayer(nn.Module):
             (default: ``False``)
         gated_aggr (str): How mode ``"G"`` gathers states, ``"attention"`` or ``"sum"``. (default: ``"attention"``)
         neighbours (bool or str): As in :class:`~plstm_graph.nn.PLSTMConv`, once for both directions; the nodes before
-            and behind are treated alike if ``tied``. (default: ``False``)
+            and behind are treated alike if ``tied``. With ``direction="forward"``, too, a node then hears those right
+            behind it. (default: ``False``)
         **kwargs: Of :class:`~plstm_graph.nn.PLSTMConv`.
 
     Shapes:
@@ -80,6 +81,8 @@ class PLSTMLayer(nn.Module):
             raise TypeError(f"a layer has no argument {unknown[0]!r}")
         if direction not in _FLOWS:
             raise ValueError(f"direction must be 'forward', 'backward' or 'both', got {direction!r}")
+        if gated_aggr not in ("attention", "sum"):
+            raise ValueError(f"gated_aggr must be 'attention' or 'sum', got {gated_aggr!r}")
         if local not in (True, False, "ffn"):
             raise ValueError(f"local must be True, False or 'ffn', got {local!r}")
         self.norm = make_norm(norm, channels)

@@ -89,8 +89,9 @@ class PLSTMConv(MessagePassing):
             their norms; it costs less than two layers. For graphs whose directions were chosen rather than given, such
             as molecules. (default: ``False``)
         neighbours (bool or str): Make queries, keys, values and gates not from single nodes but from each node with
-            those right before and behind it: True by :class:`~plstm_graph.nn.neighbours.NeighbourInput`, ``"channel"``
-            channel by channel, which costs next to nothing. (default: ``False``)
+            those right before and behind it, whatever ``flow`` is: True by
+            :class:`~plstm_graph.nn.neighbours.NeighbourInput`, ``"channel"`` channel by channel, which costs next to
+            nothing. (default: ``False``)
         output_gate (bool): Multiply what the heads read, after their norm, by :math:`\mathrm{SiLU}(W x)`.
             (default: ``False``)
         matrix_size (int): Rows of a matrix, for ``transition="matrix"`` as are those that follow. (default: ``2``)
@@ -138,6 +139,13 @@ class PLSTMConv(MessagePassing):
             raise ValueError(f"mode must be 'P', 'D' or 'M', got {mode!r}")
         if transition not in get_args(Transition):
             raise ValueError(f"transition must be 'pair', 'node' or 'matrix', got {transition!r}")
+        # Also where they mean nothing: a word that is misspelt should not wait for the day when they do.
+        if normalization not in get_args(Normalization):
+            raise ValueError(f"normalization must be 'column' or 'row', got {normalization!r}")
+        if matrix_kind not in get_args(MatrixKind):
+            raise ValueError(f"matrix_kind must be 'householder' or 'signed', got {matrix_kind!r}")
+        if min(heads, 1 if head_channels is None else head_channels) < 1:
+            raise ValueError(f"heads and head_channels must be at least 1, got {heads} and {head_channels}")
         if head_channels is None:
             if out_channels % heads:
                 raise ValueError(f"out_channels ({out_channels}) must be divisible by heads ({heads})")

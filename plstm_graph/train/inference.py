@@ -22,7 +22,7 @@ DAGS = "plstm_graph.train.DAGDataModule"
 # Nodes of a batch of predictions, so that one of large graphs does not fill the memory.
 _MAX_NODES = 100_000
 
-#: Whole numbers up to which no model takes long to make.
+#: Numbers up to which no model takes long to make.
 _SMALL = 1000
 
 
@@ -110,23 +110,23 @@ def _check_recipe(path: str | os.PathLike[str], recipe: Any) -> None:
 def _check_sizes(path: str | os.PathLike[str], model: Any, state: dict[str, Any]) -> None:
     """Refuse a model that is larger than its weights, before it is made: it would take all memory, or forever.
 
-    Every size of a model (layers, channels, heads, categories) shows in the number of its weights.
+    Every size of a model (layers, channels, heads, categories) and ratio of widths shows in the number of its weights.
     """
     numbers = sum(tensor.numel() for tensor in state.values() if isinstance(tensor, Tensor))
-    for name, value in _integers(model, "model"):
+    for name, value in _numbers(model, "model"):
         if abs(value) > max(numbers, _SMALL):
             raise CheckpointError(f"{path} holds {numbers:,} numbers, too few for a model of {name} = {value}")
 
 
-def _integers(value: Any, name: str) -> Iterator[tuple[str, int]]:
-    """All whole numbers within plain values, with the names under which they stand."""
+def _numbers(value: Any, name: str) -> Iterator[tuple[str, float]]:
+    """All numbers within plain values, with the names under which they stand."""
     if isinstance(value, dict):
         for key, each in value.items():
-            yield from _integers(each, str(key))
+            yield from _numbers(each, str(key))
     elif isinstance(value, list | tuple):
         for each in value:
-            yield from _integers(each, name)
-    elif isinstance(value, int):
+            yield from _numbers(each, name)
+    elif isinstance(value, int | float):
         yield name, value
 
 

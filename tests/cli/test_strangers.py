@@ -111,10 +111,12 @@ def test_models_of_checkpoints(stranger, capsys, model, command):
         {"in_channels": [10**12]},
         {"ffn_ratio": 2.0, "readout_channels": 10**10},
         {"num_layers": -(10**9)},
+        {"ffn_ratio": 1e9},
+        {"ffn_ratio": float("inf")},
     ],
 )
 def test_models_larger_than_their_weights_are_not_made(stranger, capsys, model):
-    ((name, value),) = ((name, value) for name, value in model.items() if name != "ffn_ratio")
+    *_, (name, value) = model.items()
     for whole in (MODEL, spec("plstm_graph.nn.Ensemble", model=MODEL, members=2)):
         inner = MODEL | {"init_args": MODEL["init_args"] | model}
         path = checkpoint(

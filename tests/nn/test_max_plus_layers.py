@@ -175,3 +175,18 @@ def test_a_form_that_nobody_has_is_named(form):
     for call in calls:
         with pytest.raises(ValueError, match=f"unknown form '{form}'; choose one of 'auto', 'naive'"):
             call()
+
+
+@pytest.mark.parametrize("mode", ["P", "D", "M"])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"normalization": "rows"}, "normalization must be 'column' or 'row', got 'rows'"),
+        ({"matrix_kind": "sign"}, "matrix_kind must be 'householder' or 'signed', got 'sign'"),
+        ({"heads": 0}, "heads and head_channels must be at least 1, got 0 and None"),
+        ({"head_channels": 0}, "heads and head_channels must be at least 1, got 4 and 0"),
+    ],
+)
+def test_wrong_options_are_named_where_they_mean_nothing_too(mode, options, message):
+    with pytest.raises(ValueError, match=message):
+        PLSTMConv(8, 8, mode=mode, **options)
