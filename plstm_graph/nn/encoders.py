@@ -168,9 +168,9 @@ class DegreeEncoder(nn.Module):
         """Draw the linear map anew."""
         self.lin.reset_parameters()
 
-    def forward(self, edge_index: Tensor, num_nodes: int) -> Tensor:
-        """Encode the degrees of each node."""
-        ones = self.frequency.new_ones(edge_index.size(1))
+    def forward(self, edge_index: Tensor, num_nodes: int, edge_mask: Tensor | None = None) -> Tensor:
+        """Encode the degrees of each node; ``edge_mask``, ``[E]`` in [0, 1], says how much of each edge counts."""
+        ones = self.frequency.new_ones(edge_index.size(1)) if edge_mask is None else edge_mask.to(self.frequency)
         degree = torch.stack([ones.new_zeros(num_nodes).index_add(0, index, ones) for index in edge_index], dim=1)
         if not self.directed:
             degree = degree.sum(dim=1, keepdim=True)

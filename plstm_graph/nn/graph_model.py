@@ -9,8 +9,8 @@ from torch_geometric.nn.aggr import MultiAggregation
 
 from plstm_graph.nn.encoders import DegreeEncoder, FeatureSpec, feature_encoder, num_columns
 from plstm_graph.nn.histogram import CategoryHistogram
+from plstm_graph.nn.neighbours import sum_of_edges
 from plstm_graph.nn.size_head import SizeHead
-from plstm_graph.ops.scatter import sum_rows
 
 #: What a model predicts something of.
 Predict = Literal["graph", "node", "edge"]
@@ -92,7 +92,12 @@ class GraphModel(nn.Module):
         self.size_head = SizeHead(parts * size_channels, self.out_channels) if size_channels else None
 
     def embed(
-        self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None, both_directions: bool
+        self,
+        x: Tensor,
+        edge_index: Tensor,
+        edge_attr: Tensor | None,
+        both_directions: bool,
+        edge_mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Encode nodes ``[N, C]`` and edges ``[E, C]``.
 
@@ -101,13 +106,14 @@ class GraphModel(nn.Module):
             edge_index: ``[2, E]``
             edge_attr: Edge features, ``[E, D]``.
             both_directions: Whether every edge of an undirected graph stands in ``edge_index`` twice.
+            edge_mask: How much of each edge counts for an explainer, ``[E]`` in [0, 1]. (default: all of it)
 
         Raises:
             ValueError: If edge features are missing or not expected.
         """
         nodes = self.node_encoder(self.split_columns(x)[0])
         if self.degree_encoder is not None:
-            nodes = nodes + self.degree_encoder(edge_index[1:] if both_directions else edge_index, x.size(0))
+            nodes = nodes + self.degree_encoder(edge_index[1:] if both_directions else edge_index, x.size(0), edge_mask)
         if (edge_attr is None) != (self.edge_encoder is None):
             raise ValueError(
                 "this model was made with edge features, so it needs edge_attr"
@@ -118,7 +124,7 @@ class GraphModel(nn.Module):
         if self.edge_encoder is not None:
             edges = self.edge_encoder(edge_attr)
             for index in edge_index[1:] if both_directions else edge_index:
-                nodes = nodes + sum_rows(edges, index, x.size(0))
+                nodes = nodes + sum_of_edges(edges, index, x.size(0), edge_mask)
         return nodes, edges
 
     def split_columns(self, x: Tensor) -> tuple[Tensor, Tensor]:

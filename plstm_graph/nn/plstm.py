@@ -121,8 +121,8 @@ class PLSTM(GraphModel):
         self.size_readout = size_readout
         convs = [module for module in self.blocks.modules() if isinstance(module, PLSTMConv)]
         size_channels = sum(conv.heads * conv.head_channels for conv in convs if conv.mode in size_readout)
-        gated = any(isinstance(module, GatedCell) for module in self.blocks.modules())
-        self._not_alone = convs if gated else []
+        self._convs = convs
+        self._gated = any(isinstance(module, GatedCell) for module in self.blocks.modules())
         self.add_head(pool, dropout if head_dropout is None else head_dropout, predict, readout_channels, size_channels)
 
     def forward(
@@ -164,13 +164,15 @@ class PLSTM(GraphModel):
 
         Arguments as in :meth:`forward`; ``sizes`` as in :meth:`PLSTMConv.forward`, of the layers of ``size_readout``.
         """
-        if any(conv.explain for conv in self._not_alone):
+        if self._gated and any(conv.explain for conv in self._convs):
             raise ValueError(
                 "explainers mask the edges of pLSTM layers, but not those of layers of mode G, so that they would "
                 "explain half of this model"
             )
         graph = line_graph_of(x, edge_index, line_graph)
-        nodes, edges = self.embed(x, edge_index, edge_attr, both_directions=False)
+        # An explainer sets the same mask for all layers that are its own; the encoders are told.
+        mask = self._convs[0].explaining_mask() if self._convs else None
+        nodes, edges = self.embed(x, edge_index, edge_attr, both_directions=False, edge_mask=mask)
         if self.virtual_nodes:
             if batch is None:
                 batch, batch_size = edge_index.new_zeros(x.size(0)), 1

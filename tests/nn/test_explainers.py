@@ -92,23 +92,24 @@ def test_a_layer_does_not_see_hidden_edges(mode, neighbours, symmetric):
 @pytest.mark.parametrize("local", [False, "ffn", True])
 @pytest.mark.parametrize("options", [{}, {"neighbours": True}, {"neighbours": "channel"}, {"direction": "forward"}])
 @pytest.mark.parametrize("tied", [False, True])
-def test_no_part_of_a_model_sees_hidden_edges(local, options, tied):
+@pytest.mark.parametrize("features", [False, True])
+def test_no_part_of_a_model_sees_hidden_edges(local, options, tied, features):
     torch.manual_seed(0)
     model = PLSTM(
-        2, in_channels=4, edge_dim=None, hidden_channels=8, num_layers=2, modes="PM", predict="node", degree=False,
+        2, in_channels=4, edge_dim=3 if features else None, hidden_channels=8, num_layers=2, modes="PM", predict="node",
         local=local, tied=tied, **options,
     ).double().eval()  # fmt: skip
     torch.nn.init.normal_(model.size_head.weight)
     # As many nodes as edges: masks of a wrong length would not be seen.
     x = torch.randn(5, 4).double()
-    _assert_hidden(model, x)
-    assert not torch.equal(model(x, _AROUND), model(x, _AROUND[:, [0, 1, 2, 4]]))
+    _assert_hidden(model, x, torch.randn(5, 3).double() if features else None)
 
 
-def _assert_hidden(model, x):
+def _assert_hidden(model, x, edge_attr=None):
     mask = torch.ones(_AROUND.size(1), dtype=x.dtype)
     mask[_HIDDEN] = 0
     set_masks(model, mask, _AROUND, apply_sigmoid=False)
-    masked = model(x, _AROUND)
+    masked = model(x, _AROUND, edge_attr)
     clear_masks(model)
-    assert_close(masked, model(x, _AROUND[:, mask > 0]), 1e-9, "without the edge")
+    kept = None if edge_attr is None else edge_attr[mask > 0]
+    assert_close(masked, model(x, _AROUND[:, mask > 0], kept), 1e-9, "without the edge")
