@@ -57,9 +57,10 @@ class PLSTM(GraphModel):
         histogram (list[int]): Sizes of category columns that follow the other node features in ``x``, such as those of
             :class:`~plstm_graph.transforms.AddWLColors`: how often each category occurs in a graph enters the head.
             (default: none)
-        size_readout (str): Modes of the layers whose heads also reach the prediction as they are, past all norms and
-            through a linear map alone, pooled like the nodes: targets such as arrival times can then grow with the
-            graph. (default: ``"M"``)
+        size_readout (str, optional): Modes of the layers whose heads also reach the prediction as they are, past all
+            norms and through a linear map alone, pooled like the nodes: targets such as arrival times can then grow
+            with the graph. On graphs of hundreds of levels that map wants a learning rate below 1e-2, and a warm-up.
+            (default: ``"M"`` where there are such layers)
         **kwargs: Of :class:`~plstm_graph.nn.PLSTMConv`.
 
     Shapes:
@@ -90,7 +91,7 @@ class PLSTM(GraphModel):
         head_dropout: float | None = None,
         readout_channels: int | None = None,
         histogram: Sequence[int] = (),
-        size_readout: str = "M",
+        size_readout: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(out_channels, in_channels, edge_dim, hidden_channels, degree, not tied, histogram)
@@ -114,13 +115,15 @@ class PLSTM(GraphModel):
             VirtualNode(hidden_channels, dropout) for _ in range(num_layers - 1 if virtual_node else 0)
         )
         self.norm = make_norm(norm, hidden_channels)
-        if set(size_readout) - set(get_args(LayerMode)):
+        if set(size_readout or "") - set(get_args(LayerMode)):
             raise ValueError(
                 f"size_readout takes the letters P, D and M, whose sizes tell something, got {size_readout!r}"
             )
-        self.size_readout = size_readout
+        if set(size_readout or "") - set(modes):
+            raise ValueError(f"size_readout names modes of layers, which are {modes!r}, got {size_readout!r}")
+        self.size_readout = "M" if size_readout is None else size_readout
         convs = [module for module in self.blocks.modules() if isinstance(module, PLSTMConv)]
-        size_channels = sum(conv.heads * conv.head_channels for conv in convs if conv.mode in size_readout)
+        size_channels = sum(conv.heads * conv.head_channels for conv in convs if conv.mode in self.size_readout)
         self._convs = convs
         self._gated = any(isinstance(module, GatedCell) for module in self.blocks.modules())
         self.add_head(pool, dropout if head_dropout is None else head_dropout, predict, readout_channels, size_channels)

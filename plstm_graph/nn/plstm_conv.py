@@ -136,7 +136,7 @@ class PLSTMConv(MessagePassing):
     ) -> None:
         super().__init__(aggr="sum", node_dim=0, **kwargs)
         if mode not in get_args(LayerMode):
-            raise ValueError(f"mode must be 'P', 'D' or 'M', got {mode!r}")
+            raise ValueError(f"mode must be 'P', 'D' or 'M', got {mode!r}; PLSTM(modes='PM') has layers of several")
         if transition not in get_args(Transition):
             raise ValueError(f"transition must be 'pair', 'node' or 'matrix', got {transition!r}")
         # Also where they mean nothing: a word that is misspelt should not wait for the day when they do.

@@ -148,6 +148,14 @@ def test_levels_of_nodes_are_built_before_training_where_layers_need_them():
         assert bool(batch.line_graph._node_levels) == needed
 
 
+def test_sizes_are_read_of_layers_that_are_there():
+    with pytest.raises(ValueError, match="size_readout names modes of layers, which are 'PM', got 'D'"):
+        PLSTM(1, 6, None, 8, modes="PM", size_readout="D")
+    assert PLSTM(1, 6, None, 8, modes="PD").size_head is None
+    assert PLSTM(1, 6, None, 8, modes="PM", size_readout="").size_head is None
+    assert PLSTM(1, 6, None, 8, modes="PM").size_head is not None
+
+
 def test_wrong_choices_are_named():
     with pytest.raises(ValueError, match=r"letters P, D, M and G.*got 'PX'"):
         PLSTMBlock(8, modes="PX")
