@@ -130,7 +130,7 @@ class DAGDataModule(GraphDataModule):
         return row_names(self.subset(split), self.encoding.level)
 
     def baselines(self, task: Task) -> Baselines:
-        """Test predictions of models on a bag of nodes, or on the features of a node or edge alone.
+        """Test predictions of models on a bag of nodes, or on the features, levels and degrees of a node or edge.
 
         None for more than 100,000 training targets, where they would take longer than the model.
         """
@@ -138,7 +138,7 @@ class DAGDataModule(GraphDataModule):
         if len(targets["train"]) > _MAX_BASELINE_ROWS:
             return {}
         features = {split: np.concatenate([self._features(data) for data in self.subset(split)]) for split in targets}
-        name = "bag of nodes" if self.encoding.level == "graph" else f"{self.encoding.level} alone"
+        name = "bag of nodes" if self.encoding.level == "graph" else f"{self.encoding.level}, level, degrees"
         return baseline_predictions(features, targets, task, self.seed, name)
 
     def _features(self, data: Data) -> np.ndarray:

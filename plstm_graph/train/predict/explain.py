@@ -25,6 +25,10 @@ from plstm_graph.viz import attribution, draw_dag_attribution, draw_molecule_att
 _LISTED = 10
 
 
+# Of numbers beside nodes.
+_DIGITS = 4
+
+
 @dataclass
 class Question:
     """Which prediction is explained.
@@ -126,7 +130,7 @@ def _dag(module: GraphModule, folder: str, question: Question) -> _Subject:
     labels = list(data.node_id)
     for cells in list(content.cells.values())[:1]:
         labels[:count] = [
-            f"{label}\n{cell}" if cell else label
+            f"{label}\n{_short(cell)}" if cell else label
             for label, cell in zip(labels[:count], cells[begin : begin + count], strict=True)
         ]
     where = "" if not marked else f", {' -> '.join(data.node_id[node] for node in marked)}"
@@ -183,6 +187,14 @@ def _numbers(output: Tensor, module: GraphModule) -> Tensor:
 
 def _unit(module: GraphModule) -> str:
     return {"regression": "unit of the target", "classification": "logit", "multiclass": "log probability"}[module.task]
+
+
+def _short(cell: str) -> str:
+    """A cell as it is drawn beside a node: a number with more digits than anyone reads is rounded."""
+    try:
+        return cell if "." not in cell or len(cell) <= _DIGITS + 2 else f"{float(cell):.{_DIGITS}g}"
+    except ValueError:
+        return cell
 
 
 def _table(values: Tensor, labels: list[str], title: str, unit: str) -> Table:
