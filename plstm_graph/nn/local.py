@@ -15,6 +15,10 @@ Neighbours = Literal["forward", "backward", "both", "undirected"]
 class _BothWays:
     """What an explainer hides of an edge, it hides of both of its directions."""
 
+    # PyG puts generated code in place of this method at the first instance of a class, and takes what the class had
+    # before for the one that explains: from GINConv it would get generated code, which knows of no explainer.
+    propagate = getattr(MessagePassing, "_orig_propagate", MessagePassing.propagate)
+
     def explain_message(self, inputs: Tensor, dim_size: Any) -> Tensor:
         mask = cast(MessagePassing, self)._edge_mask
         mask = mask.sigmoid() if cast(MessagePassing, self)._apply_sigmoid else mask

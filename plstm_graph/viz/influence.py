@@ -33,7 +33,7 @@ def influence(model: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
 
     def record(conv: PLSTMConv, inputs: tuple, named: dict) -> None:
         arguments = {name: value for name, value in named.items() if name != "sizes"}
-        matrix = conv.gating_matrix(*inputs, **arguments).abs().mean(dim=0)
+        matrix = conv.gating_matrix(*inputs[:4], **arguments).abs().mean(dim=0)
         matrices.append(matrix / matrix.sum(dim=1).mean().clamp(min=1e-12))
 
     handles = [

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch_geometric.explain import Explainer, GNNExplainer, GraphMaskExplainer, PGExplainer
 from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
+from torch_geometric.nn import GINConv, GINEConv
 
 from plstm_graph import PLSTM, PLSTMConv
 from plstm_graph.testing import assert_close
@@ -95,6 +96,8 @@ def test_a_layer_does_not_see_hidden_edges(mode, neighbours, symmetric):
 @pytest.mark.parametrize("features", [False, True])
 def test_no_part_of_a_model_sees_hidden_edges(local, options, tied, features):
     torch.manual_seed(0)
+    for conv in (GINConv, GINEConv):  # PyG changes a class at its first instance, and so those that are made from it.
+        conv(torch.nn.Linear(4, 4))
     model = PLSTM(
         2, in_channels=4, edge_dim=3 if features else None, hidden_channels=8, num_layers=2, modes="PM", predict="node",
         local=local, tied=tied, **options,
