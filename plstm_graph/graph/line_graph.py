@@ -418,8 +418,9 @@ class LineGraph:
 
         Args:
             through: Whether to build :attr:`through` as well.
-            widths: ``(H, K, V)`` of the layers, to cut :meth:`blocks` for them: compiled code needs them for the
-                ``"chunkwise"`` form, and ``"auto"`` takes it there where ancestors are too many to list.
+            widths: ``(H, K, V)`` of the layers, to cut :meth:`blocks` for them and lay out links. Compiled code needs
+                blocks for the ``"chunkwise"`` form, and ``"auto"`` takes it there where ancestors are too many to list;
+                without the layout, and without native code, it may be compiled twice.
             multitree: Whether to build :meth:`to_multitree` as well; only D-mode needs it.
             nodes: Whether to build :attr:`node_levels` of both directions; layers that update nodes level by level
                 need them.
@@ -436,7 +437,9 @@ class LineGraph:
         for graph in [*graphs, forward.through] if through else graphs:
             _ = graph.schedule
             if graph.has_ancestry(64 * graph.num_edges):
-                _ = graph.links
+                links = graph.links
+                if widths is not None:
+                    links.layout(widths[0])
             if widths is not None:
                 blocks = graph.blocks(*widths)
                 for reverse in (False, True):

@@ -128,7 +128,7 @@ def test_compiles_into_one_graph_for_all_depths(mode, kind):
     def calls():
         for seed, (nodes, edges) in enumerate([(43, 64), (47, 90), (30, 29)]):
             x, edge_index, edge_attr = inputs(nodes, edges, seed)
-            graph = LineGraph(edge_index, nodes).prepare()
+            graph = LineGraph(edge_index, nodes).prepare(rows=2, widths=(3, 4, 4))
             yield (x.float().requires_grad_(), edge_index, edge_attr.float()), {"line_graph": graph}
 
     assert_compiles_once(layer(mode, kind), calls(), backend="aot_eager")
