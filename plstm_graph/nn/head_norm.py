@@ -126,6 +126,27 @@ def make_head_norm(kind: HeadNorm, heads: int, channels: int, eps: float | None 
     return _NORMS[kind](heads, channels) if eps is None else _NORMS[kind](heads, channels, eps)
 
 
+def projected_channels(kind: HeadNorm, heads: int, channels: int) -> int:
+    """Rows of the map to queries, keys and values; with ``"ratio"`` one value channel of each head has none."""
+    return heads * (3 * channels - (kind == "ratio"))
+
+
+def query_key_value(x: Tensor, weight: Tensor, norm: MultiHeadRMSNorm) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values of all heads, ``[..., H, V]`` each.
+
+    Args:
+        x: ``[..., C]``
+        weight: Of :func:`projected_channels` rows, ``[R, C]``.
+        norm: What the heads read passes it; for :class:`MultiHeadRatioNorm` values end with a channel of ones.
+    """
+    heads, channels = norm.weight.shape
+    # One product each, not one for all: it leaves every operand contiguous.
+    width = heads * channels
+    parts = weight.split([width, width, weight.size(0) - 2 * width])
+    query, key, value = (F.linear(x, part).unflatten(-1, (heads, -1)) for part in parts)
+    return query, key, with_ones(value) if isinstance(norm, MultiHeadRatioNorm) else value
+
+
 def with_ones(value: Tensor) -> Tensor:
     """Values with a channel of ones behind the others, ``[..., V - 1]`` to ``[..., V]``."""
     return F.pad(value, (0, 1), value=1.0)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from plstm_graph.nn.gates import LONG_RANGE_FACTOR, GateLinear
-from plstm_graph.nn.head_norm import HeadNorm, make_head_norm, with_ones
+from plstm_graph.nn.head_norm import HeadNorm, make_head_norm, projected_channels, query_key_value
 from plstm_graph.nn.max_plus_gates import form_of_maxima
 from plstm_graph.ops import ChainForm, MaxPlusChainForm, plstm_chain, plstm_max_plus_chain
 
@@ -80,9 +80,7 @@ class PLSTM1d(nn.Module):
         if mode == "M":
             head_norm = "log" if head_norm == "ratio" else head_norm
         else:
-            # A normaliser takes the place of the last value channel.
-            self._sizes = [out_channels, out_channels, out_channels - heads * (head_norm == "ratio")]
-            self.lin = nn.Linear(in_channels, sum(self._sizes), bias=False)
+            self.lin = nn.Linear(in_channels, projected_channels(head_norm, heads, out_channels // heads), bias=False)
         self.norm = make_head_norm(head_norm, heads, out_channels // heads, norm_eps)
         self.lin_out = nn.Linear(out_channels, out_channels, bias=False)
         self.reset_parameters()
@@ -132,12 +130,7 @@ class PLSTM1d(nn.Module):
 
     def _sums(self, x: Tensor, gates: Sequence[Tensor], state: Tensor | None) -> tuple[Tensor, Tensor]:
         """What each step reads, ``[B, L, H, V]``, and the final state."""
-        query, key, value = (
-            nn.functional.linear(x, weight).unflatten(-1, (self.heads, -1))
-            for weight in self.lin.weight.split(self._sizes)
-        )
-        if value.size(-1) < query.size(-1):
-            value = with_ones(value)
+        query, key, value = query_key_value(x, self.lin.weight, self.norm)
         key = key * query.size(-1) ** -0.5
         direct, source, mark, transition, *backward = gates
         last = direct.sigmoid()

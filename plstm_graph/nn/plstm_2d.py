@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from plstm_graph.nn.grid_gates import Chirality, Grid2dGate, Grid2dGates
-from plstm_graph.nn.head_norm import HeadNorm, make_head_norm, with_ones
+from plstm_graph.nn.head_norm import HeadNorm, make_head_norm, projected_channels, query_key_value
 from plstm_graph.nn.max_plus_gates import form_of_maxima
 from plstm_graph.nn.max_plus_grid_gates import MaxPlusGrid2dGate
 from plstm_graph.nn.plstm_conv import LayerMode
@@ -80,9 +80,7 @@ class PLSTM2d(nn.Module):
         else:
             self.gate = Grid2dGate(in_channels, heads, mode, orientations, chirality, gate_weights, attenuation)
             self.direct = nn.Parameter(torch.empty(heads))
-            # A normaliser takes the place of the last value channel.
-            self._sizes = [out_channels, out_channels, out_channels - heads * (head_norm == "ratio")]
-            self.lin = nn.Linear(in_channels, sum(self._sizes), bias=False)
+            self.lin = nn.Linear(in_channels, projected_channels(head_norm, heads, out_channels // heads), bias=False)
         self.norm = make_head_norm(head_norm, heads, out_channels // heads, norm_eps)
         self.lin_out = nn.Linear(out_channels, out_channels, bias=False)
         self.reset_parameters()
@@ -106,15 +104,9 @@ class PLSTM2d(nn.Module):
 
     def _sums(self, x: Tensor, gates: Grid2dGates, direct: Tensor) -> Tensor:
         """What each node reads, ``[B, X, Y, H, V]``, in P- and D-mode."""
-        # Products of their own leave every operand contiguous.
-        query, key, value = (
-            nn.functional.linear(x, weight).unflatten(-1, (self.heads, -1))
-            for weight in self.lin.weight.split(self._sizes)
-        )
+        query, key, value = query_key_value(x, self.lin.weight, self.norm)
         width = query.size(-1)
         value = value.to(torch.promote_types(value.dtype, torch.float32))
-        if value.size(-1) < width:
-            value = with_ones(value)
         return plstm_grid2d_oriented(
             query,
             key * width**-0.5,

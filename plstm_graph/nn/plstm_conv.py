@@ -12,7 +12,7 @@ from torch_geometric.nn.dense import Linear
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn.gates import Normalization
-from plstm_graph.nn.head_norm import HeadNorm, make_head_norm, with_ones
+from plstm_graph.nn.head_norm import HeadNorm, make_head_norm, projected_channels, query_key_value
 from plstm_graph.nn.joined import take_channels
 from plstm_graph.nn.matrix_transition import MatrixKind, MatrixOptions
 from plstm_graph.nn.max_plus_gates import MaxPlusGates, form_of_maxima
@@ -171,9 +171,8 @@ class PLSTMConv(MessagePassing):
         else:
             matrix = MatrixOptions(matrix_size, matrix_kind, reflections)
             self.gates = SumGates(inputs, heads, edge_dim, mode, normalization, decay, transition, matrix)
-            # A normaliser takes the place of the last value channel.
-            self._widths = [head_channels, head_channels, head_channels - (head_norm == "ratio")]
-            self.lin = Linear(inputs, heads * sum(self._widths), bias=False, weight_initializer="glorot")
+            rows = projected_channels(head_norm, heads, head_channels)
+            self.lin = Linear(inputs, rows, bias=False, weight_initializer="glorot")
         self.norm = make_head_norm(head_norm, heads, head_channels, norm_eps)
         self.output_gate = Linear(inputs, width, bias=False, weight_initializer="glorot") if output_gate else None
         self.lin_out = Linear(width, out_channels, bias=bias, weight_initializer="glorot")
@@ -244,12 +243,8 @@ class PLSTMConv(MessagePassing):
         """What each node reads in each direction, ``[N, H, V]``, in P- and D-mode."""
         logits, edge_mask = gates.logits(x, edge_attr), self.explaining_mask()
         take_channels(x, [self.lin])
-        # One product each, not one for all: it leaves every operand contiguous.
-        weights = self.lin.weight.split([self.heads * width for width in self._widths])
-        query, key, value = (F.linear(x, weight).unflatten(1, (self.heads, -1)) for weight in weights)
+        query, key, value = query_key_value(x, self.lin.weight, self.norm)
         value = value.to(torch.promote_types(value.dtype, torch.float32))
-        if value.size(-1) < self.head_channels:
-            value = with_ones(value)
         return [self._sum(query, key, value, gates.of_logits(logits, graph, edge_mask), graph) for graph in directions]
 
     def _sum(self, query: Tensor, key: Tensor, value: Tensor, gates: SumTerms, graph: LineGraph) -> Tensor:

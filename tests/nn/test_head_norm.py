@@ -109,7 +109,8 @@ def test_a_layer_with_a_normaliser_equals_two_calls_of_the_operator(mode):
 @pytest.mark.parametrize("kind", ["rms", "log", "ratio"])
 def test_layers_on_sequences_and_grids(kind):
     layer, x = PLSTM1d(6, 8, heads=2, head_norm=kind), torch.randn(2, 7, 6)
-    query, key, value = (part.unflatten(-1, (2, -1)) for part in layer.lin(x).split(layer._sizes, dim=-1))
+    sizes = [8, 8, 6 if kind == "ratio" else 8]
+    query, key, value = (part.unflatten(-1, (2, -1)) for part in layer.lin(x).split(sizes, dim=-1))
     value = with_ones(value) if kind == "ratio" else value
     direct, source, mark, transition = layer.gate(x).chunk(4, dim=-1)
     gates = source.sigmoid(), (5 * transition).tanh(), mark.sigmoid(), direct.sigmoid()
