@@ -5,8 +5,10 @@ import signal
 import time
 
 import pytest
+import torch
 
 from plstm_graph.cli import Terminated, main
+from plstm_graph.datasets.files import replace_text
 from tests.long_commands import LONG_COMMANDS, group_lives, start
 
 _PATIENCE = 120.0  # seconds, on a machine that may be busy
@@ -54,6 +56,27 @@ def test_a_long_command_ends_in_good_order(name, number, kept, tmp_path):
     assert (folder / kept).exists()
     left = [path.name for path in folder.rglob(".*") if path.name.endswith(".part") or path.name == ".running"]
     assert not left
+
+
+@pytest.mark.parametrize("name", ["crossval", "leaderboard", "dags", "images"])
+def test_a_command_that_is_stopped_as_soon_as_its_folder_is_there_says_how_to_go_on(
+    name, tmp_path, monkeypatch, capsys
+):
+    arguments = LONG_COMMANDS[name].prepare(tmp_path / "work", epochs=1)
+
+    def write_and_stop(path, text):
+        replace_text(path, text)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("plstm_graph.train.claimed_folder.replace_text", write_and_stop)
+    monkeypatch.delenv("PLSTM_GRAPH_TRACEBACK", raising=False)
+    monkeypatch.chdir(tmp_path / "work")
+    threads = torch.get_num_threads()
+    try:
+        assert main(arguments[arguments.index(name) :]) == 130
+    finally:
+        torch.set_num_threads(threads)
+    assert "he same command goes on" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("stop", "status"), [(KeyboardInterrupt, 130), (Terminated, 143)])

@@ -23,6 +23,7 @@ from plstm_graph.train.crossval.options import (
 )
 from plstm_graph.train.crossval.progress import FoldProgress
 from plstm_graph.train.crossval.report import markdown, summarise, write_report
+from plstm_graph.train.going_on import going_on
 from plstm_graph.train.inference import pick_device
 from plstm_graph.train.options import repeatable_command
 from plstm_graph.train.selection import Row
@@ -54,25 +55,22 @@ def crossval(args: Sequence[str]) -> int:
     # Everything that can be wrong with data and model shows before a folder is made.
     data = load_graphs(options.data, factory_arguments(options.model))
     parameters = count_parameters(build_model(options.model, data, options.data, options.training))
-    folder = open_folder(config.output, plain)
-    results = read_results(folder)
-    todo = [fold for fold in folds if fold not in {result["fold"] for result in results}]
-    console = Console(stderr=True)
-    console.say(
-        f"{plain['data']['name']}: {len(data)} graphs, {data.num_classes} classes. "
-        f"{plain['model']['class_path'].rpartition('.')[2]}: {parameters:,} parameters. "
-        f"{len(todo)} of {len(folds)} folds to train, results in {folder}"
-    )
-    text = yaml.safe_dump(plain)
-    try:
+    with going_on("Finished folds are kept; the same command goes on from there."):
+        folder = open_folder(config.output, plain)
+        results = read_results(folder)
+        todo = [fold for fold in folds if fold not in {result["fold"] for result in results}]
+        console = Console(stderr=True)
+        console.say(
+            f"{plain['data']['name']}: {len(data)} graphs, {data.num_classes} classes. "
+            f"{plain['model']['class_path'].rpartition('.')[2]}: {parameters:,} parameters. "
+            f"{len(todo)} of {len(folds)} folds to train, results in {folder}"
+        )
+        text = yaml.safe_dump(plain)
         _run_all(folder, text, todo, results, min(config.jobs, max(len(todo), 1)), options.training.epochs, console)
-    except KeyboardInterrupt as stop:
-        kept = len(read_results(folder))
-        raise type(stop)(f"{kept} finished folds are kept; the same command goes on from there.") from stop
-    chosen = [result for result in read_results(folder) if result["fold"] in folds]
-    summary = summarise(chosen, plain, repeatable_command(["crossval", *args]))
-    write_report(folder, summary)
-    Console().say(markdown(summary).rstrip())
+        chosen = [result for result in read_results(folder) if result["fold"] in folds]
+        summary = summarise(chosen, plain, repeatable_command(["crossval", *args]))
+        write_report(folder, summary)
+        Console().say(markdown(summary).rstrip())
     return 0
 
 

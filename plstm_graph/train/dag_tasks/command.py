@@ -16,6 +16,7 @@ from plstm_graph.train.command_parser import CommandParser
 from plstm_graph.train.dag_tasks.report import markdown, summarise, write_report
 from plstm_graph.train.dag_tasks.run import count_parameters, evaluate_training, make_model, run_training
 from plstm_graph.train.dag_tasks.tasks import DAGTask, load_dag_task
+from plstm_graph.train.going_on import going_on
 from plstm_graph.train.inference import pick_device
 from plstm_graph.train.options import ThreadCount, Training, learning_rates, parse_seeds, repeatable_command
 from plstm_graph.train.registry import HELP
@@ -79,16 +80,14 @@ def dags(arguments: list[str], machine: dict[str, Any]) -> int:
     sizes = {name: count_parameters(make_model(models[name], task)) for name in options.models}
     text = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
     console.say(f"{task.name}: {text} parameters, results in {options.folder}")
-    _claim(options)
-    command = repeatable_command(["dags", *arguments])
-    try:
+    with going_on("The same command goes on from the last whole epoch."):
+        _claim(options)
+        command = repeatable_command(["dags", *arguments])
         for seed_number in range(len(options.seeds)):
             for name in options.models:
                 _train(options, task, name, options.seeds[: seed_number + 1], device, console)
                 write_report(options.folder, summarise(options.folder, task, command, machine))
-    except KeyboardInterrupt as stop:
-        raise type(stop)("The same command goes on from the last whole epoch.") from stop
-    Console().say(markdown(summarise(options.folder, task, command, machine)).rstrip())
+        Console().say(markdown(summarise(options.folder, task, command, machine)).rstrip())
     return 0
 
 

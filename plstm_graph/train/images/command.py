@@ -10,6 +10,7 @@ from plstm_graph.console import Console
 from plstm_graph.datasets.digits import shown
 from plstm_graph.datasets.image_task import load_image_task
 from plstm_graph.train.allocator import keep_freed_memory
+from plstm_graph.train.going_on import going_on
 from plstm_graph.train.images.options import claim, parse
 from plstm_graph.train.images.report import make_report, print_report, write_report
 from plstm_graph.train.images.run import check_test_images, evaluate_run, make_model, train_run
@@ -39,16 +40,16 @@ def images(arguments: list[str], machine: dict[str, Any]) -> int:
     task, device = load_image_task(**options.plain["data"]), pick_device(options.device)
     model = make_model(options.plain["model"], task)
     check_test_images(model, task)
-    claim(options)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    console.say(f"{task.name}, {type(model).__name__} of {parameters:,} parameters: {options.folder}")
+    with going_on("The same command goes on from the last whole epoch."):
+        claim(options)
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        console.say(f"{task.name}, {type(model).__name__} of {parameters:,} parameters: {options.folder}")
 
-    def train(lr: float, seed: int) -> dict[str, Any]:
-        folder = run_folder(options.folder, lr, seed)
-        report = _progress(lr, seed, options.training.epochs)
-        return train_run(task, options.plain["model"], options.training, lr, seed, folder, device, report)
+        def train(lr: float, seed: int) -> dict[str, Any]:
+            folder = run_folder(options.folder, lr, seed)
+            report = _progress(lr, seed, options.training.epochs)
+            return train_run(task, options.plain["model"], options.training, lr, seed, folder, device, report)
 
-    try:
         first = options.seeds[0]
         tried = [train(lr, first) for lr in options.learning_rates]
         best = max(tried, key=lambda result: result["valid/accuracy"])
@@ -58,12 +59,10 @@ def images(arguments: list[str], machine: dict[str, Any]) -> int:
             folder = run_folder(options.folder, best["lr"], seed)
             tested = evaluate_run(task, options.plain["model"], options.training, folder, device)
             results.append(trained | {"tests": {name: value for name, value in tested.items() if name != "seconds"}})
-    except KeyboardInterrupt as stop:
-        raise type(stop)("The same command goes on from the last whole epoch.") from stop
-    report = make_report(options, tried, results, machine)
-    write_report(options.folder, report)
-    print_report(console, report)
-    console.say(f"Results: {options.folder}/report.md, {options.folder}/report.json")
+        report = make_report(options, tried, results, machine)
+        write_report(options.folder, report)
+        print_report(console, report)
+        console.say(f"Results: {options.folder}/report.md, {options.folder}/report.json")
     return 0
 
 

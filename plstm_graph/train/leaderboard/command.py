@@ -13,6 +13,7 @@ from plstm_graph.datasets.files import replace_file
 from plstm_graph.datasets.tensor_files import load_tensors
 from plstm_graph.train.checkpoint import KEY
 from plstm_graph.train.claimed_folder import claim_folder
+from plstm_graph.train.going_on import going_on
 from plstm_graph.train.inference import make_recipe
 from plstm_graph.train.leaderboard.options import Options, make_parser, parse
 from plstm_graph.train.leaderboard.report import make_report, write_report
@@ -45,25 +46,23 @@ def leaderboard(arguments: list[str], machine: dict[str, Any]) -> int:
     folder = Path(options.output)
     benchmark = benchmark_of(options.plain["data"])
     module = make_module(options.plain["model"], benchmark)
-    _claim(folder, options.plain)
-    sizes = ", ".join(f"{len(graphs)} {part}" for part, graphs in benchmark.parts.items())
-    parameters = sum(parameter.numel() for parameter in module.model.parameters())
-    name = type(module.model).__name__
-    console.say(f"{benchmark.name} ({sizes}), {name} of {parameters:,} parameters: {folder}")
-    try:
+    with going_on("The same command goes on from the last whole epoch of each seed."):
+        _claim(folder, options.plain)
+        sizes = ", ".join(f"{len(graphs)} {part}" for part, graphs in benchmark.parts.items())
+        parameters = sum(parameter.numel() for parameter in module.model.parameters())
+        name = type(module.model).__name__
+        console.say(f"{benchmark.name} ({sizes}), {name} of {parameters:,} parameters: {folder}")
         with SeedProgress(options.seeds, options.plain["training"]["epochs"], benchmark) as progress:
             config = options.plain | {"compile": options.compile, "revision": machine["revision"]}
             results = run_seeds(config, options.seeds, folder, options.jobs, options.threads, progress.update)
-    except KeyboardInterrupt as stop:
-        raise type(stop)("The same command goes on from the last whole epoch of each seed.") from stop
-    report = make_report(options, benchmark, results, machine)
-    write_report(folder, report)
-    sign = 1 if benchmark.mode == "max" else -1
-    best = max(results, key=lambda result: sign * result["valid"])
-    exported = Path(options.export or folder / "best.ckpt")
-    _export(exported, seed_folder(folder, best["seed"]) / "best.pt", options, benchmark)
-    _print(console, report)
-    console.say(f"Results: {folder}/report.md, {folder}/report.json; best model: {exported}")
+        report = make_report(options, benchmark, results, machine)
+        write_report(folder, report)
+        sign = 1 if benchmark.mode == "max" else -1
+        best = max(results, key=lambda result: sign * result["valid"])
+        exported = Path(options.export or folder / "best.ckpt")
+        _export(exported, seed_folder(folder, best["seed"]) / "best.pt", options, benchmark)
+        _print(console, report)
+        console.say(f"Results: {folder}/report.md, {folder}/report.json; best model: {exported}")
     return 0
 
 
