@@ -12,6 +12,7 @@ from plstm_graph.nn.local import LocalConv, LocalFFN, Neighbours
 from plstm_graph.nn.neighbours import NeighbourKind, make_neighbour_input
 from plstm_graph.nn.norm import NormKind, make_norm
 from plstm_graph.nn.plstm_conv import LayerMode, PLSTMConv
+from plstm_graph.ops.gated_levels import Gathering
 
 BlockMode = Literal[LayerMode, "G"]
 Direction = Literal["forward", "backward", "both"]
@@ -47,7 +48,8 @@ class PLSTMLayer(nn.Module):
             mixer; ``"ffn"`` makes the feed-forward network a :class:`~plstm_graph.nn.local.LocalFFN`, which reads
             neighbours in ``direction``, or all alike if ``tied``. Edge features must then be of size ``channels``.
             (default: ``False``)
-        gated_aggr (str): How mode ``"G"`` gathers states, ``"attention"`` or ``"sum"``. (default: ``"attention"``)
+        gated_aggr (str): How mode ``"G"`` gathers states, ``"attention"``, ``"sum"`` or ``"max"``. (default:
+            ``"attention"``)
         neighbours (bool or str): As in :class:`~plstm_graph.nn.PLSTMConv`, once for both directions; the nodes before
             and behind are treated alike if ``tied``. With ``direction="forward"``, too, a node then hears those right
             behind it. (default: ``False``)
@@ -70,7 +72,7 @@ class PLSTMLayer(nn.Module):
         dropout: float = 0.0,
         norm: NormKind = "rms",
         local: bool | Literal["ffn"] = False,
-        gated_aggr: Literal["attention", "sum"] = "attention",
+        gated_aggr: Gathering = "attention",
         neighbours: NeighbourKind = False,
         **kwargs: Any,
     ) -> None:
@@ -81,8 +83,8 @@ class PLSTMLayer(nn.Module):
             raise TypeError(f"a layer has no argument {unknown[0]!r}")
         if direction not in _FLOWS:
             raise ValueError(f"direction must be 'forward', 'backward' or 'both', got {direction!r}")
-        if gated_aggr not in ("attention", "sum"):
-            raise ValueError(f"gated_aggr must be 'attention' or 'sum', got {gated_aggr!r}")
+        if gated_aggr not in get_args(Gathering):
+            raise ValueError(f"gated_aggr must be 'attention', 'sum' or 'max', got {gated_aggr!r}")
         if local not in (True, False, "ffn"):
             raise ValueError(f"local must be True, False or 'ffn', got {local!r}")
         self.norm = make_norm(norm, channels)

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn.dag_baselines import DAGBaseline
 from plstm_graph.nn.gated_cell import Flow, GatedCell
+from plstm_graph.ops.gated_levels import Gathering
 
 
 class LevelGRU(DAGBaseline):
@@ -14,22 +15,24 @@ class LevelGRU(DAGBaseline):
 
     Args:
         both (bool): Whether each layer also runs against the edges. (default: ``True``)
+        aggr (str): How predecessors are gathered, as in :class:`~plstm_graph.nn.GatedCell`: ``"max"`` is the fair
+            peer of M-mode. (default: ``"attention"``)
         **kwargs: Of :class:`~plstm_graph.nn.dag_baselines.DAGBaseline`.
     """
 
-    def make_mixer(self, both: bool = True) -> nn.Module:
+    def make_mixer(self, both: bool = True, aggr: Gathering = "attention") -> nn.Module:
         """One or two passes and a linear map."""
-        return _Passes(self.hidden_channels, self.edge_encoder is not None, both)
+        return _Passes(self.hidden_channels, self.edge_encoder is not None, both, aggr)
 
 
 class _Passes(nn.Module):
     """Passes over the levels, joined by a linear map."""
 
-    def __init__(self, channels: int, edges: bool, both: bool) -> None:
+    def __init__(self, channels: int, edges: bool, both: bool, aggr: Gathering) -> None:
         super().__init__()
         flows: tuple[Flow, ...] = ("source_to_target", "target_to_source")
         edge_dim = channels if edges else None
-        self.passes = nn.ModuleList(GatedCell(channels, edge_dim, flow) for flow in flows[: 1 + both])
+        self.passes = nn.ModuleList(GatedCell(channels, edge_dim, flow, aggr) for flow in flows[: 1 + both])
         self.lin = nn.Linear(len(self.passes) * channels, channels)
 
     def reset_parameters(self) -> None:

@@ -1,14 +1,14 @@
 """A gated recurrent cell that walks over the levels of a DAG: a nonlinear step among linear ones."""
 
 from functools import reduce
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn.structure import check_edge_attr, line_graph_of
-from plstm_graph.ops.gated_levels import gated_levels
+from plstm_graph.ops.gated_levels import Gathering, gated_levels
 from plstm_graph.ops.shapes import widened
 
 Flow = Literal["source_to_target", "target_to_source"]
@@ -35,7 +35,8 @@ class GatedCell(nn.Module):
             (default: ``"source_to_target"``)
         aggr (str): ``"attention"``, or ``"sum"``: gates and candidate read :math:`m_n` times the number of edges that
             enter, with even shares, so that they can count; what is carried on is a mean in both cases, and states stay
-            bounded. (default: ``"attention"``)
+            bounded. ``"max"`` carries on and reads the largest of the states before, channel by channel, which is what
+            times and longest ways ask for. (default: ``"attention"``)
         symmetric (bool): Run in both directions with the same weights, and add up. (default: ``False``)
 
     Shapes:
@@ -53,14 +54,14 @@ class GatedCell(nn.Module):
         channels: int,
         edge_dim: int | None = None,
         flow: Flow = "source_to_target",
-        aggr: Literal["attention", "sum"] = "attention",
+        aggr: Gathering = "attention",
         symmetric: bool = False,
     ) -> None:
         super().__init__()
         if flow not in ("source_to_target", "target_to_source"):
             raise ValueError(f"flow must be 'source_to_target' or 'target_to_source', got {flow!r}")
-        if aggr not in ("attention", "sum"):
-            raise ValueError(f"aggr must be 'attention' or 'sum', got {aggr!r}")
+        if aggr not in get_args(Gathering):
+            raise ValueError(f"aggr must be 'attention', 'sum' or 'max', got {aggr!r}")
         self.channels, self.edge_dim, self.flow, self.aggr, self.symmetric = channels, edge_dim, flow, aggr, symmetric
         self.input = nn.Linear(channels, 3 * channels)
         self.state = nn.Linear(channels, 3 * channels)
@@ -101,7 +102,7 @@ class GatedCell(nn.Module):
             score = self.score.weight[0]
         wide, at_edge, weight, bias, score = widened(given, at_edge, self.state.weight, self.state.bias, score)
         states = [
-            gated_levels(wide, at_edge, weight, bias, score, direction.node_levels, self.aggr == "sum")
+            gated_levels(wide, at_edge, weight, bias, score, direction.node_levels, self.aggr)
             for direction in ((graph, graph.reverse()) if self.symmetric else (graph,))
         ]
         return reduce(torch.add, states).to(given.dtype)

@@ -1,5 +1,7 @@
 """Peers of DAGs: their recurrences against plain loops, their gradients, what reaches what."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch_geometric.data import Batch, Data
@@ -10,7 +12,16 @@ from plstm_graph.nn.dag_baselines_gru import LevelGRU
 from plstm_graph.nn.dag_baselines_transformer import DAGTransformer
 from plstm_graph.nn.dag_baselines_tree_lstm import ChildSumTreeLSTM, TreeLSTMPass
 
-MODELS = (BagOfNodes, DirectedGIN, DirectedGATv2, DirectedGCN, LevelGRU, ChildSumTreeLSTM, DAGTransformer)
+MODELS = (
+    BagOfNodes,
+    DirectedGIN,
+    DirectedGATv2,
+    DirectedGCN,
+    LevelGRU,
+    partial(LevelGRU, aggr="max"),
+    ChildSumTreeLSTM,
+    DAGTransformer,
+)
 
 
 def dag(nodes=12, edges=20, seed=0):

@@ -20,7 +20,7 @@ from plstm_graph.testing import (
 
 NODES, EDGES = 12, 22
 FLOWS = ["source_to_target", "target_to_source"]
-AGGR = ["attention", "sum"]
+AGGR = ["attention", "sum", "max"]
 
 
 def dag(nodes=NODES, edges=EDGES - 2, seed=0):
@@ -49,7 +49,9 @@ def by_nodes(cell, x, edge_index, edge_attr=None):
                     logit, along = logit + along[:, :1], along[:, 1:]
                 brought = before + along
             mean = (logit.softmax(dim=0) * brought).sum(dim=0, keepdim=True)
-        if cell.aggr == "attention":
+            if cell.aggr == "max":
+                mean = brought.amax(dim=0, keepdim=True)
+        if cell.aggr != "sum":
             gru = torch.nn.GRUCell(x.size(1), x.size(1), dtype=x.dtype)
             weights = {"weight_ih": cell.input.weight, "bias_ih": cell.input.bias}
             weights |= {"weight_hh": cell.state.weight, "bias_hh": cell.state.bias}
@@ -138,8 +140,13 @@ def test_a_node_reads_its_ancestors_and_nothing_else(flow, aggr):
     directed = edge_index if flow == "source_to_target" else edge_index.flip(0)
     for node in range(NODES):
         (grad,) = torch.autograd.grad(out[node].sum(), x, retain_graph=True)
-        expected = ancestors(directed, NODES, node) | (torch.arange(NODES) == node)
-        assert torch.equal(grad.abs().sum(dim=1) > 0, expected)
+        itself, reads = torch.arange(NODES) == node, grad.abs().sum(dim=1) > 0
+        expected = ancestors(directed, NODES, node) | itself
+        if aggr == "max":  # Of an ancestor that is largest in no channel nothing arrives.
+            assert reads[node] and not (reads & ~expected).any()
+            assert (reads & ~itself).any() == (expected & ~itself).any()
+        else:
+            assert torch.equal(reads, expected)
 
 
 @pytest.mark.parametrize("aggr", AGGR)
@@ -165,6 +172,22 @@ def test_states_are_bounded_where_paths_are_many(aggr):
     assert out.abs().max() <= 1 + 1e-5  # a mean of numbers between -1 and 1, rounded
     out.sum().backward()
     assert x.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("copies", [2, 3, 17])
+@pytest.mark.parametrize("flow", FLOWS)
+def test_equal_maxima_share_the_gradient_evenly(flow, copies):
+    """Parallel edges, which bring the same; as torch's own maximum does."""
+    cell, edge_index = GatedCell(5, 5, flow, "max").double(), dag().repeat(1, copies)
+    x, edge_attr = given()
+    repeated = edge_attr.repeat(copies, 1)
+    outputs = cell(x, edge_index, repeated), by_nodes(cell, x, edge_index, repeated)
+    weight = torch.randn_like(outputs[0])
+    inputs = [x, edge_attr, *cell.parameters()]
+    for mine, theirs in zip(*(torch.autograd.grad(out, inputs, weight) for out in outputs), strict=True):
+        assert_close(mine, theirs, 1e-11, "gradient")
+    (of_edges,) = torch.autograd.grad(cell(x, edge_index, repeated), repeated, weight)
+    assert_close(of_edges.view(copies, EDGES, 5)[1:], of_edges.view(copies, EDGES, 5)[:-1], 1e-14, "shares")
 
 
 def test_large_scores_do_not_overflow():
@@ -234,7 +257,7 @@ def test_bad_input_is_named():
         (lambda: GatedCell(4)(x, torch.tensor([[0, 1], [1, 0]])), CycleError, "0 -> 1"),
         (lambda: GatedCell(4)(x, edge_index, line_graph=LineGraph(edge_index.flip(1), 3)), ValueError, "other edges"),
         (lambda: GatedCell(4, flow="both"), ValueError, "flow must be 'source_to_target'"),
-        (lambda: GatedCell(4, aggr="max"), ValueError, "aggr must be 'attention' or 'sum', got 'max'"),
+        (lambda: GatedCell(4, aggr="mean"), ValueError, "aggr must be 'attention', 'sum' or 'max', got 'mean'"),
     ]:
         with pytest.raises(error, match=message):
             call()

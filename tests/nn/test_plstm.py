@@ -135,8 +135,8 @@ def test_gated_layers_among_others_read_what_they_need():
     assert len(tied) == 1 and tied[0].symmetric
     with pytest.raises(TypeError, match="a layer has no argument 'norm_epsilon'"):
         PLSTMBlock(8, modes="G", norm_epsilon=1.0)
-    with pytest.raises(ValueError, match="gated_aggr must be 'attention' or 'sum', got 'max'"):
-        PLSTMBlock(8, modes="P", gated_aggr="max")
+    with pytest.raises(ValueError, match="gated_aggr must be 'attention', 'sum' or 'max', got 'mean'"):
+        PLSTMBlock(8, modes="P", gated_aggr="mean")
     with pytest.raises(ValueError, match="size_readout takes the letters P, D and M"):
         PLSTM(2, in_channels=5, edge_dim=None, modes="PG", size_readout="G")
 
