@@ -5,9 +5,9 @@ r"""A gated recurrent cell at every node of a DAG, level by level: nonlinear, so
     r, z = \sigma(x_n + W_{rz} s_n), \quad c = \tanh(x_n + r \odot W_c s_n)
 
 with :math:`m_n = \sum_e \alpha_e (h_{start(e)} + a_e)` over the edges into a node, :math:`\alpha` a softmax of
-:math:`w \cdot h_{start(e)} + b_e`, and :math:`s_n = m_n`, or :math:`m_n` times the number of these edges, a sum; or with
-:math:`s_n = m_n = \max_e (h_{start(e)} + a_e)`, channel by channel. What is carried on is a mean or a maximum in all
-cases, so that states stay bounded over any depth.
+:math:`w \cdot h_{start(e)} + b_e`, and :math:`s_n = m_n`, or :math:`m_n` times the number of these edges, a sum; or
+with :math:`s_n = m_n = \max_e (h_{start(e)} + a_e)`, channel by channel. What is carried on is a mean or a maximum in
+all cases, so that states stay bounded over any depth.
 
 Levels are written in place into one tensor, forward and backward, so that time and memory are linear in the nodes;
 recorded by autograd level by level, every level would copy the states of all.

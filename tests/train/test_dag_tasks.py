@@ -11,7 +11,8 @@ from torch_geometric.data import Data
 from plstm_graph.cli import main
 from plstm_graph.train.dag_tasks.circuits import sub_circuits, with_probabilities
 from plstm_graph.train.dag_tasks.run import count_parameters, make_model
-from plstm_graph.train.dag_tasks.tasks import DAGTask, load_dag_task
+from plstm_graph.train.dag_tasks.task import DAGTask
+from plstm_graph.train.dag_tasks.tasks import load_dag_task
 
 COPY = {"num_graphs": 96, "size": 8, "smallest": 2}
 SMALL = {
@@ -89,6 +90,8 @@ def test_what_cannot_run(tmp_path, capsys):
             "PLSTM cannot be made with {'size': 1}",
         ),
         ({"lr": [0.1, 0.1]}, (), "list of different ones"),
+        ({"target": ["log", "log"]}, (), "target must be a scale or a list of different ones, got ['log', 'log']"),
+        ({"target": ["raw", "log"]}, (), "target 'raw' is a scale of numbers, and the targets of copy are classes"),
     ]:
         assert command(write(tmp_path, **changes), "--output", str(folder), *more) == 2
         assert message in capsys.readouterr().err
@@ -141,7 +144,7 @@ def test_synthetic_tasks_and_their_losses():
         if task.loss == "cross_entropy":
             perfect = 50 * torch.nn.functional.one_hot(target.nan_to_num().long().view(-1), task.out_channels).float()
         assert task.loss_of(perfect, target) < 1e-6 < task.loss_of(torch.zeros_like(perfect), target)
-        row = task.metrics(perfect, y=target)
+        row = task.score(perfect, y=target)
         assert row.get("accuracy", 1.0) == 1.0 and row.get("mae", 0.0) == 0.0
         assert set(task.monitor) <= set(row)
 
@@ -177,7 +180,9 @@ def test_real_tasks(real_data, tmp_path):
     enas = load_dag_task("enas", str(tmp_path), str(real_data))
     assert {part: len(graphs) for part, graphs in enas.parts.items()} == {"train": 15407, "valid": 1711, "test": 1902}
     target = torch.cat([graph.y for graph in enas.parts["train"]])
-    assert abs(target.mean()) < 1e-4 and abs(target.std() - 1) < 1e-4
+    learnt = enas.target.apply(target)
+    assert abs(learnt.mean()) < 1e-4 and abs(learnt.std() - 1) < 1e-4
+    assert abs(enas.score(torch.zeros_like(target), y=target)["rmse"] - 1) < 1e-4  # in standard deviations
     search = load_dag_task("nas_bench_graph", str(tmp_path), str(real_data), data="proteins")
     assert sum(len(graphs) for graphs in search.parts.values()) == 2021
     sst = load_dag_task("sst", str(tmp_path), str(real_data))
@@ -185,10 +190,10 @@ def test_real_tasks(real_data, tmp_path):
     graphs = sst.parts["test"]
     columns = {name: torch.cat([graph[name] for graph in graphs]) for name in sst.columns}
     output = torch.nn.functional.one_hot(columns["y"].view(-1).long(), 5).float()
-    assert sst.metrics(output, **columns) == {"root": 1.0, "root_binary": 1.0, "nodes": 1.0}
+    assert sst.score(output, **columns) == {"root": 1.0, "root_binary": 1.0, "nodes": 1.0}
     neutral = torch.zeros_like(output)
     neutral[:, 2] = 1.0
-    row = sst.metrics(neutral, **columns)
+    row = sst.score(neutral, **columns)
     assert math.isclose(row["root"], 389 / 2210) and math.isclose(row["root_binary"], 912 / 1821)
 
 
@@ -215,3 +220,28 @@ def test_a_better_learning_rate_takes_the_place(tmp_path, capsys):
     plstm = json.loads((tmp_path / "run" / "report.json").read_text())["models"]["plstm"]
     assert plstm["lr"] == 0.01 and [row["lr"] for row in plstm["seeds"]] == [0.01] and len(plstm["tried"]) == 2
     assert "plstm, lr 0.01, seed 0, epoch 15/15" in capsys.readouterr().err
+
+
+def test_scales_of_targets_are_tried_like_learning_rates(tmp_path, capsys):
+    """Trainings on the scale of the task itself lie where they lie without a choice, and are not run again."""
+    size = {"num_graphs": 16, "size": 16}
+    small = {
+        "data": {"name": "longest_path", "train": size, "valid": size, "tests": {"16": size}},
+        "training": {"epochs": 2, "batch_size": 8},
+        "lr": [0.0001, 0.01],
+    }
+    arguments = "--output", str(tmp_path / "run"), "--only", "bag", "--seeds"
+    assert command(write(tmp_path, **small), *arguments, "0") == 0
+    assert capsys.readouterr().err.count("epoch 2/2") == 2
+    chosen = write(tmp_path, target=["raw", "standard", "log"], **small)
+    assert command(chosen, *arguments, "0,1") == 0
+    printed = capsys.readouterr()
+    assert printed.err.count("epoch 2/2") == 2 * 2 + 1 and "bag, target log, lr 0.01, seed 0, epoch" in printed.err
+    bag = json.loads((tmp_path / "run" / "report.json").read_text())["models"]["bag"]
+    tried = {(row["target"], row["lr"]): row["valid"]["mae"] for row in bag["tried"]}
+    assert set(tried) == {(kind, lr) for kind in ("raw", "standard", "log") for lr in small["lr"]}
+    assert (bag["target"], bag["lr"]) == min(tried, key=tried.get) and len(bag["seeds"]) == 2
+    assert {(row["target"], row["lr"]) for row in bag["seeds"]} == {(bag["target"], bag["lr"])}
+    assert f"| {bag['target']} |" in printed.out and "| target |" in printed.out
+    assert command(chosen, *arguments, "0,1") == 0
+    assert "epoch" not in capsys.readouterr().err

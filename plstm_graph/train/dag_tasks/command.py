@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jsonargparse.typing import PositiveFloat
@@ -15,7 +15,9 @@ from plstm_graph.train.claimed_folder import differences, read_configuration, re
 from plstm_graph.train.command_parser import CommandParser
 from plstm_graph.train.dag_tasks.report import markdown, summarise, write_report
 from plstm_graph.train.dag_tasks.run import count_parameters, evaluate_training, make_model, run_training
-from plstm_graph.train.dag_tasks.tasks import DAGTask, load_dag_task
+from plstm_graph.train.dag_tasks.scaled_target import TargetKind
+from plstm_graph.train.dag_tasks.task import DAGTask
+from plstm_graph.train.dag_tasks.tasks import load_dag_task
 from plstm_graph.train.going_on import going_on
 from plstm_graph.train.inference import pick_device
 from plstm_graph.train.options import ThreadCount, Training, learning_rates, parse_seeds, repeatable_command
@@ -24,12 +26,12 @@ from plstm_graph.train.run_folder import check_name
 from plstm_graph.train.selection import Row
 
 _DESCRIPTION = """Train several models on a task of DAGs under equal terms: the same encoders, batches, optimiser and
-epochs; of several learning rates the first seed picks the one with the best validation metric, for each model. Each
-training is tested once, with the weights of the epoch that validation picked. The same command goes on after an
-interruption; finished trainings are not run again."""
+epochs; of several learning rates and scales of targets the first seed picks those with the best validation metric, for
+each model. Each training is tested once, with the weights of the epoch that validation picked. The same command goes
+on after an interruption; finished trainings are not run again."""
 
-# Learning rates may be added, data may move; and the name is that of the folder.
-_OUTSIDE = ("lr", "name", "data.root", "data.source")
+# Learning rates and scales may be added, data may move; and the name is that of the folder.
+_OUTSIDE = ("lr", "target", "name", "data.root", "data.source")
 
 
 @dataclass
@@ -37,7 +39,7 @@ class DAGOptions:
     """A parsed command.
 
     Attributes:
-        plain (dict): What decides the numbers: ``data``, ``training``, ``lr`` and ``models``.
+        plain (dict): What decides the numbers: ``data``, ``training``, ``lr``, ``target`` and ``models``.
         training (Training): The section ``training``.
         models (list[str]): Names of the models to train.
         seeds (list[int]): Seeds in the order in which they run.
@@ -77,6 +79,8 @@ def dags(arguments: list[str], machine: dict[str, Any]) -> int:
     torch.set_num_threads(options.threads)
     task, device = load_dag_task(**options.plain["data"]), pick_device(options.device)
     models = options.plain["models"]
+    for kind in options.plain["target"]:
+        task.scaled(kind)  # Refused before anything is written.
     sizes = {name: count_parameters(make_model(models[name], task)) for name in options.models}
     text = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
     console.say(f"{task.name}: {text} parameters, results in {options.folder}")
@@ -97,17 +101,33 @@ def _train(
     """Train and test the last of some seeds; the first of them tries all learning rates."""
     spec, folder = options.plain["models"][name], options.folder / name
 
-    def train(lr: float, seed: int) -> tuple[dict[str, Any], Path]:
-        place = folder / f"lr_{lr:g}" / f"seed_{seed}"
-        report = _progress(console, f"{name}, lr {lr:g}, seed {seed}", options.training.epochs)
-        return run_training(task, spec, options.training, lr, seed, place, report, device), place
+    def train(kind: TargetKind | None, lr: float, seed: int) -> _Trained:
+        # Trainings on the task's own scale lie where they lie without a choice of scales.
+        own = task.target is None or kind in (None, task.target.kind)
+        scaled = task if own or kind is None else task.scaled(kind)
+        place = (folder if own else folder / f"target_{kind}") / f"lr_{lr:g}" / f"seed_{seed}"
+        title = f"{name}, {'' if kind is None else f'target {kind}, '}lr {lr:g}, seed {seed}"
+        report = _progress(console, title, options.training.epochs)
+        result = run_training(scaled, spec, options.training, lr, seed, place, report, device)
+        return _Trained(scaled, kind, result, place)
 
     ((metric, mode),) = task.monitor.items()
-    tried = [train(lr, seeds[0]) for lr in options.plain["lr"]]
-    best = (max if mode == "max" else min)(tried, key=lambda each: each[0]["valid"][metric])
-    _, place = best if len(seeds) == 1 else train(best[0]["lr"], seeds[-1])
+    scales: list[TargetKind | None] = options.plain["target"] or [None]
+    tried = [train(kind, lr, seeds[0]) for kind in scales for lr in options.plain["lr"]]
+    best = (max if mode == "max" else min)(tried, key=lambda each: each.result["valid"][metric])
+    if len(seeds) > 1:
+        best = train(best.kind, best.result["lr"], seeds[-1])
     if options.tests:
-        evaluate_training(task, spec, options.training, place, device)
+        evaluate_training(best.task, spec, options.training, best.place, device)
+
+
+class _Trained(NamedTuple):
+    """A finished training, and where it lies."""
+
+    task: DAGTask
+    kind: TargetKind | None
+    result: dict[str, Any]
+    place: Path
 
 
 def parse(arguments: list[str]) -> DAGOptions:
@@ -132,7 +152,13 @@ def parse(arguments: list[str]) -> DAGOptions:
     for name in (config.name, *names):
         check_name(name)
     return DAGOptions(
-        plain={"data": values["data"], "training": values["training"], "lr": rates, "models": known},
+        plain={
+            "data": values["data"],
+            "training": values["training"],
+            "lr": rates,
+            "target": _scales(values["target"]),
+            "models": known,
+        },
         training=parser.instantiate(config).training,
         models=names,
         seeds=parse_seeds(str(config.seeds)),
@@ -141,6 +167,14 @@ def parse(arguments: list[str]) -> DAGOptions:
         folder=Path(config.output or f"runs/dags/{config.name}"),
         tests=config.tests,
     )
+
+
+def _scales(given: str | list[str] | None) -> list[str]:
+    """Scales of targets to try; none for that of the task."""
+    scales = given if isinstance(given, list) else [] if given is None else [given]
+    if len(set(scales)) < len(scales) or given == []:
+        raise ValueError(f"target must be a scale or a list of different ones, got {given}")
+    return scales
 
 
 def _make_parser() -> CommandParser:
@@ -154,6 +188,14 @@ def _make_parser() -> CommandParser:
         type=PositiveFloat | list[PositiveFloat],
         default=1e-3,
         help="Peak learning rate, or several, of which validation picks one for each model.",
+    )
+    parser.add_argument(
+        "--target",
+        type=TargetKind | list[TargetKind] | None,
+        default=None,
+        help="Scale on which targets are learnt: raw, standard (mean 0, standard deviation 1) or log (of 1 + target, "
+        "then standard), or several, of which validation picks one for each model, together with the learning rate. "
+        "Metrics are of outputs brought back from it, so that they can be compared. (default: that of the task)",
     )
     parser.add_argument(
         "--tests",

@@ -9,7 +9,7 @@ from typing import Any
 from plstm_graph.datasets.files import replace_text
 from plstm_graph.text import markdown_code, markdown_row, markdown_text
 from plstm_graph.train.claimed_folder import read_configuration
-from plstm_graph.train.dag_tasks.tasks import DAGTask
+from plstm_graph.train.dag_tasks.task import DAGTask
 from plstm_graph.train.run_folder import check_name
 from plstm_graph.train.spread import mean_and_std, with_std
 
@@ -24,15 +24,15 @@ def summarise(folder: Path, task: DAGTask, command: str, machine: dict[str, Any]
         machine: By :func:`plstm_graph.bench.machine.describe_machine`.
 
     Returns:
-        Plain values: for each model its parameters, the learning rate that was picked, and mean, unbiased standard
-        deviation (null for a single seed) and values of each metric of each test and of validation. Of a model that
-        was tested, trainings without tests are left out.
+        Plain values: for each model its parameters, the learning rate and scale that were picked, and mean, unbiased
+        standard deviation (null for a single seed) and values of each metric of each test and of validation. Of a
+        model that was tested, trainings without tests are left out.
     """
     config = read_configuration(folder) or {"models": {}}
     models = {}
     for name in config["models"]:
         check_name(name)
-        found = [_read(path) for path in sorted(folder.glob(f"{name}/lr_*/seed_*/result.json"))]
+        found = [_read(path) for path in sorted(folder.glob(f"{name}/**/lr_*/seed_*/result.json"))]
         if found:
             models[name] = _model(found, task)
     return {
@@ -86,11 +86,13 @@ def table(report: dict[str, Any], metrics: Sequence[str] | None = None) -> list[
         metrics = [name for name in metrics if not name.endswith("/seconds")]
         tests = [name for name in metrics if not name.startswith("valid/")]
         metrics = tests or metrics
-    header = ["model", *metrics, "seeds", "parameters", "learning rate", "s / epoch"]
+    # Where there was a choice.
+    scales = any(len({_scale(row) for row in model.get("tried", ())}) > 1 for model in models.values())
+    header = ["model", *metrics, "seeds", "parameters", *["target"] * scales, "learning rate", "s / epoch"]
     rows = [header, ["---", *["---:"] * (len(header) - 1)]]
     for name, model in models.items():
         values = [_text(model["tests"].get(metric)) for metric in metrics]
-        sizes = [str(len(model["seeds"])), f"{model['parameters']:,}", f"{model['lr']:g}"]
+        sizes = [str(len(model["seeds"])), f"{model['parameters']:,}", *[_scale(model)] * scales, f"{model['lr']:g}"]
         rows.append([name, *values, *sizes, f"{model['seconds_per_epoch']:.2f}"])
     return [markdown_row(row) for row in rows]
 
@@ -100,20 +102,29 @@ def _model(found: list[dict[str, Any]], task: DAGTask) -> dict[str, Any]:
     # Learning rates that were added later may have taken the place of one that was tested already.
     known = [row for row in found if row["tests"] is not None] or [row | {"tests": {}} for row in found]
     best = (max if mode == "max" else min)(known, key=lambda row: row["valid"][metric])
-    tested = [row for row in known if row["lr"] == best["lr"]]
+    tested = [row for row in known if _choice(row) == _choice(best)]
     tested.sort(key=lambda row: row["seed"])
     names = [(part, name) for part, row in tested[0]["tests"].items() for name in row]
     first = tested[0]["seed"]
     return {
         "parameters": tested[0]["parameters"],
-        "lr": tested[0]["lr"],
-        "tried": [{"lr": row["lr"], "valid": row["valid"]} for row in found if row["seed"] == first],
+        **_choice(best),
+        "tried": [_choice(row) | {"valid": row["valid"]} for row in found if row["seed"] == first],
         "tests": {f"{part}/{name}": _summary([row["tests"][part].get(name) for row in tested]) for part, name in names},
         "valid": {f"valid/{name}": _summary([row["valid"].get(name) for row in tested]) for name in best["valid"]},
         "seconds": statistics.fmean(row["seconds"] for row in tested),
         "seconds_per_epoch": statistics.fmean(row["seconds_per_epoch"] for row in tested),
         "seeds": tested,
     }
+
+
+def _scale(row: dict[str, Any]) -> str:
+    return row.get("target") or ""
+
+
+def _choice(row: dict[str, Any]) -> dict[str, Any]:
+    """What validation chose; results of earlier versions name no scale."""
+    return {"lr": row["lr"], "target": row.get("target")}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from torch_geometric.data import Batch, Data
 
 from plstm_graph.datasets.files import replace_file, replace_json
 from plstm_graph.train.checkpoint import load_weights
-from plstm_graph.train.dag_tasks.tasks import DAGTask
+from plstm_graph.train.dag_tasks.task import DAGTask
 from plstm_graph.train.epoch_log import EpochLog
 from plstm_graph.train.forward import Arguments, attach_line_graph, call_model, model_arguments
 from plstm_graph.train.loop import train_epochs
@@ -128,6 +128,7 @@ def run_training(
     result = {
         "seed": seed,
         "lr": lr,
+        "target": None if task.target is None else task.target.kind,
         "parameters": count_parameters(model),
         "epoch": best.epoch + 1,
         "epochs": len(log.rows),
@@ -182,7 +183,7 @@ def score(model: nn.Module, batches: Iterator[Batch] | Sequence[Batch], task: DA
         outputs.append(call_model(model, batch, arguments))
         for name, found in columns.items():
             found.append(batch[name])
-    return task.metrics(torch.cat(outputs), **{name: torch.cat(found) for name, found in columns.items()})
+    return task.score(torch.cat(outputs), **{name: torch.cat(found) for name, found in columns.items()})
 
 
 def _batches(graphs: Sequence[Data], size: int, arguments: Arguments, device: torch.device) -> Iterator[Batch]:

@@ -1,13 +1,9 @@
-"""Tasks on DAGs: their parts, what a model must give, loss and metrics."""
+"""Tasks on DAGs, by their names."""
 
-import math
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.data import Data
 
@@ -15,50 +11,9 @@ from plstm_graph.datasets.architectures import ENASDataset, NASBenchGraph
 from plstm_graph.datasets.circuits import EPFLCircuits
 from plstm_graph.datasets.long_range import SYMBOLS, LongRange
 from plstm_graph.datasets.sentiment import SentimentTreebank
-from plstm_graph.nn.encoders import FeatureSpec
 from plstm_graph.train.dag_tasks.circuits import sub_circuits, with_probabilities
-from plstm_graph.train.regression import mae, pearson, rmse
-from plstm_graph.train.scale import TargetScale
+from plstm_graph.train.dag_tasks.task import DAGTask, regression
 from plstm_graph.train.selection import Row
-
-Loss = Literal["mse", "l1", "cross_entropy"]
-
-
-@dataclass
-class DAGTask:
-    """A task on DAGs.
-
-    Attributes:
-        name (str): Its name.
-        parts (dict[str, Sequence[Data]]): Graphs of ``"train"``, ``"valid"`` and of each test.
-        predict (str): ``"graph"`` or ``"node"``: what has the targets ``y`` ``[B, 1]`` or ``[N, 1]``, NaN where none.
-        out_channels (int): Number of columns that a model gives: 1, or one per class.
-        in_channels (int, list[int] or str): Node features, as :func:`plstm_graph.nn.feature_encoder` takes them.
-        edge_dim (int, list[int], str or None): Edge features likewise.
-        loss (str): ``"mse"``, ``"l1"`` or ``"cross_entropy"``, the mean over known targets.
-        metrics (callable): Metrics of outputs ``[M, O]`` and of the tensors of :attr:`columns`, concatenated.
-        monitor (dict): Metric that selects epoch and learning rate, and whether more or less of it is better.
-        columns (tuple[str, ...]): Attributes of graphs that the metrics are given.
-    """
-
-    name: str
-    parts: dict[str, Sequence[Data]]
-    predict: Literal["graph", "node"]
-    out_channels: int
-    in_channels: FeatureSpec
-    edge_dim: FeatureSpec | None
-    loss: Loss
-    metrics: Callable[..., Row]
-    monitor: dict[str, Literal["min", "max"]]
-    columns: tuple[str, ...] = field(default=("y",))
-
-    def loss_of(self, output: Tensor, target: Tensor) -> Tensor:
-        """The loss of outputs ``[M, O]`` and targets ``[M, 1]``."""
-        known = target.view(-1).isfinite()
-        output, target = output[known], target[known]
-        if self.loss == "cross_entropy":
-            return F.cross_entropy(output, target.view(-1).long())
-        return (F.l1_loss if self.loss == "l1" else F.mse_loss)(output, target)
 
 
 def load_dag_task(name: str, root: str = "datasets", source: str | None = None, **options: Any) -> DAGTask:
@@ -95,8 +50,8 @@ def enas(root: str, source: str | None) -> DAGTask:
     """Accuracy of ENAS architectures; the last tenth of D-VAE's training part validates."""
     train, test = (list(ENASDataset(root, part, source)) for part in ("train", "test"))
     cut = len(train) - len(train) // 10
-    parts = standardised({"train": train[:cut], "valid": train[cut:], "test": test})
-    return regression("enas", parts, "graph", [ENASDataset.num_types], None)
+    parts: dict[str, Sequence[Data]] = {"train": train[:cut], "valid": train[cut:], "test": test}
+    return regression("enas", parts, "graph", [ENASDataset.num_types], None, target="standard", relative=True)
 
 
 def nas_bench_graph(root: str, source: str | None, data: str = "proteins", seed: int = 0) -> DAGTask:
@@ -112,8 +67,13 @@ def nas_bench_graph(root: str, source: str | None, data: str = "proteins", seed:
     graphs = list(dataset)
     random.Random(seed).shuffle(graphs)
     tenth = len(graphs) // 10
-    parts = {"train": graphs[2 * tenth :], "valid": graphs[tenth : 2 * tenth], "test": graphs[:tenth]}
-    return regression("nas_bench_graph", standardised(parts), "graph", [2 + len(NASBenchGraph.operations)], None)
+    parts: dict[str, Sequence[Data]] = {
+        "train": graphs[2 * tenth :],
+        "valid": graphs[tenth : 2 * tenth],
+        "test": graphs[:tenth],
+    }
+    types = [2 + len(NASBenchGraph.operations)]
+    return regression("nas_bench_graph", parts, "graph", types, None, target="standard", relative=True)
 
 
 def sst(root: str, source: str | None) -> DAGTask:
@@ -190,36 +150,6 @@ def long_range(
 
 def _long_range_of(task: str) -> Callable[..., DAGTask]:
     return lambda **options: long_range(task, **options)
-
-
-def regression(
-    name: str,
-    parts: dict[str, Sequence[Data]],
-    predict: Literal["graph", "node"],
-    in_channels: FeatureSpec,
-    edge_dim: FeatureSpec | None,
-    loss: Literal["mse", "l1"] = "mse",
-) -> DAGTask:
-    """A task with one number per graph or node; validation selects by the error that the loss measures."""
-    monitor: dict[str, Literal["min", "max"]] = {"rmse" if loss == "mse" else "mae": "min"}
-    return DAGTask(name, parts, predict, 1, in_channels, edge_dim, loss, _regression_metrics, monitor)
-
-
-def standardised(parts: dict[str, list[Data]]) -> dict[str, Sequence[Data]]:
-    """Graphs with targets in units of the standard deviation of the training targets, whose mean is 0."""
-    scale = TargetScale.fit(torch.cat([graph.y.view(-1, 1) for graph in parts["train"]]))
-    for graphs in parts.values():
-        for graph in graphs:
-            graph.y = scale.standardise(graph.y).float()
-    return {name: graphs for name, graphs in parts.items()}
-
-
-def _regression_metrics(output: Tensor, y: Tensor) -> Row:
-    known = y.isfinite()
-    predicted, true = output[known], y[known]
-    row = {"rmse": rmse(predicted, true), "mae": mae(predicted, true)}
-    correlation = pearson(predicted, true)
-    return row if math.isnan(correlation) else row | {"pearson": correlation}
 
 
 def _accuracy(output: Tensor, y: Tensor) -> Row:

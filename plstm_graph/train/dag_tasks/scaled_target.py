@@ -1,0 +1,64 @@
+"""What a model of numbers learns in place of the numbers themselves."""
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from plstm_graph.train.scale import TargetScale, as_double
+
+TargetKind = Literal["raw", "standard", "log"]
+# The logarithm of the largest number of which the square is a number, too; outputs beyond it are taken for it.
+_LARGEST_LOG = 350.0
+
+
+class ScaledTarget:
+    """A scale of targets: models learn on it, and their outputs are brought back before any metric sees them.
+
+    Args:
+        kind (str): ``"raw"`` (the targets themselves), ``"standard"`` (mean 0 and standard deviation 1 in the training
+            part) or ``"log"`` (the same of ``log(1 + y)``, for sizes that differ by orders of magnitude).
+        scale (TargetScale): Mean and standard deviation, of the logarithms with ``"log"``.
+    """
+
+    def __init__(self, kind: TargetKind, scale: TargetScale) -> None:
+        self.kind, self.scale = kind, scale
+
+    @classmethod
+    def fit(cls, kind: TargetKind, graphs: Sequence[Data]) -> "ScaledTarget":
+        """The scale of the targets of the training part.
+
+        Args:
+            kind: See above.
+            graphs: With targets ``y`` ``[M, 1]``; NaN where none was measured.
+
+        Raises:
+            ValueError: If there is no such kind, no target was measured, or one has no logarithm; it names the graph.
+        """
+        if kind not in get_args(TargetKind):
+            raise ValueError(f"target must be 'raw', 'standard' or 'log', got {kind!r}")
+        if kind == "raw":
+            return cls(kind, TargetScale.identity())
+        if kind == "log":
+            for number, graph in enumerate(graphs):
+                without = graph.y[graph.y <= -1]
+                if without.numel():
+                    raise ValueError(
+                        f"target 'log' is log(1 + y), which needs targets above -1: graph {number} of the training "
+                        f"part has {float(without[0]):g}; choose 'raw' or 'standard'"
+                    )
+        targets = as_double(torch.cat([graph.y.view(-1, 1) for graph in graphs]))
+        return cls(kind, TargetScale.fit(targets.log1p() if kind == "log" else targets))
+
+    def apply(self, targets: Tensor) -> Tensor:
+        """Targets on the scale that models learn, ``[M, 1]``; NaN stays."""
+        if self.kind == "raw":
+            return targets
+        return self.scale.standardise(as_double(targets).log1p() if self.kind == "log" else targets)
+
+    def restore(self, output: Tensor) -> Tensor:
+        """Outputs ``[M, 1]`` in the unit of the targets, float64."""
+        values = self.scale.restore(output)
+        return values.clamp(max=_LARGEST_LOG).expm1() if self.kind == "log" else values
