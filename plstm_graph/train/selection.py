@@ -63,7 +63,7 @@ class Selection:
         rows = [self.evaluate(member) for member in self.members]
         self.best = [
             BestEpoch(epoch, row, _weights(member))
-            if number >= len(self.best) or self._key(row) > self._key(self.best[number].row)
+            if number >= len(self.best) or rank(row, self.monitor) > rank(self.best[number].row, self.monitor)
             else self.best[number]
             for number, (member, row) in enumerate(zip(self.members, rows, strict=True))
         ]
@@ -104,10 +104,16 @@ class Selection:
         """Go on from what :meth:`state_dict` gave."""
         self.best = [BestEpoch(**best) for best in state]
 
-    def _key(self, row: Row) -> tuple[float, ...]:
-        """What makes one epoch better than another: the larger key; what is not finite is below everything."""
-        values = [row[name] if mode == "max" else -row[name] for name, mode in self.monitor.items()]
-        return tuple(value if math.isfinite(value) else -math.inf for value in values)
+
+def rank(row: Row, monitor: dict[str, Mode]) -> tuple[float, ...]:
+    """What makes one epoch, or one training, better than another: the larger rank.
+
+    Args:
+        row: Metrics.
+        monitor: As of :class:`Selection`. What is not finite, or not there, is below everything.
+    """
+    values = [row.get(name, math.nan) * (1 if mode == "max" else -1) for name, mode in monitor.items()]
+    return tuple(value if math.isfinite(value) else -math.inf for value in values)
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:

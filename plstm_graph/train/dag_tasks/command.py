@@ -23,7 +23,7 @@ from plstm_graph.train.inference import pick_device
 from plstm_graph.train.options import ThreadCount, Training, learning_rates, parse_seeds, repeatable_command
 from plstm_graph.train.registry import HELP
 from plstm_graph.train.run_folder import check_name
-from plstm_graph.train.selection import Row
+from plstm_graph.train.selection import Row, rank
 
 _DESCRIPTION = """Train several models on a task of DAGs under equal terms: the same encoders, batches, optimiser and
 epochs; of several learning rates and scales of targets the first seed picks those with the best validation metric, for
@@ -111,10 +111,9 @@ def _train(
         result = run_training(scaled, spec, options.training, lr, seed, place, report, device)
         return _Trained(scaled, kind, result, place)
 
-    ((metric, mode),) = task.monitor.items()
     scales: list[TargetKind | None] = options.plain["target"] or [None]
     tried = [train(kind, lr, seeds[0]) for kind in scales for lr in options.plain["lr"]]
-    best = (max if mode == "max" else min)(tried, key=lambda each: each.result["valid"][metric])
+    best = max(tried, key=lambda each: rank(each.result["valid"], task.monitor))
     if len(seeds) > 1:
         best = train(best.kind, best.result["lr"], seeds[-1])
     if options.tests:

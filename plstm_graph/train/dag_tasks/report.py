@@ -11,6 +11,7 @@ from plstm_graph.text import markdown_code, markdown_row, markdown_text
 from plstm_graph.train.claimed_folder import read_configuration
 from plstm_graph.train.dag_tasks.task import DAGTask
 from plstm_graph.train.run_folder import check_name
+from plstm_graph.train.selection import rank
 from plstm_graph.train.spread import mean_and_std, with_std
 
 
@@ -98,10 +99,9 @@ def table(report: dict[str, Any], metrics: Sequence[str] | None = None) -> list[
 
 
 def _model(found: list[dict[str, Any]], task: DAGTask) -> dict[str, Any]:
-    ((metric, mode),) = task.monitor.items()
     # Learning rates that were added later may have taken the place of one that was tested already.
     known = [row for row in found if row["tests"] is not None] or [row | {"tests": {}} for row in found]
-    best = (max if mode == "max" else min)(known, key=lambda row: row["valid"][metric])
+    best = max(known, key=lambda row: rank(row["valid"], task.monitor))
     tested = [row for row in known if _choice(row) == _choice(best)]
     tested.sort(key=lambda row: row["seed"])
     names = [(part, name) for part, row in tested[0]["tests"].items() for name in row]

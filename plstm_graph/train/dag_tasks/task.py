@@ -34,7 +34,8 @@ class DAGTask:
         loss (str): ``"mse"``, ``"l1"`` or ``"cross_entropy"``, the mean over known targets.
         metrics (callable): Metrics of outputs ``[M, O]``, in the unit of the targets, and of the tensors of
             :attr:`columns`, concatenated.
-        monitor (dict): Metric that selects epoch and learning rate, and whether more or less of it is better.
+        monitor (dict): Metrics that select epoch and learning rate, and whether more or less of each is better; a later
+            one breaks ties of the earlier ones.
         columns (tuple[str, ...]): Attributes of graphs that the metrics are given.
         target (ScaledTarget, optional): The scale on which targets are learnt; None for classes.
     """
