@@ -1,0 +1,51 @@
+"""Breeding values in pedigrees, beside their best linear unbiased prediction."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+from torch_geometric.data import Data
+
+from plstm_graph.datasets.blup import blup
+from plstm_graph.datasets.pedigrees import Pedigrees
+from plstm_graph.train.dag_tasks.task import DAGTask, regression
+from plstm_graph.train.regression import pearson, rmse
+from plstm_graph.train.selection import Row
+
+
+def pedigrees(
+    train: dict[str, Any], valid: dict[str, Any], tests: dict[str, dict[str, Any]], heritability: float = 0.3
+) -> DAGTask:
+    """Breeding values of all animals; metrics are of those without records.
+
+    Args:
+        train: Arguments ``num_graphs``, ``generations``, ``size`` and perhaps others of
+            :class:`~plstm_graph.datasets.pedigrees.Pedigrees`, of the training part.
+        valid: Those of the validation part.
+        tests: Those of each test, by its name.
+        heritability: Of all records. Models are not told; the prediction that they are compared with is.
+    """
+    sizes = {"train": train, "valid": valid} | {f"test_{name}": size for name, size in tests.items()}
+    parts: dict[str, Sequence[Data]] = {
+        name: Pedigrees(**size, heritability=heritability, seed=number)[:]
+        for number, (name, size) in enumerate(sizes.items())
+    }
+    for name, graphs in parts.items():
+        for graph in graphs if name != "train" else []:
+            graph.blup = blup(graph, heritability)
+    task = regression("pedigrees", parts, "node", in_channels=2, edge_dim=[2])
+    task.metrics, task.monitor, task.columns = _metrics, {"accuracy": "max"}, ("y", "has_record", "blup")
+    return task
+
+
+def _metrics(output: Tensor, y: Tensor, has_record: Tensor, blup: Tensor) -> Row:
+    young = ~has_record
+    predicted, true, best = output[young], y[young], blup[young]
+    accuracy, optimum = pearson(predicted, true), pearson(best, true)
+    return {
+        "accuracy": accuracy,
+        "of_blup": accuracy / optimum,
+        "with_blup": pearson(predicted, best),
+        "rmse": rmse(predicted, true),
+        "blup": optimum,
+    }
