@@ -10,7 +10,7 @@ from torch_geometric.nn.aggr import MultiAggregation
 from plstm_graph.nn.encoders import DegreeEncoder, FeatureSpec, feature_encoder, num_columns
 from plstm_graph.nn.histogram import CategoryHistogram
 from plstm_graph.nn.neighbours import sum_of_edges
-from plstm_graph.nn.size_head import SizeHead
+from plstm_graph.nn.size_head import SizeHead, SizeScale
 
 #: What a model predicts something of.
 Predict = Literal["graph", "node", "edge"]
@@ -59,6 +59,7 @@ class GraphModel(nn.Module):
         predict: Predict = "graph",
         readout_channels: int | None = None,
         size_channels: int = 0,
+        size_scale: SizeScale = "linear",
     ) -> None:
         """Add pooling and head, after the layers of the subclass.
 
@@ -70,6 +71,7 @@ class GraphModel(nn.Module):
                 pooled vector has to tell what all nodes of a graph are, a node's only what one is. (default: as they
                 are)
             size_channels: Number of sizes of each node that are read too, see :meth:`read_out`.
+            size_scale: As in :class:`~plstm_graph.nn.size_head.SizeHead`.
         """
         if predict not in get_args(Predict):
             raise ValueError(f"predict must be 'graph', 'node' or 'edge', got {predict!r}")
@@ -89,7 +91,7 @@ class GraphModel(nn.Module):
             nn.Linear(width, self.out_channels),
         )
         parts = {"graph": len(pools), "node": 1, "edge": 2}[predict]
-        self.size_head = SizeHead(parts * size_channels, self.out_channels) if size_channels else None
+        self.size_head = SizeHead(parts * size_channels, self.out_channels, size_scale) if size_channels else None
 
     def embed(
         self,

@@ -12,12 +12,13 @@ from plstm_graph.nn.gated_cell import GatedCell
 from plstm_graph.nn.graph_model import GraphModel, Predict
 from plstm_graph.nn.norm import NormKind, make_norm
 from plstm_graph.nn.plstm_conv import LayerMode, PLSTMConv
+from plstm_graph.nn.size_head import SizeScale
 from plstm_graph.nn.structure import line_graph_of
 from plstm_graph.nn.virtual_node import VirtualNode
 
 
 class PLSTM(GraphModel):
-    """pLSTM for targets of graphs, nodes or edges: encoders, residual blocks, pooling and a head.
+    r"""pLSTM for targets of graphs, nodes or edges: encoders, residual blocks, pooling and a head.
 
     Nodes enter as the sum of their features, their degrees and the edges around them; edge features also enter every
     gate. A graph is a DAG; molecules become one by :class:`~plstm_graph.transforms.ToDAG`.
@@ -61,6 +62,8 @@ class PLSTM(GraphModel):
             norms and through a linear map alone, pooled like the nodes: targets such as arrival times can then grow
             with the graph. On graphs of hundreds of levels that map wants a learning rate below 1e-2, and a warm-up.
             (default: ``"M"`` where there are such layers)
+        size_scale (str): ``"linear"``, or ``"log"`` for targets that are logarithms of amounts: the map then reads
+            :math:`\mathrm{arsinh}` of the sizes. (default: ``"linear"``)
         **kwargs: Of :class:`~plstm_graph.nn.PLSTMConv`.
 
     Shapes:
@@ -92,6 +95,7 @@ class PLSTM(GraphModel):
         readout_channels: int | None = None,
         histogram: Sequence[int] = (),
         size_readout: str | None = None,
+        size_scale: SizeScale = "linear",
         **kwargs: Any,
     ) -> None:
         super().__init__(out_channels, in_channels, edge_dim, hidden_channels, degree, not tied, histogram)
@@ -126,7 +130,8 @@ class PLSTM(GraphModel):
         size_channels = sum(conv.heads * conv.head_channels for conv in convs if conv.mode in self.size_readout)
         self._convs = convs
         self._gated = any(isinstance(module, GatedCell) for module in self.blocks.modules())
-        self.add_head(pool, dropout if head_dropout is None else head_dropout, predict, readout_channels, size_channels)
+        head_dropout = dropout if head_dropout is None else head_dropout
+        self.add_head(pool, head_dropout, predict, readout_channels, size_channels, size_scale)
 
     def forward(
         self,

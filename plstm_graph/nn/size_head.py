@@ -1,12 +1,16 @@
 """The way of raw sizes to the prediction."""
 
+from typing import Literal, get_args
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+SizeScale = Literal["linear", "log"]
+
 
 class SizeHead(nn.Linear):
-    """A linear map of what no norm has bounded, in float32 or wider, that starts at zero.
+    r"""A linear map of what no norm has bounded, in float32 or wider, that starts at zero.
 
     At first a model predicts as if it were not there; sizes of thousands then do no harm before the map has learned
     what they mean.
@@ -14,14 +18,19 @@ class SizeHead(nn.Linear):
     Args:
         in_channels (int): Number of sizes.
         out_channels (int): Number of targets.
+        scale (str): ``"linear"``, or ``"log"`` for the map of :math:`\mathrm{arsinh}(s)`, a logarithm for sizes of both
+            signs: where the target is itself the logarithm of an amount. (default: ``"linear"``)
 
     Shapes:
         - **input:** ``[*, in_channels]``
         - **output:** ``[*, out_channels]``
     """
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, scale: SizeScale = "linear") -> None:
+        if scale not in get_args(SizeScale):
+            raise ValueError(f"size_scale must be 'linear' or 'log', got {scale!r}")
         super().__init__(in_channels, out_channels, bias=False)
+        self.scale = scale
 
     def reset_parameters(self) -> None:
         """Set all weights to zero."""
@@ -31,4 +40,6 @@ class SizeHead(nn.Linear):
         """Map sizes; half precision would round a size of a thousand to a multiple of four."""
         wide = torch.promote_types(self.weight.dtype, torch.float32)
         with torch.autocast(sizes.device.type, enabled=False):
-            return F.linear(sizes.to(wide), self.weight.to(wide)).to(self.weight.dtype)
+            sizes = sizes.to(wide)
+            read = sizes.asinh() if self.scale == "log" else sizes
+            return F.linear(read, self.weight.to(wide)).to(self.weight.dtype)

@@ -39,7 +39,7 @@ def load_elevation() -> Elevation:
     from matplotlib.cbook import get_sample_data
 
     try:
-        with get_sample_data(_FILE) as data:
+        with np.load(str(get_sample_data(_FILE, asfileobj=False))) as data:
             height = data["elevation"].astype(np.float64)
             ends, dx, dy = (float(data["ymin"]), float(data["ymax"])), float(data["dx"]), float(data["dy"])
     except OSError as error:

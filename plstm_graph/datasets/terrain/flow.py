@@ -41,12 +41,12 @@ def flow_of(elevation: Elevation) -> Flow:
     found = []
     for down, right in NEIGHBOURS:
         to = number[1 + down : rows - 1 + down, 1 + right : columns - 1 + right]
-        drop = height.flat[inside] - height.flat[to]
-        falls = drop > 0
-        distance = float(np.hypot(down * elevation.depth, right * elevation.width))
+        fall = height.flat[inside] - height.flat[to]
+        falls = fall > 0
+        length = np.hypot(down * elevation.depth, right * elevation.width)
         edges = np.stack([inside[falls], to[falls]])
         count = edges.shape[1]
-        found.append((edges, drop[falls], np.full(count, distance), np.full(count, bool(down and right))))
+        found.append((edges, fall[falls], np.full(count, length), np.full(count, bool(down and right))))
     edges, drop, distance, diagonal = (np.concatenate(part, axis=-1) for part in zip(*found, strict=True))
     order = np.argsort(edges[0], kind="stable")
     return Flow(edges[:, order], drop[order], distance[order], diagonal[order])

@@ -3,6 +3,7 @@
 Everything here is made for the task. Models see what goes into the formulas, and the discharge that comes out.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,7 +91,9 @@ def shares_of(flow: Flow, slope: Grid) -> Grid:
 
 
 def discharge_of(flow: Flow, rain: Grid, ground: Ground) -> Discharge:
-    """Discharge of every cell, exactly: ``q_n = runoff_n + (1 - seepage_n) * sum of share_e q_u over edges e = (u, n)``.
+    """Discharge of every cell, exactly.
+
+    ``q_n = runoff_n + (1 - seepage_n) * sum of share_e * q_u``, over all edges ``e = (u, n)``.
 
     Args:
         flow: The edges.
@@ -116,10 +119,9 @@ def accumulate(edges: Numbers, share: Grid, kept: Grid, runoff: Grid) -> tuple[G
     bounds = np.cumsum(np.bincount(level[edges[1]], minlength=1))
     start, end, share = edges[0][order], edges[1][order], share[order]
     onto, total = np.zeros(len(runoff)), runoff.astype(np.float64)
-    for first, last in zip(bounds[:-1], bounds[1:], strict=True):
+    for first, last in itertools.pairwise(bounds):
         at = slice(first, last)
         cells, place = np.unique(end[at], return_inverse=True)
         onto[cells] = np.bincount(place, total[start[at]] * share[at])
         total[cells] += kept[cells] * onto[cells]
     return onto, total
-

@@ -1,4 +1,4 @@
-"""Water over terrain: graphs of parts of the map during an event of rain."""
+"""Graphs of parts of the map during an event of rain."""
 
 import functools
 
@@ -46,14 +46,31 @@ class Terrain:
         """Rows and columns of the map."""
         return self.elevation.height.shape
 
-    def rain(self, event: int) -> Grid:
-        """Millimetres of rain on each cell of the map, ``[R, C]``: 40 to 120 on average, by the event.
+    def height(self, window: Window) -> Grid:
+        """Heights of a part of the map, depressions filled, ``[rows, columns]`` in metres."""
+        return self.elevation.height[self._slices(window)]
+
+    def rain(self, window: Window, event: int) -> Grid:
+        """Rain on each cell of a part of the map in a storm, ``[N]`` in millimetres.
+
+        Some rain falls everywhere, and more in an elliptical cell about some place of the map.
 
         Args:
-            event: Its number, which decides amount and pattern.
+            window: As of :meth:`graph`.
+            event: Its number, which decides amount, place and shape.
         """
-        mean = np.random.default_rng((self.seed, 2, event)).uniform(40, 120)
-        return mean * (0.5 + smooth_field(self.shape, 25, (self.seed, 3, event)))
+        rows, columns = self._slices(window)
+        random = np.random.default_rng((self.seed, 3, event))
+        amount, centre, radius, turn = (
+            random.uniform(40, 120),
+            random.uniform(0, self.shape),
+            random.uniform(60, 240, 2),
+            random.uniform(0, np.pi),
+        )
+        down, right = np.mgrid[rows, columns] - centre.reshape(2, 1, 1)
+        along = (np.cos(turn) * down + np.sin(turn) * right) / radius[0]
+        across = (np.cos(turn) * right - np.sin(turn) * down) / radius[1]
+        return (amount * (0.4 + np.exp(-(along**2 + across**2) / 2))).reshape(-1)
 
     def graph(self, window: Window, event: int) -> Data:
         """The DAG of a part of the map in an event. Its border is an outlet: what reaches it leaves.
@@ -63,8 +80,9 @@ class Terrain:
             event: Number of the event, see :meth:`rain`.
 
         Returns:
-            ``x`` ``[N, 6]`` (:data:`NODE_FEATURES`), ``edge_attr`` ``[E, 3]`` (:data:`EDGE_FEATURES`), ``y`` ``[N, 1]``,
-            the discharge in millimetres on a cell, float64; ``outlet`` ``[N]``, bool; ``grid`` ``[1, 2]``, its rows and columns.
+            ``x`` ``[N, 6]`` (:data:`NODE_FEATURES`), ``edge_attr`` ``[E, 3]`` (:data:`EDGE_FEATURES`), ``y``
+            ``[N, 1]``, the discharge in millimetres on a cell, ``outlet`` ``[N]``, bool, and ``grid`` ``[1, 2]``, its
+            rows and columns.
 
         Raises:
             ValueError: If the window is not on the map, or has no inside.
@@ -72,7 +90,7 @@ class Terrain:
         rows, columns = self._slices(window)
         flow, ground, rain, discharge = self.water(window, event)
         cells = len(rain)
-        features = np.concatenate([self._local[:, rows, columns].reshape(5, cells), (rain / 50 - 1.6)[None]])
+        features = np.concatenate([self._local[:, rows, columns].reshape(5, cells), ((rain - 60) / 30)[None]])
         edge_attr = np.stack(
             [
                 np.log(flow.drop / flow.distance) / 2 + 1,
@@ -84,7 +102,7 @@ class Terrain:
             x=torch.from_numpy(features.T).float(),
             edge_index=torch.from_numpy(flow.edges),
             edge_attr=torch.from_numpy(edge_attr.T).float(),
-            y=torch.from_numpy(discharge.total).view(-1, 1),
+            y=torch.from_numpy(discharge.total).float().view(-1, 1),
             outlet=_outlets(flow, cells),
             grid=torch.tensor([window[2:]]),
         )
@@ -92,15 +110,15 @@ class Terrain:
     def water(self, window: Window, event: int) -> tuple[Flow, Ground, Grid, Discharge]:
         """What :meth:`graph` is made of: edges, ground, rain ``[N]`` and the discharge of a part of the map."""
         rows, columns = self._slices(window)
-        height = self.elevation.height[rows, columns]
-        flow = flow_of(Elevation(height, self.elevation.width, self.elevation.depth))
+        flow = flow_of(Elevation(self.height(window), self.elevation.width, self.elevation.depth))
         ground = Ground(*(field[rows, columns].reshape(-1) for field in (self.sand, self.cover, self.slope)))
-        rain = self.rain(event)[rows, columns].reshape(-1)
+        rain = self.rain(window, event)
         return flow, ground, rain, discharge_of(flow, rain, ground)
 
     def _slices(self, window: Window) -> tuple[slice, slice]:
         row, column, rows, columns = window
-        if min(row, column) < 0 or min(rows, columns) < 3 or row + rows > self.shape[0] or column + columns > self.shape[1]:
+        fits = 0 <= row <= self.shape[0] - rows and 0 <= column <= self.shape[1] - columns
+        if not fits or min(rows, columns) < 3:
             raise ValueError(
                 f"a window (row, column, rows, columns) of at least 3 x 3 cells must lie on the map of "
                 f"{self.shape[0]} x {self.shape[1]}, got {window}"

@@ -1,8 +1,10 @@
 """``plstm-graph dags``: models side by side on a task of DAGs, over learning rates and seeds."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +13,7 @@ from jsonargparse.typing import PositiveFloat
 
 from plstm_graph.console import Console
 from plstm_graph.datasets.digits import shown
+from plstm_graph.datasets.files import replace_file
 from plstm_graph.train.claimed_folder import differences, read_configuration, refuse, write_configuration
 from plstm_graph.train.command_parser import CommandParser
 from plstm_graph.train.dag_tasks.report import markdown, summarise, write_report
@@ -89,7 +92,9 @@ def dags(arguments: list[str], machine: dict[str, Any]) -> int:
         command = repeatable_command(["dags", *arguments])
         for seed_number in range(len(options.seeds)):
             for name in options.models:
-                _train(options, task, name, options.seeds[: seed_number + 1], device, console)
+                place = _train(options, task, name, options.seeds[: seed_number + 1], device, console)
+                if seed_number == 0 and name == next(iter(models)):
+                    _show(place, options.folder, console)
                 write_report(options.folder, summarise(options.folder, task, command, machine))
         Console().say(markdown(summarise(options.folder, task, command, machine)).rstrip())
     return 0
@@ -97,8 +102,8 @@ def dags(arguments: list[str], machine: dict[str, Any]) -> int:
 
 def _train(
     options: DAGOptions, task: DAGTask, name: str, seeds: list[int], device: torch.device, console: Console
-) -> None:
-    """Train and test the last of some seeds; the first of them tries all learning rates."""
+) -> Path:
+    """Train and test the last of some seeds, and say where it lies; the first of them tries all learning rates."""
     spec, folder = options.plain["models"][name], options.folder / name
 
     def train(kind: TargetKind | None, lr: float, seed: int) -> _Trained:
@@ -118,6 +123,14 @@ def _train(
         best = train(best.kind, best.result["lr"], seeds[-1])
     if options.tests:
         evaluate_training(best.task, spec, options.training, best.place, device)
+    return best.place
+
+
+def _show(place: Path, folder: Path, console: Console) -> None:
+    """Lay the pictures of a training's tests, if its task draws any, into the folder of the run."""
+    for picture in sorted(place.glob("*.png")):
+        replace_file(folder / picture.name, partial(shutil.copyfile, picture))
+        console.say(f"a picture of the tests: {folder / picture.name}")
 
 
 class _Trained(NamedTuple):

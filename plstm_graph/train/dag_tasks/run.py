@@ -5,6 +5,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +152,7 @@ def evaluate_training(
         task: The task.
         spec: Of the model; ``skip_tests`` names tests that are left out, for what a model cannot hold.
         training: For the size of batches.
-        folder: Of the training, with ``best.pt``; gets ``tests.json``.
+        folder: Of the training, with ``best.pt``; gets ``tests.json``, and the pictures that the task draws of tests.
         device: Where.
     """
     path = folder / "tests.json"
@@ -163,19 +164,30 @@ def evaluate_training(
     names = [name for name in task.parts if name.startswith("test") and name not in (spec.get("skip_tests") or ())]
     # Graphs of tests may be far larger than those of training; then fewer fit into a batch.
     room = training.batch_size * max(graph.num_nodes for graph in task.parts["train"])
-    tests = {}
+    tests, outputs = {}, {}
     for name in names:
         started = time.perf_counter()
         size = max(1, room // max(graph.num_nodes for graph in task.parts[name]))
-        row = score(model, _batches(task.parts[name], size, model_arguments(model), device), task)
-        tests[name] = row | {"seconds": time.perf_counter() - started}
+        output, columns = _outputs(model, _batches(task.parts[name], size, model_arguments(model), device), task)
+        tests[name] = task.score(output, **columns) | {"seconds": time.perf_counter() - started}
+        outputs[name] = task.restore(output)
+    for picture, figure in ({} if task.draw is None else task.draw(outputs)).items():
+        replace_file(folder / picture, partial(figure.savefig, format="png", dpi=130))
     replace_json(path, tests)
     return tests
 
 
-@torch.no_grad()
 def score(model: nn.Module, batches: Iterator[Batch] | Sequence[Batch], task: DAGTask) -> Row:
     """Metrics of a model over batches prepared by :func:`~plstm_graph.train.forward.attach_line_graph`."""
+    output, columns = _outputs(model, batches, task)
+    return task.score(output, **columns)
+
+
+@torch.no_grad()
+def _outputs(
+    model: nn.Module, batches: Iterator[Batch] | Sequence[Batch], task: DAGTask
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Outputs of a model on the scale that it learns, and the columns that metrics are given."""
     arguments = model_arguments(model)
     outputs: list[Tensor] = []
     columns: dict[str, list[Tensor]] = {name: [] for name in task.columns}
@@ -183,7 +195,7 @@ def score(model: nn.Module, batches: Iterator[Batch] | Sequence[Batch], task: DA
         outputs.append(call_model(model, batch, arguments))
         for name, found in columns.items():
             found.append(batch[name])
-    return task.score(torch.cat(outputs), **{name: torch.cat(found) for name, found in columns.items()})
+    return torch.cat(outputs), {name: torch.cat(found) for name, found in columns.items()}
 
 
 def _batches(graphs: Sequence[Data], size: int, arguments: Arguments, device: torch.device) -> Iterator[Batch]:

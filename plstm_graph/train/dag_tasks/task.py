@@ -8,6 +8,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from matplotlib.figure import Figure
 from torch import Tensor
 from torch_geometric.data import Data
 
@@ -38,6 +39,8 @@ class DAGTask:
             one breaks ties of the earlier ones.
         columns (tuple[str, ...]): Attributes of graphs that the metrics are given.
         target (ScaledTarget, optional): The scale on which targets are learnt; None for classes.
+        draw (callable, optional): Pictures of the tests, matplotlib figures by the names of their files: given the
+            outputs of each test, ``[M, O]`` in the unit of the targets, by the name of the test.
     """
 
     name: str
@@ -51,6 +54,7 @@ class DAGTask:
     monitor: dict[str, Literal["min", "max"]]
     columns: tuple[str, ...] = field(default=("y",))
     target: ScaledTarget | None = None
+    draw: Callable[[dict[str, Tensor]], dict[str, Figure]] | None = None
 
     def scaled(self, kind: TargetKind) -> "DAGTask":
         """The same task, with targets learnt on another scale.
@@ -72,9 +76,13 @@ class DAGTask:
             target = self.target.apply(target).to(output.device, output.dtype)
         return (F.l1_loss if self.loss == "l1" else F.mse_loss)(output, target)
 
+    def restore(self, output: Tensor) -> Tensor:
+        """Outputs ``[M, O]`` in the unit of the targets."""
+        return output if self.target is None else self.target.restore(output)
+
     def score(self, output: Tensor, **columns: Tensor) -> Row:
         """Metrics of outputs ``[M, O]`` and of the :attr:`columns`, in the unit of the targets."""
-        return self.metrics(output if self.target is None else self.target.restore(output), **columns)
+        return self.metrics(self.restore(output), **columns)
 
 
 def regression(

@@ -15,6 +15,7 @@ from plstm_graph.datasets.sentiment import SentimentTreebank
 from plstm_graph.train.dag_tasks.circuits import sub_circuits, with_probabilities
 from plstm_graph.train.dag_tasks.pedigrees import pedigrees
 from plstm_graph.train.dag_tasks.task import DAGTask, regression
+from plstm_graph.train.dag_tasks.terrain import terrain
 from plstm_graph.train.selection import Row
 
 
@@ -22,12 +23,12 @@ def load_dag_task(name: str, root: str = "datasets", source: str | None = None, 
     """Load a task by its name.
 
     Args:
-        name: ``"enas"``, ``"nas_bench_graph"``, ``"sst"``, ``"circuits"``, ``"pedigrees"``, ``"copy"``,
+        name: ``"enas"``, ``"nas_bench_graph"``, ``"sst"``, ``"circuits"``, ``"pedigrees"``, ``"terrain"``, ``"copy"``,
             ``"longest_path"``, ``"reachability"`` or ``"path_parity"``.
         root: Folder of all data sets.
         source: Folder with an offline copy of the raw files. (default: the environment variable PLSTM_DATA, else a
             download)
-        **options: Of the task: of :func:`nas_bench_graph`, :func:`circuits`, :func:`pedigrees` or
+        **options: Of the task: of :func:`nas_bench_graph`, :func:`circuits`, :func:`pedigrees`, :func:`terrain` or
             :func:`long_range`.
 
     Raises:
@@ -40,6 +41,7 @@ def load_dag_task(name: str, root: str = "datasets", source: str | None = None, 
         "sst": lambda: sst(root, source),
         "circuits": lambda **more: circuits(root, source, **more),
         "pedigrees": pedigrees,
+        "terrain": terrain,
         **{task: _long_range_of(task) for task in ("copy", "longest_path", "reachability", "path_parity")},
     }
     if name not in makers:

@@ -1,58 +1,134 @@
 """Water over terrain: the discharge of every cell, learnt on tiles of one half of a map, tested on the other half."""
 
-import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 from torch_geometric.data import Data
 
-from plstm_graph.datasets.terrain.terrain import EDGE_FEATURES, NODE_FEATURES, Terrain, Window
+from plstm_graph.datasets.terrain import EDGE_FEATURES, NODE_FEATURES, Terrain
+from plstm_graph.datasets.terrain.terrain import Window
+from plstm_graph.train.dag_tasks.scaled_target import ScaledTarget
+from plstm_graph.train.dag_tasks.task import DAGTask
 from plstm_graph.train.regression import rmse
-from plstm_graph.train.scale import TargetScale
 from plstm_graph.train.selection import Row
+from plstm_graph.viz.discharge_map import draw_discharge_map
+
+# Events of the parts are numbered from here, so that none rains twice.
+_EVENTS = {"train": 0, "valid": 100_000, "test_tiles": 200_000, "test_half": 300_000, "test_whole": 400_000}
 
 
-class LogDischarge:
-    """Targets are standardised logarithms of one plus the discharge; metrics restore them.
+def terrain(
+    train: int = 120, valid: int = 24, test_tiles: int = 48, side: int = 40, seed: int = 0, size: int | None = None
+) -> DAGTask:
+    """Discharge of every cell after rain.
+
+    Tiles of the left half train, those of a strip between the halves validate; tests are tiles of the right half, that
+    half as one graph and the whole map as one. Each graph has an event of rain of its own.
 
     Args:
-        scale (TargetScale): Of the logarithms in training.
+        train: Number of tiles for training, at random places.
+        valid: Number of tiles in the strip.
+        test_tiles: Number of tiles of the right half.
+        side: Rows and columns of a tile.
+        seed: Of soils, land cover, rain and places.
+        size: Rows and columns of a corner of the map to which all is confined, for a quick look. (default: all of it)
+
+    Raises:
+        ValueError: If numbers are not positive, or the map has no room for the tiles.
+        FileNotFoundError: If the elevation model is missing.
     """
-
-    def __init__(self, scale: TargetScale) -> None:
-        self.scale = scale
-
-    def targets(self, graph: Data) -> Tensor:
-        """Targets ``[N, 1]`` of a graph whose ``y`` is its discharge."""
-        return self.scale.standardise(graph.y.log1p()).float()
-
-    def discharge(self, output: Tensor) -> Tensor:
-        """Discharge ``[N]`` of outputs ``[N, 1]``, in millimetres on a cell, float64; none is negative."""
-        return self.scale.restore(output).view(-1).clamp(min=0).expm1()
-
-    def metrics(self, output: Tensor, y: Tensor, outlet: Tensor) -> Row:
-        """Error and efficiency of logarithms, and the mass balance at the outlets.
-
-        Args:
-            output: ``[M, 1]``
-            y: Targets, ``[M, 1]``.
-            outlet: The number of its graph for each outlet, -1 for other cells, ``[M]``.
-
-        Returns:
-            ``rmse`` of ``log(1 + q)``; ``nse``, the Nash-Sutcliffe efficiency of the same, pooled over graphs;
-            ``balance``, how far the sum of the discharge at all outlets of a graph is off, as a part of the true sum,
-            averaged over graphs.
-        """
-        known = outlet >= 0
-        graph = outlet[known] - outlet[known].min()
-        predicted, true = (
-            torch.zeros(int(graph.max()) + 1, dtype=torch.double).index_add_(0, graph.cpu(), self.discharge(each)[known].cpu())
-            for each in (output, y)
+    if min(train, valid, test_tiles) < 1 or side < 3:
+        raise ValueError(
+            f"train, valid and test_tiles must be at least 1 and side at least 3, got {train}, {valid}, {test_tiles} "
+            f"and {side}"
         )
-        there = true > 0
-        balance = ((predicted - true)[there].abs() / true[there]).mean()
-        predicted, true = (self.scale.restore(each).view(-1) for each in (output, y))
-        missed = (predicted - true).square().sum() / (true - true.mean()).square().sum()
-        return {"rmse": rmse(predicted, true), "nse": 1 - float(missed), "balance": float(balance)}
+    land = Terrain(seed)
+    rows, columns = (length if size is None else min(size, length) for length in land.shape)
+    half = columns // 2
+    strip = half - side  # its first column
+    if rows < side or strip < side or columns - half < side:
+        raise ValueError(
+            f"a map of {rows} x {columns} cells has no room for tiles of {side} x {side}: it takes {side} rows and "
+            f"{4 * side} columns"
+        )
+    places: dict[str, list[Window]] = {
+        "train": _places(train, rows - side, 0, strip - side, side, seed),
+        # From top to bottom, so that they cover the strip.
+        "valid": [(int(row), strip, side, side) for row in np.linspace(0, rows - side, valid)],
+        "test_tiles": _places(test_tiles, rows - side, half, columns - side, side, seed + 1),
+        "test_half": [(0, half, rows, columns - half)],
+        "test_whole": [(0, 0, rows, columns)],
+    }
+    parts: dict[str, Sequence[Data]] = {
+        part: [numbered(land.graph(place, _EVENTS[part] + number), number) for number, place in enumerate(windows)]
+        for part, windows in places.items()
+    }
+    return DAGTask(
+        "terrain",
+        parts,
+        predict="node",
+        out_channels=1,
+        in_channels=len(NODE_FEATURES),
+        edge_dim=len(EDGE_FEATURES),
+        loss="mse",
+        metrics=discharge_metrics,
+        monitor={"rmse": "min"},
+        columns=("y", "outlet_of"),
+        target=ScaledTarget.fit("log", parts["train"]),
+        draw=partial(_draw, land, places["test_half"][0], parts["test_half"][0]),
+    )
+
+
+def numbered(graph: Data, number: int) -> Data:
+    """The graph with ``outlet_of`` ``[N]``: its number at outlets, -1 elsewhere."""
+    graph.outlet_of = torch.where(graph.outlet, number, -1)
+    return graph
+
+
+def discharge_metrics(output: Tensor, y: Tensor, outlet_of: Tensor) -> Row:
+    """Error and efficiency of logarithms, and the mass balance at the outlets.
+
+    Args:
+        output: Discharge, ``[M, 1]``; what is negative is taken for none.
+        y: True discharge, ``[M, 1]``.
+        outlet_of: The number of its graph for each outlet, -1 for other cells, ``[M]``.
+
+    Returns:
+        ``rmse`` of ``log(1 + q)``; ``nse``, the Nash-Sutcliffe efficiency of the same over all cells; ``balance``, how
+        far the sum of the discharge at all outlets of a graph is off, as a part of the true sum, averaged over graphs.
+    """
+    predicted, true = (values.double().view(-1).clamp(min=0) for values in (output, y))
+    logarithm = true.log1p()
+    missed = (predicted.log1p() - logarithm).square().sum() / (logarithm - logarithm.mean()).square().sum()
+    known = outlet_of >= 0
+    graph = outlet_of[known]
+    at_outlets, true_at_outlets = (
+        values.new_zeros(int(graph.max()) + 1).index_add_(0, graph, values[known]) for values in (predicted, true)
+    )
+    wet = true_at_outlets > 0
+    balance = ((at_outlets - true_at_outlets)[wet].abs() / true_at_outlets[wet]).mean()
+    return {"rmse": rmse(predicted.log1p(), logarithm), "nse": 1 - float(missed), "balance": float(balance)}
+
+
+def _draw(land: Terrain, window: Window, graph: Data, outputs: dict[str, Tensor]) -> dict[str, Figure]:
+    """A map of the unseen half; none if a model was not tested on it."""
+    if "test_half" not in outputs:
+        return {}
+    output, shape = outputs["test_half"].cpu(), window[2:]
+    row = discharge_metrics(output, graph.y, graph.outlet_of)
+    title = f"Discharge of the unseen half: efficiency of its logarithm {row['nse']:.4f}, balance {row['balance']:.2%}"
+    cell = land.elevation.width, land.elevation.depth
+    true, predicted = (values.view(shape).numpy() for values in (graph.y, output))
+    return {"terrain.png": draw_discharge_map(land.height(window), true, predicted, cell, title)}
+
+
+def _places(count: int, last_row: int, first_column: int, last_column: int, side: int, seed: int) -> list[Window]:
+    """Windows of random tiles."""
+    random = np.random.default_rng((seed, 4))
+    rows = random.integers(0, last_row + 1, count)
+    columns = random.integers(first_column, last_column + 1, count)
+    return [(int(row), int(column), side, side) for row, column in zip(rows, columns, strict=True)]
