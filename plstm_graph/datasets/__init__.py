@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from plstm_graph.datasets.table import Table as Table
     from plstm_graph.datasets.table import TableError as TableError
     from plstm_graph.datasets.table import read_table as read_table
+    from plstm_graph.datasets.terrain.terrain import Terrain as Terrain
 
 _HOMES = {
     "ArrowPointing": "arrow_pointing",
@@ -54,6 +55,7 @@ _HOMES = {
     "SmilesDataset": "smiles",
     "Table": "table",
     "TableError": "table",
+    "Terrain": "terrain.terrain",
     "column_split": "splits",
     "from_networkx": "dag_folder.from_networkx",
     "random_split": "splits",
@@ -84,6 +86,7 @@ __all__ = [
     "SmilesDataset",
     "Table",
     "TableError",
+    "Terrain",
     "column_split",
     "from_networkx",
     "random_split",

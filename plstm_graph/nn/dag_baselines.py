@@ -34,6 +34,7 @@ class DAGBaseline(GraphModel):
         degree (bool): Whether to encode in-degree and out-degree. (default: ``True``)
         norm (str): ``"rms"`` or ``"batch"``. (default: ``"rms"``)
         predict (str): ``"graph"``, ``"node"`` or ``"edge"``: what has the targets. (default: ``"graph"``)
+        edge_context (bool): As in :class:`~plstm_graph.nn.PLSTM`. (default: ``False``)
         **kwargs: Of the layer that mixes nodes.
 
     Shapes:
@@ -55,9 +56,12 @@ class DAGBaseline(GraphModel):
         degree: bool = True,
         norm: NormKind = "rms",
         predict: Predict = "graph",
+        edge_context: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(out_channels, in_channels, edge_dim, hidden_channels, degree, directed=True)
+        super().__init__(
+            out_channels, in_channels, edge_dim, hidden_channels, degree, directed=True, edge_context=edge_context
+        )
         self.layers = nn.ModuleList(
             ResidualLayer(hidden_channels, self.make_mixer(**kwargs), ffn_ratio, dropout, norm)
             for _ in range(num_layers)

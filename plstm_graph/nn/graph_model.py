@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn.aggr import MultiAggregation
 
+from plstm_graph.nn.edge_context import EdgeContext
 from plstm_graph.nn.encoders import DegreeEncoder, FeatureSpec, feature_encoder, num_columns
 from plstm_graph.nn.histogram import CategoryHistogram
 from plstm_graph.nn.neighbours import sum_of_edges
@@ -31,6 +32,8 @@ class GraphModel(nn.Module):
         histogram (list[int]): Sizes of category columns that follow the node features in ``x``. They do not enter
             nodes; their histograms over each graph enter the head, see
             :class:`~plstm_graph.nn.histogram.CategoryHistogram`.
+        edge_context (bool): Whether edges are encoded together with the nodes that they join, by
+            :class:`~plstm_graph.nn.edge_context.EdgeContext`; it needs edge features.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class GraphModel(nn.Module):
         degree: bool = True,
         directed: bool = False,
         histogram: Sequence[int] = (),
+        edge_context: bool = False,
     ) -> None:
         super().__init__()
         self.histogram_sizes = list(histogram)
@@ -50,6 +54,9 @@ class GraphModel(nn.Module):
         self.node_encoder = feature_encoder(in_channels, hidden_channels)
         self.num_features = num_columns(in_channels)
         self.edge_encoder = None if edge_dim is None else feature_encoder(edge_dim, hidden_channels)
+        if edge_context and edge_dim is None:
+            raise ValueError("edge_context=True needs edge features, but edge_dim is None")
+        self.edge_context = EdgeContext(hidden_channels) if edge_context else None
         self.degree_encoder = DegreeEncoder(hidden_channels, directed) if degree else None
 
     def add_head(
@@ -113,7 +120,7 @@ class GraphModel(nn.Module):
         Raises:
             ValueError: If edge features are missing or not expected.
         """
-        nodes = self.node_encoder(self.split_columns(x)[0])
+        features = nodes = self.node_encoder(self.split_columns(x)[0])
         if self.degree_encoder is not None:
             nodes = nodes + self.degree_encoder(edge_index[1:] if both_directions else edge_index, x.size(0), edge_mask)
         if (edge_attr is None) != (self.edge_encoder is None):
@@ -125,6 +132,8 @@ class GraphModel(nn.Module):
         edges = None
         if self.edge_encoder is not None:
             edges = self.edge_encoder(edge_attr)
+            if self.edge_context is not None:
+                edges = self.edge_context(features, edges, edge_index)
             for index in edge_index[1:] if both_directions else edge_index:
                 nodes = nodes + sum_of_edges(edges, index, x.size(0), edge_mask)
         return nodes, edges

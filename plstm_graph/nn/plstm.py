@@ -64,6 +64,8 @@ class PLSTM(GraphModel):
             (default: ``"M"`` where there are such layers)
         size_scale (str): ``"linear"``, or ``"log"`` for targets that are logarithms of amounts: the map then reads
             :math:`\mathrm{arsinh}` of the sizes. (default: ``"linear"``)
+        edge_context (bool): Encode each edge together with the two nodes that it joins, so that gates can depend on
+            both at once, see :class:`~plstm_graph.nn.edge_context.EdgeContext`. (default: ``False``)
         **kwargs: Of :class:`~plstm_graph.nn.PLSTMConv`.
 
     Shapes:
@@ -96,9 +98,12 @@ class PLSTM(GraphModel):
         histogram: Sequence[int] = (),
         size_readout: str | None = None,
         size_scale: SizeScale = "linear",
+        edge_context: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(out_channels, in_channels, edge_dim, hidden_channels, degree, not tied, histogram)
+        super().__init__(
+            out_channels, in_channels, edge_dim, hidden_channels, degree, not tied, histogram, edge_context
+        )
         self.blocks = nn.ModuleList(
             PLSTMBlock(
                 hidden_channels,
