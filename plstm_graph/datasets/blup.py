@@ -44,14 +44,16 @@ def inverse_relationship(parents: np.ndarray, inbreeding: np.ndarray) -> csc_arr
     return csc_array(deviation.T @ diags_array(1 / sampling) @ deviation)
 
 
-def blup(graph: Data, heritability: float) -> Tensor:
+def blup(graph: Data, heritability: float, mean: float | None = 0.0) -> Tensor:
     """Predict the breeding values of all animals of a pedigree from its records, by the mixed model equations.
 
-    The mean of all records is the fixed effect. Variances are known, which is more than a model is told.
+    With a known mean it is the conditional mean of the values given the records, as far as both are normal, so nothing
+    has a smaller expected error. It is told the variances, which is more than a model is told.
 
     Args:
         graph: Of :class:`~plstm_graph.datasets.pedigrees.Pedigrees`.
         heritability: Of the records.
+        mean: Of the founders' values, 0 in these pedigrees; None to estimate it from the records, as a fixed effect.
 
     Returns:
         ``[N, 1]``, float64.
@@ -67,9 +69,13 @@ def blup(graph: Data, heritability: float) -> Tensor:
     parents[end, graph.edge_attr.view(-1).numpy()] = start
     inverse = inverse_relationship(parents, relationship(parents).diagonal() - 1)
     weight = recorded.astype(float)
-    column = csc_array(weight[:, None])
     ratio = 1 / heritability - 1  # of the noise's variance to that of the founders' values
-    equations = bmat([[csc_array([[weight.sum()]]), column.T], [column, diags_array(weight) + ratio * inverse]])
-    record = graph.x[:, 0].double().numpy() * weight
-    solution = spsolve(csc_array(equations), np.concatenate([[record.sum()], record]))
-    return torch.from_numpy(solution[1:]).view(-1, 1)
+    equations = csc_array(diags_array(weight) + ratio * inverse)
+    record = graph.x[:, 0].double().numpy()
+    if mean is None:
+        column = csc_array(weight[:, None])
+        bordered = csc_array(bmat([[csc_array([[weight.sum()]]), column.T], [column, equations]]))
+        solution = spsolve(bordered, np.concatenate([[record @ weight], record * weight]))[1:]
+    else:
+        solution = spsolve(equations, (record - mean) * weight)
+    return torch.from_numpy(solution).view(-1, 1)

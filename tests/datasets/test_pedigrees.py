@@ -55,9 +55,10 @@ def test_dropped_genes_have_the_covariance_of_the_relationship(family):
     np.testing.assert_allclose(values.T @ values / drops, relationship(parents), atol=5 * 2 / math.sqrt(drops))
 
 
+@pytest.mark.parametrize("mean", [0.0, 2.0, None])
 @pytest.mark.parametrize(("generations", "size"), [(1, 4), (3, 10), (6, 15)])
-def test_prediction_is_the_conditional_mean(generations, size):
-    """With a mean that is estimated: the formula of generalised least squares, with dense matrices."""
+def test_prediction_is_the_conditional_mean(generations, size, mean):
+    """Regression on the records, with dense matrices; a mean that is estimated, by generalised least squares."""
     graph = Pedigrees(1, generations, size, unknown=0.2)[0]
     recorded = graph.has_record.numpy()
     parents = np.full((graph.num_nodes, 2), -1)
@@ -66,9 +67,9 @@ def test_prediction_is_the_conditional_mean(generations, size):
     covariance = relationship(parents)
     of_records = np.linalg.inv(covariance[np.ix_(recorded, recorded)] + (1 / 0.3 - 1) * np.eye(recorded.sum()))
     record = graph.x[recorded, 0].double().numpy()
-    mean = (of_records @ record).sum() / of_records.sum()
-    expected = covariance[:, recorded] @ of_records @ (record - mean)
-    np.testing.assert_allclose(blup(graph, 0.3).view(-1), expected, atol=1e-10)
+    known = (of_records @ record).sum() / of_records.sum() if mean is None else mean
+    expected = covariance[:, recorded] @ of_records @ (record - known)
+    np.testing.assert_allclose(blup(graph, 0.3, mean).view(-1), expected, atol=1e-10)
 
 
 def test_nothing_predicts_better():

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
@@ -31,21 +32,32 @@ def pedigrees(
         for number, (name, size) in enumerate(sizes.items())
     }
     for name, graphs in parts.items():
-        for graph in graphs if name != "train" else []:
+        for number, graph in enumerate(graphs if name != "train" else []):
             graph.blup = blup(graph, heritability)
+            graph.pedigree = torch.full((graph.num_nodes,), number)
     task = regression("pedigrees", parts, "node", in_channels=2, edge_dim=[2])
-    task.metrics, task.monitor, task.columns = _metrics, {"accuracy": "max"}, ("y", "has_record", "blup")
+    task.metrics, task.monitor, task.columns = _metrics, {"accuracy": "max"}, ("y", "has_record", "blup", "pedigree")
     return task
 
 
-def _metrics(output: Tensor, y: Tensor, has_record: Tensor, blup: Tensor) -> Row:
-    young = ~has_record
-    predicted, true, best = output[young], y[young], blup[young]
+def _metrics(output: Tensor, y: Tensor, has_record: Tensor, blup: Tensor, pedigree: Tensor) -> Row:
+    """Correlations within pedigrees: animals are chosen among those of their own."""
+    without = ~has_record
+    pedigree = pedigree[without]
+    predicted, true, best = (_deviation(values[without].view(-1), pedigree) for values in (output, y, blup))
     accuracy, optimum = pearson(predicted, true), pearson(best, true)
     return {
         "accuracy": accuracy,
         "of_blup": accuracy / optimum,
         "with_blup": pearson(predicted, best),
-        "rmse": rmse(predicted, true),
+        "rmse": rmse(output[without], y[without]),
         "blup": optimum,
     }
+
+
+def _deviation(values: Tensor, pedigree: Tensor) -> Tensor:
+    """Values less the mean of their pedigree, float64."""
+    values = values.double()
+    total = values.new_zeros(int(pedigree.max()) + 1 if pedigree.numel() else 0)
+    number = torch.zeros_like(total).index_add(0, pedigree, torch.ones_like(values))
+    return values - (total.index_add(0, pedigree, values) / number.clamp(min=1))[pedigree]
