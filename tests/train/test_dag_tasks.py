@@ -113,6 +113,7 @@ SIZES = {
     "longest_path": (1, [2], None, "node"),
     "reachability": (2, [2], None, "node"),
     "path_parity": (2, [2], None, "node"),
+    "pedigrees": (1, 2, [2], "node"),
     "terrain": (1, 6, 3, "node"),
 }
 
