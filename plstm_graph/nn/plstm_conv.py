@@ -18,7 +18,7 @@ from plstm_graph.nn.matrix_transition import MatrixKind, MatrixOptions
 from plstm_graph.nn.max_plus_gates import MaxPlusGates, form_of_maxima
 from plstm_graph.nn.neighbours import NeighbourKind, make_neighbour_input
 from plstm_graph.nn.structure import check_edge_attr, line_graph_of
-from plstm_graph.nn.sum_gates import SumGates, SumTerms, Transition
+from plstm_graph.nn.sum_gates import Source, SumGates, SumTerms, Transition
 from plstm_graph.ops import (
     Form,
     MaxPlusForm,
@@ -81,6 +81,10 @@ class PLSTMConv(MessagePassing):
             a logarithmic scale, for targets that depend on how much arrives; ``"ratio"`` spends one value channel of
             each head on a normaliser. See :mod:`~plstm_graph.nn.head_norm`; M-mode takes ``"log"`` in place of
             ``"ratio"``. (default: ``"rms"``)
+        source (str): ``"edge"`` lets a gate of its own decide how much of a node's input enters each out-edge.
+            ``"shared"`` divides the input among the out-edges in the same shares as what arrives at the node, so that
+            in P-mode nothing is made or lost where an amount sets out: for water, money, probability. It needs
+            ``transition="node"``, and means nothing to mode ``"M"``. (default: ``"edge"``)
         norm_eps (float, optional): Of that norm. With ``"rms"`` it is added to the mean square: where a node hears one
             other node, it reads that one's value times a score; a small ``norm_eps`` leaves no more of the score than
             its sign, which has no gradient, while about 1 keeps sizes below 1 apart. (default: ``1e-5``, and ``0.1``
@@ -132,6 +136,7 @@ class PLSTMConv(MessagePassing):
         matrix_size: int = 2,
         matrix_kind: MatrixKind = "householder",
         reflections: int = 1,
+        source: Source = "edge",
         **kwargs: Any,
     ) -> None:
         super().__init__(aggr="sum", node_dim=0, **kwargs)
@@ -142,6 +147,8 @@ class PLSTMConv(MessagePassing):
         # Also where they mean nothing: a word that is misspelt should not wait for the day when they do.
         if normalization not in get_args(Normalization):
             raise ValueError(f"normalization must be 'column' or 'row', got {normalization!r}")
+        if source not in get_args(Source):
+            raise ValueError(f"source must be 'edge' or 'shared', got {source!r}")
         if matrix_kind not in get_args(MatrixKind):
             raise ValueError(f"matrix_kind must be 'householder' or 'signed', got {matrix_kind!r}")
         if min(heads, 1 if head_channels is None else head_channels) < 1:
@@ -170,7 +177,7 @@ class PLSTMConv(MessagePassing):
             head_norm = "log" if head_norm == "ratio" else head_norm
         else:
             matrix = MatrixOptions(matrix_size, matrix_kind, reflections)
-            self.gates = SumGates(inputs, heads, edge_dim, mode, normalization, decay, transition, matrix)
+            self.gates = SumGates(inputs, heads, edge_dim, mode, normalization, decay, transition, matrix, source)
             rows = projected_channels(head_norm, heads, head_channels)
             self.lin = Linear(inputs, rows, bias=False, weight_initializer="glorot")
         self.norm = make_head_norm(head_norm, heads, head_channels, norm_eps)

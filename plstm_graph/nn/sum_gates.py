@@ -13,6 +13,7 @@ from plstm_graph.nn.matrix_transition import MatrixOptions, MatrixTransitionGate
 from plstm_graph.nn.node_transition import NodeTransitionGate
 
 Transition = Literal["pair", "node", "matrix"]
+Source = Literal["edge", "shared"]
 
 
 class Logits(NamedTuple):
@@ -48,9 +49,10 @@ class SumGates(nn.Module):
         decay (bool): As in :class:`~plstm_graph.nn.TransitionGate`.
         transition (str): ``"pair"``, ``"node"`` or ``"matrix"``, as in :class:`~plstm_graph.nn.PLSTMConv`.
         matrix (MatrixOptions, optional): What matrices there are, if transitions are some.
+        source (str): ``"edge"`` or ``"shared"``, as in :class:`~plstm_graph.nn.PLSTMConv`.
 
     Raises:
-        ValueError: If there is no such transition, or it does not go with the mode.
+        ValueError: If there is no such transition, or it does not go with the mode, or the source not with it.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class SumGates(nn.Module):
         decay: bool,
         transition: Transition,
         matrix: MatrixOptions | None = None,
+        source: Source = "edge",
     ) -> None:
         super().__init__()
         matrix = matrix or MatrixOptions()
@@ -76,6 +79,11 @@ class SumGates(nn.Module):
                 "transition='node' needs mode='P' and normalization='column', "
                 f"got mode={mode!r} and normalization={normalization!r}"
             )
+        if source == "shared" and transition != "node":
+            raise ValueError(
+                "source='shared' divides what a node adds as it divides what arrives there, which needs "
+                f"transition='node', got {transition!r}"
+            )
         self.transition: TransitionGate | NodeTransitionGate | MatrixTransitionGate
         if transition == "pair":
             self.transition = TransitionGate(in_channels, heads, edge_dim, mode, normalization, decay)
@@ -85,7 +93,8 @@ class SumGates(nn.Module):
             self.transition = MatrixTransitionGate(in_channels, heads, edge_dim, mode, *matrix)
         #: Shape of Source and Mark of an edge.
         self.rows = (heads, matrix.size) if transition == "matrix" else (heads,)
-        self.source = SourceGate(in_channels, math.prod(self.rows), edge_dim)
+        self.shared = source == "shared"
+        self.source = SourceGate(in_channels, math.prod(self.rows), None if self.shared else edge_dim)
         self.mark = MarkGate(in_channels, math.prod(self.rows), edge_dim)
         self.direct = DirectGate(in_channels, heads)
 
@@ -105,8 +114,9 @@ class SumGates(nn.Module):
         direct, *at_nodes = joined_linear(x, [self.direct.lin, *maps])
         if edge_attr is None:
             return Logits(direct, at_nodes, [None] * 3)
-        gates = (self.source, self.mark, self.transition)
-        return Logits(direct, at_nodes, joined_linear(edge_attr, [gate.edge_lin for gate in gates]))
+        gates = (self.mark, self.transition) if self.shared else (self.source, self.mark, self.transition)
+        at_edges = joined_linear(edge_attr, [gate.edge_lin for gate in gates])
+        return Logits(direct, at_nodes, [None, *at_edges] if self.shared else at_edges)
 
     def of_logits(self, logits: Logits, line_graph: LineGraph, edge_mask: Tensor | None = None) -> SumTerms:
         """The gates of a direction.
@@ -122,6 +132,8 @@ class SumGates(nn.Module):
         source = self.source.of_logits(at_nodes[0], start, at_edges[0]).unflatten(1, self.rows)
         mark = self.mark.of_logits(at_nodes[1], end, at_edges[1]).unflatten(1, self.rows)
         transition = self.transition.of_logits(at_nodes[2:], line_graph, at_edges[2])
+        if self.shared:
+            source = source * transition[1]
         if edge_mask is not None:
             source = source * edge_mask.view(-1, *[1] * len(self.rows))
             if isinstance(transition, Tensor):

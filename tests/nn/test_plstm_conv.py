@@ -230,6 +230,34 @@ def test_transition_of_nodes_is_a_column_of_shares_for_each_node(fan, flow, deca
     assert (leave < 1).all() if decay else (leave == 1).all()
 
 
+@pytest.mark.parametrize("decay", [False, True])
+def test_a_shared_source_divides_what_a_node_adds_as_what_arrives(fan, flow, decay):
+    x, edge_index, edge_attr = fan
+    conv = PLSTMConv(8, 8, edge_dim=8, flow=flow, decay=decay, transition="node", source="shared").double()
+    graph = LineGraph(edge_index, 15)
+    graph = graph.reverse() if flow == "target_to_source" else graph
+    terms = conv.gates.of_logits(conv.gates.logits(x, edge_attr), graph)
+    start, gate = graph.edge_index[0], conv.gates.source.node_lin(x).sigmoid()
+    assert_close(terms.source, gate[start] * terms.transition[1], 1e-14, "source")
+    total = torch.zeros(15, 4).double().index_add(0, start, terms.source)
+    has_out_edges = torch.bincount(start, minlength=15) > 0
+    assert_close(total[has_out_edges], gate[has_out_edges], 1e-12, "sum over the out-edges of a node")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_shared_source_loses_nothing_on_the_way_to_the_sinks(seed):
+    """What all nodes add up to is what arrives at the sinks, however many paths lead there."""
+    edge_index = random_dag(30, 70, generator=torch.Generator().manual_seed(seed))
+    conv = PLSTMConv(8, 8, transition="node", source="shared").double()
+    for gate in (conv.gates.mark, conv.gates.source):
+        gate.node_lin.weight.data.zero_()
+        gate.node_lin.bias.data.fill_(40.0)  # sigmoid(40) rounds to one
+    matrix = conv.gating_matrix(torch.randn(30, 8).double(), edge_index)
+    out_degree = torch.bincount(edge_index[0], minlength=30)
+    arrived = matrix[:, out_degree == 0].sum(dim=1)[:, out_degree > 0]
+    assert_close(arrived, torch.ones_like(arrived), 1e-12, "at the sinks, of each node")
+
+
 def test_transition_of_nodes_equals_the_same_transition_on_pairs(fan, flow):
     x, edge_index, edge_attr = fan
     conv = PLSTMConv(8, 8, edge_dim=8, flow=flow, decay=True, transition="node").double()
@@ -386,6 +414,11 @@ def test_bad_sizes_are_named():
     for options in ({"decay": True}, {"normalization": "row"}):
         with pytest.raises(ValueError, match="transition='matrix' needs normalization='column' and no decay, got"):
             PLSTMConv(8, 8, transition="matrix", **options)
+    for transition in ("pair", "matrix"):
+        with pytest.raises(ValueError, match=f"source='shared' divides .* transition='node', got '{transition}'"):
+            PLSTMConv(8, 8, transition=transition, source="shared")
+    with pytest.raises(ValueError, match="source must be 'edge' or 'shared', got 'node'"):
+        PLSTMConv(8, 8, mode="M", source="node")
     with pytest.raises(ValueError, match="size and reflections must be at least 1"):
         PLSTMConv(8, 8, transition="matrix", matrix_size=0)
 

@@ -7,6 +7,7 @@ import torch
 from torch_geometric.data import Batch
 
 from plstm_graph import PLSTM, LineGraph, PLSTMConv
+from plstm_graph.nn.dag_baselines import DirectedGIN
 from plstm_graph.nn.local import LocalConv, LocalFFN
 from plstm_graph.nn.virtual_node import VirtualNode
 from plstm_graph.testing import assert_batch_consistency, assert_edge_order_invariance
@@ -33,11 +34,16 @@ VARIANTS = [
     {"neighbours": True},
     {"neighbours": "channel", "modes": "PG"},
     {"neighbours": True, "tied": True, "output_gate": True},
+    {"transition": "node", "source": "shared", "decay": True},
+    {"transition": "node", "source": "shared", "modes": "PM", "size_readout": "PM", "size_scale": "log"},
+    {"edge_context": True, "modes": "PD"},
 ]
 
 
 def make(edge_dim=(4,), **options):
     options = {"modes": "P"} | options
+    if not edge_dim:
+        options.pop("edge_context", None)  # which is of edge features
     return PLSTM(2, 5, edge_dim and list(edge_dim), hidden_channels=16, num_layers=2, **options)
 
 
@@ -83,6 +89,35 @@ def test_nodes_are_widened_before_they_are_pooled():
 def test_an_unknown_norm():
     with pytest.raises(ValueError, match="norm must be 'rms' or 'batch', got 'layer'"):
         make(norm="layer")
+
+
+def test_edge_context_needs_edge_features():
+    with pytest.raises(ValueError, match="edge_context=True needs edge features, but edge_dim is None"):
+        PLSTM(2, 5, None, edge_context=True)
+    with pytest.raises(ValueError, match="edge_context=True needs edge features, but edge_dim is None"):
+        DirectedGIN(2, 5, None, edge_context=True)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_edges_know_the_nodes_that_they_join(seed):
+    """And nothing else: an edge's embedding changes with its own features and those of its two nodes."""
+    torch.manual_seed(seed)
+    data, model = random_graph(9, 14, seed), make(edge_context=True)
+    model.edge_context.out.reset_parameters()
+
+    def edges(x, edge_attr):
+        return model.embed(x, data.edge_index, edge_attr, both_directions=False)[1]
+
+    before = edges(data.x, data.edge_attr)
+    for node in range(9):
+        x = data.x.clone()
+        x[node] += 1
+        changed = (edges(x, data.edge_attr) - before).abs().amax(dim=1) > 1e-6
+        assert torch.equal(changed, (data.edge_index == node).any(dim=0))
+    other = data.edge_attr.clone()
+    other[5] = (other[5] + 1) % 4
+    changed = (edges(data.x, other) - before).abs().amax(dim=1) > 1e-6
+    assert changed.nonzero().view(-1).tolist() == [5]
 
 
 @pytest.mark.parametrize("edge_dim", [None, 8])

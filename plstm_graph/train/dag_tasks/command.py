@@ -16,6 +16,7 @@ from plstm_graph.datasets.digits import shown
 from plstm_graph.datasets.files import replace_file
 from plstm_graph.train.claimed_folder import differences, read_configuration, refuse, write_configuration
 from plstm_graph.train.command_parser import CommandParser
+from plstm_graph.train.dag_tasks.folder import write_task
 from plstm_graph.train.dag_tasks.report import markdown, summarise, write_report
 from plstm_graph.train.dag_tasks.run import count_parameters, evaluate_training, make_model, run_training
 from plstm_graph.train.dag_tasks.scaled_target import TargetKind
@@ -50,6 +51,8 @@ class DAGOptions:
         threads (int): CPU threads.
         folder (Path): Folder of the run.
         tests (bool): Whether trainings are tested.
+        written_to (str, optional): Folder of DAGs that the task is written to, in place of training.
+        written_parts (list[str], optional): Parts that are written.
     """
 
     plain: dict[str, Any]
@@ -60,6 +63,8 @@ class DAGOptions:
     threads: int
     folder: Path
     tests: bool
+    written_to: str | None
+    written_parts: list[str] | None
 
 
 def dags(arguments: list[str], machine: dict[str, Any]) -> int:
@@ -81,6 +86,10 @@ def dags(arguments: list[str], machine: dict[str, Any]) -> int:
     options, console = parse(arguments), Console(stderr=True)
     torch.set_num_threads(options.threads)
     task, device = load_dag_task(**options.plain["data"]), pick_device(options.device)
+    if options.written_to is not None:
+        parts = write_task(task, options.written_to, options.written_parts)
+        console.say(f"{task.name}: {', '.join(parts)} written to {options.written_to}; nothing was trained")
+        return 0
     models = options.plain["models"]
     for kind in options.plain["target"]:
         task.scaled(kind)  # Refused before anything is written.
@@ -178,6 +187,8 @@ def parse(arguments: list[str]) -> DAGOptions:
         threads=int(config.threads),  # not the class of the parser
         folder=Path(config.output or f"runs/dags/{config.name}"),
         tests=config.tests,
+        written_to=config.folder,
+        written_parts=None if config.folder_parts is None else config.folder_parts.split(","),
     )
 
 
@@ -218,6 +229,18 @@ def _make_parser() -> CommandParser:
     parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1, ...")
     parser.add_argument("--threads", type=ThreadCount, default=2, help="CPU threads.")
     parser.add_argument("--output", type=str | None, default=None, help="Folder (default: runs/dags/NAME).")
+    parser.add_argument(
+        "--folder",
+        type=str | None,
+        default=None,
+        help="Write the graphs of the task to this folder for check, fit, predict and explain, and train nothing.",
+    )
+    parser.add_argument(
+        "--folder_parts",
+        type=str | None,
+        default=None,
+        help="Parts to write, such as train,valid,test_tiles. (default: train, valid and the first test)",
+    )
     parser.add_argument("--data", type=dict[str, Any], required=True, help="Name of the task, and its options.")
     parser.add_argument("--models", type=dict[str, dict], required=True, help="Class and arguments of each model.")
     parser.add_class_arguments(Training, "training")

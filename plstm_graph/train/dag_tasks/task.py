@@ -39,6 +39,8 @@ class DAGTask:
             one breaks ties of the earlier ones.
         columns (tuple[str, ...]): Attributes of graphs that the metrics are given.
         target (ScaledTarget, optional): The scale on which targets are learnt; None for classes.
+        column_names (dict[str, Sequence[str]]): Names of the columns of ``"x"``, ``"edge_attr"`` and ``"y"`` where
+            there are any.
         draw (callable, optional): Pictures of the tests, matplotlib figures by the names of their files: given the
             outputs of each test, ``[M, O]`` in the unit of the targets, by the name of the test.
     """
@@ -54,6 +56,7 @@ class DAGTask:
     monitor: dict[str, Literal["min", "max"]]
     columns: tuple[str, ...] = field(default=("y",))
     target: ScaledTarget | None = None
+    column_names: dict[str, Sequence[str]] = field(default_factory=dict)
     draw: Callable[[dict[str, Tensor]], dict[str, Figure]] | None = None
 
     def scaled(self, kind: TargetKind) -> "DAGTask":

@@ -79,6 +79,7 @@ def terrain(
         monitor={"rmse": "min"},
         columns=("y", "outlet_of"),
         target=ScaledTarget.fit("log", parts["train"]),
+        column_names={"x": NODE_FEATURES, "edge_attr": EDGE_FEATURES, "y": ("discharge",)},
         draw=partial(_draw, land, places["test_half"][0], parts["test_half"][0]),
     )
 

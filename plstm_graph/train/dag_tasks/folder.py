@@ -1,0 +1,96 @@
+"""Tasks on DAGs as folders of DAGs, for the commands that read those: ``check``, ``fit``, ``predict``, ``explain``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from plstm_graph.datasets.dag_folder.from_pyg import write_dag_folder
+from plstm_graph.nn.encoders import FeatureSpec
+from plstm_graph.train.dag_tasks.task import DAGTask
+
+
+def write_task(task: DAGTask, folder: str | Path, parts: Sequence[str] | None = None) -> list[str]:
+    """Write the graphs of a task as a folder of DAGs.
+
+    Features and targets alone are written: what only the metrics of the task need has no place there. Targets that are
+    learnt as logarithms are written as ``log(1 + y)``, for ``fit`` knows no such scale.
+
+    Args:
+        task: The task.
+        folder: A folder that does not exist yet, or is empty.
+        parts: Which parts; tests become the split ``test``. (default: ``train``, ``valid`` and the first test)
+
+    Returns:
+        The parts that were written.
+
+    Raises:
+        FileExistsError: If the folder has something in it.
+        ValueError: If the task has no such part.
+    """
+    if parts is None:
+        parts = ["train", "valid", *[name for name in task.parts if name.startswith("test")][:1]]
+    unknown = [name for name in parts if name not in task.parts]
+    if unknown or not parts:
+        raise ValueError(f"there is no part {', '.join(unknown) or 'at all'} in {task.name}: {', '.join(task.parts)}")
+    graphs, split = [], {"train": [], "valid": [], "test": []}  # type: ignore[var-annotated]
+    for part in parts:
+        for number, graph in enumerate(task.parts[part]):
+            split[part if part in split else "test"].append(len(graphs))
+            graphs.append(_plain(task, graph, f"{part}_{number}"))
+    names = task.column_names
+    write_dag_folder(
+        graphs,
+        folder,
+        task="classification" if task.loss == "cross_entropy" else "regression",
+        level=task.predict,
+        target_names=[_target_name(task)],
+        node_features=_number_names(names.get("x"), task.in_channels),
+        edge_features=_number_names(names.get("edge_attr"), task.edge_dim),
+        split={part: numbers for part, numbers in split.items() if numbers},
+    )
+    return list(parts)
+
+
+def _target_name(task: DAGTask) -> str:
+    (name,) = task.column_names.get("y", ("y",))
+    return f"log_{name}" if _is_log(task) else name
+
+
+def _is_log(task: DAGTask) -> bool:
+    return task.target is not None and task.target.kind == "log"
+
+
+def _plain(task: DAGTask, graph: Data, name: str) -> Data:
+    """What the folder gets of a graph."""
+    y = graph.y.double().log1p() if _is_log(task) else graph.y
+    plain = Data(edge_index=graph.edge_index, y=y, num_nodes=graph.num_nodes, graph_id=name)
+    for key, spec in (("x", task.in_channels), ("edge_attr", task.edge_dim)):
+        if spec is not None:
+            numbers, categories = _split(graph[key], spec, task.column_names.get(key), key)
+            if numbers is not None:
+                plain[key] = numbers
+            for column, values in categories.items():
+                plain[column] = values
+    return plain
+
+
+def _split(
+    matrix: Tensor, spec: FeatureSpec, names: Sequence[str] | None, key: str
+) -> tuple[Tensor | None, dict[str, Tensor]]:
+    """Columns of one kind as they are; of both kinds, those of numbers, and those of categories by their names."""
+    if not isinstance(spec, list) or 0 not in spec:
+        return matrix, {}
+    is_number = torch.tensor([size == 0 for size in spec])
+    names = names or [f"{key}_{number}" for number in range(len(spec))]
+    categories = {name: matrix[:, number].long() for number, name in enumerate(names) if not is_number[number]}
+    return matrix[:, is_number], categories
+
+
+def _number_names(names: Sequence[str] | None, spec: FeatureSpec | None) -> list[str] | None:
+    """Names of the columns that stay together."""
+    if names is None or not isinstance(spec, list) or 0 not in spec:
+        return None if names is None else list(names)
+    return [name for name, size in zip(names, spec, strict=True) if size == 0]
