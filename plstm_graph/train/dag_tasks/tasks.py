@@ -16,6 +16,7 @@ from plstm_graph.train.dag_tasks.circuits import sub_circuits, with_probabilitie
 from plstm_graph.train.dag_tasks.pedigrees import pedigrees
 from plstm_graph.train.dag_tasks.task import DAGTask, regression
 from plstm_graph.train.dag_tasks.terrain import terrain
+from plstm_graph.train.dag_tasks.workflows import workflows
 from plstm_graph.train.selection import Row
 
 
@@ -23,17 +24,18 @@ def load_dag_task(name: str, root: str = "datasets", source: str | None = None, 
     """Load a task by its name.
 
     Args:
-        name: ``"enas"``, ``"nas_bench_graph"``, ``"sst"``, ``"circuits"``, ``"pedigrees"``, ``"terrain"``, ``"copy"``,
-            ``"longest_path"``, ``"reachability"`` or ``"path_parity"``.
+        name: ``"enas"``, ``"nas_bench_graph"``, ``"sst"``, ``"circuits"``, ``"pedigrees"``, ``"terrain"``,
+            ``"workflows"``, ``"copy"``, ``"longest_path"``, ``"reachability"`` or ``"path_parity"``.
         root: Folder of all data sets.
         source: Folder with an offline copy of the raw files. (default: the environment variable PLSTM_DATA, else a
             download)
-        **options: Of the task: of :func:`nas_bench_graph`, :func:`circuits`, :func:`pedigrees`, :func:`terrain` or
-            :func:`long_range`.
+        **options: Of the task: of :func:`nas_bench_graph`, :func:`circuits`, :func:`pedigrees`, :func:`terrain`,
+            :func:`workflows` or :func:`long_range`.
 
     Raises:
         ValueError: If there is no such task, or an option does not fit.
         OSError: If data cannot be had.
+        ImportError: If data are made by a package that is not installed.
     """
     makers: dict[str, Callable[..., DAGTask]] = {
         "enas": lambda: enas(root, source),
@@ -42,6 +44,7 @@ def load_dag_task(name: str, root: str = "datasets", source: str | None = None, 
         "circuits": lambda **more: circuits(root, source, **more),
         "pedigrees": pedigrees,
         "terrain": terrain,
+        "workflows": lambda **more: workflows(root, **more),
         **{task: _long_range_of(task) for task in ("copy", "longest_path", "reachability", "path_parity")},
     }
     if name not in makers:

@@ -1,0 +1,119 @@
+"""How long workflows take, from what is known before they run, beside what planners compute."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from plstm_graph.datasets.workflow_plans import Planner, PlanTarget
+from plstm_graph.datasets.workflows import Workflows
+from plstm_graph.train.dag_tasks.task import DAGTask, Loss, regression
+from plstm_graph.train.regression import rmse
+from plstm_graph.train.selection import Row
+
+
+def workflows(
+    root: str | Path,
+    applications: Sequence[str],
+    train: dict[str, int],
+    valid: Sequence[dict[str, int]],
+    tests: dict[str, dict[str, Any]],
+    target: PlanTarget = "makespan",
+    bias: float = 0.2,
+    noise: float = 0.05,
+    loss: Loss = "l1",
+) -> DAGTask:
+    """Makespans on few machines, or finish times on as many as there are tasks.
+
+    Args:
+        root: Folder of all data sets.
+        applications: Of training and validation.
+        train: Arguments ``num_graphs`` (of each application), ``smallest`` and ``largest`` of
+            :class:`~plstm_graph.datasets.Workflows`, of the training part.
+        valid: Those of the validation part; several, so that it may hold larger workflows than training has.
+        tests: Those of each test, by its name; ``applications`` may say which others they are of.
+        target: ``"makespan"`` or ``"critical_path"``.
+        bias: As of :class:`~plstm_graph.datasets.workflow_plans.Planner`, and so is ``noise``.
+        noise: See there.
+        loss: ``"mse"`` or ``"l1"``.
+
+    Raises:
+        ValueError: If there is no such application, or a size cannot be had.
+        ImportError: If workflows have to be made and wfcommons is not installed.
+    """
+    makers = {"train": [train], "valid": list(valid)} | {f"test_{name}": [size] for name, size in tests.items()}
+    found = {
+        part: [
+            workflow
+            for size in sizes
+            for name in size.get("applications", applications)
+            for workflow in Workflows(name, **_without(size, "applications"), seed=seed, root=root)
+        ]
+        for seed, (part, sizes) in enumerate(makers.items())
+    }
+    known = sorted({int(category) for workflow in found["train"] for category in workflow.x.unique()})
+    parts: dict[str, Sequence[Data]] = {}
+    for seed, (part, graphs) in enumerate(found.items()):
+        planner = Planner(known, target, bias, noise, seed)
+        parts[part] = [planner.plan(workflow, number) for number, workflow in enumerate(graphs)]
+    inputs = [planner.num_categories, *[0] * (parts["train"][0].x.size(1) - 1)]
+    level = "graph" if target == "makespan" else "node"
+    task = regression("workflows", parts, level, inputs, None, loss, "standard")
+    task.monitor = {"mape": "min"}
+    if target == "critical_path":
+        task.metrics, task.columns = _finish_metrics, ("y", "is_last", "planned", "informed")
+        return task
+    weights = fit_bounds(parts["train"])
+    for graph in (graph for graphs in parts.values() for graph in graphs):
+        graph.bounds = (_bounds([graph]) @ weights).view(1, 1)
+    task.metrics, task.columns = _makespan_metrics, ("y", "planned", "informed", "bounds")
+    return task
+
+
+def fit_bounds(graphs: Sequence[Data]) -> Tensor:
+    """The combination of Graham's two bounds, as planned, that has the least squared relative error.
+
+    Args:
+        graphs: Plans of makespans.
+
+    Returns:
+        Weights of the load of each machine, which is 1, and of the critical path, ``[2]`` float64.
+    """
+    true = torch.cat([graph.y for graph in graphs]).double()
+    weights = np.linalg.lstsq((_bounds(graphs) / true).numpy(), np.ones(len(graphs)), rcond=None)[0]
+    return torch.from_numpy(weights)
+
+
+def _bounds(graphs: Sequence[Data]) -> Tensor:
+    critical = torch.cat([graph.critical for graph in graphs])
+    return torch.cat([torch.ones_like(critical), critical], dim=1)
+
+
+def _makespan_metrics(output: Tensor, y: Tensor, planned: Tensor, informed: Tensor, bounds: Tensor) -> Row:
+    return _errors(output, y) | {
+        "bounds": _percent(bounds, y),
+        "planned": _percent(planned, y),
+        "informed": _percent(informed, y),
+    }
+
+
+def _finish_metrics(output: Tensor, y: Tensor, is_last: Tensor, planned: Tensor, informed: Tensor) -> Row:
+    row = _errors(output[is_last], y[is_last]) | {"rmse": rmse(output, y)}
+    return row | {"planned": _percent(planned[is_last], y[is_last]), "informed": _percent(informed[is_last], y[is_last])}
+
+
+def _errors(output: Tensor, y: Tensor) -> Row:
+    return {"mape": _percent(output, y), "rmse": rmse(output, y)}
+
+
+def _percent(predicted: Tensor, true: Tensor) -> float:
+    """Mean of absolute errors in percent of what is true."""
+    return float(100 * ((predicted.double() - true.double()).abs() / true.double()).mean())
+
+
+def _without(values: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key != name}
