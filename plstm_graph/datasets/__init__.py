@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from plstm_graph.datasets.table import TableError as TableError
     from plstm_graph.datasets.table import read_table as read_table
     from plstm_graph.datasets.terrain.terrain import Terrain as Terrain
+    from plstm_graph.datasets.workflows import Workflows as Workflows
 
 _HOMES = {
     "ArrowPointing": "arrow_pointing",
@@ -56,6 +57,7 @@ _HOMES = {
     "Table": "table",
     "TableError": "table",
     "Terrain": "terrain.terrain",
+    "Workflows": "workflows",
     "column_split": "splits",
     "from_networkx": "dag_folder.from_networkx",
     "random_split": "splits",
@@ -87,6 +89,7 @@ __all__ = [
     "Table",
     "TableError",
     "Terrain",
+    "Workflows",
     "column_split",
     "from_networkx",
     "random_split",

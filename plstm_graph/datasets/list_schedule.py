@@ -11,7 +11,7 @@ from plstm_graph.graph import longest_path_levels
 def earliest_finish(duration: Tensor, edge_index: Tensor) -> Tensor:
     """When each task is done if there are machines for all: the longest path to it, with its own duration.
 
-    Turned around (``edge_index.flip(0)``) these are the *upward ranks* of HEFT: the longest path from a task to the end.
+    Turned around (``edge_index.flip(0)``) these are the *upward ranks* of HEFT: longest paths from a task to the end.
 
     Args:
         duration: Of each task, ``[N]``, 0 or more.

@@ -44,15 +44,15 @@ class Planner:
     * the logarithms of the planned time over that mean, and of the load;
     * the binary logarithm of the number of machines.
 
-    With ``"makespan"``, ``y`` ``[1, 1]`` is the makespan in the unit of loads: 1 means that all machines were busy to the
-    end, as planned. With ``"critical_path"`` there is a machine for every task, a load is a planned time over the mean,
-    and ``y`` ``[N, 1]`` says when each task is done, in mean planned times; ``is_last`` ``[N]`` marks the one that is
-    done last. The unit in seconds is ``unit`` ``[1, 1]``.
+    With ``"makespan"``, ``y`` ``[1, 1]`` is the makespan in the unit of loads: 1 means that all machines were busy to
+    the end, as planned. With ``"critical_path"`` there is a machine for every task, a load is a planned time over the
+    mean, and ``y`` ``[N, 1]`` says when each task is done, in mean planned times; ``is_last`` ``[N]`` marks the one
+    that is done last. The unit in seconds is ``unit`` ``[1, 1]``.
 
     What classical planning gives stands beside, in the unit of ``y`` and of its shape: ``planned``, the same schedule
-    if tasks took what was planned; ``informed``, if they took what follows from the plan by the formula above, noise apart.
-    The latter knows what nobody is told: it shows how much noise leaves to be gained. ``critical`` ``[1, 1]`` is the
-    planned critical path.
+    if tasks took what was planned; ``informed``, if they took what follows from the plan by the formula above, noise
+    apart. The latter knows what nobody is told: it shows how much noise leaves to be gained. ``critical`` ``[1, 1]`` is
+    the planned critical path.
 
     Args:
         known (sequence[int]): Categories that training knows.

@@ -44,8 +44,8 @@ class Workflows(PlainGraphs):
         application (str): ``"blast"``, ``"bwa"``, ``"cycles"``, ``"epigenomics"``, ``"genome"``, ``"montage"``,
             ``"seismology"``, ``"soykb"`` or ``"srasearch"``.
         num_graphs (int): Number of workflows.
-        smallest (int): Least number of tasks, up to which the smallest trace may not be enough. Sizes are drawn uniformly
-            on a logarithmic scale; those of whole repeated parts are a little smaller.
+        smallest (int): Least number of tasks, or that of the smallest trace if it has more. Sizes are drawn uniformly
+            on a logarithmic scale; as whole parts are repeated, workflows have a few tasks less.
         largest (int): Largest number of tasks.
         seed (int): Workflow ``i`` depends on this, on ``i`` and on the arguments before only. (default: ``0``)
         root (str): Folder of all data sets. (default: ``"datasets"``)

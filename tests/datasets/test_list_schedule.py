@@ -39,7 +39,12 @@ def _paths(duration, edges):
     found = [[(node, float(duration[node])) for node in range(len(duration))]]
     while found[-1]:
         found.append(
-            [(end, length + float(duration[end])) for at, length in found[-1] for s, end in edges.t().tolist() if s == at]
+            [
+                (end, length + float(duration[end]))
+                for at, length in found[-1]
+                for s, end in edges.t().tolist()
+                if s == at
+            ]
         )
     return [entry for step in found for entry in step]
 

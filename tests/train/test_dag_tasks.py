@@ -109,6 +109,7 @@ SIZES = {
     "nas_bench_graph": (1, [11], None, "graph"),
     "sst": (5, [18282], [2], "node"),
     "circuits": (1, [3, 0], [2], "node"),
+    "workflows": (1, [36] + [0] * 9, None, "graph"),
     "copy": (8, [8, 3], None, "node"),
     "longest_path": (1, [2], None, "node"),
     "reachability": (2, [2], None, "node"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 
 from plstm_graph.datasets.workflow_plans import Planner, PlanTarget
 from plstm_graph.datasets.workflows import Workflows
-from plstm_graph.train.dag_tasks.task import DAGTask, Loss, regression
+from plstm_graph.train.dag_tasks.task import DAGTask, regression
 from plstm_graph.train.regression import rmse
 from plstm_graph.train.selection import Row
 
@@ -25,7 +25,7 @@ def workflows(
     target: PlanTarget = "makespan",
     bias: float = 0.2,
     noise: float = 0.05,
-    loss: Loss = "l1",
+    loss: Literal["mse", "l1"] = "l1",
 ) -> DAGTask:
     """Makespans on few machines, or finish times on as many as there are tasks.
 
@@ -61,8 +61,7 @@ def workflows(
         planner = Planner(known, target, bias, noise, seed)
         parts[part] = [planner.plan(workflow, number) for number, workflow in enumerate(graphs)]
     inputs = [planner.num_categories, *[0] * (parts["train"][0].x.size(1) - 1)]
-    level = "graph" if target == "makespan" else "node"
-    task = regression("workflows", parts, level, inputs, None, loss, "standard")
+    task = regression("workflows", parts, "graph" if target == "makespan" else "node", inputs, None, loss, "standard")
     task.monitor = {"mape": "min"}
     if target == "critical_path":
         task.metrics, task.columns = _finish_metrics, ("y", "is_last", "planned", "informed")
@@ -103,7 +102,10 @@ def _makespan_metrics(output: Tensor, y: Tensor, planned: Tensor, informed: Tens
 
 def _finish_metrics(output: Tensor, y: Tensor, is_last: Tensor, planned: Tensor, informed: Tensor) -> Row:
     row = _errors(output[is_last], y[is_last]) | {"rmse": rmse(output, y)}
-    return row | {"planned": _percent(planned[is_last], y[is_last]), "informed": _percent(informed[is_last], y[is_last])}
+    return row | {
+        "planned": _percent(planned[is_last], y[is_last]),
+        "informed": _percent(informed[is_last], y[is_last]),
+    }
 
 
 def _errors(output: Tensor, y: Tensor) -> Row:
