@@ -2,11 +2,12 @@
 
 import copy
 import re
+import sys
 from argparse import ArgumentError
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_origin
 
 import jsonargparse
 import yaml
@@ -15,6 +16,7 @@ from torch import nn
 from torch_geometric.transforms import BaseTransform
 
 from plstm_graph.datasets.plain_values import check_plain, check_yaml, load_yaml
+from plstm_graph.train.nested_options import take_overrides, written_out
 from plstm_graph.train.registry import (
     KINDS,
     Kind,
@@ -102,6 +104,19 @@ class CommandParser(GuardedParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"parser_mode": MODE} | kwargs)
 
+    def parse_args(self, *args: Any, **kwargs: Any) -> Any:
+        """Parse the arguments of a command, among them options that reach deep into a section."""
+        given, *more = args or (None,)
+        given = sys.argv[1:] if given is None else given
+        sections = [action.dest for action in self._actions if _is_section(action)]
+        rest, overrides = take_overrides(given, sections)
+        plain = [argument for argument in rest if not argument.startswith("--print_config")]
+        try:
+            rest += written_out(overrides, lambda: super(CommandParser, self).parse_args(plain, *more, **kwargs))
+        except ValueError as error:
+            self.error(str(error), error)
+        return super().parse_args(rest, *more, **kwargs)
+
     def format_help(self, *args: Any, **kwargs: Any) -> str:
         """The help text without the hundreds of classes that happen to be imported."""
         return re.sub(r",\s+known\s+subclasses:[^()]*\)", ")", super().format_help(*args, **kwargs))
@@ -122,6 +137,11 @@ class CommandParser(GuardedParser):
             self.exit_on_error = exits
         completed = load_yaml(self.dump(parsed, skip_unset=False))
         return {key: completed[key] for key in values}
+
+
+def _is_section(action: Any) -> bool:
+    kind = getattr(action, "_typehint", None)
+    return dict in (kind, get_origin(kind))
 
 
 def make(add: Callable[[ArgumentParser], Any], values: Any, kinds: Sequence[Kind] = KINDS) -> Any:
