@@ -15,6 +15,11 @@ PlanTarget = Literal["makespan", "critical_path"]
 
 #: Numbers of machines among which one is drawn for each workflow.
 MACHINES = (2, 4, 8, 16, 32)
+#: Names of the columns of ``x`` of a plan.
+COLUMNS = (
+    *("category", "runtime", "reading", "writing", "runtime_load", "reading_load", "writing_load"),
+    *("log_time", "log_load", "log2_machines"),
+)
 # Bytes a second by the data sheet, which the planner has, and what reading and writing reach of it.
 _NOMINAL, _READING, _WRITING = 125e6, 0.5, 0.25
 # Systematic errors of categories are the same in every part and for every seed of workflows.

@@ -5,12 +5,15 @@ import json
 import pytest
 import torch
 import yaml
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 
 from plstm_graph.cli import main
 from plstm_graph.datasets import workflows
+from plstm_graph.train.dag_tasks.run import score
 from plstm_graph.train.dag_tasks.tasks import load_dag_task
+from plstm_graph.train.dag_tasks.trained import trained_models
 from plstm_graph.train.dag_tasks.workflows import fit_bounds
+from plstm_graph.train.forward import attach_line_graph, model_arguments
 from tests.made_workflows import ForksAndJoins
 
 SIZE = {"num_graphs": 8, "smallest": 5, "largest": 20}
@@ -90,8 +93,9 @@ def test_options_that_are_none(tmp_path, changes, message):
         load_dag_task("workflows", root=tmp_path, **OPTIONS | changes)
 
 
-@pytest.mark.parametrize("target", ["makespan", "critical_path"])
-def test_command(tmp_path, capsys, target):
+@pytest.mark.parametrize(("target", "scales"), [("makespan", ["--target", "log"]), ("critical_path", [])])
+def test_command(tmp_path, capsys, target, scales):
+    """What is trained is found again where it lies, and is as good as the report says."""
     config = tmp_path / "config.yaml"
     modes = {"hidden_channels": 8, "num_layers": 1, "heads": 2, "modes": "PM", "size_readout": "PM", "degree": False}
     spec = {
@@ -102,10 +106,14 @@ def test_command(tmp_path, capsys, target):
     }
     config.write_text(yaml.safe_dump(spec))
     command = ["dags", "--config", str(config), "--threads", "1", "--device", "cpu", "--seeds", "0"]
-    assert main([*command, "--lr", "0.01", "--output", str(tmp_path / "run")]) == 0
+    assert main([*command, "--lr", "0.01", *scales, "--output", str(tmp_path / "run")]) == 0
     assert "epoch 2/2" in capsys.readouterr().err
     tests = json.loads((tmp_path / "run" / "report.json").read_text())["models"]["plstm"]["tests"]
     assert {"test_large/mape", "test_others/planned", "test_others/informed"} <= set(tests)
+    (trained,) = trained_models(tmp_path / "run", load_dag_task(**spec["data"]))
+    batch = attach_line_graph(Batch.from_data_list(trained.task.parts["test_large"]), model_arguments(trained.model))
+    row = score(trained.model, [batch], trained.task)
+    assert row["mape"] == pytest.approx(tests["test_large/mape"]["mean"], rel=1e-5)  # batches are others
 
 
 def test_the_command_names_what_is_missing(tmp_path, capsys, monkeypatch):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from plstm_graph.datasets.workflow_plans import Planner, PlanTarget
+from plstm_graph.datasets.workflow_plans import COLUMNS, Planner, PlanTarget
 from plstm_graph.datasets.workflows import Workflows
 from plstm_graph.train.dag_tasks.task import DAGTask, regression
 from plstm_graph.train.regression import rmse
@@ -62,7 +62,7 @@ def workflows(
         parts[part] = [planner.plan(workflow, number) for number, workflow in enumerate(graphs)]
     inputs = [planner.num_categories, *[0] * (parts["train"][0].x.size(1) - 1)]
     task = regression("workflows", parts, "graph" if target == "makespan" else "node", inputs, None, loss, "standard")
-    task.monitor = {"mape": "min"}
+    task.monitor, task.column_names = {"mape": "min"}, {"x": COLUMNS, "y": (target,)}
     if target == "critical_path":
         task.metrics, task.columns = _finish_metrics, ("y", "is_last", "planned", "informed")
         return task

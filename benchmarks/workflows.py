@@ -1,0 +1,92 @@
+"""Makespan of workflows: error of trained models against the number of tasks, beside what planners compute.
+
+    python benchmarks/workflows.py --run runs/dags/workflows    # draws docs/dags/workflows_sizes.png, prints a table
+
+Workflows are new ones of the applications of training, and of those that it never saw. Models are averaged over seeds.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from torch_geometric.data import Batch, Data
+from tqdm import tqdm
+
+from plstm_graph.datasets.files import replace_file
+from plstm_graph.train.dag_tasks.run import score
+from plstm_graph.train.dag_tasks.task import DAGTask
+from plstm_graph.train.dag_tasks.tasks import load_dag_task
+from plstm_graph.train.dag_tasks.trained import trained_models
+from plstm_graph.train.forward import attach_line_graph, model_arguments
+
+SIZES = (120, 250, 500, 1000, 2000)  # tasks, of which workflows have at most a quarter less
+EACH = 4  # workflows of each size and application
+BATCH = 16
+CLASSICAL = ("bounds", "planned", "informed")  # metrics that do not depend on a model
+
+
+def task_of_sizes(data: dict[str, Any], others: list[str]) -> DAGTask:
+    """The task of the run, with a test for each size, of its applications and of others."""
+    tests: dict[str, dict[str, Any]] = {}
+    for size in SIZES:
+        own = {"num_graphs": EACH, "smallest": int(0.75 * size), "largest": size}
+        tests |= {f"own_{size}": own, f"others_{size}": own | {"applications": others}}
+    return load_dag_task(**data | {"tests": tests})
+
+
+def errors(run: Path, task: DAGTask) -> dict[str, dict[str, float]]:
+    """Mean percent error on each test, by model, averaged over seeds; and that of planners."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for trained in tqdm(trained_models(run, task)):
+        for part in (part for part in task.parts if part.startswith("test_")):
+            row = score(trained.model, batches(task.parts[part], trained.model), trained.task)
+            for name, value in {trained.name: row["mape"], **{key: row[key] for key in CLASSICAL}}.items():
+                found.setdefault(name, {}).setdefault(part, []).append(value)
+    return {name: {part: float(np.mean(values)) for part, values in row.items()} for name, row in found.items()}
+
+
+def batches(graphs: list[Data], model: Any) -> list[Batch]:
+    """Graphs in batches, with the structure that a model needs."""
+    groups = [graphs[start : start + BATCH] for start in range(0, len(graphs), BATCH)]
+    return [attach_line_graph(Batch.from_data_list(group), model_arguments(model)) for group in groups]
+
+
+def draw(found: dict[str, dict[str, float]], trained: tuple[int, int]) -> Figure:
+    """Two panels: applications of training, and others."""
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    titles = {"own": "applications of training", "others": "applications that training never saw"}
+    for axes, (kind, title) in zip(figure.subplots(1, 2, sharey=True), titles.items(), strict=True):
+        axes.axvspan(*trained, color="0.93", linewidth=0)
+        for name, row in found.items():
+            known = [(size, row[f"test_{kind}_{size}"]) for size in SIZES if f"test_{kind}_{size}" in row]
+            style = {"color": "0.4", "linestyle": ":" if name != "planned" else "--"} if name in CLASSICAL else {}
+            axes.plot(*zip(*known, strict=True), marker="o", markersize=3, linewidth=1, label=name, **style)
+        axes.set(xscale="log", yscale="log", xlabel="tasks (grey: in training)", title=title)
+    figure.axes[0].set_ylabel("mean error of the makespan, %")
+    figure.axes[0].legend(frameon=False, fontsize=7, ncols=2)
+    return figure
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--run", type=Path, required=True, help="folder of a run of configs/dags/workflows.yaml")
+    parser.add_argument("--output", type=Path, default=Path("docs/dags/workflows_sizes.png"))
+    options = parser.parse_args()
+    data = json.loads((options.run / "report.json").read_text(encoding="utf-8"))["config"]["data"]
+    if data.get("target", "makespan") != "makespan":
+        parser.error(f"{options.run} is a run of {data['target']}; the figure is of makespans")
+    others = sorted({name for size in data["tests"].values() for name in size.get("applications", ())})
+    found = errors(options.run, task_of_sizes(data, others))
+    trained = data["train"]["smallest"], data["train"]["largest"]
+    replace_file(options.output, lambda path: draw(found, trained).savefig(path, format="png", dpi=110))
+    for name, row in found.items():
+        print(name, ", ".join(f"{part.removeprefix('test_')} {value:.2f}" for part, value in row.items()))
+
+
+if __name__ == "__main__":
+    main()
