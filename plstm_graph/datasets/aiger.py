@@ -1,6 +1,6 @@
 """Reader of combinational circuits in the binary AIGER format (`format report <https://fmv.jku.at/aiger>`_)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +20,14 @@ class Circuit:
         num_sources (int): Number of inputs and latches.
         fan_in (np.ndarray): The two variables that each gate reads, ``[A, 2]``, all lower than its own.
         inverted (np.ndarray): Which of them are inverted, ``[A, 2]``, bool.
+        endpoints (np.ndarray): The variables that outputs and next states of latches read, sorted, without the
+            constant, ``[O]``.
     """
 
     num_sources: int
     fan_in: np.ndarray
     inverted: np.ndarray
+    endpoints: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     @property
     def num_nodes(self) -> int:
@@ -74,11 +77,13 @@ def read_circuit(path: str | Path) -> Circuit:
     """
     content = Path(path).read_bytes()
     header, _, rest = content.partition(b"\n")
-    _, inputs, latches, outputs, gates = _read_header(header, path)
+    variables, inputs, latches, outputs, gates = _read_header(header, path)
+    endpoints = set()
     for line in range(latches + outputs):
-        _, newline, rest = rest.partition(b"\n")
+        text, newline, rest = rest.partition(b"\n")
         if not newline:
             raise AigerError(f"{path} ends in line {line + 2}, before all {latches} latches and {outputs} outputs")
+        endpoints.add(_read_literal(text, line < latches, variables, f"{path}, line {line + 2}") // 2)
     first, second = _read_deltas(rest, gates, path)
     gate_literal = 2 * (np.arange(gates) + inputs + latches + 1)
     high = gate_literal - first
@@ -87,7 +92,21 @@ def read_circuit(path: str | Path) -> Circuit:
     if wrong.size:
         raise AigerError(f"{path}: AND gate {wrong[0]} has a fan-in that is not defined before it")
     literals = np.stack([high, low], axis=1)
-    return Circuit(inputs + latches, literals // 2, literals % 2 == 1)  # the lowest bit says that it is inverted
+    # The lowest bit says that it is inverted.
+    return Circuit(
+        inputs + latches, literals // 2, literals % 2 == 1, np.array(sorted(endpoints - {0}), dtype=np.int64)
+    )
+
+
+def _read_literal(text: bytes, is_latch: bool, variables: int, where: str) -> int:
+    """What an output or the next state of a latch reads; behind the latter its first value may stand."""
+    words = text.split()
+    if not 1 <= len(words) <= 1 + is_latch or not all(word.isdigit() and len(word) < 20 for word in words):
+        raise AigerError(f"{where} must be a literal, got {text[:40]!r}")
+    literal = int(words[0])
+    if literal > 2 * variables + 1:
+        raise AigerError(f"{where} reads literal {literal}, but the highest is {2 * variables + 1}")
+    return literal
 
 
 def _read_header(header: bytes, path: str | Path) -> list[int]:

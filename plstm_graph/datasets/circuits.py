@@ -13,7 +13,8 @@ from plstm_graph.datasets.signal_probability import signal_probability
 _ADDRESS = "https://raw.githubusercontent.com/lsils/benchmarks/94e25f33b9bcbaa155e20ceedc6f6dc45bdffddf"
 _ARITHMETIC = ("adder", "bar", "div", "hyp", "log2", "max", "multiplier", "sin", "sqrt", "square")
 _CONTROL = ("arbiter", "cavlc", "ctrl", "dec", "i2c", "int2float", "mem_ctrl", "priority", "router", "voter")
-_PARTS = {
+#: Circuits of each part.
+PARTS = {
     "train": ("adder", "bar", "div", "log2", "sin", "square", "arbiter", "cavlc", "ctrl", "i2c", "int2float", "router"),
     "valid": ("max", "priority"),
     "test": ("hyp", "multiplier", "sqrt", "dec", "mem_ctrl", "voter"),
@@ -46,11 +47,11 @@ class EPFLCircuits(DAGSet):
         for kind, names in (("arithmetic", _ARITHMETIC), ("random_control", _CONTROL))
         for name in names
     }
-    parts = tuple(_PARTS)
+    parts = tuple(PARTS)
 
     def read(self) -> dict[str, list[Data]]:
         """Read and simulate the circuits."""
-        return {part: [circuit_data(self.raw_path(f"{name}.aig")) for name in names] for part, names in _PARTS.items()}
+        return {part: [circuit_data(self.raw_path(f"{name}.aig")) for name in names] for part, names in PARTS.items()}
 
 
 def circuit_data(path: str | Path) -> Data:

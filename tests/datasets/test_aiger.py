@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from plstm_graph.datasets.aiger import AigerError, read_aiger
+from plstm_graph.datasets.aiger import AigerError, read_aiger, read_circuit
 from plstm_graph.graph import longest_path_levels
 
 # x = a AND b; y = NOT a AND NOT b; sum = NOT x AND NOT y: variables 1 to 5, literals twice that.
@@ -32,6 +32,25 @@ def test_latches_constants_and_long_numbers(write):
     assert edge_index.tolist() == [[0], [101]]
 
 
+@pytest.mark.parametrize(
+    ("lines", "endpoints"),
+    [
+        (b"10\n6\n", [3, 5]),
+        (b"11\n10\n", [5]),  # one signal, twice
+        (b"0\n1\n", []),  # constants
+        (b"2\n7\n", [1, 3]),  # an input
+    ],
+)
+def test_endpoints_are_what_outputs_read(write, lines, endpoints):
+    circuit = read_circuit(write(HALF_ADDER.replace(b"10\n6\n", lines)))
+    assert circuit.endpoints.tolist() == endpoints
+
+
+def test_latches_read_endpoints_and_may_have_a_first_value(write):
+    content = b"aig 3 1 1 1 1\n6 1\n2\n" + bytes([2, 2])
+    assert read_circuit(write(content)).endpoints.tolist() == [1, 3]
+
+
 def test_no_gates(write):
     edge_index, num_nodes = read_aiger(write(b"aig 2 2 0 1 0\n2\n"))
     assert (list(edge_index.shape), num_nodes) == ([2, 0], 2)
@@ -45,6 +64,11 @@ def test_no_gates(write):
         (b"aag 1 1 0 0 0\n2\n", "ASCII"),
         (b"aig 9 2 0 2 3\n10\n6\n", "M = 9, but I . L . A = 5"),
         (b"aig 5 2 0 2 3\n10\n", "ends in line 3"),
+        (b"aig 5 2 0 2 3\nten\n6\n", "line 2 must be a literal, got b'ten'"),
+        (b"aig 5 2 0 2 3\n10\n-6\n", "line 3 must be a literal"),
+        (b"aig 5 2 0 2 3\n10\n\n", "line 3 must be a literal"),
+        (b"aig 5 2 0 2 3\n10 1\n6\n", "line 2 must be a literal"),
+        (b"aig 5 2 0 2 3\n10\n12\n", "line 3 reads literal 12, but the highest is 11"),
         (HALF_ADDER[:22], "ends after 1 of 3"),
         (b"aig 5 2 0 2 3 1\n", "bad-state"),
         (b"aig 3 2 0 0 1\n" + bytes([0, 2]), "AND gate 0"),

@@ -1,6 +1,6 @@
 """Parts of large circuits to train on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -38,15 +38,28 @@ def sub_circuits(circuits: Sequence[Data], samples: int, nodes: int, seed: int) 
         nodes: Largest number of gates of each.
         seed: Sample ``i`` depends on this and on ``i`` only.
     """
+    return [_sub_circuit(circuits[number], taken) for number, taken in draw_cones(circuits, samples, nodes, seed)]
+
+
+def draw_cones(circuits: Sequence[Data], samples: int, nodes: int, seed: int) -> Iterator[tuple[int, Tensor]]:
+    """Gates that lead to a random gate, nearest first.
+
+    Args:
+        circuits: Circuits with a target at every gate, and none at inputs; each is drawn equally often.
+        samples: Number of cones.
+        nodes: Largest number of gates of each.
+        seed: Sample ``i`` depends on this and on ``i`` only.
+
+    Yields:
+        The number of a circuit, and which of its nodes belong to the cone, ``[N]``, bool.
+    """
     in_edges = [_in_edges(circuit) for circuit in circuits]
-    found = []
     for sample in range(samples):
         generator = torch.Generator().manual_seed(seed * 1_000_003 + sample)
         number = sample % len(circuits)
         gates = circuits[number].y.isfinite().view(-1).nonzero().view(-1)
         root = gates[torch.randint(len(gates), (1,), generator=generator)]
-        found.append(_cone(circuits[number], root, nodes, *in_edges[number]))
-    return found
+        yield number, _cone(circuits[number], root, nodes, *in_edges[number])
 
 
 def _in_edges(circuit: Data) -> tuple[Tensor, Tensor, Tensor]:
@@ -55,8 +68,8 @@ def _in_edges(circuit: Data) -> tuple[Tensor, Tensor, Tensor]:
     return torch.argsort(circuit.edge_index[1], stable=True), count.cumsum(0) - count, count
 
 
-def _cone(circuit: Data, root: Tensor, nodes: int, order: Tensor, first: Tensor, count: Tensor) -> Data:
-    """The gates around a root, breadth first against the edges, and their fan-ins."""
+def _cone(circuit: Data, root: Tensor, nodes: int, order: Tensor, first: Tensor, count: Tensor) -> Tensor:
+    """The gates around a root, breadth first against the edges, ``[N]``, bool."""
     is_gate = circuit.y.isfinite().view(-1)
     taken = torch.zeros(circuit.num_nodes, dtype=torch.bool)
     frontier, left = root, nodes
@@ -66,8 +79,13 @@ def _cone(circuit: Data, root: Tensor, nodes: int, order: Tensor, first: Tensor,
         left -= frontier.numel()
         before = circuit.edge_index[0, order[expand_ranges(first[frontier], count[frontier])]]
         frontier = torch.unique(before[is_gate[before] & ~taken[before]])
+    return taken
+
+
+def _sub_circuit(circuit: Data, taken: Tensor) -> Data:
+    """Some gates of a circuit, and their fan-ins."""
     inside = taken.nonzero().view(-1)
-    edges = order[expand_ranges(first[inside], count[inside])]
+    edges = taken[circuit.edge_index[1]].nonzero().view(-1)
     kept, local = torch.unique(circuit.edge_index[:, edges], return_inverse=True)
     if kept.numel() == 0:  # a gate whose fan-ins are constant
         kept, local = inside, circuit.edge_index[:, :0]

@@ -3,7 +3,7 @@
 import json
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -105,7 +105,9 @@ def run_training(
         return (train[row] for (row,) in sampler)
 
     def validate(model: nn.Module) -> Row:
-        return {f"valid/{name}": value for name, value in score(model, valid, task).items()}
+        return {
+            f"valid/{name}": value for name, value in score(outputs_of(model, valid), task.parts["valid"], task).items()
+        }
 
     log = EpochLog(folder, report)
     best = train_epochs(
@@ -166,10 +168,11 @@ def evaluate_training(
     room = training.batch_size * max(graph.num_nodes for graph in task.parts["train"])
     tests, outputs = {}, {}
     for name in names:
-        started = time.perf_counter()
-        size = max(1, room // max(graph.num_nodes for graph in task.parts[name]))
-        output, columns = _outputs(model, _batches(task.parts[name], size, model_arguments(model), device), task)
-        tests[name] = task.score(output, **columns) | {"seconds": time.perf_counter() - started}
+        started, graphs = time.perf_counter(), task.parts[name]
+        size = max(1, room // max(graph.num_nodes for graph in graphs))
+        output = outputs_of(model, _batches(graphs, size, model_arguments(model), device))
+        row = score(output, graphs, task) | graph_scores(output, graphs, task)
+        tests[name] = row | {"seconds": time.perf_counter() - started}
         outputs[name] = task.restore(output)
     for picture, figure in ({} if task.draw is None else task.draw(outputs)).items():
         replace_file(folder / picture, partial(figure.savefig, format="png", dpi=130))
@@ -177,25 +180,27 @@ def evaluate_training(
     return tests
 
 
-def score(model: nn.Module, batches: Iterator[Batch] | Sequence[Batch], task: DAGTask) -> Row:
-    """Metrics of a model over batches prepared by :func:`~plstm_graph.train.forward.attach_line_graph`."""
-    output, columns = _outputs(model, batches, task)
-    return task.score(output, **columns)
-
-
 @torch.no_grad()
-def _outputs(
-    model: nn.Module, batches: Iterator[Batch] | Sequence[Batch], task: DAGTask
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Outputs of a model on the scale that it learns, and the columns that metrics are given."""
+def outputs_of(model: nn.Module, batches: Iterable[Batch]) -> Tensor:
+    """Outputs of a model, ``[M, O]``, over batches by :func:`~plstm_graph.train.forward.attach_line_graph`."""
     arguments = model_arguments(model)
-    outputs: list[Tensor] = []
-    columns: dict[str, list[Tensor]] = {name: [] for name in task.columns}
-    for batch in batches:
-        outputs.append(call_model(model, batch, arguments))
-        for name, found in columns.items():
-            found.append(batch[name])
-    return torch.cat(outputs), {name: torch.cat(found) for name, found in columns.items()}
+    return torch.cat([call_model(model, batch, arguments) for batch in batches])
+
+
+def score(outputs: Tensor, graphs: Sequence[Data], task: DAGTask) -> Row:
+    """Metrics of the outputs for some graphs."""
+    columns = {name: torch.cat([graph[name] for graph in graphs]) for name in task.columns}
+    return task.score(outputs, **{name: column.to(outputs.device) for name, column in columns.items()})
+
+
+def graph_scores(outputs: Tensor, graphs: Sequence[Data], task: DAGTask) -> Row:
+    """Means over graphs of what a task measures graph by graph."""
+    if task.graph_metrics is None:
+        return {}
+    sizes = [graph.num_nodes if task.predict == "node" else 1 for graph in graphs]
+    parts = task.restore(outputs).cpu().split(sizes)
+    rows = [task.graph_metrics(part, graph) for part, graph in zip(parts, graphs, strict=True)]
+    return {name: statistics.fmean(row[name] for row in rows) for name in rows[0]}
 
 
 def _batches(graphs: Sequence[Data], size: int, arguments: Arguments, device: torch.device) -> Iterator[Batch]:

@@ -43,6 +43,8 @@ class DAGTask:
             there are any.
         draw (callable, optional): Pictures of the tests, matplotlib figures by the names of their files: given the
             outputs of each test, ``[M, O]`` in the unit of the targets, by the name of the test.
+        graph_metrics (callable, optional): Further metrics for tests, of the outputs of one graph, in the unit of the
+            targets, and of that graph; means over the graphs of a part are reported.
     """
 
     name: str
@@ -58,6 +60,7 @@ class DAGTask:
     target: ScaledTarget | None = None
     column_names: dict[str, Sequence[str]] = field(default_factory=dict)
     draw: Callable[[dict[str, Tensor]], dict[str, Figure]] | None = None
+    graph_metrics: Callable[[Tensor, Data], Row] | None = None
 
     def scaled(self, kind: TargetKind) -> "DAGTask":
         """The same task, with targets learnt on another scale.

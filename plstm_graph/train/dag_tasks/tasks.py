@@ -16,6 +16,7 @@ from plstm_graph.train.dag_tasks.circuits import sub_circuits, with_probabilitie
 from plstm_graph.train.dag_tasks.pedigrees import pedigrees
 from plstm_graph.train.dag_tasks.task import DAGTask, regression
 from plstm_graph.train.dag_tasks.terrain import terrain
+from plstm_graph.train.dag_tasks.timing import timing
 from plstm_graph.train.dag_tasks.workflows import workflows
 from plstm_graph.train.selection import Row
 
@@ -24,8 +25,8 @@ def load_dag_task(name: str, root: str = "datasets", source: str | None = None, 
     """Load a task by its name.
 
     Args:
-        name: ``"enas"``, ``"nas_bench_graph"``, ``"sst"``, ``"circuits"``, ``"pedigrees"``, ``"terrain"``,
-            ``"workflows"``, ``"copy"``, ``"longest_path"``, ``"reachability"`` or ``"path_parity"``.
+        name: ``"enas"``, ``"nas_bench_graph"``, ``"sst"``, ``"circuits"``, ``"timing"``, ``"pedigrees"``,
+            ``"terrain"``, ``"workflows"``, ``"copy"``, ``"longest_path"``, ``"reachability"`` or ``"path_parity"``.
         root: Folder of all data sets.
         source: Folder with an offline copy of the raw files. (default: the environment variable PLSTM_DATA, else a
             download)
@@ -45,6 +46,7 @@ def load_dag_task(name: str, root: str = "datasets", source: str | None = None, 
         "pedigrees": pedigrees,
         "terrain": terrain,
         "workflows": lambda **more: workflows(root, **more),
+        "timing": lambda **more: timing(root, source, **more),
         **{task: _long_range_of(task) for task in ("copy", "longest_path", "reachability", "path_parity")},
     }
     if name not in makers:

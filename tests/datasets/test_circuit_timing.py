@@ -1,0 +1,142 @@
+"""Delays of gates by hand, circuits read from files, and pieces whose gates keep their delays."""
+
+import numpy as np
+import pytest
+import torch
+
+from plstm_graph.datasets.aiger import Circuit, read_circuit
+from plstm_graph.datasets.circuit_timing import CircuitTiming, timed_circuit
+from plstm_graph.datasets.circuits import PARTS
+from plstm_graph.datasets.gate_delays import KINDS, gate_delays
+from plstm_graph.datasets.timing_analysis import arrival_times
+from plstm_graph.testing import assert_close
+from plstm_graph.train.dag_tasks.task import DAGTask
+from plstm_graph.train.dag_tasks.tasks import load_dag_task
+from plstm_graph.train.dag_tasks.timing import arrival_metrics, path_metrics, timing_pieces
+
+# x = a AND b; y = NOT a AND NOT b; sum = NOT x AND NOT y, which is also an output, as is NOT x.
+HALF_ADDER = b"aig 5 2 0 2 3\n10\n7\n" + bytes([2, 2, 3, 2, 1, 2])
+DELAYS = ["fan_out", "driven"]
+
+
+def random_circuit(inputs=8, gates=120, seed=0):
+    """Gates that mostly read what comes right before them, so that it is deep."""
+    generator = np.random.default_rng(seed)
+    known = inputs + 1 + np.arange(gates)
+    fan_in = np.stack([known - 1 - generator.geometric(0.2, gates) % known for _ in (0, 1)], axis=1)
+    return Circuit(inputs, fan_in, generator.random((gates, 2)) < 0.5, np.array([known[-1], known[-2]]))
+
+
+def half_adder(tmp_path, delays):
+    (tmp_path / "half_adder.aig").write_bytes(HALF_ADDER)
+    return timed_circuit(read_circuit(tmp_path / "half_adder.aig"), "half_adder", delays)
+
+
+def test_a_half_adder_by_hand(tmp_path):
+    data = half_adder(tmp_path, "fan_out")
+    assert [KINDS[int(kind)] for kind in data.x[:, 0]] == ["input", "input", "and", "nor", "nor"]
+    assert data.x[:, 1].tolist() == [2, 2, 1, 1, 0] and data.edge_attr.view(-1).tolist() == [0, 0, 1, 1, 1, 1]
+    assert data.is_endpoint.tolist() == [False, False, True, False, True]
+    # and: 1 + .2 * 1; nor: .8 + .3 * 1 + .3 of an inverted input; the last one drives nothing.
+    expected = torch.tensor([1.2, 1.2, 1.4, 1.4, 1.1, 1.1], dtype=torch.double)
+    assert_close(data.delay, expected, 1e-15, "delay")
+    assert data.y[:2].isnan().all()
+    assert_close(data.y[2:].view(-1), torch.tensor([1.2, 1.4, 2.5]), 1e-6, "arrival")  # rounded to float32
+    driven = half_adder(tmp_path, "driven")
+    # Both load a nor by an inverted input: 1.6 + .25.
+    assert_close(driven.delay[:4], torch.tensor([1.37, 1.37, 1.655, 1.655], dtype=torch.double), 1e-15, "delay")
+
+
+@pytest.mark.parametrize("delays", DELAYS)
+def test_delays_gate_by_gate(delays):
+    """The formula of the documentation, in a plain loop."""
+    data = timed_circuit(random_circuit(), "random", delays)
+    intrinsic = dict(zip(KINDS, (0.0, 1.0, 1.2, 0.8, 0.5), strict=True))
+    resistance = dict(zip(KINDS, (0.0, 0.20, 0.22, 0.30, 0.15), strict=True))
+    capacitance = dict(zip(KINDS, (0.0, 1.0, 1.3, 1.6, 0.7), strict=True))
+    kinds = [KINDS[int(kind)] for kind in data.x[:, 0]]
+    edges = list(zip(*data.edge_index.tolist(), data.edge_attr.view(-1).tolist(), strict=True))
+    assert {"and", "and_not", "nor"} <= set(kinds)
+    for number, (_, gate, inverts) in enumerate(edges):
+        driven = [(kinds[end], inverted) for start, end, inverted in edges if start == gate]
+        load = sum(capacitance[kind] + 0.25 * inverted if delays == "driven" else 1.0 for kind, inverted in driven)
+        expected = intrinsic[kinds[gate]] + resistance[kinds[gate]] * load + 0.3 * inverts
+        assert data.delay[number].item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_unknown_delays_are_named():
+    with pytest.raises(ValueError, match="delays must be 'fan_out' or 'driven', got 'load'"):
+        gate_delays(torch.zeros(1, dtype=torch.long), torch.empty(2, 0, dtype=torch.long), torch.empty(0), "load")
+
+
+@pytest.mark.parametrize("delays", DELAYS)
+@pytest.mark.parametrize("size", [1, 7, 40, 500])
+def test_gates_of_a_piece_keep_their_delays(delays, size):
+    circuits = [timed_circuit(random_circuit(seed=seed), "random", delays) for seed in (0, 1)]
+    pieces = timing_pieces(circuits, 12, size, seed=3)
+    assert torch.equal(timing_pieces(circuits, 5, size, seed=3)[4].edge_index, pieces[4].edge_index)
+    for number, piece in enumerate(pieces):
+        whole = circuits[number % 2]
+        gates = piece.y.isfinite().view(-1)
+        assert 1 <= gates.sum() <= min(size, 120)
+        # What models see decides the delays of the piece as it decides those of the whole.
+        inverted = piece.edge_attr.view(-1).bool()
+        into_gates = gates[piece.edge_index[1]]
+        again = gate_delays(piece.x[:, 0].long(), piece.edge_index, inverted, delays)
+        assert_close(again[into_gates], piece.delay[into_gates], 1e-14, "delay")
+        fan_out = torch.bincount(piece.edge_index[0], minlength=piece.num_nodes)
+        assert torch.equal(piece.x[gates, 1], fan_out[gates].float())
+        assert torch.equal(piece.x[:, 2], piece.x[:, 1].log1p())
+        # No path leads through anything but gates: inputs begin paths, loads end them.
+        starts, ends = set(piece.edge_index[0].tolist()), set(piece.edge_index[1].tolist())
+        assert starts & ends <= set(gates.nonzero().view(-1).tolist())
+        assert (piece.x[~gates, 0] == 0).sum() == sum(not gates[node] for node in starts)
+        arrival = arrival_times(piece.edge_index, piece.delay, piece.num_nodes)
+        assert_close(piece.y[gates].view(-1).double(), arrival[gates], 1e-6, "arrival")  # rounded to float32
+        assert piece.y[gates].max() <= whole.y[whole.y.isfinite()].max()
+
+
+def test_what_a_designer_asks():
+    circuit = timed_circuit(random_circuit(gates=60), "random")
+    exact = circuit.y.nan_to_num()
+    row = path_metrics(exact, circuit)
+    assert row["slack"] < 1e-6 and 0.9 < row["path"] <= 1.0
+    late = path_metrics(exact + 2.0, circuit)
+    period = float(arrival_times(circuit.edge_index, circuit.delay, circuit.num_nodes)[circuit.is_endpoint].max())
+    assert late["slack"] == pytest.approx(2.0 / period, rel=1e-5) and late["path"] == row["path"]
+    # A prediction that takes gates for early that are late loses the path.
+    assert path_metrics(-exact, circuit)["path"] < row["path"]
+    metrics = arrival_metrics(exact.double() + 0.5, circuit.y)
+    assert metrics["mae"] == pytest.approx(0.5, rel=1e-5) and metrics["rmse"] == pytest.approx(0.5, rel=1e-5)
+    assert metrics["relative"] == pytest.approx(0.5 / float(exact.max()), rel=1e-5) and metrics["r2"] < 1
+
+
+def tiny_circuits(folder):
+    """A folder with a few gates under the name of every circuit."""
+    (folder / "epfl_aig").mkdir(parents=True)
+    for name in [name for names in PARTS.values() for name in names]:
+        (folder / "epfl_aig" / f"{name}.aig").write_bytes(HALF_ADDER)
+    return folder
+
+
+def test_parts_and_task(tmp_path):
+    source = tiny_circuits(tmp_path / "source")
+    for part, names in PARTS.items():
+        found = CircuitTiming(tmp_path / "root", part, source)
+        assert tuple(graph.circuit for graph in found) == names
+    own, driven = (CircuitTiming(tmp_path / "root", "test", source, delays)[0].delay for delays in DELAYS)
+    assert not torch.equal(own, driven)
+    task = load_dag_task("timing", str(tmp_path / "root"), str(source), samples=24, nodes=2)
+    assert isinstance(task, DAGTask) and list(task.parts) == ["train", "valid", *(f"test_{n}" for n in PARTS["test"])]
+    assert len(task.parts["train"]) == 24 and task.target.kind == "raw"
+    with pytest.raises(ValueError, match="split must be one of train, valid, test, got 'hyp'"):
+        CircuitTiming(tmp_path / "root", "hyp", source)
+
+
+@pytest.mark.slow
+def test_the_deepest_circuit(real_data, tmp_path):
+    (hyp,) = [graph for graph in CircuitTiming(tmp_path, "test", real_data) if graph.circuit == "hyp"]
+    assert hyp.num_nodes == 214_591
+    # 24,801 gates lie on the longest path, each with a delay of about two.
+    assert 24_801 < hyp.y[hyp.is_endpoint].max() < 3 * 24_801
+    assert path_metrics(hyp.y.nan_to_num(), hyp)["path"] > 0.9999
