@@ -15,10 +15,10 @@ from plstm_graph.datasets.timing_analysis import arrival_times
 class CircuitTiming(EPFLCircuits):
     """The circuits of :class:`EPFLCircuits`, in the same parts, each with the arrival time of every gate.
 
-    ``x`` ``[N, 3]`` is the kind of each node (:data:`~plstm_graph.datasets.gate_delays.KINDS`), the number of gates that
-    it drives, and the logarithm of one more than that. Edges lead from fan-ins to gates, ``edge_attr`` ``[E, 1]`` says
-    whether they invert. ``y`` ``[N, 1]`` is the arrival time by exact static timing analysis, NaN at inputs, which
-    switch at 0. For the judges of a prediction: ``delay`` ``[E]`` float64 by
+    ``x`` ``[N, 3]`` is the kind of each node (:data:`~plstm_graph.datasets.gate_delays.KINDS`), the number of gates
+    that it drives, in tens, and the logarithm of one more than that number. Edges lead from fan-ins to gates,
+    ``edge_attr`` ``[E, 1]`` says whether they invert. ``y`` ``[N, 1]`` is the arrival time by exact static timing
+    analysis, NaN at inputs, which switch at 0. For the judges of a prediction: ``delay`` ``[E]`` float64 by
     :func:`~plstm_graph.datasets.gate_delays.gate_delays`, and ``is_endpoint`` ``[N]``, what outputs and latches read.
 
     Args:

@@ -1,8 +1,8 @@
 """Delays of the gates of an and-inverter graph, by a formula that networks are not told.
 
 The linear model of static timing analysis: a gate takes a time of its own and one in proportion to the load that it
-drives, both by its kind; an input that is inverted takes a little longer. Times are in units of the delay of an AND gate
-without load.
+drives, both by its kind; an input that is inverted takes a little longer. Times are in units of the delay of an AND
+gate without load.
 """
 
 from typing import Literal

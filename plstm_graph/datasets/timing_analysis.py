@@ -51,8 +51,8 @@ def required_times(edge_index: Tensor, delay: Tensor, is_endpoint: Tensor, perio
 def latest_path(edge_index: Tensor, arrival: Tensor, end: int) -> Tensor:
     """The path to a node that follows, from there back, the predecessor at which the signal arrives last.
 
-    With exact arrival times and delays that do not depend on which input of a gate switches, it is a critical path. With
-    predicted ones it is the path that a prediction takes for critical.
+    With exact arrival times and delays that do not depend on which input of a gate switches, it is a critical path.
+    With predicted ones it is the path that a prediction takes for critical.
 
     Args:
         edge_index: Start and end of each edge of a DAG, ``[2, E]``.

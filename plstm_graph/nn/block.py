@@ -43,7 +43,8 @@ class PLSTMLayer(nn.Module):
         edge_dim (int, optional): Size of edge features.
         ffn_ratio (float): Width of the feed-forward network over ``channels``. (default: ``2``)
         dropout (float): Dropout after both parts. (default: ``0``)
-        norm (str): ``"rms"`` or ``"batch"``, see :func:`~plstm_graph.nn.norm.make_norm`. (default: ``"rms"``)
+        norm (str): ``"rms"``, ``"batch"`` or ``"none"``, see :func:`~plstm_graph.nn.norm.make_norm`.
+            (default: ``"rms"``)
         local (bool or str): True adds :class:`~plstm_graph.nn.local.LocalConv`, which knows no directions, to the
             mixer; ``"ffn"`` makes the feed-forward network a :class:`~plstm_graph.nn.local.LocalFFN`, which reads
             neighbours in ``direction``, or all alike if ``tied``. Edge features must then be of size ``channels``.

@@ -32,7 +32,7 @@ class DAGBaseline(GraphModel):
         pool (str or list[str]): How nodes are pooled, by the names of :mod:`torch_geometric.nn.aggr`; several are
             concatenated. (default: ``"mean"``)
         degree (bool): Whether to encode in-degree and out-degree. (default: ``True``)
-        norm (str): ``"rms"`` or ``"batch"``. (default: ``"rms"``)
+        norm (str): ``"rms"``, ``"batch"`` or ``"none"``. (default: ``"rms"``)
         predict (str): ``"graph"``, ``"node"`` or ``"edge"``: what has the targets. (default: ``"graph"``)
         edge_context (bool): As in :class:`~plstm_graph.nn.PLSTM`. (default: ``False``)
         **kwargs: Of the layer that mixes nodes.
@@ -113,7 +113,7 @@ class ResidualLayer(nn.Module):
         mixer (Module, optional): Called with nodes and whatever else the layer is called with.
         ffn_ratio (float): Width of the feed-forward network over ``channels``; 0 for none.
         dropout (float): Dropout after both parts.
-        norm (str): ``"rms"`` or ``"batch"``.
+        norm (str): ``"rms"``, ``"batch"`` or ``"none"``.
     """
 
     def __init__(

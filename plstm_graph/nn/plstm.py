@@ -46,7 +46,8 @@ class PLSTM(GraphModel):
         tied (bool): Treat both directions of an edge alike: the same weights forward and backward, and the degree in
             the undirected graph. For graphs whose directions were chosen rather than given, such as molecules.
             (default: ``False``)
-        norm (str): ``"rms"`` or ``"batch"``, see :func:`~plstm_graph.nn.norm.make_norm`. (default: ``"rms"``)
+        norm (str): ``"rms"``, ``"batch"`` or ``"none"``, see :func:`~plstm_graph.nn.norm.make_norm`.
+            (default: ``"rms"``)
         local (bool or str): Aggregate the neighbours of each node in every layer too, beside what runs along the DAG:
             True by :class:`~plstm_graph.nn.local.LocalConv`, for graphs whose directions were chosen; ``"ffn"`` in the
             feed-forward networks, :class:`~plstm_graph.nn.local.LocalFFN`, for given directions. (default: ``False``)

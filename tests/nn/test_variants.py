@@ -87,7 +87,7 @@ def test_nodes_are_widened_before_they_are_pooled():
 
 
 def test_an_unknown_norm():
-    with pytest.raises(ValueError, match="norm must be 'rms' or 'batch', got 'layer'"):
+    with pytest.raises(ValueError, match="norm must be 'rms', 'batch' or 'none', got 'layer'"):
         make(norm="layer")
 
 
@@ -118,6 +118,18 @@ def test_edges_know_the_nodes_that_they_join(seed):
     other[5] = (other[5] + 1) % 4
     changed = (edges(data.x, other) - before).abs().amax(dim=1) > 1e-6
     assert changed.nonzero().view(-1).tolist() == [5]
+
+
+@pytest.mark.parametrize("modes", ["M", "P", "PM"])
+def test_without_a_norm_nodes_enter_layers_as_they_are(modes):
+    model = make(norm="none", modes=modes)
+    seen: list[torch.Tensor] = []
+    given: list[torch.Tensor] = []
+    model.blocks[0].layers[0].convs[0].register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    model.blocks[0].register_forward_pre_hook(lambda module, inputs: given.append(inputs[0]))
+    run(model, Batch.from_data_list([random_graph(9, 14, 0)])).sum().backward()
+    assert torch.equal(seen[0], given[0])  # the same tensor
+    assert all(parameter.grad is not None for parameter in model.parameters())
 
 
 @pytest.mark.parametrize("edge_dim", [None, 8])

@@ -110,6 +110,7 @@ SIZES = {
     "sst": (5, [18282], [2], "node"),
     "circuits": (1, [3, 0], [2], "node"),
     "workflows": (1, [36] + [0] * 9, None, "graph"),
+    "timing": (1, [5, 0, 0], [2], "node"),
     "copy": (8, [8, 3], None, "node"),
     "longest_path": (1, [2], None, "node"),
     "reachability": (2, [2], None, "node"),

@@ -81,7 +81,7 @@ def _piece(circuit: Data, is_gate: Tensor) -> Data:
     edges, nodes = torch.cat([inside, outside]), torch.cat([core, loads])
     gates = is_gate[nodes] & (torch.arange(len(nodes)) < len(core))
     fan_out = torch.bincount(within[0], minlength=len(core)).float()
-    inputs = torch.stack([torch.zeros_like(fan_out), fan_out, fan_out.log1p()], dim=1)
+    inputs = torch.stack([torch.zeros_like(fan_out), fan_out / 10, fan_out.log1p()], dim=1)
     x = circuit.x[nodes].clone()
     x[: len(core)] = torch.where(gates[: len(core), None], x[: len(core)], inputs)
     arrival = arrival_times(within, circuit.delay[inside], len(nodes))
