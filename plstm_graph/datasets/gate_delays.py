@@ -1,8 +1,8 @@
 """Delays of the gates of an and-inverter graph, by a formula that networks are not told.
 
-The linear model of static timing analysis: a gate takes a time of its own and one in proportion to the load that it
-drives, both by its kind; an input that is inverted takes a little longer. Times are in units of the delay of an AND
-gate without load.
+The linear model of static timing analysis, as logical effort has it: a gate takes a time of its own, by its kind, and
+one in proportion to the load that it drives. All gates drive equally well, and differ in what they cost those who drive
+them. An input that is inverted takes a little longer. Times are in units of the delay of an AND gate without load.
 """
 
 from typing import Literal
@@ -17,8 +17,9 @@ KINDS = ("input", "and", "and_not", "nor", "single")
 
 # By kind, in that order.
 _INTRINSIC = torch.tensor([0.0, 1.0, 1.2, 0.8, 0.5], dtype=torch.double)
-_RESISTANCE = torch.tensor([0.0, 0.20, 0.22, 0.30, 0.15], dtype=torch.double)
 _CAPACITANCE = torch.tensor([0.0, 1.0, 1.3, 1.6, 0.7], dtype=torch.double)
+# Of the delay, for each unit of load.
+_RESISTANCE = 0.2
 # Of an inverted input: further delay, and further load to whoever drives it.
 _INVERTED_DELAY, _INVERTED_LOAD = 0.3, 0.25
 
@@ -42,7 +43,7 @@ def gate_delays(kinds: Tensor, edge_index: Tensor, inverted: Tensor, delays: Del
     r"""Delay of each edge: from the time when a signal arrives at a gate's input until its output has switched.
 
     .. math::
-        d_{uv} = a_{kind(v)} + 0.3\,[uv\ \mathrm{inverts}] + r_{kind(v)}\, \ell_v, \qquad
+        d_{uv} = a_{kind(v)} + 0.3\,[uv\ \mathrm{inverts}] + 0.2\, \ell_v, \qquad
         \ell_v = \sum_{v \to w} 1 \quad\mathrm{or}\quad \sum_{v \to w} c_{kind(w)} + 0.25\,[vw\ \mathrm{inverts}]
 
     Args:
@@ -65,5 +66,5 @@ def gate_delays(kinds: Tensor, edge_index: Tensor, inverted: Tensor, delays: Del
     if delays == "driven":
         of_edge = _CAPACITANCE[kinds[end]] + _INVERTED_LOAD * inverted.double()
     load = torch.zeros(len(kinds), dtype=torch.double).index_add_(0, start, of_edge)
-    of_gate = _INTRINSIC[kinds] + _RESISTANCE[kinds] * load
+    of_gate = _INTRINSIC[kinds] + _RESISTANCE * load
     return of_gate[end] + _INVERTED_DELAY * inverted.double()

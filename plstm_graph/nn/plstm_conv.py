@@ -15,7 +15,7 @@ from plstm_graph.nn.gates import Normalization
 from plstm_graph.nn.head_norm import HeadNorm, make_head_norm, projected_channels, query_key_value
 from plstm_graph.nn.joined import take_channels
 from plstm_graph.nn.matrix_transition import MatrixKind, MatrixOptions
-from plstm_graph.nn.max_plus_gates import MaxPlusGates, form_of_maxima
+from plstm_graph.nn.max_plus_gates import MaxPlusGates, MaxPlusTerms, form_of_maxima
 from plstm_graph.nn.neighbours import NeighbourKind, make_neighbour_input
 from plstm_graph.nn.structure import check_edge_attr, line_graph_of
 from plstm_graph.nn.sum_gates import Source, SumGates, SumTerms, Transition
@@ -232,17 +232,18 @@ class PLSTMConv(MessagePassing):
         if self._shows_messages() and not self.explain:
             raise ValueError("mode 'M' takes a maximum within the operator: it has no messages that hooks could see")
         logits, edge_mask = gates.logits(x, edge_attr), self.explaining_mask()
-        form: MaxPlusForm = form_of_maxima(self.form, MaxPlusForm, Form)
-        read = []
-        for graph in directions:
-            source, leave, enter, mark, direct = gates.of_logits(*logits, graph, edge_mask)
-            if self.transition == "node":
-                read.append(plstm_max_plus_factorized(source, leave, enter, mark, direct, graph, form=form))
-                continue
-            pair_from, pair_to = graph.pairs
-            transition = leave.index_select(0, pair_from) + enter.index_select(0, pair_to)
-            read.append(plstm_max_plus(source, transition, mark, direct, graph, form=form))
+        read = [self.maxima_of(gates.of_logits(*logits, graph, edge_mask), graph) for graph in directions]
         return [each.unflatten(1, (self.heads, self.head_channels)) for each in read]
+
+    def maxima_of(self, terms: MaxPlusTerms, graph: LineGraph) -> Tensor:
+        """The operator of M-mode on the terms of its gates, ``[N, C]`` for ``C`` channels of all heads."""
+        source, leave, enter, mark, direct = terms
+        form: MaxPlusForm = form_of_maxima(self.form, MaxPlusForm, Form)
+        if self.transition == "node":
+            return plstm_max_plus_factorized(source, leave, enter, mark, direct, graph, form=form)
+        pair_from, pair_to = graph.pairs
+        transition = leave.index_select(0, pair_from) + enter.index_select(0, pair_to)
+        return plstm_max_plus(source, transition, mark, direct, graph, form=form)
 
     def _sums(
         self, gates: SumGates, x: Tensor, edge_attr: Tensor | None, directions: Sequence[LineGraph]

@@ -95,11 +95,17 @@ def _changed(encoders: Sequence[nn.Module], change: Callable[[Tensor], Tensor]) 
 
 
 def draw_dag_attribution(
-    edge_index: Tensor, values: Tensor, labels: Sequence[str], title: str = "", marked: Sequence[int] = ()
+    edge_index: Tensor,
+    values: Tensor,
+    labels: Sequence[str],
+    title: str = "",
+    marked: Sequence[int] = (),
+    path: Tensor | None = None,
 ) -> Figure:
     """Draw a DAG, its nodes from blue (they lower the number) to red (they raise it).
 
-    Of more than 60 nodes, the 60 with the largest values are drawn, with the edges between them.
+    Of more than 60 nodes, the 60 with the largest values are drawn, with the edges between them; of a path that is
+    drawn through them its last nodes before all others.
 
     Args:
         edge_index: Start and end node of each edge, ``[2, E]``.
@@ -107,16 +113,24 @@ def draw_dag_attribution(
         labels: Words on the nodes.
         title: Title of the picture.
         marked: Nodes with a thick border, such as the one that is predicted.
+        path: Edges that are drawn strongly and the others faintly, such as a critical path: columns of ``edge_index``
+            in the order of the path. (default: all edges alike)
 
     Returns:
         A matplotlib figure; ``figure.savefig(path)`` writes it.
     """
     total = len(values)
+    strong = None if path is None else torch.zeros(edge_index.size(1), dtype=torch.bool).index_fill_(0, path, True)
     if total > _SHOWN:
-        order = values.abs().clone()
+        order = values.abs().double()
+        if path is not None:
+            along = edge_index[:, path].t().reshape(-1)
+            # Whatever is drawn besides, the path keeps its end: later nodes come before earlier ones.
+            order[along] = order.max() + 1.0 + torch.arange(len(along), dtype=order.dtype)
         order[list(marked)] = torch.inf
         kept = order.topk(_SHOWN).indices.sort().values
-        edge_index, _ = subgraph(kept, edge_index, relabel_nodes=True, num_nodes=total)
+        edge_index, _, inside = subgraph(kept, edge_index, relabel_nodes=True, num_nodes=total, return_edge_mask=True)
+        strong = None if strong is None else strong[inside]
         position = {int(node): place for place, node in enumerate(kept)}
         values, labels = values[kept], [labels[node] for node in kept.tolist()]
         marked = [position[node] for node in marked]
@@ -133,6 +147,7 @@ def draw_dag_attribution(
         len(values),
         labels=labels,
         colors=_rgba(colours, values),
+        strong=strong,
         marked=marked,
         title=title,
     )

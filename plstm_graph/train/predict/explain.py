@@ -1,5 +1,6 @@
 """``plstm-graph explain``: a picture of what a prediction comes from, and the same as a table."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from plstm_graph.console import Console
 from plstm_graph.datasets import InvalidSmilesError, smiles_to_data
 from plstm_graph.datasets.dag_folder.encoding import Encoding
 from plstm_graph.datasets.files import replace_file
+from plstm_graph.nn.maximising_path import predicted_path
 from plstm_graph.train.inference import DAGS, MOLECULES, collate, load_module, load_transform, pick_device, predict
 from plstm_graph.train.module import GraphModule
 from plstm_graph.train.predict.dags import read_for
@@ -23,6 +25,7 @@ from plstm_graph.transforms import ToDAG
 from plstm_graph.viz import attribution, draw_dag_attribution, draw_molecule_attribution
 
 _LISTED = 10
+_WALKED = 12  # nodes of a path that are named
 
 
 # Of numbers beside nodes.
@@ -57,16 +60,30 @@ class _Subject:
     classes: list[list[str]]
     smiles: str | None = None
 
-    def draw(self, values: Tensor, title: str) -> Figure:
+    def draw(self, values: Tensor, title: str, path: Tensor | None) -> Figure:
         if self.smiles is not None:
             atoms = values[~self.data.is_edge] if "is_edge" in self.data else values
             return draw_molecule_attribution(self.smiles, atoms, title)
         assert self.data.edge_index is not None
-        return draw_dag_attribution(self.data.edge_index, values, self.labels, title, self.marked)
+        return draw_dag_attribution(self.data.edge_index, values, self.labels, title, self.marked, path)
+
+    def walk(self, path: Tensor) -> str:
+        """The nodes of a path, by name."""
+        assert self.data.edge_index is not None
+        start, end = self.data.edge_index[:, path].tolist()
+        # Along the edges or, where a layer ran against them, from their ends on.
+        against = len(start) > 1 and start[0] == end[1]
+        nodes = [end[0], *start] if against else [start[0], *end]
+        names = [self.labels[node].partition("\n")[0] for node in nodes]
+        some = names if len(names) <= _WALKED else [*names[:2], "...", *names[2 - _WALKED :]]
+        return " -> ".join(some)
 
 
 def explain(ckpt_path: str, source: str, question: Question, output: str, device: str) -> None:
     """Draw what the nodes of a graph add to a prediction, and list those that add or take the most.
+
+    Through a DAG the path is drawn, too, along which layers of M-mode take the maximum that the prediction rests on
+    most: the critical path.
 
     Args:
         ckpt_path: A checkpoint that ``plstm-graph fit`` wrote.
@@ -98,11 +115,22 @@ def explain(ckpt_path: str, source: str, question: Question, output: str, device
 
     values = attribution(module, number, subject.data).to("cpu")
     title = f"{subject.name}: {targets[column]} = {float(predicted[column]):.4g}"
-    figure = subject.draw(values, title)
+    path = _path(module, number, subject)
+    figure = subject.draw(values, title, path)
     ending = Path(output).suffix.lstrip(".") or "png"
     replace_file(output, lambda path: figure.savefig(path, dpi=130, format=ending))
     Console().print(_table(values, subject.labels, title, _unit(module)))
+    if path is not None:
+        Console().say(f"critical path, {len(path)} edges: {subject.walk(path)}")
     Console(stderr=True).say(f"wrote {output}")
+
+
+def _path(module: GraphModule, number: Callable[[list[Data]], Tensor], subject: _Subject) -> Tensor | None:
+    """The critical path through a DAG; None for molecules, without layers of M-mode, and where it is empty."""
+    if subject.smiles is not None:
+        return None
+    found = predicted_path(module.eval(), lambda: number([subject.data]), subject.marked or None)
+    return None if found is None or not len(found.columns) else found.columns
 
 
 def _molecule(module: GraphModule, smiles: str, question: Question) -> _Subject:
