@@ -1,10 +1,9 @@
 """Delays of gates by hand, circuits read from files, and pieces whose gates keep their delays."""
 
-import numpy as np
 import pytest
 import torch
 
-from plstm_graph.datasets.aiger import Circuit, read_circuit
+from plstm_graph.datasets.aiger import read_circuit
 from plstm_graph.datasets.circuit_timing import CircuitTiming, timed_circuit
 from plstm_graph.datasets.circuits import PARTS
 from plstm_graph.datasets.gate_delays import KINDS, gate_delays
@@ -13,18 +12,11 @@ from plstm_graph.testing import assert_close
 from plstm_graph.train.dag_tasks.task import DAGTask
 from plstm_graph.train.dag_tasks.tasks import load_dag_task
 from plstm_graph.train.dag_tasks.timing import arrival_metrics, path_metrics, timing_pieces
+from tests.made_circuits import circuit_folder, random_circuit
 
 # x = a AND b; y = NOT a AND NOT b; sum = NOT x AND NOT y, which is also an output, as is NOT x.
 HALF_ADDER = b"aig 5 2 0 2 3\n10\n7\n" + bytes([2, 2, 3, 2, 1, 2])
 DELAYS = ["fan_out", "driven"]
-
-
-def random_circuit(inputs=8, gates=120, seed=0):
-    """Gates that mostly read what comes right before them, so that it is deep."""
-    generator = np.random.default_rng(seed)
-    known = inputs + 1 + np.arange(gates)
-    fan_in = np.stack([known - 1 - generator.geometric(0.2, gates) % known for _ in (0, 1)], axis=1)
-    return Circuit(inputs, fan_in, generator.random((gates, 2)) < 0.5, np.array([known[-1], known[-2]]))
 
 
 def half_adder(tmp_path, delays):
@@ -117,16 +109,8 @@ def test_what_a_designer_asks():
     assert metrics["relative"] == pytest.approx(0.5 / float(exact.max()), rel=1e-5) and metrics["r2"] < 1
 
 
-def tiny_circuits(folder):
-    """A folder with a few gates under the name of every circuit."""
-    (folder / "epfl_aig").mkdir(parents=True)
-    for name in [name for names in PARTS.values() for name in names]:
-        (folder / "epfl_aig" / f"{name}.aig").write_bytes(HALF_ADDER)
-    return folder
-
-
 def test_parts_and_task(tmp_path):
-    source = tiny_circuits(tmp_path / "source")
+    source = circuit_folder(tmp_path / "source", gates=20)
     for part, names in PARTS.items():
         found = CircuitTiming(tmp_path / "root", part, source)
         assert tuple(graph.circuit for graph in found) == names
@@ -145,4 +129,5 @@ def test_the_deepest_circuit(real_data, tmp_path):
     assert hyp.num_nodes == 214_591
     # 24,801 gates lie on the longest path, each with a delay of about two.
     assert 24_801 < hyp.y[hyp.is_endpoint].max() < 3 * 24_801
-    assert path_metrics(hyp.y.nan_to_num(), hyp)["path"] > 0.9999
+    # The trace looks at arrival times alone, and not at which input of a gate inverts.
+    assert path_metrics(hyp.y.nan_to_num(), hyp)["path"] > 0.999

@@ -48,6 +48,7 @@ def timing(
         monitor={"rmse": "min"},
         target=ScaledTarget.fit("raw", parts["train"]),
         graph_metrics=path_metrics,
+        column_names={"x": ["kind", "fan_out_tens", "log_fan_out"], "edge_attr": ["inverted"], "y": ["arrival"]},
     )
 
 
