@@ -64,7 +64,7 @@ class PLSTM(GraphModel):
             with the graph. On graphs of hundreds of levels that map wants a learning rate below 1e-2, and a warm-up.
             (default: ``"M"`` where there are such layers)
         size_scale (str): ``"linear"``, or ``"log"`` for targets that are logarithms of amounts: the map then reads
-            :math:`\mathrm{arsinh}` of the sizes. (default: ``"linear"``)
+            logarithms of the sizes, see :class:`~plstm_graph.nn.size_head.SizeHead`. (default: ``"linear"``)
         edge_context (bool): Encode each edge together with the two nodes that it joins, so that gates can depend on
             both at once, see :class:`~plstm_graph.nn.edge_context.EdgeContext`. (default: ``False``)
         **kwargs: Of :class:`~plstm_graph.nn.PLSTMConv`.

@@ -24,6 +24,7 @@ def test_differences_of_sizes_survive_any_precision(dtype, size):
 def test_a_new_head_adds_nothing_however_large_a_size_is(size):
     for dtype in (torch.float16, torch.bfloat16, torch.float32):
         assert SizeHead(3, 2).to(dtype)(torch.full((4, 3), size)).eq(0).all()
+        assert SizeHead(3, 2, "log").to(dtype)(torch.full((4, 3), size)).eq(0).all()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
@@ -31,6 +32,7 @@ def test_a_new_head_adds_nothing_however_large_a_size_is(size):
 def test_logarithms_of_sizes_have_both_signs(dtype, size):
     head = SizeHead(1, 1, "log").to(dtype)
     torch.nn.init.ones_(head.weight)
+    torch.nn.init.zeros_(head.log_gain)
     expected = torch.asinh(torch.tensor(size, dtype=torch.double))
     given = torch.tensor([[size], [-size]], dtype=torch.double)
     rtol = {torch.bfloat16: 2**-8, torch.float32: 1e-6, torch.float64: 1e-14}[dtype]  # of the result, and of asinh
@@ -42,8 +44,9 @@ def test_a_target_that_is_the_logarithm_of_an_amount_is_within_reach_at_any_size
     head = SizeHead(1, 1, "log")
     with torch.no_grad():
         head.weight.fill_(1)
+        head.log_gain.fill_(2)
     sizes = torch.tensor([[1e3], [1e5], [1e10]])
-    torch.testing.assert_close(head(sizes), (2 * sizes).log(), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(head(sizes), (2 * sizes).log() + 2, rtol=1e-6, atol=1e-6)
 
 
 def test_an_unknown_scale():

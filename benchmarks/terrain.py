@@ -1,0 +1,154 @@
+"""Water over terrain: error against size and depth of trained models, and flow accumulation, the classical estimate.
+
+    python benchmarks/terrain.py                              # the classical estimate alone, in validation
+    python benchmarks/terrain.py --run runs/dags/terrain      # also the figure docs/dags/terrain_sizes.png
+
+The classical estimate counts the cells upslope of each cell, or adds up their rain, and turns that into discharge by a
+regression of logarithms, fitted on the training tiles. The figure is of squares of the unseen half, and that half.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch_geometric.data import Batch, Data
+from tqdm import tqdm
+
+from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.terrain import Terrain
+from plstm_graph.datasets.terrain.hydrology import accumulate
+from plstm_graph.graph import longest_path_levels
+from plstm_graph.train.checkpoint import load_weights
+from plstm_graph.train.dag_tasks.run import make_model, score
+from plstm_graph.train.dag_tasks.tasks import DAGTask, load_dag_task
+from plstm_graph.train.dag_tasks.terrain import discharge_metrics, numbered
+from plstm_graph.train.forward import attach_line_graph, model_arguments
+
+SIDES = (20, 40, 80, 120, 160, 200)  # of squares, in cells
+EACH = 4  # squares of a size
+MOST = 10_000  # cells of a graph for models that skip tests, as attention to pairs of cells does
+
+
+def upslope(graph: Data, ways: str, of: str) -> np.ndarray:
+    """Logarithms of the cells, or of the rain, upslope of each cell, ``[N]``."""
+    edges, (_, relative, diagonal) = graph.edge_index.numpy(), graph.edge_attr.double().numpy().T
+    start, cells = edges[0], graph.num_nodes
+    if ways == "D8":  # all takes the steepest way, the first of several
+        share = np.zeros(len(start))
+        share[np.lexsort((-relative, start))[np.unique(np.sort(start), return_index=True)[1]]] = 1.0
+    else:  # multiple flow direction with the exponent of Freeman (1991)
+        weight = np.where(diagonal > 0, 0.354, 0.5) * np.exp(1.1 * relative)
+        share = weight / np.bincount(start, weight, cells)[start]
+    ones = np.ones(cells)
+    return np.log(accumulate(edges, share, ones, rain_of(graph) if of == "rain" else ones)[1])
+
+
+def rain_of(graph: Data) -> np.ndarray:
+    """Millimetres of rain, from the feature."""
+    return graph.x[:, 5].double().numpy() * 30 + 60
+
+
+def classical(task: DAGTask) -> None:
+    """Print how well flow accumulation with a fitted regression does in validation."""
+    for ways in ("D8", "MFD"):
+        for of in ("cells", "rain"):
+
+            def inputs(graph: Data, ways: str = ways, of: str = of) -> np.ndarray:
+                columns = [upslope(graph, ways, of), np.ones(graph.num_nodes)]
+                return np.stack([*columns, np.log(rain_of(graph))][: 2 + (of == "rain")], axis=1)
+
+            train, valid = (task.parts[part] for part in ("train", "valid"))
+            target = np.concatenate([graph.y.view(-1).double().log1p().numpy() for graph in train])
+            weights, *_ = np.linalg.lstsq(np.concatenate([inputs(graph) for graph in train]), target, rcond=None)
+            predicted = np.expm1(np.concatenate([inputs(graph) for graph in valid]) @ weights)
+            columns = {name: torch.cat([graph[name] for graph in valid]) for name in task.columns}
+            row = discharge_metrics(torch.from_numpy(predicted).view(-1, 1), **columns)
+            print(f"{ways}, {of} upslope: " + ", ".join(f"valid/{name} {value:.4f}" for name, value in row.items()))
+
+
+def squares(land: Terrain) -> Iterator[Data]:
+    """Squares of the unseen half, a few of each size, and the half itself."""
+    rows, columns = land.shape
+    half = columns // 2
+    event = 600_000
+    for side in SIDES:
+        for row in np.linspace(0, rows - side, EACH):
+            event += 1
+            yield numbered(land.graph((int(row), half, side, side), event), 0)
+    yield numbered(land.graph((0, half, rows, columns - half), event + 1), 0)
+
+
+def curves(run: Path, graphs: list[Data]) -> dict[str, np.ndarray]:
+    """``1 - NSE`` of each model on each graph, averaged over its seeds; NaN where a model cannot hold the graph."""
+    report: dict[str, Any] = json.loads((run / "report.json").read_text(encoding="utf-8"))
+    task = load_dag_task(**report["config"]["data"])
+    found = {}
+    for name, of_model in report["models"].items():
+        spec, rows = report["config"]["models"][name], []
+        for result in tqdm(of_model["seeds"], desc=name):
+            own = result["target"] in (None, task.target.kind if task.target else None)
+            scaled = task if own else task.scaled(result["target"])
+            place = run / name / ("" if own else f"target_{result['target']}")
+            model = make_model(spec, scaled)
+            weights = place / f"lr_{result['lr']:g}" / f"seed_{result['seed']}" / "best.pt"
+            load_weights(model, weights, torch.device("cpu"), "train it anew")
+            model.eval()
+            fits = [not spec.get("skip_tests") or graph.num_nodes <= MOST for graph in graphs]
+            rows.append(
+                [missed(model, graph, scaled) if fit else np.nan for graph, fit in zip(graphs, fits, strict=True)]
+            )
+        found[name] = np.mean(rows, axis=0)
+    return found
+
+
+def missed(model: torch.nn.Module, graph: Data, task: DAGTask) -> float:
+    batch = attach_line_graph(Batch.from_data_list([graph]), model_arguments(model))
+    return 1 - score(model, [batch], task)["nse"]
+
+
+def draw(sizes: Tensor, depths: Tensor, found: dict[str, np.ndarray], trained: tuple[int, int]) -> Figure:
+    """Two panels: over cells and over levels."""
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, across, label, mark in zip(
+        figure.subplots(1, 2, sharey=True), (sizes, depths), ("cells", "levels"), trained, strict=True
+    ):
+        for name, values in found.items():
+            order = across.argsort().numpy()
+            axes.plot(across.numpy()[order], values[order], marker="o", markersize=3, linewidth=1, label=name)
+        axes.axvline(mark, color="0.6", linestyle="--", linewidth=1)
+        axes.set(xscale="log", yscale="log", xlabel=f"{label} of the DAG (dashed: in training)")
+    figure.axes[0].set_ylabel("1 - NSE of log discharge")
+    figure.axes[0].legend(frameon=False, fontsize=8)
+    return figure
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--run", type=Path, help="folder of a run of configs/dags/terrain.yaml")
+    parser.add_argument("--output", type=Path, default=Path("docs/dags/terrain_sizes.png"))
+    options = parser.parse_args()
+    if options.run is None:
+        classical(load_dag_task("terrain"))
+        return
+    graphs = list(squares(Terrain()))
+    depths = torch.tensor([int(longest_path_levels(each.edge_index, each.num_nodes).max()) + 1 for each in graphs])
+    sizes = torch.tensor([graph.num_nodes for graph in graphs])
+    tiles = sizes == 40 * 40
+    trained = 40 * 40, int(depths[tiles].float().median())
+    found = curves(options.run, graphs)
+    replace_file(options.output, lambda path: draw(sizes, depths, found, trained).savefig(path, format="png", dpi=110))
+    for name, values in found.items():
+        rows = ", ".join(f"{int(size)}: {np.mean(values[sizes.numpy() == int(size)]):.4f}" for size in sizes.unique())
+        print(f"{name}, 1 - NSE by cells: {rows}")
+
+
+if __name__ == "__main__":
+    main()
