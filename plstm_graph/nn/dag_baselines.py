@@ -35,6 +35,7 @@ class DAGBaseline(GraphModel):
         norm (str): ``"rms"``, ``"batch"`` or ``"none"``. (default: ``"rms"``)
         predict (str): ``"graph"``, ``"node"`` or ``"edge"``: what has the targets. (default: ``"graph"``)
         edge_context (bool): As in :class:`~plstm_graph.nn.PLSTM`. (default: ``False``)
+        edges_in_nodes (bool): As in :class:`~plstm_graph.nn.PLSTM`. (default: ``True``)
         **kwargs: Of the layer that mixes nodes.
 
     Shapes:
@@ -57,11 +58,11 @@ class DAGBaseline(GraphModel):
         norm: NormKind = "rms",
         predict: Predict = "graph",
         edge_context: bool = False,
+        edges_in_nodes: bool = True,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            out_channels, in_channels, edge_dim, hidden_channels, degree, directed=True, edge_context=edge_context
-        )
+        encoders = (out_channels, in_channels, edge_dim, hidden_channels)
+        super().__init__(*encoders, degree, directed=True, edge_context=edge_context, edges_in_nodes=edges_in_nodes)
         self.layers = nn.ModuleList(
             ResidualLayer(hidden_channels, self.make_mixer(**kwargs), ffn_ratio, dropout, norm)
             for _ in range(num_layers)

@@ -34,6 +34,7 @@ class GraphModel(nn.Module):
             :class:`~plstm_graph.nn.histogram.CategoryHistogram`.
         edge_context (bool): Whether edges are encoded together with the nodes that they join, by
             :class:`~plstm_graph.nn.edge_context.EdgeContext`; it needs edge features.
+        edges_in_nodes (bool): Whether nodes enter with the sum of the edges around them.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class GraphModel(nn.Module):
         directed: bool = False,
         histogram: Sequence[int] = (),
         edge_context: bool = False,
+        edges_in_nodes: bool = True,
     ) -> None:
         super().__init__()
         self.histogram_sizes = list(histogram)
@@ -56,6 +58,7 @@ class GraphModel(nn.Module):
         self.edge_encoder = None if edge_dim is None else feature_encoder(edge_dim, hidden_channels)
         if edge_context and edge_dim is None:
             raise ValueError("edge_context=True needs edge features, but edge_dim is None")
+        self.edges_in_nodes = edges_in_nodes
         self.edge_context = EdgeContext(hidden_channels) if edge_context else None
         self.degree_encoder = DegreeEncoder(hidden_channels, directed) if degree else None
 
@@ -134,7 +137,8 @@ class GraphModel(nn.Module):
             edges = self.edge_encoder(edge_attr)
             if self.edge_context is not None:
                 edges = self.edge_context(features, edges, edge_index)
-            for index in edge_index[1:] if both_directions else edge_index:
+            ends = edge_index[1:] if both_directions else edge_index
+            for index in ends if self.edges_in_nodes else ():
                 nodes = nodes + sum_of_edges(edges, index, x.size(0), edge_mask)
         return nodes, edges
 

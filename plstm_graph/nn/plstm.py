@@ -67,6 +67,9 @@ class PLSTM(GraphModel):
             logarithms of the sizes, see :class:`~plstm_graph.nn.size_head.SizeHead`. (default: ``"linear"``)
         edge_context (bool): Encode each edge together with the two nodes that it joins, so that gates can depend on
             both at once, see :class:`~plstm_graph.nn.edge_context.EdgeContext`. (default: ``False``)
+        edges_in_nodes (bool): Let nodes enter with the sum of the edges around them. Without it and with
+            ``degree=False`` a node is what its own features say, and edges act through the gates alone: for amounts,
+            which do not depend on how many edges there are. (default: ``True``)
         **kwargs: Of :class:`~plstm_graph.nn.PLSTMConv`.
 
     Shapes:
@@ -100,6 +103,7 @@ class PLSTM(GraphModel):
         size_readout: str | None = None,
         size_scale: SizeScale = "linear",
         edge_context: bool = False,
+        edges_in_nodes: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(

@@ -37,6 +37,7 @@ VARIANTS = [
     {"transition": "node", "source": "shared", "decay": True},
     {"transition": "node", "source": "shared", "modes": "PM", "size_readout": "PM", "size_scale": "log"},
     {"edge_context": True, "modes": "PD"},
+    {"edges_in_nodes": False, "degree": False},
 ]
 
 
@@ -96,6 +97,16 @@ def test_edge_context_needs_edge_features():
         PLSTM(2, 5, None, edge_context=True)
     with pytest.raises(ValueError, match="edge_context=True needs edge features, but edge_dim is None"):
         DirectedGIN(2, 5, None, edge_context=True)
+
+
+@pytest.mark.parametrize("context", [False, True])
+def test_nodes_can_enter_without_the_edges_around_them(context):
+    data = random_graph(9, 14, 0)
+    for model in (make(edge_context=context), make(edge_context=context, edges_in_nodes=False, degree=False)):
+        nodes, edges = model.embed(data.x, data.edge_index, data.edge_attr, both_directions=False)
+        assert edges.shape == (14, 16)
+        alone = torch.allclose(nodes, model.node_encoder(data.x))
+        assert alone != model.edges_in_nodes
 
 
 @pytest.mark.parametrize("seed", range(3))
