@@ -105,9 +105,7 @@ def run_training(
         return (train[row] for (row,) in sampler)
 
     def validate(model: nn.Module) -> Row:
-        return {
-            f"valid/{name}": value for name, value in score(outputs_of(model, valid), task.parts["valid"], task).items()
-        }
+        return {f"valid/{name}": value for name, value in score(model, valid, task).items()}
 
     log = EpochLog(folder, report)
     best = train_epochs(
@@ -170,8 +168,8 @@ def evaluate_training(
     for name in names:
         started, graphs = time.perf_counter(), task.parts[name]
         size = max(1, room // max(graph.num_nodes for graph in graphs))
-        output = outputs_of(model, _batches(graphs, size, model_arguments(model), device))
-        row = score(output, graphs, task) | graph_scores(output, graphs, task)
+        output, columns = outputs_of(model, _batches(graphs, size, model_arguments(model), device), task)
+        row = task.score(output, **columns) | graph_scores(output, graphs, task)
         tests[name] = row | {"seconds": time.perf_counter() - started}
         outputs[name] = task.restore(output)
     for picture, figure in ({} if task.draw is None else task.draw(outputs)).items():
@@ -180,17 +178,23 @@ def evaluate_training(
     return tests
 
 
+def score(model: nn.Module, batches: Iterable[Batch], task: DAGTask) -> Row:
+    """Metrics of a model over batches prepared by :func:`~plstm_graph.train.forward.attach_line_graph`."""
+    output, columns = outputs_of(model, batches, task)
+    return task.score(output, **columns)
+
+
 @torch.no_grad()
-def outputs_of(model: nn.Module, batches: Iterable[Batch]) -> Tensor:
-    """Outputs of a model, ``[M, O]``, over batches by :func:`~plstm_graph.train.forward.attach_line_graph`."""
+def outputs_of(model: nn.Module, batches: Iterable[Batch], task: DAGTask) -> tuple[Tensor, dict[str, Tensor]]:
+    """Outputs of a model on the scale that it learns, and the columns that metrics are given."""
     arguments = model_arguments(model)
-    return torch.cat([call_model(model, batch, arguments) for batch in batches])
-
-
-def score(outputs: Tensor, graphs: Sequence[Data], task: DAGTask) -> Row:
-    """Metrics of the outputs for some graphs."""
-    columns = {name: torch.cat([graph[name] for graph in graphs]) for name in task.columns}
-    return task.score(outputs, **{name: column.to(outputs.device) for name, column in columns.items()})
+    outputs: list[Tensor] = []
+    columns: dict[str, list[Tensor]] = {name: [] for name in task.columns}
+    for batch in batches:
+        outputs.append(call_model(model, batch, arguments))
+        for name, found in columns.items():
+            found.append(batch[name])
+    return torch.cat(outputs), {name: torch.cat(found) for name, found in columns.items()}
 
 
 def graph_scores(outputs: Tensor, graphs: Sequence[Data], task: DAGTask) -> Row:
