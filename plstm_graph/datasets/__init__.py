@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from plstm_graph.datasets.architectures import NASBenchGraph as NASBenchGraph
     from plstm_graph.datasets.arrow_pointing import ArrowPointing as ArrowPointing
     from plstm_graph.datasets.chembl import ChEMBL2321810 as ChEMBL2321810
+    from plstm_graph.datasets.circuit_timing import CircuitTiming as CircuitTiming
     from plstm_graph.datasets.circuits import EPFLCircuits as EPFLCircuits
     from plstm_graph.datasets.dag_folder.dataset import DAGFolder as DAGFolder
     from plstm_graph.datasets.dag_folder.dataset import OnDiskDAGFolder as OnDiskDAGFolder
@@ -41,6 +42,7 @@ _HOMES = {
     "BadRowsWarning": "smiles",
     "CIFAR10": "image_sets",
     "ChEMBL2321810": "chembl",
+    "CircuitTiming": "circuit_timing",
     "DAGFolder": "dag_folder.dataset",
     "DAGFolderError": "dag_folder.problems",
     "ENASDataset": "architectures",
@@ -73,6 +75,7 @@ __all__ = [
     "BadRow",
     "BadRowsWarning",
     "ChEMBL2321810",
+    "CircuitTiming",
     "DAGFolder",
     "DAGFolderError",
     "ENASDataset",

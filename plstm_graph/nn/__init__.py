@@ -23,6 +23,8 @@ from plstm_graph.nn.head_norm import MultiHeadLogNorm as MultiHeadLogNorm
 from plstm_graph.nn.head_norm import MultiHeadRatioNorm as MultiHeadRatioNorm
 from plstm_graph.nn.head_norm import MultiHeadRMSNorm as MultiHeadRMSNorm
 from plstm_graph.nn.matrix_transition import MatrixTransitionGate as MatrixTransitionGate
+from plstm_graph.nn.maximising_path import maximising_path as maximising_path
+from plstm_graph.nn.maximising_path import predicted_path as predicted_path
 from plstm_graph.nn.neighbours import NeighbourInput as NeighbourInput
 from plstm_graph.nn.node_transition import NodeTransitionGate as NodeTransitionGate
 from plstm_graph.nn.plstm import PLSTM as PLSTM

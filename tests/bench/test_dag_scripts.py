@@ -8,10 +8,13 @@ from pathlib import Path
 import networkx
 import pytest
 import torch
+import yaml
 
+from plstm_graph.cli import main
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn import PLSTM
 from plstm_graph.nn.dag_baselines import DirectedGIN
+from tests.made_circuits import circuit_folder
 
 ROOT = Path(__file__).parents[2]
 
@@ -136,3 +139,27 @@ def test_the_page_has_its_numbers():
     """Tables in docs/dags.md are those of docs/dags/*.json."""
     page = (ROOT / "docs" / "dags.md").read_text()
     assert load("dag_tasks").fill(page, ROOT / "docs" / "dags") == page
+
+
+def test_errors_of_timing_by_size(tmp_path, monkeypatch, capsys):
+    """A run made small, its figure and a line for each model."""
+    source = circuit_folder(tmp_path / "source", gates=60)
+    data = {"name": "timing", "samples": 12, "nodes": 20, "root": str(tmp_path / "root"), "source": str(source)}
+    peers = {"bag": "BagOfNodes", "gin": "DirectedGIN"}
+    models = {
+        name: {
+            "class_path": f"plstm_graph.nn.dag_baselines.{kind}",
+            "init_args": {"hidden_channels": 8, "ffn_ratio": 2},
+        }
+        for name, kind in peers.items()
+    }
+    config = {"name": "timing", "data": data, "models": models, "training": {"epochs": 1, "batch_size": 8}}
+    (tmp_path / "timing.yaml").write_text(yaml.safe_dump(config))
+    run, picture = tmp_path / "run", tmp_path / "sizes.png"
+    arguments = ["--config", str(tmp_path / "timing.yaml"), "--output", str(run), "--seeds", "0,1", "--threads", "1"]
+    assert main(["dags", *arguments, "--target", "log", "--tests", "false", "--device", "cpu"]) == 0
+    capsys.readouterr()
+    monkeypatch.setattr(sys, "argv", ["timing.py", "--run", str(run), "--output", str(picture)])
+    load("timing").main()
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == list(peers)

@@ -90,6 +90,24 @@ def test_a_large_dag_is_cut_to_what_matters():
     assert "60 of 100 nodes" in figure.axes[0].get_title()
 
 
+@pytest.mark.parametrize("nodes", [6, 60, 150])
+def test_a_path_is_drawn_strongly_and_to_its_end(nodes):
+    """A chain with a node beside each of its edges: of more than can be drawn, its last nodes are."""
+    chain = torch.arange(0, nodes, 2)
+    edge_index = torch.cat([torch.stack([chain[:-1], chain[1:]]), torch.stack([chain, chain + 1])], dim=1)
+    path = torch.arange(len(chain) - 1)
+    labels = [f"n{node}" for node in range(nodes)]
+    figure = draw_dag_attribution(edge_index, torch.rand(nodes), labels, marked=[int(chain[-1])], path=path)
+    axes = figure.axes[0]
+    strong = [patch for patch in axes.patches if patch.get_linestyle() == "-"]
+    words = {text.get_text() for text in axes.texts}
+    drawn = [node for node in chain.tolist() if f"n{node}" in words]
+    assert drawn == chain[-min(60, len(chain)) :].tolist() and len(strong) == len(drawn) - 1
+    assert len(axes.patches) > len(strong) or nodes == 150
+    faint = draw_dag_attribution(edge_index, torch.rand(nodes), labels).axes[0].patches
+    assert all(patch.get_linestyle() == "-" for patch in faint)
+
+
 def test_a_molecule_is_drawn_only_with_its_own_atoms(tmp_path):
     draw_molecule_attribution("CCO", torch.tensor([0.1, -2.0, 3.0]), "ethanol").savefig(tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 5000
