@@ -85,7 +85,9 @@ def dags(arguments: list[str], machine: dict[str, Any]) -> int:
     """
     options, console = parse(arguments), Console(stderr=True)
     torch.set_num_threads(options.threads)
-    task, device = load_dag_task(**options.plain["data"]), pick_device(options.device)
+    device = pick_device(options.device)
+    console.say(f"graphs of the task {options.plain['data'].get('name')} ...")  # which may take a minute
+    task = load_dag_task(**options.plain["data"])
     if options.written_to is not None:
         parts = write_task(task, options.written_to, options.written_parts)
         console.say(f"{task.name}: {', '.join(parts)} written to {options.written_to}; nothing was trained")
