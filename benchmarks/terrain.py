@@ -25,10 +25,10 @@ from plstm_graph.datasets.files import replace_file
 from plstm_graph.datasets.terrain import Terrain
 from plstm_graph.datasets.terrain.hydrology import accumulate
 from plstm_graph.graph import longest_path_levels
-from plstm_graph.train.checkpoint import load_weights
-from plstm_graph.train.dag_tasks.run import make_model, score
+from plstm_graph.train.dag_tasks.run import score
 from plstm_graph.train.dag_tasks.tasks import DAGTask, load_dag_task
 from plstm_graph.train.dag_tasks.terrain import discharge_metrics, numbered
+from plstm_graph.train.dag_tasks.trained import trained_models
 from plstm_graph.train.forward import attach_line_graph, model_arguments
 
 SIDES = (20, 40, 80, 120, 160, 200)  # of squares, in cells
@@ -87,25 +87,16 @@ def squares(land: Terrain) -> Iterator[Data]:
 
 def curves(run: Path, graphs: list[Data]) -> dict[str, np.ndarray]:
     """``1 - NSE`` of each model on each graph, averaged over its seeds; NaN where a model cannot hold the graph."""
-    report: dict[str, Any] = json.loads((run / "report.json").read_text(encoding="utf-8"))
-    task = load_dag_task(**report["config"]["data"])
-    found = {}
-    for name, of_model in report["models"].items():
-        spec, rows = report["config"]["models"][name], []
-        for result in tqdm(of_model["seeds"], desc=name):
-            own = result["target"] in (None, task.target.kind if task.target else None)
-            scaled = task if own else task.scaled(result["target"])
-            place = run / name / ("" if own else f"target_{result['target']}")
-            model = make_model(spec, scaled)
-            weights = place / f"lr_{result['lr']:g}" / f"seed_{result['seed']}" / "best.pt"
-            load_weights(model, weights, torch.device("cpu"), "train it anew")
-            model.eval()
-            fits = [not spec.get("skip_tests") or graph.num_nodes <= MOST for graph in graphs]
-            rows.append(
-                [missed(model, graph, scaled) if fit else np.nan for graph, fit in zip(graphs, fits, strict=True)]
-            )
-        found[name] = np.mean(rows, axis=0)
-    return found
+    config: dict[str, Any] = json.loads((run / "report.json").read_text(encoding="utf-8"))["config"]
+    found: dict[str, list[list[float]]] = {}
+    for trained in tqdm(trained_models(run, load_dag_task(**config["data"]))):
+        small = bool(config["models"][trained.name].get("skip_tests"))
+        row = [
+            np.nan if small and graph.num_nodes > MOST else missed(trained.model, graph, trained.task)
+            for graph in graphs
+        ]
+        found.setdefault(trained.name, []).append(row)
+    return {name: np.mean(rows, axis=0) for name, rows in found.items()}
 
 
 def missed(model: torch.nn.Module, graph: Data, task: DAGTask) -> float:

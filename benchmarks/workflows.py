@@ -26,7 +26,7 @@ from plstm_graph.train.forward import attach_line_graph, model_arguments
 SIZES = (120, 250, 500, 1000, 2000)  # tasks, of which workflows have at most a quarter less
 EACH = 4  # workflows of each size and application
 BATCH = 16
-CLASSICAL = ("bounds", "planned", "informed")  # metrics that do not depend on a model
+CLASSICAL = {"bounds": "-.", "planned": "--", "informed": ":"}  # metrics that do not depend on a model, as lines
 
 
 def task_of_sizes(data: dict[str, Any], others: list[str]) -> DAGTask:
@@ -64,7 +64,7 @@ def draw(found: dict[str, dict[str, float]], trained: tuple[int, int]) -> Figure
         axes.axvspan(*trained, color="0.93", linewidth=0)
         for name, row in found.items():
             known = [(size, row[f"test_{kind}_{size}"]) for size in SIZES if f"test_{kind}_{size}" in row]
-            style = {"color": "0.4", "linestyle": ":" if name != "planned" else "--"} if name in CLASSICAL else {}
+            style = {"color": "0.4", "linestyle": CLASSICAL[name]} if name in CLASSICAL else {}
             axes.plot(*zip(*known, strict=True), marker="o", markersize=3, linewidth=1, label=name, **style)
         axes.set(xscale="log", yscale="log", xlabel="tasks (grey: in training)", title=title)
     figure.axes[0].set_ylabel("mean error of the makespan, %")
