@@ -38,9 +38,9 @@ def maximising_path(
         line_graph: The DAG's line graph.
 
     Returns:
-        Columns of ``edge_index`` in the order of the path, towards the node; empty if most of the weight is on what the
-        node reads of itself. With ``flow="target_to_source"`` the path runs against the edges. Of a symmetric layer it
-        is the path of the direction in which more arrives.
+        Columns of ``edge_index`` in the order of the path, towards the node; empty if all channels with any weight read
+        the node itself, and no edge. With ``flow="target_to_source"`` the path runs against the edges. Of a symmetric
+        layer it is the path of the direction in which more arrives.
 
     Raises:
         ValueError: If the layer is of another mode, or the node or the number of weights does not fit.
@@ -78,7 +78,7 @@ def predicted_path(
     """The maximising path that a prediction rests on most.
 
     Of all layers of M-mode, and of the nodes in question, those whose maxima add most to the prediction; their channels
-    count by how much the prediction changes with each.
+    count by how much each of them adds.
 
     Args:
         model: A module with layers of this package in it; in evaluation mode.
@@ -107,11 +107,12 @@ def predicted_path(
             slope = slopes[id(read)]
             if slope is None:
                 continue
-            adds = (slope * read).flatten(1).sum(dim=1).detach().abs()
+            of_channel = (slope * read).detach().flatten(1)
+            adds = of_channel.sum(dim=1).abs()
             asked = torch.arange(len(adds), device=adds.device) if nodes is None else adds.new_tensor(nodes).long()
             place = asked[adds[asked].argmax()]
             if float(adds[place]) > best[0]:
-                best = float(adds[place]), (conv, call.arguments, int(place), slope[place].flatten().abs())
+                best = float(adds[place]), (conv, call.arguments, int(place), of_channel[place].abs())
     if best[1] is None:
         return None
     conv, arguments, node, weights = best[1]
@@ -172,8 +173,8 @@ def _traced(conv: PLSTMConv, terms: MaxPlusTerms, graph: LineGraph, node: int, w
     with torch.enable_grad():
         terms = MaxPlusTerms(*(term.detach().requires_grad_() for term in terms))
         total = (conv.maxima_of(terms, graph)[node] * weights.to(terms.direct.dtype)).sum()
-        asked = terms.source, terms.enter, terms.direct
-        begins, enters, own = (
+        asked = terms.source, terms.enter
+        begins, enters = (
             torch.zeros(len(term)) if slope is None else slope.sum(dim=1).cpu()
             for term, slope in zip(asked, torch.autograd.grad(total, asked, allow_unused=True), strict=True)
         )
@@ -183,7 +184,7 @@ def _traced(conv: PLSTMConv, terms: MaxPlusTerms, graph: LineGraph, node: int, w
         edges_into.setdefault(int(end[column]), []).append(column)
     share = begins + enters
     path: list[int] = []
-    stops = float(own[node])
+    stops = 0.0
     while True:
         column = max(edges_into.get(node, ()), key=lambda each: float(share[each]), default=None)
         if column is None or stops >= float(share[column]):
