@@ -1,6 +1,7 @@
 """The commands that run for long, on sets so small that each takes seconds; for tests that stop and kill them."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -59,6 +60,8 @@ def start(arguments: list[str], folder: Path, **more: Any) -> subprocess.Popen[s
         cwd=folder,
         env=environment | more.pop("env", {}),
         start_new_session=True,
+        # A suite that a shell runs in the background ignores Ctrl-C, and so would whatever it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **more},
     )
 
