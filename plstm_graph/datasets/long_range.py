@@ -1,13 +1,13 @@
 """Synthetic tasks on DAGs whose answer lies many hops away, each graph decided by a seed and its number alone."""
 
 import math
-from collections.abc import Iterator, Sequence
 from typing import Literal, get_args
 
 import numpy as np
 import torch
 from torch_geometric.data import Data
 
+from plstm_graph.datasets.seeded import SeededGraphs
 from plstm_graph.graph import descendants, longest_path_levels, random_dag
 
 Task = Literal["copy", "longest_path", "reachability", "path_parity"]
@@ -17,7 +17,7 @@ Shape = Literal["chain", "braid"]
 SYMBOLS = 8
 
 
-class LongRange(Sequence[Data]):
+class LongRange(SeededGraphs):
     """Graphs of a synthetic task, made when they are asked for.
 
     * ``"copy"``: the last node of a path tells the symbol of the first; all others carry symbols that do not matter.
@@ -58,22 +58,11 @@ class LongRange(Sequence[Data]):
                 f"a task {task!r} needs {lowest} <= smallest <= size, got smallest={smallest}, size={size} "
                 f"and num_graphs={num_graphs}"
             )
-        self.task, self.shape, self.seed = task, shape, seed
-        self.num_graphs, self.size, self.smallest = num_graphs, size, size if smallest is None else smallest
+        super().__init__(num_graphs, seed)
+        self.task, self.shape = task, shape
+        self.size, self.smallest = size, size if smallest is None else smallest
 
-    def __len__(self) -> int:
-        return self.num_graphs
-
-    def __iter__(self) -> Iterator[Data]:
-        return (self[index] for index in range(len(self)))
-
-    def __getitem__(self, index):
-        """Graph ``index``, or a list for a slice."""
-        if isinstance(index, slice):
-            return [self[number] for number in range(*index.indices(len(self)))]
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"graph {index} of {len(self)}")
-        random = np.random.default_rng([self.seed, index % len(self)])
+    def _make(self, random: np.random.Generator) -> Data:
         size = round(math.exp(random.uniform(math.log(self.smallest), math.log(self.size))))
         if self.task == "copy":
             return _copy(size, self.shape, random)

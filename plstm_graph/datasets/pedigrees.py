@@ -1,17 +1,18 @@
 """Pedigrees of animals whose genes are dropped from parents to children, with records of some of them."""
 
 import math
-from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from torch_geometric.data import Data
 
+from plstm_graph.datasets.seeded import SeededGraphs
+
 #: Columns of the edge feature: the parent is the father or the mother.
 SIRE, DAM = 0, 1
 
 
-class Pedigrees(Sequence[Data]):
+class Pedigrees(SeededGraphs):
     r"""Simulated pedigrees, each decided by a seed and its number alone.
 
     Every founder has two alleles of its own at each of ``loci`` unlinked places; a child takes one of the two alleles
@@ -67,22 +68,9 @@ class Pedigrees(Sequence[Data]):
                 f"sires must be in (0, 0.2], heritability in (0, 1], recorded and unknown in [0, 1], got {sires}, "
                 f"{heritability}, {recorded} and {unknown}"
             )
-        self.num_graphs, self.generations, self.size, self.loci, self.seed = num_graphs, generations, size, loci, seed
+        super().__init__(num_graphs, seed)
+        self.generations, self.size, self.loci = generations, size, loci
         self.sires, self.recorded, self.heritability, self.unknown = sires, recorded, heritability, unknown
-
-    def __len__(self) -> int:
-        return self.num_graphs
-
-    def __iter__(self) -> Iterator[Data]:
-        return (self[index] for index in range(len(self)))
-
-    def __getitem__(self, index):
-        """Pedigree ``index``, or a list for a slice."""
-        if isinstance(index, slice):
-            return [self[number] for number in range(*index.indices(len(self)))]
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"pedigree {index} of {len(self)}")
-        return self._make(np.random.default_rng([self.seed, index % len(self)]))
 
     def _make(self, random: np.random.Generator) -> Data:
         size, last = self.size, self.generations
