@@ -175,19 +175,21 @@ def _traced(conv: PLSTMConv, terms: MaxPlusTerms, graph: LineGraph, node: int, w
         total = (conv.maxima_of(terms, graph)[node] * weights.to(terms.direct.dtype)).sum()
         asked = terms.source, terms.enter
         begins, enters = (
-            torch.zeros(len(term)) if slope is None else slope.sum(dim=1).cpu()
+            torch.zeros_like(term[:, 0]) if slope is None else slope.sum(dim=1)
             for term, slope in zip(asked, torch.autograd.grad(total, asked, allow_unused=True), strict=True)
         )
-    start, end = graph.edge_index.cpu()
+    start, end = graph.edge_index.tolist()
+    share, begun = (begins + enters).tolist(), begins.tolist()
     edges_into: dict[int, list[int]] = {}
-    for column in (begins + enters).nonzero().view(-1).tolist():
-        edges_into.setdefault(int(end[column]), []).append(column)
-    share = begins + enters
+    for edge, carried in enumerate(share):
+        if carried:
+            edges_into.setdefault(end[edge], []).append(edge)
     path: list[int] = []
     stops = 0.0
     while True:
-        column = max(edges_into.get(node, ()), key=lambda each: float(share[each]), default=None)
-        if column is None or stops >= float(share[column]):
-            return _Traced(torch.tensor(path[::-1], dtype=torch.long), float(total.detach()))
+        column = max(edges_into.get(node, ()), key=share.__getitem__, default=None)
+        if column is None or stops >= share[column]:
+            found = torch.tensor(path[::-1], dtype=torch.long, device=graph.edge_index.device)
+            return _Traced(found, float(total.detach()))
         path.append(column)
-        node, stops = int(start[column]), float(begins[column])
+        node, stops = start[column], begun[column]
