@@ -1,6 +1,5 @@
 """Tasks on DAGs as folders: what is written is what the task has, and check, fit, predict and explain take it."""
 
-import csv
 import math
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from plstm_graph.datasets import DAGFolder
 from plstm_graph.train.dag_tasks.folder import write_task
 from plstm_graph.train.dag_tasks.task import regression
 from plstm_graph.train.dag_tasks.tasks import load_dag_task
+from tests.tables import rows_of
 
 ROOT = Path(__file__).parents[2]
 TERRAIN = {"name": "terrain", "train": 4, "valid": 2, "test_tiles": 2, "side": 10, "size": 44}
@@ -22,11 +22,6 @@ pytestmark = [
     pytest.mark.filterwarnings(r"ignore:(?s).*JsonargparseDeprecation:DeprecationWarning"),
     pytest.mark.filterwarnings(r"ignore:(?s).*instantiate_classes.* was deprecated:DeprecationWarning"),
 ]
-
-
-def rows_of(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def synthetic(name):

@@ -1,6 +1,5 @@
 """Workflows as a folder of DAGs: written by the command, taken by check, fit, predict and explain."""
 
-import csv
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from plstm_graph.cli import main
 from plstm_graph.datasets import DAGFolder, workflows
 from plstm_graph.train.dag_tasks.tasks import load_dag_task
 from tests.made_workflows import ForksAndJoins
+from tests.tables import rows_of
 
 ROOT = Path(__file__).parents[2]
 SIZE = {"num_graphs": 5, "smallest": 5, "largest": 12}
@@ -23,11 +23,6 @@ pytestmark = [
     pytest.mark.filterwarnings(r"ignore:(?s).*JsonargparseDeprecation:DeprecationWarning"),
     pytest.mark.filterwarnings(r"ignore:(?s).*instantiate_classes.* was deprecated:DeprecationWarning"),
 ]
-
-
-def rows_of(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.mark.slow
