@@ -1,5 +1,6 @@
 """Breeding values in pedigrees, beside their best linear unbiased prediction."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch_geometric.data import Data
 
 from plstm_graph.datasets.blup import blup
 from plstm_graph.datasets.pedigrees import Pedigrees
+from plstm_graph.train.dag_tasks.options import fitting
 from plstm_graph.train.dag_tasks.task import DAGTask, regression
 from plstm_graph.train.regression import pearson, rmse
 from plstm_graph.train.selection import Row
@@ -25,14 +27,23 @@ def pedigrees(
         valid: Those of the validation part.
         tests: Those of each test, by its name.
         heritability: Of all records. Models are not told; the prediction that they are compared with is.
+
+    Raises:
+        ValueError: If an option is out of range, or leaves a pedigree to validate or test with no record.
     """
     sizes = {"train": train, "valid": valid} | {f"test_{name}": size for name, size in tests.items()}
+    given = ("heritability", "seed")
     parts: dict[str, Sequence[Data]] = {
-        name: Pedigrees(**size, heritability=heritability, seed=number)[:]
+        name: Pedigrees(**fitting(Pedigrees, size, "pedigrees", name, given), heritability=heritability, seed=number)[:]
         for number, (name, size) in enumerate(sizes.items())
     }
     for name, graphs in parts.items():
         for number, graph in enumerate(graphs if name != "train" else []):
+            if not graph.has_record.any():
+                raise ValueError(
+                    f"pedigree {number} of {name} has no record, and so no prediction to compare with: among "
+                    f"{graph.num_nodes} animals, a larger option 'recorded' or 'size' than in {sizes[name]} gives some"
+                )
             graph.blup = blup(graph, heritability)
             graph.pedigree = torch.full((graph.num_nodes,), number)
     task = regression("pedigrees", parts, "node", in_channels=2, edge_dim=[2])
@@ -41,14 +52,14 @@ def pedigrees(
 
 
 def _metrics(output: Tensor, y: Tensor, has_record: Tensor, blup: Tensor, pedigree: Tensor) -> Row:
-    """Correlations within pedigrees: animals are chosen among those of their own."""
+    """Correlations within pedigrees: animals are chosen among those of their own. NaN where nothing varies."""
     without = ~has_record
     pedigree = pedigree[without]
     predicted, true, best = (_deviation(values[without].view(-1), pedigree) for values in (output, y, blup))
     accuracy, optimum = pearson(predicted, true), pearson(best, true)
     return {
         "accuracy": accuracy,
-        "of_blup": accuracy / optimum,
+        "of_blup": accuracy / optimum if optimum else math.nan,
         "with_blup": pearson(predicted, best),
         "rmse": rmse(output[without], y[without]),
         "blup": optimum,

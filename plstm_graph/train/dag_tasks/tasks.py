@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch.nn.functional as F
@@ -13,6 +14,7 @@ from plstm_graph.datasets.circuits import EPFLCircuits
 from plstm_graph.datasets.long_range import SYMBOLS, LongRange
 from plstm_graph.datasets.sentiment import SentimentTreebank
 from plstm_graph.train.dag_tasks.circuits import sub_circuits, with_probabilities
+from plstm_graph.train.dag_tasks.options import fitting
 from plstm_graph.train.dag_tasks.pedigrees import pedigrees
 from plstm_graph.train.dag_tasks.task import DAGTask, regression
 from plstm_graph.train.dag_tasks.terrain import terrain
@@ -30,8 +32,8 @@ def load_dag_task(name: str, root: str = "datasets", source: str | None = None, 
         root: Folder of all data sets.
         source: Folder with an offline copy of the raw files. (default: the environment variable PLSTM_DATA, else a
             download)
-        **options: Of the task: of :func:`nas_bench_graph`, :func:`circuits`, :func:`pedigrees`, :func:`terrain`,
-            :func:`workflows` or :func:`long_range`.
+        **options: Of the task: of :func:`nas_bench_graph`, :func:`circuits`, :func:`timing`, :func:`pedigrees`,
+            :func:`terrain`, :func:`workflows` or :func:`long_range`.
 
     Raises:
         ValueError: If there is no such task, or an option does not fit.
@@ -39,22 +41,19 @@ def load_dag_task(name: str, root: str = "datasets", source: str | None = None, 
         ImportError: If data are made by a package that is not installed.
     """
     makers: dict[str, Callable[..., DAGTask]] = {
-        "enas": lambda: enas(root, source),
-        "nas_bench_graph": lambda **more: nas_bench_graph(root, source, **more),
-        "sst": lambda: sst(root, source),
-        "circuits": lambda **more: circuits(root, source, **more),
+        "enas": partial(enas, root, source),
+        "nas_bench_graph": partial(nas_bench_graph, root, source),
+        "sst": partial(sst, root, source),
+        "circuits": partial(circuits, root, source),
         "pedigrees": pedigrees,
         "terrain": terrain,
-        "workflows": lambda **more: workflows(root, **more),
-        "timing": lambda **more: timing(root, source, **more),
-        **{task: _long_range_of(task) for task in ("copy", "longest_path", "reachability", "path_parity")},
+        "workflows": partial(workflows, root),
+        "timing": partial(timing, root, source),
+        **{task: partial(long_range, task) for task in ("copy", "longest_path", "reachability", "path_parity")},
     }
     if name not in makers:
         raise ValueError(f"no task {name!r}: expected one of {', '.join(makers)}")
-    try:
-        return makers[name](**options)
-    except TypeError as error:
-        raise ValueError(f"options {options} do not fit the task {name}: {error}") from error
+    return makers[name](**fitting(makers[name], options, name))
 
 
 def enas(root: str, source: str | None) -> DAGTask:
@@ -140,8 +139,10 @@ def long_range(
         shape: Of the copy task.
     """
     sizes = {"train": train, "valid": valid} | {f"test_{name}": size for name, size in tests.items()}
+    given = ("task", "shape", "seed")
     parts: dict[str, Sequence[Data]] = {
-        name: LongRange(task, shape=shape, seed=number, **size)[:] for number, (name, size) in enumerate(sizes.items())
+        name: LongRange(task, shape=shape, seed=number, **fitting(LongRange, size, task, name, given))[:]
+        for number, (name, size) in enumerate(sizes.items())
     }
     if task == "longest_path":
         return regression(task, parts, "node", [2], None, "l1")
@@ -158,10 +159,6 @@ def long_range(
         # The surer of two models that make no error is the better one on graphs unlike those of training.
         monitor={"accuracy": "max", "cross_entropy": "min"},
     )
-
-
-def _long_range_of(task: str) -> Callable[..., DAGTask]:
-    return lambda **options: long_range(task, **options)
 
 
 def _accuracy(output: Tensor, y: Tensor) -> Row:

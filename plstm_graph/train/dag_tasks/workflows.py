@@ -1,6 +1,6 @@
 """How long workflows take, from what is known before they run, beside what planners compute."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ from torch_geometric.data import Data
 
 from plstm_graph.datasets.workflow_plans import COLUMNS, Planner, PlanTarget
 from plstm_graph.datasets.workflows import Workflows
+from plstm_graph.train.dag_tasks.options import fitting
 from plstm_graph.train.dag_tasks.task import DAGTask, regression
 from plstm_graph.train.regression import rmse
 from plstm_graph.train.selection import Row
@@ -19,8 +20,8 @@ from plstm_graph.train.selection import Row
 def workflows(
     root: str | Path,
     applications: Sequence[str],
-    train: dict[str, int],
-    valid: Sequence[dict[str, int]],
+    train: dict[str, Any],
+    valid: Sequence[dict[str, Any]],
     tests: dict[str, dict[str, Any]],
     target: PlanTarget = "makespan",
     bias: float = 0.2,
@@ -45,15 +46,10 @@ def workflows(
         ValueError: If there is no such application, or a size cannot be had.
         ImportError: If workflows have to be made and wfcommons is not installed.
     """
-    makers = {"train": [train], "valid": list(valid)} | {f"test_{name}": [size] for name, size in tests.items()}
+    sizes = {"train": [train], "valid": list(valid)} | {f"test_{name}": [size] for name, size in tests.items()}
     found = {
-        part: [
-            workflow
-            for size in sizes
-            for name in size.get("applications", applications)
-            for workflow in Workflows(name, **_without(size, "applications"), seed=seed, root=root)
-        ]
-        for seed, (part, sizes) in enumerate(makers.items())
+        part: [workflow for size in of_part for workflow in _make(root, applications, size, part, seed)]
+        for seed, (part, of_part) in enumerate(sizes.items())
     }
     known = sorted({int(category) for workflow in found["train"] for category in workflow.x.unique()})
     parts: dict[str, Sequence[Data]] = {}
@@ -71,6 +67,16 @@ def workflows(
         graph.bounds = (_bounds([graph]) @ weights).view(1, 1)
     task.metrics, task.columns = _makespan_metrics, ("y", "planned", "informed", "bounds")
     return task
+
+
+def _make(root: str | Path, usual: Sequence[str], size: dict[str, Any], part: str, seed: int) -> Iterator[Data]:
+    """Workflows of one size, of the usual applications or of those that the size names."""
+
+    def make(num_graphs: int, smallest: int, largest: int, applications: Sequence[str] = usual) -> Iterator[Data]:
+        for name in applications:
+            yield from Workflows(name, num_graphs, smallest, largest, seed, root)
+
+    return make(**fitting(make, size, "workflows", part))
 
 
 def fit_bounds(graphs: Sequence[Data]) -> Tensor:
@@ -115,7 +121,3 @@ def _errors(output: Tensor, y: Tensor) -> Row:
 def _percent(predicted: Tensor, true: Tensor) -> float:
     """Mean of absolute errors in percent of what is true."""
     return float(100 * ((predicted.double() - true.double()).abs() / true.double()).mean())
-
-
-def _without(values: dict[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if key != name}

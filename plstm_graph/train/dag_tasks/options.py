@@ -1,0 +1,67 @@
+"""Options of tasks, checked against the function that takes them before it is called."""
+
+import inspect
+from argparse import ArgumentError
+from collections.abc import Callable, Collection
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
+
+from jsonargparse import ArgumentParser
+
+
+def fitting(
+    function: Callable[..., Any], options: dict[str, Any], task: str, of: str = "", given: Collection[str] = ()
+) -> dict[str, Any]:
+    """Options as a function takes them: all are known, none is missing, and each is of the type that it declares.
+
+    What goes wrong inside the function is then no fault of the options, and is not taken for one.
+
+    Args:
+        function: Its parameters and their types are what options may be.
+        options: Plain values by their names, as a configuration has them.
+        task: What the error calls the task.
+        of: The part of the options of the task that these are, for the error.
+        given: Parameters that are not for options to set.
+
+    Returns:
+        The options, with numbers that were written as words, or whole where they need not be, as numbers.
+
+    Raises:
+        ValueError: If an option is unknown, missing or of another type; it names the option and its value.
+    """
+    parameters = {
+        name: parameter
+        for name, parameter in inspect.signature(function, eval_str=True).parameters.items()
+        if name not in given
+    }
+
+    def refusal(why: str) -> ValueError:
+        return ValueError(f"options {options}{f' of {of}' if of else ''} do not fit the task {task}: {why}")
+
+    known = ", ".join(parameters) or "none at all"
+    for name in options:
+        if name not in parameters:
+            raise refusal(f"there is no option {name!r}, of options there are {known}")
+    missing = [name for name, each in parameters.items() if each.default is each.empty and name not in options]
+    if missing:
+        raise refusal(f"{', '.join(missing)} must be given")
+    checked = {}
+    for name, value in options.items():
+        kind = parameters[name].annotation
+        # The parser below takes None for an option that was not given.
+        if value is None and NoneType not in get_args(kind):
+            raise refusal(f"{name} must be {_described(kind)}, got nothing")
+        parser = ArgumentParser(exit_on_error=False)
+        parser.add_argument("--value", type=kind)
+        try:
+            checked[name] = parser.parse_object({"value": value}).value
+        except ArgumentError as error:
+            raise refusal(f"{name} must be {_described(kind)}, got {value!r}") from error
+    return checked
+
+
+def _described(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return " or ".join(map(repr, get_args(kind)))
+    text = inspect.formatannotation(kind).replace("typing.", "").replace("collections.abc.", "")
+    return f"of the type {text}"
