@@ -2,8 +2,7 @@
 
 import numpy as np
 import torch
-from scipy.sparse import bmat, coo_array, csc_array, diags_array, eye_array
-from scipy.sparse.linalg import spsolve
+from scipy.linalg import solve
 from torch import Tensor
 from torch_geometric.data import Data
 
@@ -26,37 +25,24 @@ def relationship(parents: np.ndarray) -> np.ndarray:
     return matrix[:size, :size]
 
 
-def inverse_relationship(parents: np.ndarray, inbreeding: np.ndarray) -> csc_array:
-    """The inverse of the relationship matrix, sparse, by Henderson's rules with inbreeding.
-
-    Args:
-        parents: As of :func:`relationship`.
-        inbreeding: Coefficient of each animal, ``[N]``.
-    """
-    size = len(parents)
-    known = parents >= 0
-    # What an animal's value varies by around the mean of its parents: one, less a quarter of what each passes on.
-    passed = np.where(known, 1 + inbreeding[parents], 0).sum(axis=1)
-    sampling = 1 - passed / 4
-    child, _ = np.nonzero(known)
-    halves = coo_array((np.full(child.size, 0.5), (child, parents[known])), shape=(size, size))
-    deviation = eye_array(size) - halves
-    return csc_array(deviation.T @ diags_array(1 / sampling) @ deviation)
-
-
 def blup(graph: Data, heritability: float, mean: float | None = 0.0) -> Tensor:
-    """Predict the breeding values of all animals of a pedigree from its records, by the mixed model equations.
+    r"""Predict the breeding values of all animals of a pedigree from its records.
 
-    With a known mean it is the conditional mean of the values given the records, as far as both are normal, so nothing
-    has a smaller expected error. It is told the variances, which is more than a model is told.
+    .. math::
+        \hat{u} = A_{\cdot r} (A_{rr} + \lambda I)^{-1} (y_r - \mu), \qquad \lambda = 1 / h^2 - 1
+
+    with the relationship matrix :math:`A` and animals :math:`r` with records: what Henderson's mixed model equations
+    give, also without noise in the records (:math:`h^2 = 1`), where those have no solution. With a known mean it is the
+    conditional mean of the values given the records, as far as both are normal, so nothing has a smaller expected
+    error. It is told the variances, which is more than a model is told.
 
     Args:
         graph: Of :class:`~plstm_graph.datasets.pedigrees.Pedigrees`.
-        heritability: Of the records.
+        heritability: Of the records, :math:`h^2`.
         mean: Of the founders' values, 0 in these pedigrees; None to estimate it from the records, as a fixed effect.
 
     Returns:
-        ``[N, 1]``, float64.
+        ``[N, 1]``, float64; deviations from the mean.
 
     Raises:
         ValueError: If there is no record.
@@ -67,15 +53,10 @@ def blup(graph: Data, heritability: float, mean: float | None = 0.0) -> Tensor:
     parents = np.full((graph.num_nodes, 2), -1)
     start, end = graph.edge_index.numpy()
     parents[end, graph.edge_attr.view(-1).numpy()] = start
-    inverse = inverse_relationship(parents, relationship(parents).diagonal() - 1)
-    weight = recorded.astype(float)
+    covariance = relationship(parents)
     ratio = 1 / heritability - 1  # of the noise's variance to that of the founders' values
-    equations = csc_array(diags_array(weight) + ratio * inverse)
-    record = graph.x[:, 0].double().numpy()
-    if mean is None:
-        column = csc_array(weight[:, None])
-        bordered = csc_array(bmat([[csc_array([[weight.sum()]]), column.T], [column, equations]]))
-        solution = spsolve(bordered, np.concatenate([[record @ weight], record * weight]))[1:]
-    else:
-        solution = spsolve(equations, (record - mean) * weight)
-    return torch.from_numpy(solution).view(-1, 1)
+    of_records = covariance[np.ix_(recorded, recorded)] + ratio * np.eye(recorded.sum())
+    record = graph.x[recorded, 0].double().numpy()
+    weighted, ones = solve(of_records, np.stack([record, np.ones_like(record)], axis=1), assume_a="pos").T
+    known = weighted.sum() / ones.sum() if mean is None else mean
+    return torch.from_numpy(covariance[:, recorded] @ (weighted - known * ones)).view(-1, 1)

@@ -96,6 +96,9 @@ class Planner:
         Args:
             workflow: A graph of :class:`~plstm_graph.datasets.Workflows`.
             number: Of the plan.
+
+        Raises:
+            ValueError: If all tasks together take no time as planned, or more than numbers can tell.
         """
         draws = np.random.default_rng([self.seed, number])
         machines = int(draws.choice(MACHINES))
@@ -108,6 +111,12 @@ class Planner:
         # The mean of a lognormal error, taken out together with the bias.
         informed = suggested * (0.5 * self.noise**2 - bias).exp() + reading / _READING + writing / _WRITING
         mean = float(planned.mean())
+        if not 0 < mean < math.inf:
+            raise ValueError(
+                f"the {len(planned)} tasks of workflow {number} take {mean:g} s on average as planned, with "
+                f"bias={self.bias:g} and noise={self.noise:g}: their mean is the unit of all times, which has to be "
+                "above 0 and finite"
+            )
         unit = mean * len(planned) / machines if self.target == "makespan" else mean
 
         def outcome(duration: Tensor) -> Tensor:

@@ -7,8 +7,9 @@ from plstm_graph.datasets.aiger import read_circuit
 from plstm_graph.datasets.circuit_timing import CircuitTiming, timed_circuit
 from plstm_graph.datasets.circuits import PARTS
 from plstm_graph.datasets.gate_delays import KINDS, gate_delays
-from plstm_graph.datasets.timing_analysis import arrival_times
+from plstm_graph.datasets.timing_analysis import arrival_times, required_times
 from plstm_graph.testing import assert_close
+from plstm_graph.train.dag_tasks.circuits import draw_cones
 from plstm_graph.train.dag_tasks.task import DAGTask
 from plstm_graph.train.dag_tasks.tasks import load_dag_task
 from plstm_graph.train.dag_tasks.timing import arrival_metrics, path_metrics, timing_pieces
@@ -62,6 +63,61 @@ def test_delays_gate_by_gate(delays):
         assert data.delay[number].item() == pytest.approx(expected, rel=1e-12)
 
 
+def all_paths(data, end, start=0.0):
+    """Delays of all paths that lead to a node, with the columns of their edges, by going back from it."""
+    into = [column for column, node in enumerate(data.edge_index[1].tolist()) if node == end]
+    if not into:
+        return [(start, ())]
+    return [
+        (total, (*path, column))
+        for column in into
+        for total, path in all_paths(data, int(data.edge_index[0, column]), start + float(data.delay[column]))
+    ]
+
+
+@pytest.mark.parametrize("delays", DELAYS)
+@pytest.mark.parametrize("seed", range(4))
+def test_arrival_slack_and_critical_path_by_all_paths(delays, seed):
+    circuit = timed_circuit(random_circuit(inputs=4, gates=24, seed=seed), "random", delays)
+    paths = {node: all_paths(circuit, node) for node in range(circuit.num_nodes)}
+    latest = torch.tensor([max(paths[node])[0] for node in paths], dtype=torch.double)
+    gates = circuit.x[:, 0] > 0
+    assert max(map(len, paths.values())) > 20 and gates.sum() == 24
+    assert circuit.y[~gates].isnan().all()
+    assert_close(circuit.y[gates].view(-1).double(), latest[gates], 1e-6, "arrival")  # rounded to float32
+    ends = circuit.is_endpoint.nonzero().view(-1).tolist()
+    period = max(latest[end] for end in ends)
+    required = required_times(circuit.edge_index, circuit.delay, circuit.is_endpoint, float(period))
+    through = torch.full((circuit.num_nodes,), -torch.inf, dtype=torch.double)
+    for end in ends:  # the longest path through a node to an output decides how much later it may be
+        for total, path in paths[end]:
+            for node in {end, *circuit.edge_index[0, list(path)].tolist()}:
+                through[node] = max(through[node], total)
+    leads_out = through.isfinite()
+    assert_close((required - latest)[leads_out], (period - through)[leads_out], 1e-12, "slack")
+    assert bool((required[~leads_out] == torch.inf).all())
+    # What is predicted late by as much at every output, in units of the longest path.
+    for late in (0.0, 0.7, -0.3):
+        row = path_metrics((latest + late).view(-1, 1), circuit)
+        assert row["slack"] == pytest.approx(abs(late) / float(period), abs=1e-12)
+    # The trace is one of the paths to the output that is predicted to be the last.
+    found = path_metrics(latest.view(-1, 1), circuit)["path"] * float(period)
+    last = max(ends, key=lambda end: latest[end])
+    assert min(abs(found - total) for total, _ in paths[last]) < 1e-12 and found <= float(period) * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("delays", DELAYS)
+def test_a_piece_with_all_that_leads_to_a_gate_has_its_times(delays):
+    circuits = [timed_circuit(random_circuit(seed=seed), "random", delays) for seed in range(3)]
+    pieces = timing_pieces(circuits, 12, 1000, seed=5)
+    for piece, (number, taken) in zip(pieces, draw_cones(circuits, 12, 1000, seed=5), strict=True):
+        gates = piece.y.isfinite()
+        assert int(gates.sum()) == int(taken.sum())
+        # The same sums of the same numbers, level by level.
+        assert torch.equal(piece.y[gates], circuits[number].y[taken].view(-1))
+        assert piece.is_endpoint.sum() == (circuits[number].is_endpoint & taken).sum()
+
+
 def test_unknown_delays_are_named():
     with pytest.raises(ValueError, match="delays must be 'fan_out' or 'driven', got 'load'"):
         gate_delays(torch.zeros(1, dtype=torch.long), torch.empty(2, 0, dtype=torch.long), torch.empty(0), "load")
@@ -107,6 +163,36 @@ def test_what_a_designer_asks():
     metrics = arrival_metrics(exact.double() + 0.5, circuit.y)
     assert metrics["mae"] == pytest.approx(0.5, rel=1e-5) and metrics["rmse"] == pytest.approx(0.5, rel=1e-5)
     assert metrics["relative"] == pytest.approx(0.5 / float(exact.max()), rel=1e-5) and metrics["r2"] < 1
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("true", "expected"),
+    [
+        ([NAN, NAN], {"r2": NAN, "relative": NAN, "rmse": NAN, "mae": NAN}),  # no gate at all
+        ([NAN, 3.0, 3.0], {"r2": NAN, "relative": 2 / 3, "rmse": 2.0, "mae": 2.0}),  # nothing to explain
+        ([0.0, 0.0, NAN], {"r2": NAN, "relative": NAN, "rmse": 1.0, "mae": 1.0}),
+        ([1.0, 4.0, NAN], {"r2": 1 - 9 / 4.5, "relative": 1.5 / 4, "rmse": 4.5**0.5, "mae": 1.5}),
+    ],
+)
+def test_metrics_that_are_not_defined_are_no_numbers(true, expected):
+    row = arrival_metrics(torch.ones(len(true), 1), torch.tensor(true).view(-1, 1))
+    assert row == pytest.approx(expected, rel=1e-12, nan_ok=True)
+
+
+@pytest.mark.parametrize("change", ["no output is a gate", "no time passes", "a prediction is no number"])
+def test_paths_that_are_not_defined_are_no_numbers(change, tmp_path):
+    circuit = half_adder(tmp_path, "fan_out")
+    output = circuit.y.nan_to_num()
+    if change == "no output is a gate":
+        circuit.is_endpoint = circuit.x[:, 0] == 0
+    elif change == "no time passes":
+        circuit.delay = torch.zeros_like(circuit.delay)
+    else:
+        output[3] = NAN
+    assert path_metrics(output, circuit) == pytest.approx({"slack": NAN, "path": NAN}, nan_ok=True)
 
 
 def test_parts_and_task(tmp_path):

@@ -123,6 +123,53 @@ def _best_without_waiting(duration, edges, machines):
     return go_on(0.0, [], set(), frozenset(range(len(duration))))
 
 
+def _of_any_length(seed):
+    """Sixty tasks of times that are no whole numbers, on DAGs from a chain to hardly an edge."""
+    generator = torch.Generator().manual_seed(seed)
+    size = 60
+    duration = torch.rand(size, dtype=torch.double, generator=generator).mul(6).exp()
+    order = torch.randperm(size, generator=generator)
+    pairs = torch.combinations(torch.arange(size)).t()
+    kept = torch.rand(pairs.size(1), generator=generator) < (0.9, 0.1, 0.03, 0.005)[seed % 4]
+    return duration, order[pairs[:, kept]]
+
+
+@pytest.mark.parametrize("machines", [1, 2, 5, 16])
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("by_rank", [True, False])
+def test_no_machine_waits_while_a_task_is_ready(seed, machines, by_rank):
+    """The definition of a list schedule, looked up in the schedule itself."""
+    duration, edges = _of_any_length(seed)
+    size = len(duration)
+    rank = earliest_finish(duration, edges.flip(0))
+    if not by_rank:
+        rank = torch.rand(size, generator=torch.Generator().manual_seed(seed)).double()
+    start, machine = list_schedule(duration, edges, machines, None if by_rank else rank)
+    finish = start + duration
+    ready = torch.zeros(size, dtype=torch.double)
+    for before, behind in edges.t().tolist():
+        ready[behind] = max(ready[behind], finish[before])
+    assert bool((start >= ready).all())  # exact: the schedule begins tasks at the very times when others end
+    on_machine = sorted(zip(machine.tolist(), start.tolist(), finish.tolist(), strict=True))
+    for (one, _, end), (other, begin, _) in itertools.pairwise(on_machine):
+        assert one != other or end <= begin
+    moments = torch.unique(torch.cat([start, finish]))
+    for now in moments.tolist():
+        running = int(((start <= now) & (now < finish)).sum())
+        waiting = (ready <= now) & (start > now)
+        assert running == machines or not waiting.any()
+        assert running <= machines
+        # What has just begun was no less urgent than anything that was left to wait.
+        begun = start == now
+        if begun.any() and waiting.any():
+            assert rank[begun].min() >= rank[waiting].max()
+    work, critical = float(duration.sum()), float(earliest_finish(duration, edges).max())
+    # Sums of sixty numbers in another order.
+    assert max(work / machines, critical) <= float(finish.max()) * (1 + 1e-12)
+    assert float(finish.max()) <= (work / machines + (1 - 1 / machines) * critical) * (1 + 1e-12)
+    assert makespan(duration, edges, machines, None if by_rank else rank) == float(finish.max())
+
+
 def test_of_equal_tasks_the_first_begins():
     start, machine = list_schedule(*_tensors([1.0] * 5, []), machines=2)
     assert start.tolist() == [0, 0, 1, 1, 2] and machine.tolist() == [0, 1, 0, 1, 0]

@@ -127,3 +127,12 @@ def test_plans_depend_on_seed_and_number_alone(made):
 def test_arguments_out_of_range_are_refused(arguments):
     with pytest.raises(ValueError, match=next(iter(arguments))):
         Planner([], **arguments)
+
+
+@pytest.mark.parametrize("target", ["makespan", "critical_path"])
+@pytest.mark.parametrize(("runtime", "bias"), [(0.0, 0.2), (0.0, 0.0), (1.0, 5e4)])
+def test_a_workflow_without_a_unit_of_time_is_named(target, runtime, bias):
+    """Of no time at all nothing is a part; and a bias may be so large that what is planned is no number."""
+    made = workflow([0, 1], [runtime] * 2, [0.0, 0.0], [0.0, 0.0], [(0, 1)])
+    with pytest.raises(ValueError, match=f"the 2 tasks of workflow 7 take .* bias={bias:g} and noise=0.05"):
+        Planner([0], target, bias=bias).plan(made, 7)

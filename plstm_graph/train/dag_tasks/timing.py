@@ -1,5 +1,6 @@
 """When signals arrive in a circuit: trained on pieces of circuits, tested on whole others."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -99,16 +100,18 @@ def _piece(circuit: Data, is_gate: Tensor) -> Data:
 def arrival_metrics(output: Tensor, y: Tensor) -> Row:
     """Errors of arrival times over gates; ``relative`` is the mean absolute error over the latest arrival.
 
+    What is not defined is NaN: all of it without gates, ``r2`` of equal arrivals, ``relative`` where all are 0.
+
     Args:
         output: ``[N, 1]``
         y: ``[N, 1]``, NaN at inputs.
     """
     known = y.isfinite()
     predicted, true = output[known], y[known]
-    error = mae(predicted, true)
+    error, latest = mae(predicted, true), float(true.max()) if true.numel() else math.nan
     return {
         "r2": r2(predicted, true),
-        "relative": error / float(true.max()),
+        "relative": error / latest if latest else math.nan,
         "rmse": rmse(predicted, true),
         "mae": error,
     }
@@ -124,14 +127,17 @@ def path_metrics(output: Tensor, circuit: Data) -> Row:
     Returns:
         ``slack``, the mean absolute error of the slack at outputs over the period, which is the delay of the critical
         path; and ``path``, the true delay of the path that the prediction takes for critical over that of the critical
-        path, at most 1.
+        path, at most 1. Both are NaN where no gate is an output or the period is 0, and where a prediction is not
+        finite.
     """
     is_gate = circuit.y.view(-1).isfinite()
     predicted = torch.where(is_gate, output.view(-1).double().cpu(), 0.0)
     ends = (circuit.is_endpoint & is_gate).nonzero().view(-1)
     # In float64, where the targets are rounded.
     exact = arrival_times(circuit.edge_index, circuit.delay, circuit.num_nodes)
-    period = float(exact[ends].max())
+    period = float(exact[ends].max()) if ends.numel() else 0.0
+    if period == 0 or not predicted.isfinite().all():
+        return {"slack": math.nan, "path": math.nan}
     path = latest_path(circuit.edge_index, predicted, int(ends[predicted[ends].argmax()]))
     return {
         "slack": float((predicted[ends] - exact[ends]).abs().mean()) / period,
