@@ -9,13 +9,15 @@ import yaml
 from torch_geometric.data import Data
 
 from plstm_graph.cli import main
-from plstm_graph.datasets import DAGFolder
+from plstm_graph.datasets import DAGFolder, workflows
 from plstm_graph.train.dag_tasks.folder import write_task
 from plstm_graph.train.dag_tasks.task import regression
 from plstm_graph.train.dag_tasks.tasks import load_dag_task
+from tests.cli.task_folders import config_of, explain, fit, predict
+from tests.made_circuits import circuit_folder
+from tests.made_workflows import ForksAndJoins
 from tests.tables import rows_of
 
-ROOT = Path(__file__).parents[2]
 TERRAIN = {"name": "terrain", "train": 4, "valid": 2, "test_tiles": 2, "side": 10, "size": 44}
 TINY = {"num_graphs": 5, "size": 16}
 pytestmark = [
@@ -94,44 +96,102 @@ def test_parts_are_checked(parts, message, tmp_path):
     assert not (tmp_path / "dags").exists()
 
 
-def write(tmp_path, data):
-    path = tmp_path / "task.yaml"
-    path.write_text(
-        yaml.safe_dump(
-            {"name": "task", "data": data, "models": {"bag": {"class_path": "plstm_graph.nn.dag_baselines.BagOfNodes"}}}
-        )
-    )
-    return str(path)
+SYNTHETIC = {"train": TINY, "valid": TINY, "tests": {"16": TINY}}
+FAMILY = {"num_graphs": 5, "generations": 2, "size": 8}
+SIZE = {"num_graphs": 5, "smallest": 5, "largest": 12}
+# Tasks of another application are of no category that training knows.
+OTHERS = {"applications": ["blast"], **SIZE}
+FLOWS = {"applications": ["bwa", "cycles"], "train": SIZE, "valid": [SIZE], "tests": {"others": OTHERS}}
+AMOUNTS = {"modes": "P", "transition": "node", "source": "shared"}
+TIMES = {"modes": "M", "direction": "forward", "norm": "none"}
+
+#: Options of a task, of a model for it, and a node to explain.
+TASKS = {
+    "terrain": (
+        TERRAIN,
+        AMOUNTS | {"size_readout": "P", "size_scale": "log", "edge_context": "true", "head_norm": "log"},
+        12,
+    ),
+    "copy": ({"name": "copy"} | SYNTHETIC, AMOUNTS, 16),
+    "longest_path": ({"name": "longest_path"} | SYNTHETIC, AMOUNTS, 3),
+    "timing": ({"name": "timing", "samples": 14, "nodes": 20}, TIMES, 9),
+    "timing of driven gates": ({"name": "timing", "samples": 14, "nodes": 20, "delays": "driven"}, TIMES, 9),
+    "pedigrees": (
+        {"name": "pedigrees", "train": FAMILY, "valid": FAMILY, "tests": {"3": FAMILY}},
+        {"modes": "P", "normalization": "row", "decay": "true", "head_norm": "log"},
+        23,
+    ),
+    "makespan": ({"name": "workflows"} | FLOWS, {"modes": "PM", "size_readout": "PM"}, None),
+    "finish times": ({"name": "workflows", "target": "critical_path"} | FLOWS, TIMES, 2),
+}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("data", "item"),
-    [
-        (TERRAIN, "12"),
-        ({"name": "copy", "train": TINY, "valid": TINY, "tests": {"16": TINY}}, "16"),
-        ({"name": "longest_path", "train": TINY, "valid": TINY, "tests": {"16": TINY}}, "3"),
-    ],
-)
-def test_check_fit_predict_and_explain_take_a_task(data, item, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("name", TASKS)
+def test_check_fit_predict_and_explain_take_a_task(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("plstm_graph.train.baselines._TREES", 5)
-    assert main(["dags", "--config", write(tmp_path, data), "--folder", "dags"]) == 0
+    monkeypatch.setattr(workflows, "Recipe", ForksAndJoins)
+    data, model, item = TASKS[name]
+    data = data | {"root": "data"}
+    if data["name"] == "timing":
+        data["source"] = str(circuit_folder(tmp_path / "source", gates=40))
+    write = ["dags", "--config", config_of(data), "--folder", "dags"]
+    assert main(write) == 0
     assert "written to dags; nothing was trained" in capsys.readouterr().err
-    assert not (tmp_path / "runs").exists()
-    assert main(["dags", "--config", write(tmp_path, data), "--folder", "dags"]) == 2
+    assert not Path("runs").exists()
+    assert main(write) == 2
     assert "dags is there already, and not empty" in capsys.readouterr().err
     assert main(["check", "dags"]) == 0
-    small = ["--trainer.max_epochs=1", "--trainer.accelerator=cpu", "--data.batch_size=4", "--name=run"]
-    model = {"hidden_channels": 8, "num_layers": 1, "modes": "P", "transition": "node", "source": "shared"}
-    if data["name"] == "terrain":
-        model |= {"size_readout": "P", "size_scale": "log", "edge_context": "true", "head_norm": "log"}
-    options = [f"--model.model.init_args.{key}={value}" for key, value in model.items()]
-    assert main(["fit", "--config", str(ROOT / "configs" / "dag.yaml"), "--data.root=dags", *small, *options]) == 0
-    checkpoint = "runs/run/checkpoints/best.ckpt"
-    assert main(["predict", "--ckpt_path", checkpoint, "dags", "--output", "predicted.csv"]) == 0
-    nodes = rows_of("dags/nodes.csv")
-    assert len(rows_of("predicted.csv")) == len(nodes)
+
+    task, read = load_dag_task(**data), DAGFolder("dags")
+    parts = [
+        task.parts["train"],
+        task.parts["valid"],
+        next(graphs for part, graphs in task.parts.items() if "test" in part),
+    ]
+    assert [len(read.part(part)) for part in ("train", "valid", "test")] == list(map(len, parts))
+    spec = yaml.safe_load(Path("dags/dag.yaml").read_text())
+    (target,) = spec["targets"]
+    written = rows_of(f"dags/{task.predict}s.csv")
+    told = [float(row[target] or "nan") for row in written]
+    given = torch.cat([graph.y for graphs in parts for graph in graphs]).view(-1).double()
+    given = given.log1p() if target.startswith("log_") else given
+    assert told == pytest.approx(given.tolist(), rel=1e-15, nan_ok=True)  # a number as it is written, and read
+
+    assert fit("dags", model) == 0
     capsys.readouterr()
-    assert main(["explain", "--ckpt_path", checkpoint, "dags", "--graph", "train_0", "--item", item]) == 0
-    assert (tmp_path / "explain.png").stat().st_size > 1000
+    if "others" in data.get("tests", ()):
+        assert predict("dags") == 2
+        assert "feature 'category' is '0', which the model was not trained on" in capsys.readouterr().err
+        assert predict("dags", "--allow_unknown") == 0
+    else:
+        assert predict("dags") == 0
+    predicted = rows_of("predicted.csv")
+    assert len(predicted) == len(written)
+    if task.loss != "cross_entropy":
+        assert all(math.isfinite(float(row[f"predicted_{target}"])) for row in predicted)
+    assert explain("dags", "train_0", item) == 0
+    assert Path("explain.png").stat().st_size > 1000
+    # The path that the maxima come from is drawn where there are maxima, and none but them.
+    assert ("critical path, " in capsys.readouterr().out) == ("M" in model["modes"])
+
+
+@pytest.mark.slow
+def test_the_critical_path_is_one_of_the_graph(tmp_path, capsys, monkeypatch):
+    """Of circuits, whose pieces are as deep as they have gates, and of layers with sums beside the maxima."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("plstm_graph.train.baselines._TREES", 5)
+    source = str(circuit_folder(tmp_path / "source"))
+    task = load_dag_task("timing", "data", source, samples=24, nodes=20, delays="driven")
+    write_task(task, "pieces")
+    assert fit("pieces", TIMES | {"modes": "PM"}, epochs=2) == 0
+    for number in (0, 7, 12):
+        piece = task.parts["train"][number]
+        gate = int(piece.y.nan_to_num().argmax())
+        capsys.readouterr()
+        assert explain("pieces", f"train_{number}", gate) == 0
+        (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("critical path, ")]
+        nodes = [int(node) for node in line.partition(": ")[2].split(" -> ") if node != "..."]
+        edges = set(map(tuple, piece.edge_index.t().tolist()))
+        assert nodes[-1] == gate and (nodes[-2], nodes[-1]) in edges

@@ -1,13 +1,10 @@
-"""Breeding values as a task: its parts, its metrics, and the command."""
+"""Breeding values as a task: its parts and its metrics."""
 
-import json
 import math
 
 import pytest
 import torch
-import yaml
 
-from plstm_graph.cli import main
 from plstm_graph.train.dag_tasks.tasks import load_dag_task
 
 _SIZE = {"num_graphs": 5, "generations": 2, "size": 10}
@@ -96,26 +93,3 @@ def test_the_optimum_is_a_number_at_any_heritability(heritability):
 def test_parts_differ(task):
     values = [graph.y.sum().item() for graphs in task.parts.values() for graph in graphs]
     assert len(set(values)) == len(values)
-
-
-@pytest.mark.slow
-def test_command(tmp_path):
-    model = {"hidden_channels": 8, "num_layers": 1, "heads": 2, "modes": "P", "normalization": "row"}
-    config = {
-        "name": "run",
-        "data": SMALL,
-        "models": {"plstm": {"class_path": "plstm_graph.nn.PLSTM", "init_args": model}},
-        "training": {"epochs": 1, "batch_size": 5},
-        "device": "cpu",
-        "threads": 1,
-    }
-    path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump(config))
-    threads = torch.get_num_threads()
-    try:
-        assert main(["dags", "--config", str(path), "--seeds", "0", "--output", str(tmp_path / "run")]) == 0
-    finally:
-        torch.set_num_threads(threads)
-    report = json.loads((tmp_path / "run" / "report.json").read_text())
-    tests = report["models"]["plstm"]["tests"]
-    assert {"test_more/accuracy", "test_more/of_blup", "test_more/blup"} < set(tests)
