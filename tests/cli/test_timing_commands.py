@@ -1,4 +1,4 @@
-"""Timing of circuits through the command that compares models: tests of whole circuits, scales, and what is left out."""
+"""Timing of circuits through the command that compares models: tests of whole circuits, scales, what is left out."""
 
 import json
 
