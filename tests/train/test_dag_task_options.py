@@ -7,9 +7,12 @@ from typing import Any, Literal
 import pytest
 
 from plstm_graph.cli import main
+from plstm_graph.datasets import workflows
 from plstm_graph.train.dag_tasks import tasks
 from plstm_graph.train.dag_tasks.options import fitting
 from plstm_graph.train.dag_tasks.tasks import load_dag_task
+from tests.made_circuits import circuit_folder
+from tests.made_workflows import ForksAndJoins
 
 SIZES = {
     "copy": {"num_graphs": 2, "size": 8},
@@ -17,6 +20,13 @@ SIZES = {
     "pedigrees": {"num_graphs": 2, "generations": 2, "size": 10},
     "workflows": {"num_graphs": 2, "smallest": 5, "largest": 12},
 }
+
+
+@pytest.fixture(scope="module")
+def made_circuits(tmp_path_factory):
+    """Folder of data sets and of what they are made from."""
+    folder = tmp_path_factory.mktemp("circuits")
+    return str(folder / "root"), str(circuit_folder(folder / "source", gates=20))
 
 
 def options_of(name, **of_train):
@@ -50,6 +60,42 @@ def options_of(name, **of_train):
 def test_options_of_a_task(name, options, message, tmp_path):
     with pytest.raises(ValueError, match=rf"^options .* do not fit the task {name}: .*{re.escape(message)}"):
         load_dag_task(name, str(tmp_path), **options)
+
+
+@pytest.mark.parametrize("name", ["timing", "circuits"])
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [(option, value) for option in ("samples", "nodes") for value in (0, -1, -(10**9))]
+    + [("seed", value) for value in (-1, 2**32, 10**30)],
+)
+def test_numbers_of_pieces_of_circuits(made_circuits, name, option, value):
+    with pytest.raises(ValueError, match=f"{option}={value}"):
+        load_dag_task(name, *made_circuits, **{option: value})
+
+
+@pytest.mark.parametrize("name", ["pedigrees", "copy", "longest_path"])
+@pytest.mark.parametrize("part", ["train", "valid", "test_none"])
+def test_a_part_without_graphs_is_named(name, part):
+    none = SIZES[name] | {"num_graphs": 0}
+    given = options_of(name)
+    given |= {part: none} if part in given else {"tests": {"some": SIZES[name], "none": none}}
+    with pytest.raises(ValueError, match=f"leave the task {name} without a graph in {part}$"):
+        load_dag_task(name, **given)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"applications": []}, r"one or more, each once, got \[\] for train"),
+        ({"applications": ["bwa", "cycles", "bwa"]}, r"each once, got \['bwa', 'cycles', 'bwa'\] for train"),
+        ({"tests": {"x": SIZES["workflows"] | {"applications": []}}}, r"each once, got \[\] for test_x"),
+        ({"valid": []}, "leave the task workflows without a graph in valid$"),
+    ],
+)
+def test_workflows_of_no_application(changes, message, tmp_path, monkeypatch):
+    monkeypatch.setattr(workflows, "Recipe", ForksAndJoins)
+    with pytest.raises(ValueError, match=message):
+        load_dag_task("workflows", str(tmp_path), **options_of("workflows") | changes)
 
 
 @pytest.mark.parametrize("name", SIZES)

@@ -52,7 +52,15 @@ def draw_cones(circuits: Sequence[Data], samples: int, nodes: int, seed: int) ->
 
     Yields:
         The number of a circuit, and which of its nodes belong to the cone, ``[N]``, bool.
+
+    Raises:
+        ValueError: If there would be no cone, or no gate in it, or the seed is none.
     """
+    if min(samples, nodes) < 1 or not 0 <= seed < 2**32:
+        raise ValueError(
+            f"samples and nodes must be at least 1 and seed from 0 to 2 ** 32 - 1, got samples={samples}, "
+            f"nodes={nodes} and seed={seed}"
+        )
     in_edges = [_in_edges(circuit) for circuit in circuits]
     for sample in range(samples):
         generator = torch.Generator().manual_seed(seed * 1_000_003 + sample)

@@ -36,7 +36,7 @@ def load_dag_task(name: str, root: str = "datasets", source: str | None = None, 
             :func:`terrain`, :func:`workflows` or :func:`long_range`.
 
     Raises:
-        ValueError: If there is no such task, or an option does not fit.
+        ValueError: If there is no such task, an option does not fit, or a part is left without graphs.
         OSError: If data cannot be had.
         ImportError: If data are made by a package that is not installed.
     """
@@ -53,7 +53,11 @@ def load_dag_task(name: str, root: str = "datasets", source: str | None = None, 
     }
     if name not in makers:
         raise ValueError(f"no task {name!r}: expected one of {', '.join(makers)}")
-    return makers[name](**fitting(makers[name], options, name))
+    task = makers[name](**fitting(makers[name], options, name))
+    empty = [part for part, graphs in task.parts.items() if len(graphs) == 0]
+    if empty:
+        raise ValueError(f"options {options} leave the task {name} without a graph in {', '.join(empty)}")
+    return task
 
 
 def enas(root: str, source: str | None) -> DAGTask:

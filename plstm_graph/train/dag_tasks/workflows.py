@@ -73,6 +73,8 @@ def _make(root: str | Path, usual: Sequence[str], size: dict[str, Any], part: st
     """Workflows of one size, of the usual applications or of those that the size names."""
 
     def make(num_graphs: int, smallest: int, largest: int, applications: Sequence[str] = usual) -> Iterator[Data]:
+        if not applications or len(set(applications)) < len(applications):
+            raise ValueError(f"applications must be one or more, each once, got {list(applications)} for {part}")
         for name in applications:
             yield from Workflows(name, num_graphs, smallest, largest, seed, root)
 
