@@ -53,6 +53,7 @@ def options_of(name, **of_train):
         ("pedigrees", options_of("pedigrees") | {"train": 5}, "train must be of the type dict[str, Any], got 5"),
         ("workflows", options_of("workflows") | {"valid": SIZES["workflows"]}, "valid must be of the type"),
         ("workflows", options_of("workflows") | {"loss": "mae"}, "loss must be 'mse' or 'l1', got 'mae'"),
+        ("copy", options_of("copy") | {"shape": "ring"}, "shape must be 'chain' or 'braid', got 'ring'"),
         ("copy", {"size": 3}, "there is no option 'size', of options there are train, valid, tests, shape"),
         ("copy", options_of("copy") | {"task": "copy"}, "there is no option 'task'"),
     ],
@@ -118,6 +119,16 @@ def test_a_part_that_lacks_an_option():
     given = options_of("pedigrees") | {"tests": {"deep": {"num_graphs": 3, "size": 10}}}
     with pytest.raises(ValueError, match="of test_deep do not fit the task pedigrees: generations must be given"):
         load_dag_task("pedigrees", **given)
+
+
+@pytest.mark.parametrize("part", ["train", "valid", "tests"])
+def test_options_import_and_make_nothing(part, tmp_path):
+    """A value that a parser would make an object of is none of the plain values that options are."""
+    there = tmp_path / "made"
+    harm = {"class_path": "subprocess.Popen", "init_args": {"args": ["touch", str(there)]}}
+    with pytest.raises(ValueError, match=r"subprocess\.Popen"):
+        load_dag_task("copy", **options_of("copy") | {part: {"more": harm} if part == "tests" else harm})
+    assert not there.exists()
 
 
 def test_an_error_inside_a_task_is_no_fault_of_its_options(monkeypatch):

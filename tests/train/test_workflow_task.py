@@ -58,6 +58,25 @@ def test_metrics_are_percent(tmp_path):
     assert row["informed"] < row["planned"] and row["bounds"] > 0
 
 
+def test_metrics_by_hand(tmp_path):
+    def column(*values):
+        return torch.tensor(values, dtype=torch.double).view(-1, 1)
+
+    task = load_dag_task("workflows", root=tmp_path, **OPTIONS)
+    columns = {"y": column(2, 4), "planned": column(3, 3), "informed": column(2, 5), "bounds": column(1, 1)}
+    row = task.metrics(column(1, 4), **columns)
+    # Halves and quarters are exact, but for the root.
+    assert row.pop("rmse") == pytest.approx(0.5**0.5, rel=1e-12)
+    assert row == {"mape": 25.0, "bounds": 62.5, "planned": 37.5, "informed": 12.5}
+    task = load_dag_task("workflows", root=tmp_path, target="critical_path", **OPTIONS)
+    columns = {"y": column(1, 2, 4), "planned": column(9, 3, 3), "informed": column(9, 2, 5)}
+    row = task.metrics(column(1, 1, 6), is_last=torch.tensor([False, True, True]), **columns)
+    assert row.pop("rmse") == pytest.approx((5 / 3) ** 0.5, rel=1e-12)  # over all tasks; the others of the last ones
+    assert row == {"mape": 50.0, "planned": 37.5, "informed": 12.5}
+    nan = task.metrics(column(1, float("nan"), 6), is_last=torch.tensor([False, True, True]), **columns)
+    assert nan["mape"] == pytest.approx(float("nan"), nan_ok=True) and nan["planned"] == 37.5
+
+
 def test_finish_times(tmp_path):
     task = load_dag_task("workflows", root=tmp_path, target="critical_path", **OPTIONS)
     assert task.predict == "node"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
-from jsonargparse import ArgumentParser
+from plstm_graph.train.command_parser import GuardedParser
 
 
 def fitting(
@@ -51,7 +51,7 @@ def fitting(
         # The parser below takes None for an option that was not given.
         if value is None and NoneType not in get_args(kind):
             raise refusal(f"{name} must be {_described(kind)}, got nothing")
-        parser = ArgumentParser(exit_on_error=False)
+        parser = GuardedParser(exit_on_error=False)
         parser.add_argument("--value", type=kind)
         try:
             checked[name] = parser.parse_object({"value": value}).value

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 
 from plstm_graph.datasets.architectures import ENASDataset, NASBenchGraph
 from plstm_graph.datasets.circuits import EPFLCircuits
-from plstm_graph.datasets.long_range import SYMBOLS, LongRange
+from plstm_graph.datasets.long_range import SYMBOLS, LongRange, Shape, Task
 from plstm_graph.datasets.sentiment import SentimentTreebank
 from plstm_graph.train.dag_tasks.circuits import sub_circuits, with_probabilities
 from plstm_graph.train.dag_tasks.options import fitting
@@ -49,7 +49,7 @@ def load_dag_task(name: str, root: str = "datasets", source: str | None = None, 
         "terrain": terrain,
         "workflows": partial(workflows, root),
         "timing": partial(timing, root, source),
-        **{task: partial(long_range, task) for task in ("copy", "longest_path", "reachability", "path_parity")},
+        **{task: partial(long_range, task) for task in get_args(Task)},
     }
     if name not in makers:
         raise ValueError(f"no task {name!r}: expected one of {', '.join(makers)}")
@@ -131,7 +131,11 @@ def circuits(root: str, source: str | None, samples: int = 300, nodes: int = 300
 
 
 def long_range(
-    task: Any, train: dict[str, Any], valid: dict[str, Any], tests: dict[str, dict[str, Any]], shape: Any = "chain"
+    task: Task,
+    train: dict[str, Any],
+    valid: dict[str, Any],
+    tests: dict[str, dict[str, Any]],
+    shape: Shape = "chain",
 ) -> DAGTask:
     """A synthetic task.
 
