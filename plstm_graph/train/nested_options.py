@@ -82,10 +82,12 @@ def written_out(overrides: Sequence[Override], parse: Callable[[], Any]) -> list
             place[_key(place, last)] = load_yaml(text)
         except (yaml.YAMLError, ValueError) as error:
             raise ValueError(f"{option}: {text!r} is no value: {error}") from error
-    return [
-        f"--{top}.{first}={yaml.safe_dump(value, default_flow_style=True, width=math.inf).strip()}"
-        for (top, first), value in changed.items()
-    ]
+    # In the order of the section, which may decide: the seeds of tests go by it.
+    texts = {
+        place: yaml.safe_dump(value, default_flow_style=True, width=math.inf, sort_keys=False).strip()
+        for place, value in changed.items()
+    }
+    return [f"--{top}.{first}={text}" for (top, first), text in texts.items()]
 
 
 def _key(values: dict[Any, Any], name: str) -> Any:

@@ -104,6 +104,23 @@ def test_what_cannot_run(tmp_path, capsys):
     assert "holds a run of another configuration" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("order", [("b", "a", "c"), ("c", "b", "a"), ("a", "c", "b")])
+def test_tests_in_another_order_are_others(tmp_path, capsys, order):
+    """Their seeds go by it, so that a run must not go on with them."""
+    folder, size = tmp_path / "run", {"num_graphs": 4, "size": 4}
+
+    def run(names):
+        data = SMALL["data"] | {"tests": {name: size for name in names}}
+        config = write(tmp_path, data=data, training={"epochs": 1}, lr=[0.01])
+        return command(config, "--output", str(folder), "--only", "bag", "--seeds", "0")
+
+    assert run("abc") == 0
+    assert run("abc") == 0
+    capsys.readouterr()
+    assert run(order) == 2
+    assert f"data.tests are in the order {', '.join(order)}, were in a, b, c" in capsys.readouterr().err
+
+
 SIZES = {
     "enas": (1, [8], None, "graph"),
     "nas_bench_graph": (1, [11], None, "graph"),

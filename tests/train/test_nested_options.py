@@ -49,6 +49,17 @@ def test_the_rest_of_a_section_stays(parse, arguments, way, value):
     assert parse(*arguments).models["one"]["class_path"] == "plstm_graph.nn.PLSTM"
 
 
+@pytest.mark.parametrize("name", ["same", "large", "others"])
+def test_the_order_of_a_section_stays(parse, tmp_path, name):
+    tests = {"same": {"size": 5, "least": 1}, "large": {"size": 50}, "others": {"size": 5}}
+    more = tmp_path / "more.yaml"
+    more.write_text(yaml.safe_dump({"data": {"name": "copy", "tests": tests}}, sort_keys=False))
+    found = parse("--config", str(more), f"--data.tests.{name}.size", "7").data["tests"]
+    assert list(found) == list(tests) and list(found["same"]) == ["size", "least"]
+    assert found[name]["size"] == 7
+    assert list(parse("--config", str(more), "--data.tests.new.size", "7").data["tests"]) == [*tests, "new"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -259,9 +259,18 @@ def _claim(options: DAGOptions) -> None:
         earlier = _make_parser().complete(earlier | {"name": options.folder.name})
         there = earlier["models"]
         again = {name: plain["models"][name] for name in options.models if name in there}
-        refuse(options.folder, differences(earlier, plain | {"models": there | again}, _OUTSIDE), "--name")
+        found = differences(earlier, plain | {"models": there | again}, _OUTSIDE)
+        refuse(options.folder, found + _other_order(earlier["data"], plain["data"]), "--name")
         plain = plain | {"models": there | plain["models"]}
     write_configuration(options.folder, plain)
+
+
+def _other_order(earlier: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Whether the same tests stand in another order, which is another choice of graphs: their seeds go by it."""
+    old, new = (list(tests) if isinstance(tests, dict) else [] for tests in (earlier.get("tests"), now.get("tests")))
+    if old == new or sorted(map(str, old)) != sorted(map(str, new)):
+        return []
+    return [f"data.tests are in the order {', '.join(map(str, new))}, were in {', '.join(map(str, old))}"]
 
 
 def _progress(console: Console, title: str, epochs: int) -> Callable[[Row], None]:

@@ -143,7 +143,7 @@ def long_range(
         task: Of :class:`~plstm_graph.datasets.long_range.LongRange`.
         train: Arguments ``num_graphs``, ``size`` and perhaps ``smallest`` of the training part.
         valid: Those of the validation part.
-        tests: Those of each test, by its name.
+        tests: Those of each test, by its name, in an order that decides their seeds.
         shape: Of the copy task.
     """
     sizes = {"train": train, "valid": valid} | {f"test_{name}": size for name, size in tests.items()}

@@ -36,7 +36,8 @@ def workflows(
         train: Arguments ``num_graphs`` (of each application), ``smallest`` and ``largest`` of
             :class:`~plstm_graph.datasets.Workflows`, of the training part.
         valid: Those of the validation part; several, so that it may hold larger workflows than training has.
-        tests: Those of each test, by its name; ``applications`` may say which others they are of.
+        tests: Those of each test, by its name, in an order that decides their seeds; ``applications`` may say
+            which others they are of.
         target: ``"makespan"`` or ``"critical_path"``.
         bias: As of :class:`~plstm_graph.datasets.workflow_plans.Planner`, and so is ``noise``.
         noise: See there.
