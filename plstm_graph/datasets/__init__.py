@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from plstm_graph.datasets.molecule import InvalidSmilesError as InvalidSmilesError
     from plstm_graph.datasets.molecule import smiles_to_data as smiles_to_data
     from plstm_graph.datasets.ogb_code2 import OGBCode2Dataset as OGBCode2Dataset
+    from plstm_graph.datasets.pedigrees import Pedigrees as Pedigrees
     from plstm_graph.datasets.sentiment import SentimentTreebank as SentimentTreebank
     from plstm_graph.datasets.smiles import BadRowsWarning as BadRowsWarning
     from plstm_graph.datasets.smiles import SmilesDataset as SmilesDataset
@@ -54,6 +55,7 @@ _HOMES = {
     "NASBenchGraph": "architectures",
     "OGBCode2Dataset": "ogb_code2",
     "OnDiskDAGFolder": "dag_folder.dataset",
+    "Pedigrees": "pedigrees",
     "SentimentTreebank": "sentiment",
     "SmilesDataset": "smiles",
     "Table": "table",
@@ -87,6 +89,7 @@ __all__ = [
     "NASBenchGraph",
     "OGBCode2Dataset",
     "OnDiskDAGFolder",
+    "Pedigrees",
     "SentimentTreebank",
     "SmilesDataset",
     "Table",

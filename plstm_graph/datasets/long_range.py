@@ -52,6 +52,8 @@ class LongRange(SeededGraphs):
                 f"task must be one of {', '.join(get_args(Task))} and shape {' or '.join(get_args(Shape))}, "
                 f"got {task!r} and {shape!r}"
             )
+        if shape != "chain" and task != "copy":
+            raise ValueError(f"shape is of the task 'copy', got shape={shape!r} for {task!r}")
         lowest = 2 if task == "copy" else 16
         if num_graphs < 0 or not lowest <= (size if smallest is None else smallest) <= size:
             raise ValueError(

@@ -30,9 +30,12 @@ SEEN = ("x", "edge_index", "edge_attr")
 def load(tmp_path, monkeypatch):
     """Loads a task, each time from the beginning."""
     monkeypatch.setattr(workflows, "Recipe", ForksAndJoins)
-    source, number = circuit_folder(tmp_path / "source", gates=40), iter(range(100))
+    number = iter(range(100))
 
     def loaded(name, **more):
+        source = tmp_path / "source"
+        if name.startswith("timing") and not source.exists():
+            circuit_folder(source, gates=40)
         root = tmp_path / f"root_{next(number)}"  # what is stored was made by the formula of before
         return load_dag_task(NAMES.get(name, name), str(root), str(source), **TASKS[name] | more)
 
