@@ -36,6 +36,7 @@ class DAGBaseline(GraphModel):
         predict (str): ``"graph"``, ``"node"`` or ``"edge"``: what has the targets. (default: ``"graph"``)
         edge_context (bool): As in :class:`~plstm_graph.nn.PLSTM`. (default: ``False``)
         edges_in_nodes (bool): As in :class:`~plstm_graph.nn.PLSTM`. (default: ``True``)
+        encoder_layers (int): As in :class:`~plstm_graph.nn.PLSTM`. (default: ``0``)
         **kwargs: Of the layer that mixes nodes.
 
     Shapes:
@@ -59,10 +60,21 @@ class DAGBaseline(GraphModel):
         predict: Predict = "graph",
         edge_context: bool = False,
         edges_in_nodes: bool = True,
+        encoder_layers: int = 0,
         **kwargs: Any,
     ) -> None:
-        encoders = (out_channels, in_channels, edge_dim, hidden_channels)
-        super().__init__(*encoders, degree, directed=True, edge_context=edge_context, edges_in_nodes=edges_in_nodes)
+        super().__init__(
+            out_channels,
+            in_channels,
+            edge_dim,
+            hidden_channels,
+            degree,
+            directed=True,
+            edge_context=edge_context,
+            edges_in_nodes=edges_in_nodes,
+            encoder_layers=encoder_layers,
+            norm=norm,
+        )
         self.layers = nn.ModuleList(
             ResidualLayer(hidden_channels, self.make_mixer(**kwargs), ffn_ratio, dropout, norm)
             for _ in range(num_layers)

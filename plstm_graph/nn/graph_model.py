@@ -11,6 +11,8 @@ from plstm_graph.nn.edge_context import EdgeContext
 from plstm_graph.nn.encoders import DegreeEncoder, FeatureSpec, feature_encoder, num_columns
 from plstm_graph.nn.histogram import CategoryHistogram
 from plstm_graph.nn.neighbours import sum_of_edges
+from plstm_graph.nn.node_networks import NodeNetworks
+from plstm_graph.nn.norm import NormKind
 from plstm_graph.nn.size_head import SizeHead, SizeScale
 
 #: What a model predicts something of.
@@ -35,6 +37,9 @@ class GraphModel(nn.Module):
         edge_context (bool): Whether edges are encoded together with the nodes that they join, by
             :class:`~plstm_graph.nn.edge_context.EdgeContext`; it needs edge features.
         edges_in_nodes (bool): Whether nodes enter with the sum of the edges around them.
+        encoder_layers (int): Number of :class:`~plstm_graph.nn.node_networks.NodeNetworks` that nodes pass before the
+            layers of the subclass.
+        norm (str): Of these networks, see :func:`~plstm_graph.nn.norm.make_norm`.
     """
 
     def __init__(
@@ -48,6 +53,8 @@ class GraphModel(nn.Module):
         histogram: Sequence[int] = (),
         edge_context: bool = False,
         edges_in_nodes: bool = True,
+        encoder_layers: int = 0,
+        norm: NormKind = "rms",
     ) -> None:
         super().__init__()
         self.histogram_sizes = list(histogram)
@@ -61,6 +68,7 @@ class GraphModel(nn.Module):
         self.edges_in_nodes = edges_in_nodes
         self.edge_context = EdgeContext(hidden_channels) if edge_context else None
         self.degree_encoder = DegreeEncoder(hidden_channels, directed) if degree else None
+        self.node_networks = NodeNetworks(hidden_channels, encoder_layers, norm) if encoder_layers else None
 
     def add_head(
         self,
@@ -140,7 +148,7 @@ class GraphModel(nn.Module):
             ends = edge_index[1:] if both_directions else edge_index
             for index in ends if self.edges_in_nodes else ():
                 nodes = nodes + sum_of_edges(edges, index, x.size(0), edge_mask)
-        return nodes, edges
+        return nodes if self.node_networks is None else self.node_networks(nodes), edges
 
     def split_columns(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Node features and the columns of the histogram, of node features ``[N, F]`` with both.

@@ -126,20 +126,35 @@ def make_head_norm(kind: HeadNorm, heads: int, channels: int, eps: float | None 
     return _NORMS[kind](heads, channels) if eps is None else _NORMS[kind](heads, channels, eps)
 
 
-def projected_channels(kind: HeadNorm, heads: int, channels: int) -> int:
-    """Rows of the map to queries, keys and values; with ``"ratio"`` one value channel of each head has none."""
-    return heads * (3 * channels - (kind == "ratio"))
+def projected_channels(kind: HeadNorm, heads: int, channels: int, scores: bool = True) -> int:
+    """Rows of the map to queries, keys and values; with ``"ratio"`` one value channel of each head has none.
+
+    Args:
+        kind: The norm.
+        heads: Number of heads.
+        channels: Width of a head.
+        scores: Whether there are queries and keys.
+    """
+    return heads * ((3 if scores else 1) * channels - (kind == "ratio"))
 
 
-def query_key_value(x: Tensor, weight: Tensor, norm: MultiHeadRMSNorm) -> tuple[Tensor, Tensor, Tensor]:
+def query_key_value(
+    x: Tensor, weight: Tensor, norm: MultiHeadRMSNorm, scores: bool = True
+) -> tuple[Tensor, Tensor, Tensor]:
     """Queries, keys and values of all heads, ``[..., H, V]`` each.
 
     Args:
         x: ``[..., C]``
         weight: Of :func:`projected_channels` rows, ``[R, C]``.
         norm: What the heads read passes it; for :class:`MultiHeadRatioNorm` values end with a channel of ones.
+        scores: Whether there are queries and keys. Without them both are ones, ``[..., H, 1]``.
     """
     heads, channels = norm.weight.shape
+    if not scores:
+        value = F.linear(x, weight).unflatten(-1, (heads, -1))
+        value = with_ones(value) if isinstance(norm, MultiHeadRatioNorm) else value
+        ones = torch.ones_like(value[..., :1])
+        return ones, ones, value
     # One product each, not one for all: it leaves every operand contiguous.
     width = heads * channels
     parts = weight.split([width, width, weight.size(0) - 2 * width])

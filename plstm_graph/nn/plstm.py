@@ -70,6 +70,10 @@ class PLSTM(GraphModel):
         edges_in_nodes (bool): Let nodes enter with the sum of the edges around them. Without it and with
             ``degree=False`` a node is what its own features say, and edges act through the gates alone: for amounts,
             which do not depend on how many edges there are. (default: ``True``)
+        encoder_layers (int): Number of feed-forward networks that each node passes alone, before the first block.
+            Gates and values of the first block are linear maps of nodes; behind such a network they are any function
+            of what a node is, which for quantities that one layer carries exactly is all there is to learn.
+            (default: ``0``)
         **kwargs: Of :class:`~plstm_graph.nn.PLSTMConv`.
 
     Shapes:
@@ -104,10 +108,21 @@ class PLSTM(GraphModel):
         size_scale: SizeScale = "linear",
         edge_context: bool = False,
         edges_in_nodes: bool = True,
+        encoder_layers: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            out_channels, in_channels, edge_dim, hidden_channels, degree, not tied, histogram, edge_context
+            out_channels,
+            in_channels,
+            edge_dim,
+            hidden_channels,
+            degree,
+            directed=not tied,
+            histogram=histogram,
+            edge_context=edge_context,
+            edges_in_nodes=edges_in_nodes,
+            encoder_layers=encoder_layers,
+            norm=norm,
         )
         self.blocks = nn.ModuleList(
             PLSTMBlock(

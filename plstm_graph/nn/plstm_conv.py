@@ -85,6 +85,9 @@ class PLSTMConv(MessagePassing):
             ``"shared"`` divides the input among the out-edges in the same shares as what arrives at the node, so that
             in P-mode nothing is made or lost where an amount sets out: for water, money, probability. It needs
             ``transition="node"``, and means nothing to mode ``"M"``. (default: ``"edge"``)
+        scores (bool): Whether the queries of who reads and the keys of who is read weigh what is read. Without them
+            (:math:`q = k = 1`) a head carries ``head_channels`` numbers in place of a matrix, and what a node adds does
+            not depend on who reads it: for amounts. It means nothing to mode ``"M"``. (default: ``True``)
         norm_eps (float, optional): Of that norm. With ``"rms"`` it is added to the mean square: where a node hears one
             other node, it reads that one's value times a score; a small ``norm_eps`` leaves no more of the score than
             its sign, which has no gradient, while about 1 keeps sizes below 1 apart. (default: ``1e-5``, and ``0.1``
@@ -137,6 +140,7 @@ class PLSTMConv(MessagePassing):
         matrix_kind: MatrixKind = "householder",
         reflections: int = 1,
         source: Source = "edge",
+        scores: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(aggr="sum", node_dim=0, **kwargs)
@@ -168,6 +172,7 @@ class PLSTMConv(MessagePassing):
         self.form = form
         self.transition = transition
         self.symmetric = symmetric
+        self.scores = scores
 
         # What enters the maps behind it.
         self.neighbours = make_neighbour_input(neighbours, in_channels, width, symmetric)
@@ -178,7 +183,7 @@ class PLSTMConv(MessagePassing):
         else:
             matrix = MatrixOptions(matrix_size, matrix_kind, reflections)
             self.gates = SumGates(inputs, heads, edge_dim, mode, normalization, decay, transition, matrix, source)
-            rows = projected_channels(head_norm, heads, head_channels)
+            rows = projected_channels(head_norm, heads, head_channels, scores)
             self.lin = Linear(inputs, rows, bias=False, weight_initializer="glorot")
         self.norm = make_head_norm(head_norm, heads, head_channels, norm_eps)
         self.output_gate = Linear(inputs, width, bias=False, weight_initializer="glorot") if output_gate else None
@@ -251,7 +256,7 @@ class PLSTMConv(MessagePassing):
         """What each node reads in each direction, ``[N, H, V]``, in P- and D-mode."""
         logits, edge_mask = gates.logits(x, edge_attr), self.explaining_mask()
         take_channels(x, [self.lin])
-        query, key, value = query_key_value(x, self.lin.weight, self.norm)
+        query, key, value = query_key_value(x, self.lin.weight, self.norm, self.scores)
         value = value.to(torch.promote_types(value.dtype, torch.float32))
         return [self._sum(query, key, value, gates.of_logits(logits, graph, edge_mask), graph) for graph in directions]
 
@@ -259,7 +264,7 @@ class PLSTMConv(MessagePassing):
         """What each node reads in one direction, ``[N, H, V]``."""
         source, transition, mark, direct = gates
         # Scores enter with Source or Direct, which are smaller to scale.
-        source, direct = (gate * self.head_channels**-0.5 for gate in (source, direct))
+        source, direct = (gate * query.size(-1) ** -0.5 for gate in (source, direct))
         if self._shows_messages():
             if not isinstance(transition, Tensor):
                 carried = edge_messages_factorized(query, key, value, source, *transition, graph, self.form)

@@ -8,20 +8,24 @@ from torch import Tensor, nn
 
 SizeScale = Literal["linear", "log"]
 _LARGEST = 1e30
+_FIRST_GAIN = 3.0  # of e^g: an amount of about twenty times what a head reads at first
 
 
 class SizeHead(nn.Linear):
-    r"""A linear map of what no norm has bounded, in float32 or wider, that starts at zero.
-
-    At first a model predicts as if it were not there; sizes of thousands then do no harm before the map has learned
-    what they mean.
+    r"""A linear map of what no norm has bounded, in float32 or wider.
 
     Args:
-        in_channels (int): Number of sizes.
+        in_channels (int): Number of sizes ``C``.
         out_channels (int): Number of targets.
-        scale (str): ``"linear"``, or ``"log"`` for the map of :math:`\mathrm{arsinh}(e^g s)`, a logarithm for sizes of
-            both signs: where the target is itself the logarithm of an amount. What is small is learnt for each size,
-            :math:`g` begins at 3. (default: ``"linear"``)
+        scale (str): ``"linear"``: the map as it is. It starts at zero: at first a model predicts as if it were not
+            there, and sizes of thousands do no harm before it has learned what they mean. ``"log"``: the logarithm of
+            an amount, for targets that are one, such as those of ``--target log1p``,
+
+            .. math::
+                \mathrm{sign}(a) \log(1 + |a|), \qquad a = e^g\, \frac{1}{C} \sum_c w_c s_c
+
+            With weights that start at one, a step of an optimiser changes amounts of all sizes by the same small part.
+            (default: ``"linear"``)
 
     Shapes:
         - **input:** ``[*, in_channels]``
@@ -32,22 +36,25 @@ class SizeHead(nn.Linear):
         if scale not in get_args(SizeScale):
             raise ValueError(f"size_scale must be 'linear' or 'log', got {scale!r}")
         super().__init__(in_channels, out_channels, bias=False)
-        self.log_gain = nn.Parameter(torch.empty(in_channels)) if scale == "log" else None
+        self.log_gain = nn.Parameter(torch.empty(out_channels)) if scale == "log" else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Set all weights to zero."""
-        nn.init.zeros_(self.weight)
+        """Set weights to their start."""
         gain = getattr(self, "log_gain", None)  # not there yet when the linear map draws its weights
+        nn.init.constant_(self.weight, 0.0 if gain is None else 1.0)
         if gain is not None:
-            nn.init.constant_(gain, 3.0)
+            nn.init.constant_(gain, _FIRST_GAIN)
 
     def forward(self, sizes: Tensor) -> Tensor:
         """Map sizes; half precision would round a size of a thousand to a multiple of four."""
         wide = torch.promote_types(self.weight.dtype, torch.float32)
         with torch.autocast(sizes.device.type, enabled=False):
-            sizes = sizes.to(wide)
-            if self.log_gain is not None:
-                # Bounded where a product would no longer be a number.
-                sizes = (sizes.clamp(-_LARGEST, _LARGEST) * self.log_gain.to(wide).exp()).asinh()
-            return F.linear(sizes, self.weight.to(wide)).to(self.weight.dtype)
+            sizes, weight = sizes.to(wide), self.weight.to(wide)
+            if self.log_gain is None:
+                return F.linear(sizes, weight).to(self.weight.dtype)
+            # Bounded where a product would no longer be a number.
+            mean = F.linear(sizes.clamp(-_LARGEST, _LARGEST), weight / self.in_features)
+            amount = mean * self.log_gain.to(wide).exp()
+            # Of either sign for itself: both have a derivative at zero, where the sign of a number has none.
+            return (amount.clamp(min=0).log1p() - (-amount).relu().log1p()).to(self.weight.dtype)

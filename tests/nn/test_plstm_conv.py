@@ -48,18 +48,20 @@ def test_layer_follows_pyg_conventions(mode):
     assert_module(conv, x, edge_index, expected_size=(7, 32), test_sparse_layouts=[])
 
 
+@pytest.mark.parametrize("scores", [True, False])
 @pytest.mark.parametrize("mode", ["P", "D"])
-def test_output_equals_the_operator(flow, mode):
+def test_output_equals_the_operator(flow, mode, scores):
     edge_index, x = random_dag(9, 16), torch.randn(9, 8, dtype=torch.float64)
     edge_attr = torch.randn(16, 3, dtype=torch.float64)
-    conv = PLSTMConv(8, 12, heads=3, mode=mode, edge_dim=3, flow=flow).double()
+    conv = PLSTMConv(8, 12, heads=3, mode=mode, edge_dim=3, flow=flow, scores=scores).double()
     graph = LineGraph(edge_index, 9)
     graph = graph.to_multitree() if mode == "D" else graph
     graph = graph.reverse() if flow == "target_to_source" else graph
-    query, key, value = conv.lin(x).view(9, 3, 3, 4).unbind(1)
+    value, key = conv.lin(x).view(9, -1, 3, 4)[:, -1], torch.ones(9, 3, 1, dtype=torch.float64)
+    query, key = (conv.lin(x).view(9, 3, 3, 4)[:, :2] / 2**0.5).unbind(1) if scores else (key, key)
     start, end = graph.edge_index
     y = plstm(
-        query / 2,
+        query,
         key,
         value,
         conv.gates.source(x, start, edge_attr),

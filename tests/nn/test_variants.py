@@ -38,6 +38,11 @@ VARIANTS = [
     {"transition": "node", "source": "shared", "modes": "PM", "size_readout": "PM", "size_scale": "log"},
     {"edge_context": True, "modes": "PD"},
     {"edges_in_nodes": False, "degree": False},
+    {"encoder_layers": 2, "modes": "PD"},
+    {"encoder_layers": 1, "norm": "none"},
+    {"scores": False, "modes": "PD"},
+    {"scores": False, "transition": "node", "head_norm": "ratio", "modes": "PM"},
+    {"scores": False, "transition": "matrix", "tied": True},
 ]
 
 
@@ -46,6 +51,10 @@ def make(edge_dim=(4,), **options):
     if not edge_dim:
         options.pop("edge_context", None)  # which is of edge features
     return PLSTM(2, 5, edge_dim and list(edge_dim), hidden_channels=16, num_layers=2, **options)
+
+
+def make_gin(**options):
+    return DirectedGIN(2, 5, [4], hidden_channels=16, **options)
 
 
 @pytest.mark.parametrize("options", VARIANTS)
@@ -102,11 +111,12 @@ def test_edge_context_needs_edge_features():
 @pytest.mark.parametrize("context", [False, True])
 def test_nodes_can_enter_without_the_edges_around_them(context):
     data = random_graph(9, 14, 0)
-    for model in (make(edge_context=context), make(edge_context=context, edges_in_nodes=False, degree=False)):
-        nodes, edges = model.embed(data.x, data.edge_index, data.edge_attr, both_directions=False)
-        assert edges.shape == (14, 16)
-        alone = torch.allclose(nodes, model.node_encoder(data.x))
-        assert alone != model.edges_in_nodes
+    for edges_in_nodes in (True, False):
+        for kind in (make, make_gin):
+            model = kind(edge_context=context, edges_in_nodes=edges_in_nodes, degree=False)
+            nodes, edges = model.embed(data.x, data.edge_index, data.edge_attr, both_directions=False)
+            assert edges.shape == (14, 16)
+            assert torch.allclose(nodes, model.node_encoder(data.x)) != edges_in_nodes
 
 
 @pytest.mark.parametrize("seed", range(3))

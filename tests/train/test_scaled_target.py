@@ -10,7 +10,7 @@ from plstm_graph.testing import assert_close
 from plstm_graph.train.dag_tasks.scaled_target import ScaledTarget
 from plstm_graph.train.dag_tasks.task import DAGTask, regression
 
-KINDS = ["raw", "standard", "log"]
+KINDS = ["raw", "standard", "log", "log1p"]
 TARGETS = [
     [0.0, 1.0, 2.0, 5.0],
     [1e-3, 1.0, 1e3, 1e6],
@@ -33,11 +33,13 @@ def test_outputs_come_back_in_the_unit_of_the_targets(kind, values):
     # A few times the rounding of float64, relative to the size of the targets; the exponential multiplies that of
     # logarithms.
     assert_close(scaled.restore(learnt)[known], target[known].double(), 1e-13, "restored")
-    if kind != "raw" and len(set(values)) > 1:
+    if kind in ("standard", "log") and len(set(values)) > 1:
         assert_close(learnt[known].mean(), torch.zeros((), dtype=torch.double), 1e-12, "mean")
         assert_close(learnt[known].std(correction=0), torch.ones((), dtype=torch.double), 1e-12, "deviation")
     if kind == "raw":
         assert learnt is target
+    if kind == "log1p":
+        assert_close(learnt[known], target[known].double().log1p(), 1e-15, "logarithm")
 
 
 def test_the_logarithm_is_of_one_more():
@@ -46,23 +48,25 @@ def test_the_logarithm_is_of_one_more():
     assert_close(learnt.diff(dim=0)[0], learnt.diff(dim=0)[1], 1e-13, "decades")
 
 
+@pytest.mark.parametrize("kind", ["log", "log1p"])
 @pytest.mark.parametrize("output", [1e3, 1e30, float("inf")])
-def test_outputs_far_out_stay_numbers(output):
+def test_outputs_far_out_stay_numbers(output, kind):
     """A model that has diverged has a large error, not one that is not a number."""
-    scaled = ScaledTarget.fit("log", graphs([0.0, 9.0, 99.0]))
+    scaled = ScaledTarget.fit(kind, graphs([0.0, 9.0, 99.0]))
     restored = scaled.restore(torch.tensor([[output]]))
     assert restored.isfinite().all() and restored.square().isfinite().all() and restored > 1e100
 
 
+@pytest.mark.parametrize("kind", ["log", "log1p"])
 @pytest.mark.parametrize("worst", [-1.0, -1.5, -1e9])
-def test_what_has_no_logarithm_is_named(worst):
+def test_what_has_no_logarithm_is_named(worst, kind):
     with pytest.raises(ValueError, match=re.escape(f"graph 1 of the training part has {worst:g}; choose")):
-        ScaledTarget.fit("log", graphs([0.0, float("nan")], [2.0, worst]))
+        ScaledTarget.fit(kind, graphs([0.0, float("nan")], [2.0, worst]))
 
 
 @pytest.mark.parametrize("kind", ["Log", "", "standardise"])
 def test_an_unknown_scale_is_named(kind):
-    with pytest.raises(ValueError, match=f"target must be 'raw', 'standard' or 'log', got '{kind}'"):
+    with pytest.raises(ValueError, match=f"target must be 'raw', 'standard', 'log' or 'log1p', got '{kind}'"):
         ScaledTarget.fit(kind, graphs([1.0]))
 
 

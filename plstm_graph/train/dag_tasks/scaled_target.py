@@ -9,7 +9,8 @@ from torch_geometric.data import Data
 
 from plstm_graph.train.scale import TargetScale, as_double
 
-TargetKind = Literal["raw", "standard", "log"]
+TargetKind = Literal["raw", "standard", "log", "log1p"]
+_LOGARITHMS = ("log", "log1p")
 # The logarithm of the largest number of which the square is a number, too; outputs beyond it are taken for it.
 _LARGEST_LOG = 350.0
 
@@ -19,7 +20,8 @@ class ScaledTarget:
 
     Args:
         kind (str): ``"raw"`` (the targets themselves), ``"standard"`` (mean 0 and standard deviation 1 in the training
-            part) or ``"log"`` (the same of ``log(1 + y)``, for sizes that differ by orders of magnitude).
+            part), ``"log"`` (the same of ``log(1 + y)``, for sizes that differ by orders of magnitude) or ``"log1p"``
+            (``log(1 + y)`` itself, for models whose outputs are logarithms of amounts).
         scale (TargetScale): Mean and standard deviation, of the logarithms with ``"log"``.
     """
 
@@ -38,17 +40,17 @@ class ScaledTarget:
             ValueError: If there is no such kind, no target was measured, or one has no logarithm; it names the graph.
         """
         if kind not in get_args(TargetKind):
-            raise ValueError(f"target must be 'raw', 'standard' or 'log', got {kind!r}")
-        if kind == "raw":
-            return cls(kind, TargetScale.identity())
-        if kind == "log":
+            raise ValueError(f"target must be 'raw', 'standard', 'log' or 'log1p', got {kind!r}")
+        if kind in _LOGARITHMS:
             for number, graph in enumerate(graphs):
                 without = graph.y[graph.y <= -1]
                 if without.numel():
                     raise ValueError(
-                        f"target 'log' is log(1 + y), which needs targets above -1: graph {number} of the training "
-                        f"part has {float(without[0]):g}; choose 'raw' or 'standard'"
+                        f"target {kind!r} is of log(1 + y), which needs targets above -1: graph {number} of the "
+                        f"training part has {float(without[0]):g}; choose 'raw' or 'standard'"
                     )
+        if kind in ("raw", "log1p"):
+            return cls(kind, TargetScale.identity())
         targets = as_double(torch.cat([graph.y.view(-1, 1) for graph in graphs]))
         return cls(kind, TargetScale.fit(targets.log1p() if kind == "log" else targets))
 
@@ -56,9 +58,9 @@ class ScaledTarget:
         """Targets on the scale that models learn, ``[M, 1]``; NaN stays."""
         if self.kind == "raw":
             return targets
-        return self.scale.standardise(as_double(targets).log1p() if self.kind == "log" else targets)
+        return self.scale.standardise(as_double(targets).log1p() if self.kind in _LOGARITHMS else targets)
 
     def restore(self, output: Tensor) -> Tensor:
         """Outputs ``[M, 1]`` in the unit of the targets, float64."""
         values = self.scale.restore(output)
-        return values.clamp(max=_LARGEST_LOG).expm1() if self.kind == "log" else values
+        return values.clamp(max=_LARGEST_LOG).expm1() if self.kind in _LOGARITHMS else values
