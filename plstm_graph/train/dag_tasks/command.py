@@ -220,7 +220,8 @@ def _make_parser() -> CommandParser:
         default=None,
         help="Scale on which targets are learnt: raw, standard (mean 0, standard deviation 1), log (of 1 + target, "
         "then standard) or log1p (that logarithm itself), or several, of which validation picks one for each model, "
-        "together with the learning rate. Metrics are of outputs brought back from it, so that they can be compared. (default: that of the task)",
+        "together with the learning rate. Metrics are of outputs brought back from it, so that they can be compared. "
+        "(default: that of the task)",
     )
     parser.add_argument(
         "--tests",
