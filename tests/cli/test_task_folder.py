@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch_geometric.data import Data
 from plstm_graph.cli import main
 from plstm_graph.datasets import DAGFolder, workflows
 from plstm_graph.train.dag_tasks.folder import write_task
+from plstm_graph.train.dag_tasks.scaled_target import TargetKind
 from plstm_graph.train.dag_tasks.task import regression
 from plstm_graph.train.dag_tasks.tasks import load_dag_task
 from tests.cli.task_folders import config_of, explain, fit, predict
@@ -72,6 +74,15 @@ def test_a_folder_has_what_the_task_has(name, tmp_path):
             for value in y.view(-1).tolist():
                 assert next(cells) == ("" if math.isnan(value) else str(int(value)) if name == "copy" else str(value))
     assert next(cells, None) is None
+
+
+@pytest.mark.parametrize("kind", get_args(TargetKind))
+def test_targets_learnt_as_logarithms_are_written_as_such(kind, tmp_path):
+    write_task(mixed().scaled(kind), tmp_path / "dags")
+    name = "log_delay" if kind in ("log", "log1p") else "delay"
+    written = [row[name] for row in rows_of(tmp_path / "dags" / "nodes.csv")][:3]
+    expected = [math.log1p(value) if name == "log_delay" else value for value in (0.5, 0.25)]
+    assert written[0] == "" and [float(value) for value in written[1:]] == pytest.approx(expected, rel=1e-15)
 
 
 def test_columns_keep_their_kinds_and_names(tmp_path):
