@@ -32,11 +32,8 @@ def amounts(axes: Axes, graph: LineGraph) -> None:
     share = 1 / torch.bincount(EDGES[0])[EDGES[0]].double()
     given = torch.tensor([8.0, 4, 0, 0, 0, 0, 0])
     litres = read(given, share, share[graph.pairs[1]], graph)
-    draw(
-        axes,
-        litres,
-        "P, amounts: water is divided where ways part\n(litres; 8 enter at the one spring, 4 at the other)",
-    )
+    title = "P, amounts: water is divided where ways part"
+    draw(axes, litres, f"{title}\n(litres; 8 enter at one spring, 4 at the other)")
 
 
 def averages(axes: Axes, graph: LineGraph) -> None:
@@ -51,11 +48,8 @@ def signals(axes: Axes, graph: LineGraph) -> None:
     tree = graph.to_multitree()
     source = (tree.edge_index[0] == 0).double()
     strength = read(torch.tensor([1.0, 0, 0, 0, 0, 0, 0]), source, torch.full((tree.num_pairs,), 0.9).double(), tree)
-    draw(
-        axes,
-        strength,
-        "D, signals: each edge gets a copy, which takes one way to each edge beyond\n(strength of what the lower left node says; at 1.8 two copies meet)",
-    )
+    title = "D, signals: each edge gets a copy, which takes one way to each edge beyond"
+    draw(axes, strength, f"{title}\n(strength of what the lower left node says; at 1.8 two copies meet)")
 
 
 def times(axes: Axes, graph: LineGraph) -> None:
@@ -69,12 +63,8 @@ def times(axes: Axes, graph: LineGraph) -> None:
     while (into := (critical & (end == node)).nonzero().view(-1)).numel():
         on_path[into[0]] = True
         node = int(start[into[0]])
-    draw(
-        axes,
-        done,
-        "M, times: a task waits for the last of those before it\n(hours until done; the critical path is drawn)",
-        on_path,
-    )
+    title = "M, times: a task waits for the last of those before it"
+    draw(axes, done, f"{title}\n(hours until done; the critical path is drawn)", on_path)
 
 
 def draw(axes: Axes, values: Tensor, title: str, strong: Tensor | None = None) -> None:
