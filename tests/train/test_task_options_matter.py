@@ -26,8 +26,8 @@ TASKS = {
     "circuits": (tasks.circuits, {"samples": 14, "nodes": 9}, {"samples": 15, "nodes": 5, "seed": 1}),
     "terrain": (
         tasks.terrain,
-        {"train": 2, "valid": 2, "test_tiles": 2, "side": 8, "size": 40},
-        {"train": 3, "valid": 3, "test_tiles": 3, "side": 9, "seed": 1, "size": 42},
+        {"train": 2, "valid": 2, "test_tiles": 2, "side": 8, "large": 1, "large_side": 10, "size": 40},
+        {"train": 3, "valid": 3, "test_tiles": 3, "side": 9, "large": 2, "large_side": 11, "seed": 1, "size": 42},
     ),
     "pedigrees": (
         tasks.pedigrees,

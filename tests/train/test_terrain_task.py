@@ -74,6 +74,9 @@ def test_models_learn_the_logarithm(task):
         ({"side": 2}, "side at least 3"),
         ({"size": 47, "side": 12}, "a map of 47 x 47 cells has no room for tiles of 12 x 12"),
         ({"side": 101}, "no room for tiles of 101 x 101"),
+        ({"large": -1}, "large must be at least 0 and large_side at least 3, got -1 and 120"),
+        ({"large": 1, "large_side": 2}, "large_side at least 3, got 1 and 2"),
+        ({"large": 1, "large_side": 162}, "the training part of 344 x 161 cells has no room for tiles of 162 x 162"),
         ({"hills": 1}, "do not fit the task terrain"),
     ],
 )
@@ -114,3 +117,12 @@ def test_models_that_cannot_hold_the_half_draw_nothing(request, tmp_path):
     assert not list(tmp_path.rglob("*.png"))
     (tests,) = tmp_path.rglob("tests.json")
     assert set(json.loads(tests.read_text())) == {"test_tiles"}
+
+
+def test_larger_tiles_are_for_training_alone():
+    size = {"name": "terrain", "train": 3, "valid": 2, "test_tiles": 2, "side": 8, "size": 60}
+    plain, both = load_dag_task(**size), load_dag_task(**size, large=2, large_side=20)
+    assert [graph.num_nodes for graph in both.parts["train"]] == [64] * 3 + [400] * 2
+    for name in ("valid", "test_tiles"):
+        assert [torch.equal(a.y, b.y) for a, b in zip(plain.parts[name], both.parts[name], strict=True)] == [True] * 2
+    assert all(torch.equal(a.y, b.y) for a, b in zip(plain.parts["train"], both.parts["train"], strict=False))

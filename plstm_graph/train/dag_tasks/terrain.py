@@ -22,7 +22,14 @@ _EVENTS = {"train": 0, "valid": 100_000, "test_tiles": 200_000, "test_half": 300
 
 
 def terrain(
-    train: int = 120, valid: int = 24, test_tiles: int = 48, side: int = 40, seed: int = 0, size: int | None = None
+    train: int = 120,
+    valid: int = 24,
+    test_tiles: int = 48,
+    side: int = 40,
+    large: int = 0,
+    large_side: int = 120,
+    seed: int = 0,
+    size: int | None = None,
 ) -> DAGTask:
     """Discharge of every cell after rain.
 
@@ -34,6 +41,8 @@ def terrain(
         valid: Number of tiles in the strip.
         test_tiles: Number of tiles of the right half.
         side: Rows and columns of a tile.
+        large: Number of larger tiles for training beside those, in which rivers are longer.
+        large_side: Rows and columns of these.
         seed: Of soils, land cover, rain and places.
         size: Rows and columns of a corner of the map to which all is confined, for a quick look. (default: all of it)
 
@@ -46,6 +55,8 @@ def terrain(
             f"train, valid and test_tiles must be at least 1 and side at least 3, got {train}, {valid}, {test_tiles} "
             f"and {side}"
         )
+    if large < 0 or large_side < 3:
+        raise ValueError(f"large must be at least 0 and large_side at least 3, got {large} and {large_side}")
     land = Terrain(seed)
     rows, columns = (length if size is None else min(size, length) for length in land.shape)
     half = columns // 2
@@ -55,8 +66,13 @@ def terrain(
             f"a map of {rows} x {columns} cells has no room for tiles of {side} x {side}: it takes {side} rows and "
             f"{4 * side} columns"
         )
+    if large and (rows < large_side or strip < large_side):
+        raise ValueError(
+            f"the training part of {rows} x {strip} cells has no room for tiles of {large_side} x {large_side}"
+        )
     places: dict[str, list[Window]] = {
-        "train": _places(train, rows - side, 0, strip - side, side, seed),
+        "train": _places(train, rows - side, 0, strip - side, side, seed)
+        + _places(large, rows - large_side, 0, strip - large_side, large_side, seed + 2),
         # From top to bottom, so that they cover the strip.
         "valid": [(int(row), strip, side, side) for row in np.linspace(0, rows - side, valid)],
         "test_tiles": _places(test_tiles, rows - side, half, columns - side, side, seed + 1),
