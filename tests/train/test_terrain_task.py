@@ -98,7 +98,7 @@ def test_a_stranger_gets_a_map(request, tmp_path, capsys):
     assert f"a picture of the tests: {picture}" in said.err
     height, width, _ = imread(picture).shape
     assert height > 400 and width > 400
-    (place,) = (tmp_path / "run" / "plstm").glob("lr_*/seed_0")
+    (place,) = (tmp_path / "run" / "plstm").rglob("seed_0")
     tests = json.loads((place / "tests.json").read_text())
     assert set(tests) == {"test_tiles", "test_half", "test_whole"} and (place / "terrain.png").is_file()
     # The same command again trains nothing, and brings back a picture that was removed.
