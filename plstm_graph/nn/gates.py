@@ -25,9 +25,27 @@ from plstm_graph.ops.scatter import sum_rows
 
 Mode = Literal["P", "D"]
 Normalization = Literal["column", "row"]
+Decay = bool | Literal["node"]
 
 # The paper's long-range parametrisation is tanh(5 * logit): a unit step of the logit moves a gate from 0 to critical.
 LONG_RANGE_FACTOR = 5.0
+
+
+def check_decay(decay: Decay) -> None:
+    """Refuse what is no kind of decay."""
+    if decay not in (True, False, "node"):
+        raise ValueError(f"decay must be True, False or 'node', got {decay!r}")
+
+
+def decay_of_edges(decay: Decay, logits: Tensor, line_graph: LineGraph) -> Tensor:
+    """The factor of what leaves each in-edge, ``[E, H]`` in (0, 1), from logits of nodes ``[N, H]``.
+
+    Args:
+        decay: ``"node"`` takes the node where an edge ends, True that where it starts.
+        logits: Of all nodes.
+        line_graph: The structure.
+    """
+    return logits.sigmoid().index_select(0, line_graph.edge_index[1 if decay == "node" else 0])
 
 
 class GateLinear(Linear):
@@ -158,7 +176,9 @@ class TransitionGate(nn.Module):
         normalization (str): In P-mode, divide by the sum over the out-edges of each in-edge (``"column"``, eq. 9), or
             over the in-edges of each out-edge (``"row"``, the authors' code; it bounds averages, not sums).
             (default: ``"column"``)
-        decay (bool): Multiply what leaves each in-edge by a gate in (0, 1), at first close to 1. (default: ``False``)
+        decay (bool or str): Multiply what leaves each in-edge by a gate in (0, 1), at first close to 1: True by one of
+            the node where that edge starts, ``"node"`` by one of the node that is passed, as losses on the way want it.
+            (default: ``False``)
 
     Shapes:
         - **input:** node features ``[N, C]``, line graph, edge features ``[E, D]`` *(optional)*
@@ -172,9 +192,11 @@ class TransitionGate(nn.Module):
         edge_dim: int | None = None,
         mode: Mode = "P",
         normalization: Normalization = "column",
-        decay: bool = False,
+        decay: Decay = False,
     ) -> None:
         super().__init__()
+        check_decay(decay)
+        self.decay = decay
         if mode not in ("P", "D"):
             raise ValueError(f"mode must be 'P' or 'D', got {mode!r}")
         if normalization not in ("column", "row"):
@@ -230,7 +252,8 @@ class TransitionGate(nn.Module):
                 logits, in_edge if self.normalization == "column" else out_edge, line_graph.num_edges
             )
         if self.decay_lin is not None:
-            gate = gate * at_nodes[1].sigmoid().index_select(0, line_graph.edge_index[0].index_select(0, in_edge))
+            by_edge = decay_of_edges(self.decay, at_nodes[1], line_graph)
+            gate = gate * by_edge.index_select(0, in_edge)
         return gate
 
     def extra_repr(self) -> str:

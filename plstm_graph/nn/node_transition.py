@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch_geometric.nn.dense import Linear
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.nn.gates import LONG_RANGE_FACTOR, GateLinear, normalized_shares
+from plstm_graph.nn.gates import LONG_RANGE_FACTOR, Decay, GateLinear, check_decay, decay_of_edges, normalized_shares
 
 
 class NodeTransitionGate(nn.Module):
@@ -24,7 +24,7 @@ class NodeTransitionGate(nn.Module):
         in_channels (int): Size of node features; -1 takes it from the first call.
         heads (int): Number of heads ``H``.
         edge_dim (int, optional): Size of edge features.
-        decay (bool): Multiply what leaves each in-edge by a gate in (0, 1), at first close to 1. (default: ``False``)
+        decay (bool or str): As in :class:`~plstm_graph.nn.TransitionGate`. (default: ``False``)
 
     Shapes:
         - **input:** node features ``[N, C]``, line graph, edge features ``[E, D]`` *(optional)*
@@ -32,8 +32,10 @@ class NodeTransitionGate(nn.Module):
           :func:`~plstm_graph.ops.factorized.plstm_factorized` takes them
     """
 
-    def __init__(self, in_channels: int, heads: int, edge_dim: int | None = None, decay: bool = False) -> None:
+    def __init__(self, in_channels: int, heads: int, edge_dim: int | None = None, decay: Decay = False) -> None:
         super().__init__()
+        check_decay(decay)
+        self.decay = decay
         # Of each node: as start of the edge, as its end.
         self.node_lin = GateLinear(in_channels, 2 * heads, bias=False)
         self.edge_lin = None if edge_dim is None else GateLinear(edge_dim, heads, bias=False)
@@ -77,4 +79,4 @@ class NodeTransitionGate(nn.Module):
         enter = normalized_shares(logits if at_edge is None else logits + at_edge, start, line_graph.num_nodes)
         if self.decay_lin is None:
             return torch.ones_like(enter), enter
-        return at_nodes[1].sigmoid().index_select(0, start), enter
+        return decay_of_edges(self.decay, at_nodes[1], line_graph), enter

@@ -11,7 +11,7 @@ from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.dense import Linear
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.nn.gates import Normalization
+from plstm_graph.nn.gates import Decay, Normalization
 from plstm_graph.nn.head_norm import HeadNorm, make_head_norm, projected_channels, query_key_value
 from plstm_graph.nn.joined import take_channels
 from plstm_graph.nn.matrix_transition import MatrixKind, MatrixOptions
@@ -66,7 +66,7 @@ class PLSTMConv(MessagePassing):
         head_channels (int, optional): Width of a head, ``K = V``. (default: ``out_channels // heads``; half of it in
             M-mode, whose terms take twice as many weights for each channel)
         normalization (str): As in :class:`~plstm_graph.nn.TransitionGate`. (default: ``"column"``)
-        decay (bool): As in :class:`~plstm_graph.nn.TransitionGate`. (default: ``False``)
+        decay (bool or str): As in :class:`~plstm_graph.nn.TransitionGate`. (default: ``False``)
         bias (bool): Whether the output map has a bias. (default: ``True``)
         form (str): How to evaluate the operator, see :func:`~plstm_graph.plstm`; M-mode has the forms of
             :func:`~plstm_graph.ops.plstm_max_plus`, and takes ``"auto"`` in place of others. (default: ``"auto"``)
@@ -127,7 +127,7 @@ class PLSTMConv(MessagePassing):
         edge_dim: int | None = None,
         head_channels: int | None = None,
         normalization: Normalization = "column",
-        decay: bool = False,
+        decay: Decay = False,
         bias: bool = True,
         form: Form = "auto",
         transition: Transition = "pair",

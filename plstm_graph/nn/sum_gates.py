@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from torch import Tensor, nn
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.nn.gates import DirectGate, MarkGate, Mode, Normalization, SourceGate, TransitionGate
+from plstm_graph.nn.gates import Decay, DirectGate, MarkGate, Mode, Normalization, SourceGate, TransitionGate
 from plstm_graph.nn.joined import joined_linear
 from plstm_graph.nn.matrix_transition import MatrixOptions, MatrixTransitionGate
 from plstm_graph.nn.node_transition import NodeTransitionGate
@@ -46,7 +46,7 @@ class SumGates(nn.Module):
         edge_dim (int, optional): Size of edge features.
         mode (str): ``"P"`` or ``"D"``.
         normalization (str): As in :class:`~plstm_graph.nn.TransitionGate`.
-        decay (bool): As in :class:`~plstm_graph.nn.TransitionGate`.
+        decay (bool or str): As in :class:`~plstm_graph.nn.TransitionGate`.
         transition (str): ``"pair"``, ``"node"`` or ``"matrix"``, as in :class:`~plstm_graph.nn.PLSTMConv`.
         matrix (MatrixOptions, optional): What matrices there are, if transitions are some.
         source (str): ``"edge"`` or ``"shared"``, as in :class:`~plstm_graph.nn.PLSTMConv`.
@@ -62,7 +62,7 @@ class SumGates(nn.Module):
         edge_dim: int | None,
         mode: Mode,
         normalization: Normalization,
-        decay: bool,
+        decay: Decay,
         transition: Transition,
         matrix: MatrixOptions | None = None,
         source: Source = "edge",
@@ -72,7 +72,7 @@ class SumGates(nn.Module):
         if transition == "matrix" and (normalization != "column" or decay):
             raise ValueError(
                 "transition='matrix' needs normalization='column' and no decay, "
-                f"got normalization={normalization!r} and decay={decay}"
+                f"got normalization={normalization!r} and decay={decay!r}"
             )
         if transition == "node" and (mode, normalization) != ("P", "column"):
             raise ValueError(

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.nn import DirectGate, MarkGate, SourceGate, TransitionGate
+from plstm_graph.nn import DirectGate, MarkGate, NodeTransitionGate, SourceGate, TransitionGate
 from plstm_graph.testing import random_dag
 from tests.rounding import rounding
 from tests.strategies import dags
@@ -64,6 +64,26 @@ def test_decay_starts_close_to_one_and_keeps_the_bound():
     gate = TransitionGate(4, heads=2, decay=True)
     total = gate(torch.zeros(4, 4), graph).sum(0)
     assert ((total > 0.99) & (total < 1)).all()
+
+
+@pytest.mark.parametrize("decay", [True, "node"])
+@pytest.mark.parametrize("kind", [TransitionGate, NodeTransitionGate])
+def test_decay_is_of_the_right_node(decay, kind):
+    """Of that where the in-edge starts, or of that which is passed."""
+    graph = LineGraph(torch.tensor([[0, 1, 1], [1, 2, 3]]))
+    gate, x = randomized(kind(3, 2, decay=decay)), torch.randn(4, 3)
+    factor = (gate.decay_lin(x))[1 if decay == "node" else 0].sigmoid()
+    found = gate(x, graph)
+    # Shares of the two out-edges of node 1 add up to one.
+    total = found.sum(0) if kind is TransitionGate else found[0][0] * found[1][1:].sum(0)
+    assert torch.allclose(total, factor)
+
+
+@pytest.mark.parametrize("decay", ["edge", "", 2])
+@pytest.mark.parametrize("kind", [TransitionGate, NodeTransitionGate])
+def test_an_unknown_decay_is_named(decay, kind):
+    with pytest.raises(ValueError, match=f"decay must be True, False or 'node', got {decay!r}"):
+        kind(3, 2, decay=decay)
 
 
 def test_edge_gates_read_the_right_node_and_edge():

@@ -67,7 +67,7 @@ PLSTM_OPTIONS = _SHARED | {
     "neighbours": Entry((True, "channel")),
     "head_channels": Entry((3,)),
     "normalization": Entry(("row",)),
-    "decay": Entry((True,)),
+    "decay": Entry((True, "node")),
     "bias": Entry((False,)),
     "transition": Entry(("node", "matrix"), {"modes": "P"}),
     "norm_eps": Entry((1.0,)),

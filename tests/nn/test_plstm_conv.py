@@ -217,7 +217,7 @@ def test_hooks_see_the_message_step():
     assert seen == ["propagate", (3, 4, 2)]
 
 
-@pytest.mark.parametrize("decay", [False, True])
+@pytest.mark.parametrize("decay", [False, True, "node"])
 def test_transition_of_nodes_is_a_column_of_shares_for_each_node(fan, flow, decay):
     x, edge_index, edge_attr = fan
     conv = PLSTMConv(8, 8, edge_dim=8, flow=flow, decay=decay, transition="node").double()
@@ -232,7 +232,7 @@ def test_transition_of_nodes_is_a_column_of_shares_for_each_node(fan, flow, deca
     assert (leave < 1).all() if decay else (leave == 1).all()
 
 
-@pytest.mark.parametrize("decay", [False, True])
+@pytest.mark.parametrize("decay", [False, True, "node"])
 def test_a_shared_source_divides_what_a_node_adds_as_what_arrives(fan, flow, decay):
     x, edge_index, edge_attr = fan
     conv = PLSTMConv(8, 8, edge_dim=8, flow=flow, decay=decay, transition="node", source="shared").double()
