@@ -83,8 +83,11 @@ class PLSTMConv(MessagePassing):
             ``"ratio"``. (default: ``"rms"``)
         source (str): ``"edge"`` lets a gate of its own decide how much of a node's input enters each out-edge.
             ``"shared"`` divides the input among the out-edges in the same shares as what arrives at the node, so that
-            in P-mode nothing is made or lost where an amount sets out: for water, money, probability. It needs
-            ``transition="node"``, and means nothing to mode ``"M"``. (default: ``"edge"``)
+            in P-mode nothing is made or lost where an amount sets out: for water, money, probability. ``"tied"`` does
+            the same, and has no Mark and Direct of its own: a node reads exactly what it passes on, all that leaves its
+            in-edges and all that it adds. Then amounts cannot be scaled up at one place and down at another, which
+            short graphs do not tell from losses on the way, and deep ones do. Both need ``transition="node"``, and mean
+            nothing to mode ``"M"``. (default: ``"edge"``)
         scores (bool): Whether the queries of who reads and the keys of who is read weigh what is read. Without them
             (:math:`q = k = 1`) a head carries ``head_channels`` numbers in place of a matrix, and what a node adds does
             not depend on who reads it: for amounts. It means nothing to mode ``"M"``. (default: ``True``)
@@ -152,7 +155,7 @@ class PLSTMConv(MessagePassing):
         if normalization not in get_args(Normalization):
             raise ValueError(f"normalization must be 'column' or 'row', got {normalization!r}")
         if source not in get_args(Source):
-            raise ValueError(f"source must be 'edge' or 'shared', got {source!r}")
+            raise ValueError(f"source must be 'edge', 'shared' or 'tied', got {source!r}")
         if matrix_kind not in get_args(MatrixKind):
             raise ValueError(f"matrix_kind must be 'householder' or 'signed', got {matrix_kind!r}")
         if min(heads, 1 if head_channels is None else head_channels) < 1:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 from torch import Tensor, nn
 
@@ -13,13 +13,16 @@ from plstm_graph.nn.matrix_transition import MatrixOptions, MatrixTransitionGate
 from plstm_graph.nn.node_transition import NodeTransitionGate
 
 Transition = Literal["pair", "node", "matrix"]
-Source = Literal["edge", "shared"]
+Source = Literal["edge", "shared", "tied"]
 
 
 class Logits(NamedTuple):
-    """Of Direct ``[N, H]``; of Source, Mark and Transition, at nodes ``[N, ...]`` and at edges ``[E, ...]`` or None."""
+    """Of Direct ``[N, H]``; of Source, Mark and Transition, at nodes ``[N, ...]`` and at edges ``[E, ...]`` or None.
 
-    direct: Tensor
+    Direct is None, and Mark is missing, where both are tied to what a node passes on.
+    """
+
+    direct: Tensor | None
     at_nodes: Sequence[Tensor]
     at_edges: Sequence[Tensor | None]
 
@@ -49,7 +52,7 @@ class SumGates(nn.Module):
         decay (bool or str): As in :class:`~plstm_graph.nn.TransitionGate`.
         transition (str): ``"pair"``, ``"node"`` or ``"matrix"``, as in :class:`~plstm_graph.nn.PLSTMConv`.
         matrix (MatrixOptions, optional): What matrices there are, if transitions are some.
-        source (str): ``"edge"`` or ``"shared"``, as in :class:`~plstm_graph.nn.PLSTMConv`.
+        source (str): ``"edge"``, ``"shared"`` or ``"tied"``, as in :class:`~plstm_graph.nn.PLSTMConv`.
 
     Raises:
         ValueError: If there is no such transition, or it does not go with the mode, or the source not with it.
@@ -79,9 +82,9 @@ class SumGates(nn.Module):
                 "transition='node' needs mode='P' and normalization='column', "
                 f"got mode={mode!r} and normalization={normalization!r}"
             )
-        if source == "shared" and transition != "node":
+        if source != "edge" and transition != "node":
             raise ValueError(
-                "source='shared' divides what a node adds as it divides what arrives there, which needs "
+                f"source={source!r} divides what a node adds as it divides what arrives there, which needs "
                 f"transition='node', got {transition!r}"
             )
         self.transition: TransitionGate | NodeTransitionGate | MatrixTransitionGate
@@ -93,15 +96,16 @@ class SumGates(nn.Module):
             self.transition = MatrixTransitionGate(in_channels, heads, edge_dim, mode, *matrix)
         #: Shape of Source and Mark of an edge.
         self.rows = (heads, matrix.size) if transition == "matrix" else (heads,)
-        self.shared = source == "shared"
+        self.shared, tied = source != "edge", source == "tied"
         self.source = SourceGate(in_channels, math.prod(self.rows), None if self.shared else edge_dim)
-        self.mark = MarkGate(in_channels, math.prod(self.rows), edge_dim)
-        self.direct = DirectGate(in_channels, heads)
+        self.mark = None if tied else MarkGate(in_channels, math.prod(self.rows), edge_dim)
+        self.direct = None if tied else DirectGate(in_channels, heads)
 
     def reset_parameters(self) -> None:
         """Draw all weights anew."""
         for gate in (self.source, self.transition, self.mark, self.direct):
-            gate.reset_parameters()
+            if gate is not None:
+                gate.reset_parameters()
 
     def logits(self, x: Tensor, edge_attr: Tensor | None) -> Logits:
         """What the linear maps give; the same for both directions.
@@ -110,11 +114,15 @@ class SumGates(nn.Module):
             x: ``[N, in_channels]``
             edge_attr: ``[E, edge_dim]``
         """
-        maps = [self.source.node_lin, self.mark.node_lin, *self.transition.node_maps]
-        direct, *at_nodes = joined_linear(x, [self.direct.lin, *maps])
+        own = [] if self.direct is None else [self.direct.lin]
+        marks = [] if self.mark is None else [self.mark.node_lin]
+        found = joined_linear(x, [*own, self.source.node_lin, *marks, *self.transition.node_maps])
+        direct, at_nodes = (None, found) if self.direct is None else (found[0], found[1:])
+        gates = [
+            gate for gate in (None if self.shared else self.source, self.mark, self.transition) if gate is not None
+        ]
         if edge_attr is None:
-            return Logits(direct, at_nodes, [None] * 3)
-        gates = (self.mark, self.transition) if self.shared else (self.source, self.mark, self.transition)
+            return Logits(direct, at_nodes, [None] * (3 if self.mark is not None else 2))
         at_edges = joined_linear(edge_attr, [gate.edge_lin for gate in gates])
         return Logits(direct, at_nodes, [None, *at_edges] if self.shared else at_edges)
 
@@ -129,15 +137,21 @@ class SumGates(nn.Module):
         """
         direct, at_nodes, at_edges = logits
         start, end = line_graph.edge_index
+        first = 1 if self.mark is None else 2  # of the logits of Transition
+        transition = self.transition.of_logits(at_nodes[first:], line_graph, at_edges[first])
         source = self.source.of_logits(at_nodes[0], start, at_edges[0]).unflatten(1, self.rows)
-        mark = self.mark.of_logits(at_nodes[1], end, at_edges[1]).unflatten(1, self.rows)
-        transition = self.transition.of_logits(at_nodes[2:], line_graph, at_edges[2])
         if self.shared:
             source = source * transition[1]
+        if self.mark is None:
+            # A node reads what it passes on: all that leaves its in-edges, and all that it adds.
+            mark, direct = transition[0], at_nodes[0].sigmoid()
+        else:
+            mark = self.mark.of_logits(at_nodes[1], end, at_edges[1]).unflatten(1, self.rows)
+            direct = cast(Tensor, direct).sigmoid()
         if edge_mask is not None:
             source = source * edge_mask.view(-1, *[1] * len(self.rows))
             if isinstance(transition, Tensor):
                 transition = transition * edge_mask[line_graph.pairs[1]].view(-1, *[1] * (transition.dim() - 1))
             else:
                 transition = (transition[0], transition[1] * edge_mask.unsqueeze(-1))
-        return SumTerms(source, transition, mark, direct.sigmoid())
+        return SumTerms(source, transition, mark, direct)

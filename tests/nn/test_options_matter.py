@@ -77,7 +77,7 @@ PLSTM_OPTIONS = _SHARED | {
     "matrix_size": Entry((3,), _MATRIX),
     "matrix_kind": Entry(("signed",), _MATRIX),
     "reflections": Entry((2,), _MATRIX),
-    "source": Entry(("shared",), {"modes": "P", "transition": "node"}),
+    "source": Entry(("shared", "tied"), {"modes": "P", "transition": "node"}),
 }
 #: Options of layers that PLSTM decides by others of its own; it does not take them.
 DECIDED = {"channels": "hidden_channels", "mode": "modes", "symmetric": "tied"}

@@ -260,6 +260,40 @@ def test_a_shared_source_loses_nothing_on_the_way_to_the_sinks(seed):
     assert_close(arrived, torch.ones_like(arrived), 1e-12, "at the sinks, of each node")
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_tied_source_arrives_whole_at_the_sinks(seed):
+    """Whatever the gates: what a node adds is what the sinks read of it in all, and what it reads of itself."""
+    generator = torch.Generator().manual_seed(seed)
+    edge_index, x = random_dag(30, 70, generator=generator), torch.randn(30, 8, generator=generator).double()
+    conv = PLSTMConv(8, 8, transition="node", source="tied").double()
+    assert conv.gates.mark is None and conv.gates.direct is None
+    matrix, added = conv.gating_matrix(x, edge_index), conv.gates.source.node_lin(x).sigmoid().t()
+    is_sink = torch.bincount(edge_index[0], minlength=30) == 0
+    assert_close(matrix[:, is_sink].sum(dim=1)[:, ~is_sink], added[:, ~is_sink], 1e-12, "at the sinks, of each node")
+    assert_close(matrix.diagonal(dim1=1, dim2=2), added, 1e-14, "of itself")
+
+
+@pytest.mark.parametrize("decay", [True, "node"])
+def test_what_a_tied_layer_reads_is_what_leaves(fan, flow, decay):
+    """With losses on the way, too: the states on the out-edges of a node add up to what it reads."""
+    x, edge_index, edge_attr = fan
+    conv = PLSTMConv(8, 8, edge_dim=8, flow=flow, decay=decay, transition="node", source="tied", scores=False).double()
+    graph = LineGraph(edge_index, 15)
+    graph = graph.reverse() if flow == "target_to_source" else graph
+    sizes = []
+    conv(x, edge_index, edge_attr, sizes=sizes)
+    source, (leave, enter), *_ = conv.gates.of_logits(conv.gates.logits(x, edge_attr), graph)
+    value = conv.lin(x).view(15, 4, 2)
+    state = torch.zeros(50, 4, 2).double()
+    start, end = graph.edge_index
+    for _ in range(15):  # more often than there are levels
+        passed = torch.zeros(15, 4, 2).double().index_add(0, end, leave.unsqueeze(-1) * state)
+        state = enter.unsqueeze(-1) * passed[start] + source.unsqueeze(-1) * value[start]
+    has_out_edges = torch.bincount(start, minlength=15) > 0
+    left = torch.zeros(15, 4, 2).double().index_add(0, start, state)
+    assert_close(sizes[0].view(15, 4, 2)[has_out_edges], left[has_out_edges], 1e-12, "what leaves")
+
+
 def test_transition_of_nodes_equals_the_same_transition_on_pairs(fan, flow):
     x, edge_index, edge_attr = fan
     conv = PLSTMConv(8, 8, edge_dim=8, flow=flow, decay=True, transition="node").double()
@@ -419,7 +453,7 @@ def test_bad_sizes_are_named():
     for transition in ("pair", "matrix"):
         with pytest.raises(ValueError, match=f"source='shared' divides .* transition='node', got '{transition}'"):
             PLSTMConv(8, 8, transition=transition, source="shared")
-    with pytest.raises(ValueError, match="source must be 'edge' or 'shared', got 'node'"):
+    with pytest.raises(ValueError, match="source must be 'edge', 'shared' or 'tied', got 'node'"):
         PLSTMConv(8, 8, mode="M", source="node")
     with pytest.raises(ValueError, match="size and reflections must be at least 1"):
         PLSTMConv(8, 8, transition="matrix", matrix_size=0)

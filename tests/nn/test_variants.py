@@ -36,6 +36,8 @@ VARIANTS = [
     {"neighbours": True, "tied": True, "output_gate": True},
     {"transition": "node", "source": "shared", "decay": True},
     {"transition": "node", "source": "shared", "modes": "PM", "size_readout": "PM", "size_scale": "log"},
+    {"transition": "node", "source": "tied", "decay": "node", "scores": False},
+    {"transition": "node", "source": "tied", "modes": "PM", "tied": True},
     {"edge_context": True, "modes": "PD"},
     {"edges_in_nodes": False, "degree": False},
     {"encoder_layers": 2, "modes": "PD"},
