@@ -45,7 +45,14 @@ def decay_of_edges(decay: Decay, logits: Tensor, line_graph: LineGraph) -> Tenso
         logits: Of all nodes.
         line_graph: The structure.
     """
-    return logits.sigmoid().index_select(0, line_graph.edge_index[1 if decay == "node" else 0])
+    if decay == "node":
+        return (LONG_RANGE_FACTOR * logits).sigmoid().index_select(0, line_graph.edge_index[1])
+    return logits.sigmoid().index_select(0, line_graph.edge_index[0])
+
+
+def first_decay(decay: Decay) -> float:
+    """The bias of decay logits at the start, so that factors are close to one: ``sigmoid(5)``."""
+    return 1.0 if decay == "node" else LONG_RANGE_FACTOR
 
 
 class GateLinear(Linear):
@@ -177,7 +184,8 @@ class TransitionGate(nn.Module):
             over the in-edges of each out-edge (``"row"``, the authors' code; it bounds averages, not sums).
             (default: ``"column"``)
         decay (bool or str): Multiply what leaves each in-edge by a gate in (0, 1), at first close to 1: True by one of
-            the node where that edge starts, ``"node"`` by one of the node that is passed, as losses on the way want it.
+            the node where that edge starts, ``"node"`` by one of the node that is passed, as losses on the way want it,
+            :math:`\sigma(5\, logit)`: small losses differ in the logit by much, and are learnt sooner so.
             (default: ``False``)
 
     Shapes:
@@ -219,7 +227,7 @@ class TransitionGate(nn.Module):
                 lin.reset_parameters()
         with torch.no_grad():
             if self.decay_lin is not None:
-                self.decay_lin.bias.fill_(LONG_RANGE_FACTOR)
+                self.decay_lin.bias.fill_(first_decay(self.decay))
             if self.mode == "P":
                 self.bias.zero_()
             else:

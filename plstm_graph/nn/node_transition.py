@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch_geometric.nn.dense import Linear
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.nn.gates import LONG_RANGE_FACTOR, Decay, GateLinear, check_decay, decay_of_edges, normalized_shares
+from plstm_graph.nn.gates import Decay, GateLinear, check_decay, decay_of_edges, first_decay, normalized_shares
 
 
 class NodeTransitionGate(nn.Module):
@@ -51,7 +51,7 @@ class NodeTransitionGate(nn.Module):
         with torch.no_grad():
             self.bias.zero_()
             if self.decay_lin is not None:
-                self.decay_lin.bias.fill_(LONG_RANGE_FACTOR)
+                self.decay_lin.bias.fill_(first_decay(self.decay))
 
     def forward(self, x: Tensor, line_graph: LineGraph, edge_attr: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Evaluate both factors on every edge."""

@@ -59,9 +59,10 @@ def test_d_mode_starts_with_reaches_spread_over_heads():
     assert weight[0].tolist() == pytest.approx([0.8483, 0.9866, 0.9989, 0.9999], abs=1e-4)
 
 
-def test_decay_starts_close_to_one_and_keeps_the_bound():
+@pytest.mark.parametrize("decay", [True, "node"])
+def test_decay_starts_close_to_one_and_keeps_the_bound(decay):
     graph = LineGraph(torch.tensor([[0, 1, 1], [1, 2, 3]]))
-    gate = TransitionGate(4, heads=2, decay=True)
+    gate = TransitionGate(4, heads=2, decay=decay)
     total = gate(torch.zeros(4, 4), graph).sum(0)
     assert ((total > 0.99) & (total < 1)).all()
 
@@ -72,7 +73,7 @@ def test_decay_is_of_the_right_node(decay, kind):
     """Of that where the in-edge starts, or of that which is passed."""
     graph = LineGraph(torch.tensor([[0, 1, 1], [1, 2, 3]]))
     gate, x = randomized(kind(3, 2, decay=decay)), torch.randn(4, 3)
-    factor = (gate.decay_lin(x))[1 if decay == "node" else 0].sigmoid()
+    factor = (5 * gate.decay_lin(x)[1] if decay == "node" else gate.decay_lin(x)[0]).sigmoid()
     found = gate(x, graph)
     # Shares of the two out-edges of node 1 add up to one.
     total = found.sum(0) if kind is TransitionGate else found[0][0] * found[1][1:].sum(0)
