@@ -35,7 +35,8 @@ class DAGBaseline(GraphModel):
         norm (str): ``"rms"``, ``"batch"`` or ``"none"``. (default: ``"rms"``)
         predict (str): ``"graph"``, ``"node"`` or ``"edge"``: what has the targets. (default: ``"graph"``)
         edge_context (bool): As in :class:`~plstm_graph.nn.PLSTM`. (default: ``False``)
-        edges_in_nodes (bool): As in :class:`~plstm_graph.nn.PLSTM`. (default: ``True``)
+        edges_in_nodes (bool): As in :class:`~plstm_graph.nn.PLSTM`. Models whose layers read no edges, as
+            :class:`BagOfNodes` and :class:`DirectedGCN`, do not see edge features without it. (default: ``True``)
         encoder_layers (int): As in :class:`~plstm_graph.nn.PLSTM`. (default: ``0``)
         **kwargs: Of the layer that mixes nodes.
 

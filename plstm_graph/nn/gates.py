@@ -56,15 +56,27 @@ def first_decay(decay: Decay) -> float:
 
 
 class GateLinear(Linear):
-    """A linear map with the small normal initialisation of gates, whose input size may be lazy (-1)."""
+    """A linear map with the small normal initialisation of gates, whose input size may be lazy (-1).
+
+    Args:
+        in_channels (int): Size of the input; -1 takes it from the first call.
+        out_channels (int): Size of the output.
+        bias (bool): Whether there is a bias. (default: ``True``)
+        first_bias (float): What the bias is at the start, also of a map that takes its size from the first call.
+            (default: ``0``)
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, bias: bool = True, first_bias: float = 0.0) -> None:
+        self.first_bias = first_bias  # Linear draws its weights at once.
+        super().__init__(in_channels, out_channels, bias=bias)
 
     def reset_parameters(self) -> None:
-        """Draw small normal weights, no bias."""
+        """Draw small normal weights, and set the bias to its start."""
         super().reset_parameters()
         if self.in_channels > 0:
             nn.init.normal_(self.weight, std=math.sqrt(2 / (5 * self.in_channels)))
         if self.bias is not None:
-            nn.init.zeros_(self.bias)
+            nn.init.constant_(self.bias, self.first_bias)
 
     @torch.no_grad()
     def initialize_parameters(self, module, input):
@@ -216,7 +228,7 @@ class TransitionGate(nn.Module):
         self.node_lin = GateLinear(in_channels, 3 * heads, bias=False)
         # Of each edge: as in-edge, as out-edge.
         self.edge_lin = None if edge_dim is None else GateLinear(edge_dim, 2 * heads, bias=False)
-        self.decay_lin = GateLinear(in_channels, heads) if decay else None
+        self.decay_lin = GateLinear(in_channels, heads, first_bias=first_decay(decay)) if decay else None
         self.bias = nn.Parameter(torch.empty(heads))
         self.reset_parameters()
 
@@ -226,8 +238,6 @@ class TransitionGate(nn.Module):
             if lin is not None:
                 lin.reset_parameters()
         with torch.no_grad():
-            if self.decay_lin is not None:
-                self.decay_lin.bias.fill_(first_decay(self.decay))
             if self.mode == "P":
                 self.bias.zero_()
             else:

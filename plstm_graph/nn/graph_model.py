@@ -65,6 +65,8 @@ class GraphModel(nn.Module):
         self.edge_encoder = None if edge_dim is None else feature_encoder(edge_dim, hidden_channels)
         if edge_context and edge_dim is None:
             raise ValueError("edge_context=True needs edge features, but edge_dim is None")
+        if not isinstance(encoder_layers, int) or encoder_layers < 0:
+            raise ValueError(f"encoder_layers must be a whole number of 0 or more, got {encoder_layers!r}")
         self.edges_in_nodes = edges_in_nodes
         self.edge_context = EdgeContext(hidden_channels) if edge_context else None
         self.degree_encoder = DegreeEncoder(hidden_channels, directed) if degree else None

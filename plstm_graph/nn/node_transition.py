@@ -39,7 +39,7 @@ class NodeTransitionGate(nn.Module):
         # Of each node: as start of the edge, as its end.
         self.node_lin = GateLinear(in_channels, 2 * heads, bias=False)
         self.edge_lin = None if edge_dim is None else GateLinear(edge_dim, heads, bias=False)
-        self.decay_lin = GateLinear(in_channels, heads) if decay else None
+        self.decay_lin = GateLinear(in_channels, heads, first_bias=first_decay(decay)) if decay else None
         self.bias = nn.Parameter(torch.empty(heads))
         self.reset_parameters()
 
@@ -48,10 +48,7 @@ class NodeTransitionGate(nn.Module):
         for lin in (self.node_lin, self.edge_lin, self.decay_lin):
             if lin is not None:
                 lin.reset_parameters()
-        with torch.no_grad():
-            self.bias.zero_()
-            if self.decay_lin is not None:
-                self.decay_lin.bias.fill_(first_decay(self.decay))
+        nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor, line_graph: LineGraph, edge_attr: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Evaluate both factors on every edge."""

@@ -12,7 +12,7 @@ from plstm_graph.nn.gated_cell import GatedCell
 from plstm_graph.nn.graph_model import GraphModel, Predict
 from plstm_graph.nn.norm import NormKind, make_norm
 from plstm_graph.nn.plstm_conv import LayerMode, PLSTMConv
-from plstm_graph.nn.size_head import SizeScale
+from plstm_graph.nn.size_head import SizeScale, check_size_scale
 from plstm_graph.nn.structure import line_graph_of
 from plstm_graph.nn.virtual_node import VirtualNode
 
@@ -63,8 +63,9 @@ class PLSTM(GraphModel):
             norms and through a linear map alone, pooled like the nodes: targets such as arrival times can then grow
             with the graph. On graphs of hundreds of levels that map wants a learning rate below 1e-2, and a warm-up.
             (default: ``"M"`` where there are such layers)
-        size_scale (str): ``"linear"``, or ``"log"`` for targets that are logarithms of amounts: the map then reads
-            logarithms of the sizes, see :class:`~plstm_graph.nn.size_head.SizeHead`. (default: ``"linear"``)
+        size_scale (str): ``"linear"``, or ``"log"`` for targets ``log(1 + amount)``: what the map gives is taken for an
+            amount, and its logarithm reaches the prediction, see :class:`~plstm_graph.nn.size_head.SizeHead`. It needs
+            layers of ``size_readout``. (default: ``"linear"``)
         edge_context (bool): Encode each edge together with the two nodes that it joins, so that gates can depend on
             both at once, see :class:`~plstm_graph.nn.edge_context.EdgeContext`. (default: ``False``)
         edges_in_nodes (bool): Let nodes enter with the sum of the edges around them. Without it and with
@@ -151,6 +152,12 @@ class PLSTM(GraphModel):
         if set(size_readout or "") - set(modes):
             raise ValueError(f"size_readout names modes of layers, which are {modes!r}, got {size_readout!r}")
         self.size_readout = "M" if size_readout is None else size_readout
+        check_size_scale(size_scale)
+        if size_scale != "linear" and not set(self.size_readout) & set(modes):
+            raise ValueError(
+                f"size_scale={size_scale!r} is of what layers of size_readout read, but of modes={modes!r} no layer is "
+                f"one: size_readout={modes!r} takes all"
+            )
         convs = [module for module in self.blocks.modules() if isinstance(module, PLSTMConv)]
         size_channels = sum(conv.heads * conv.head_channels for conv in convs if conv.mode in self.size_readout)
         self._convs = convs

@@ -11,7 +11,7 @@ from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.dense import Linear
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.nn.gates import Decay, Normalization
+from plstm_graph.nn.gates import Decay, Normalization, check_decay
 from plstm_graph.nn.head_norm import HeadNorm, make_head_norm, projected_channels, query_key_value
 from plstm_graph.nn.joined import take_channels
 from plstm_graph.nn.matrix_transition import MatrixKind, MatrixOptions
@@ -154,6 +154,7 @@ class PLSTMConv(MessagePassing):
         # Also where they mean nothing: a word that is misspelt should not wait for the day when they do.
         if normalization not in get_args(Normalization):
             raise ValueError(f"normalization must be 'column' or 'row', got {normalization!r}")
+        check_decay(decay)
         if source not in get_args(Source):
             raise ValueError(f"source must be 'edge', 'shared' or 'tied', got {source!r}")
         if matrix_kind not in get_args(MatrixKind):

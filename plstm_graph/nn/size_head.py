@@ -11,6 +11,12 @@ _LARGEST = 1e30
 _FIRST_GAIN = 3.0  # of e^g: an amount of about twenty times what a head reads at first
 
 
+def check_size_scale(scale: SizeScale) -> None:
+    """Refuse what is no scale."""
+    if scale not in get_args(SizeScale):
+        raise ValueError(f"size_scale must be 'linear' or 'log', got {scale!r}")
+
+
 class SizeHead(nn.Linear):
     r"""A linear map of what no norm has bounded, in float32 or wider.
 
@@ -33,8 +39,7 @@ class SizeHead(nn.Linear):
     """
 
     def __init__(self, in_channels: int, out_channels: int, scale: SizeScale = "linear") -> None:
-        if scale not in get_args(SizeScale):
-            raise ValueError(f"size_scale must be 'linear' or 'log', got {scale!r}")
+        check_size_scale(scale)
         super().__init__(in_channels, out_channels, bias=False)
         self.log_gain = nn.Parameter(torch.empty(out_channels)) if scale == "log" else None
         self.reset_parameters()

@@ -206,3 +206,26 @@ def test_the_critical_path_is_one_of_the_graph(tmp_path, capsys, monkeypatch):
         nodes = [int(node) for node in line.partition(": ")[2].split(" -> ") if node != "..."]
         edges = set(map(tuple, piece.edge_index.t().tolist()))
         assert nodes[-1] == gate and (nodes[-2], nodes[-1]) in edges
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [([], "log_y"), (["--target=raw"], "y"), (["--target=standard"], "y"), (["--target=[log1p]"], "log_y")],
+)
+def test_a_folder_has_targets_on_the_scale_that_is_asked_for(given, name, tmp_path, monkeypatch):
+    """``fit`` standardises by itself, so that a standard scale is written as the targets themselves."""
+    monkeypatch.chdir(tmp_path)
+    task = load_dag_task(**TERRAIN)
+    assert main(["dags", "--config", config_of(TERRAIN), "--folder", "written", *given]) == 0
+    (column,) = [key for key in rows_of(tmp_path / "written" / "nodes.csv")[0] if key.endswith("discharge")]
+    assert column == name.replace("y", "discharge")
+    found = [float(row[column]) for row in rows_of(tmp_path / "written" / "nodes.csv")][:100]
+    y = task.parts["train"][0].y.double().view(-1)
+    assert found == pytest.approx((y.log1p() if name == "log_y" else y).tolist(), rel=1e-6)
+
+
+def test_a_folder_has_one_scale(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["dags", "--config", config_of(TERRAIN), "--folder", "written", "--target=[raw, log]"]) == 2
+    assert "a folder has its targets on one scale, got --target raw, log" in capsys.readouterr().err
+    assert not (tmp_path / "written").exists()

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.nn import DirectGate, MarkGate, NodeTransitionGate, SourceGate, TransitionGate
+from plstm_graph.nn import DirectGate, MarkGate, NodeTransitionGate, PLSTMConv, SourceGate, TransitionGate
 from plstm_graph.testing import random_dag
 from tests.rounding import rounding
 from tests.strategies import dags
@@ -78,6 +78,26 @@ def test_decay_is_of_the_right_node(decay, kind):
     # Shares of the two out-edges of node 1 add up to one.
     total = found.sum(0) if kind is TransitionGate else found[0][0] * found[1][1:].sum(0)
     assert torch.allclose(total, factor)
+
+
+@pytest.mark.parametrize("decay", [True, "node"])
+@pytest.mark.parametrize("transition", ["pair", "node"])
+def test_decay_starts_alike_where_the_input_size_comes_with_the_first_call(decay, transition):
+    x, edge_index = torch.randn(3, 4), torch.tensor([[0, 1], [1, 2]])
+    options = {"heads": 2, "transition": transition, "decay": decay}
+    given, lazy = PLSTMConv(4, 4, **options), PLSTMConv(-1, 4, **options)
+    lazy(x, edge_index)
+    bias = given.gates.transition.decay_lin.bias
+    assert torch.equal(lazy.gates.transition.decay_lin.bias, bias) and bias.min() >= 1  # constants, so exact
+    lazy.gates.transition.decay_lin.bias.data.zero_()
+    lazy.reset_parameters()
+    assert torch.equal(lazy.gates.transition.decay_lin.bias, bias)
+
+
+@pytest.mark.parametrize("mode", ["P", "D", "M"])
+def test_an_unknown_decay_is_named_in_every_mode(mode):
+    with pytest.raises(ValueError, match="decay must be True, False or 'node', got 'nod'"):
+        PLSTMConv(4, 4, mode=mode, decay="nod")
 
 
 @pytest.mark.parametrize("decay", ["edge", "", 2])

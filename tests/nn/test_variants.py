@@ -103,6 +103,23 @@ def test_an_unknown_norm():
         make(norm="layer")
 
 
+@pytest.mark.parametrize("modes", ["P", "PD", "PM"])
+def test_a_scale_of_sizes_needs_sizes(modes):
+    with pytest.raises(ValueError, match="size_scale must be 'linear' or 'log', got 'bogus'"):
+        make(modes=modes, size_scale="bogus")
+    with pytest.raises(
+        ValueError, match=f"size_scale='log' is of what layers of size_readout read, .* modes='{modes}'"
+    ):
+        make(modes=modes, size_scale="log", size_readout="")
+
+
+@pytest.mark.parametrize("number", [-1, 1.5, "2"])
+def test_the_number_of_encoder_layers_is_checked(number):
+    for kind in (make, make_gin):
+        with pytest.raises(ValueError, match=f"encoder_layers must be a whole number of 0 or more, got {number!r}"):
+            kind(encoder_layers=number)
+
+
 def test_edge_context_needs_edge_features():
     with pytest.raises(ValueError, match="edge_context=True needs edge features, but edge_dim is None"):
         PLSTM(2, 5, None, edge_context=True)

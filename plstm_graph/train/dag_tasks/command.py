@@ -89,6 +89,10 @@ def dags(arguments: list[str], machine: dict[str, Any]) -> int:
     console.say(f"graphs of the task {options.plain['data'].get('name')} ...")  # which may take a minute
     task = load_dag_task(**options.plain["data"])
     if options.written_to is not None:
+        kinds = options.plain["target"]
+        if len(kinds) > 1:
+            raise ValueError(f"a folder has its targets on one scale, got --target {', '.join(kinds)}")
+        task = task.scaled(kinds[0]) if kinds else task
         parts = write_task(task, options.written_to, options.written_parts)
         console.say(f"{task.name}: {', '.join(parts)} written to {options.written_to}; nothing was trained")
         return 0

@@ -37,7 +37,8 @@ class ScaledTarget:
             graphs: With targets ``y`` ``[M, 1]``; NaN where none was measured.
 
         Raises:
-            ValueError: If there is no such kind, no target was measured, or one has no logarithm; it names the graph.
+            ValueError: If there is no such kind; if a mean is taken and no target was measured; or if a target has no
+                logarithm, with the number of its graph.
         """
         if kind not in get_args(TargetKind):
             raise ValueError(f"target must be 'raw', 'standard', 'log' or 'log1p', got {kind!r}")

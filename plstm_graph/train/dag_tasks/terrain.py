@@ -55,8 +55,10 @@ def terrain(
             f"train, valid and test_tiles must be at least 1 and side at least 3, got {train}, {valid}, {test_tiles} "
             f"and {side}"
         )
-    if large < 0 or large_side < 3:
-        raise ValueError(f"large must be at least 0 and large_side at least 3, got {large} and {large_side}")
+    if min(large, seed) < 0 or large_side < 3:
+        raise ValueError(
+            f"large and seed must be at least 0 and large_side at least 3, got {large}, {seed} and {large_side}"
+        )
     land = Terrain(seed)
     rows, columns = (length if size is None else min(size, length) for length in land.shape)
     half = columns // 2
