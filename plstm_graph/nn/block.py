@@ -10,6 +10,7 @@ from plstm_graph.graph import LineGraph
 from plstm_graph.nn.gated_cell import Flow, GatedCell
 from plstm_graph.nn.local import LocalConv, LocalFFN, Neighbours
 from plstm_graph.nn.neighbours import NeighbourKind, make_neighbour_input
+from plstm_graph.nn.node_networks import feed_forward
 from plstm_graph.nn.norm import NormKind, make_norm
 from plstm_graph.nn.plstm_conv import LayerMode, PLSTMConv
 from plstm_graph.ops.gated_levels import Gathering
@@ -104,13 +105,7 @@ class PLSTMLayer(nn.Module):
         self.ffn = (
             LocalFFN(channels, width, local_neighbours, norm, dropout)
             if local == "ffn"
-            else nn.Sequential(
-                make_norm(norm, channels),
-                nn.Linear(channels, width),
-                nn.GELU(),
-                nn.Dropout(dropout),
-                nn.Linear(width, channels),
-            )
+            else feed_forward(channels, width, norm, dropout)
         )
         self.dropout = nn.Dropout(dropout)
 

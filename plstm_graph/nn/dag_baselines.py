@@ -13,6 +13,7 @@ from torch_geometric.nn import GATv2Conv, GCNConv, GINConv, GINEConv, MessagePas
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn.encoders import FeatureSpec
 from plstm_graph.nn.graph_model import GraphModel, Predict
+from plstm_graph.nn.node_networks import feed_forward
 from plstm_graph.nn.norm import NormKind, make_norm
 from plstm_graph.nn.structure import line_graph_of
 
@@ -137,17 +138,7 @@ class ResidualLayer(nn.Module):
         self.mixer = mixer
         self.norm = None if mixer is None else make_norm(norm, channels)
         width = int(ffn_ratio * channels)
-        self.ffn = (
-            nn.Sequential(
-                make_norm(norm, channels),
-                nn.Linear(channels, width),
-                nn.GELU(),
-                nn.Dropout(dropout),
-                nn.Linear(width, channels),
-            )
-            if width
-            else None
-        )
+        self.ffn = feed_forward(channels, width, norm, dropout) if width else None
         self.dropout = nn.Dropout(dropout)
 
     def reset_parameters(self) -> None:

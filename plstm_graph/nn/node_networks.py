@@ -7,6 +7,24 @@ from torch import Tensor, nn
 from plstm_graph.nn.norm import NormKind, make_norm
 
 
+def feed_forward(channels: int, width: int, norm: NormKind, dropout: float = 0.0) -> nn.Sequential:
+    """A norm and a network of one hidden layer, of each node alone.
+
+    Args:
+        channels: Size of node embeddings.
+        width: Of the hidden layer.
+        norm: See :func:`~plstm_graph.nn.norm.make_norm`.
+        dropout: In the hidden layer.
+    """
+    return nn.Sequential(
+        make_norm(norm, channels),
+        nn.Linear(channels, width),
+        nn.GELU(),
+        nn.Dropout(dropout),
+        nn.Linear(width, channels),
+    )
+
+
 class NodeNetworks(nn.Module):
     r"""Residual feed-forward networks of single nodes, one after the other.
 
@@ -26,11 +44,7 @@ class NodeNetworks(nn.Module):
 
     def __init__(self, channels: int, layers: int, norm: NormKind = "rms", ratio: float = 2.0) -> None:
         super().__init__()
-        width = int(ratio * channels)
-        self.networks = nn.ModuleList(
-            nn.Sequential(make_norm(norm, channels), nn.Linear(channels, width), nn.GELU(), nn.Linear(width, channels))
-            for _ in range(layers)
-        )
+        self.networks = nn.ModuleList(feed_forward(channels, int(ratio * channels), norm) for _ in range(layers))
 
     def reset_parameters(self) -> None:
         """Draw all weights anew."""
