@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn.gates import Decay, DirectGate, MarkGate, Mode, Normalization, SourceGate, TransitionGate
-from plstm_graph.nn.joined import joined_linear
+from plstm_graph.nn.joined import joined_where_any
 from plstm_graph.nn.matrix_transition import MatrixOptions, MatrixTransitionGate
 from plstm_graph.nn.node_transition import NodeTransitionGate
 
@@ -17,13 +17,15 @@ Source = Literal["edge", "shared", "tied"]
 
 
 class Logits(NamedTuple):
-    """Of Direct ``[N, H]``; of Source, Mark and Transition, at nodes ``[N, ...]`` and at edges ``[E, ...]`` or None.
+    """Of Direct, Source, Mark and Transition at nodes ``[N, ...]``; of the last three at edges ``[E, ...]`` or None.
 
-    Direct is None, and Mark is missing, where both are tied to what a node passes on.
+    Direct and Mark are None where both are tied to what a node passes on.
     """
 
     direct: Tensor | None
-    at_nodes: Sequence[Tensor]
+    source: Tensor
+    mark: Tensor | None
+    transition: Sequence[Tensor]
     at_edges: Sequence[Tensor | None]
 
 
@@ -114,17 +116,13 @@ class SumGates(nn.Module):
             x: ``[N, in_channels]``
             edge_attr: ``[E, edge_dim]``
         """
-        own = [] if self.direct is None else [self.direct.lin]
-        marks = [] if self.mark is None else [self.mark.node_lin]
-        found = joined_linear(x, [*own, self.source.node_lin, *marks, *self.transition.node_maps])
-        direct, at_nodes = (None, found) if self.direct is None else (found[0], found[1:])
-        gates = [
-            gate for gate in (None if self.shared else self.source, self.mark, self.transition) if gate is not None
-        ]
-        if edge_attr is None:
-            return Logits(direct, at_nodes, [None] * (3 if self.mark is not None else 2))
-        at_edges = joined_linear(edge_attr, [gate.edge_lin for gate in gates])
-        return Logits(direct, at_nodes, [None, *at_edges] if self.shared else at_edges)
+        own = (None, None) if self.mark is None or self.direct is None else (self.direct.lin, self.mark.node_lin)
+        direct, source, mark, *passed = joined_where_any(
+            x, [own[0], self.source.node_lin, own[1], *self.transition.node_maps]
+        )
+        of_edges = [None if gate is None else gate.edge_lin for gate in (self.source, self.mark, self.transition)]
+        at_edges = joined_where_any(edge_attr, of_edges)
+        return Logits(direct, cast(Tensor, source), mark, cast(list[Tensor], passed), at_edges)
 
     def of_logits(self, logits: Logits, line_graph: LineGraph, edge_mask: Tensor | None = None) -> SumTerms:
         """The gates of a direction.
@@ -135,19 +133,18 @@ class SumGates(nn.Module):
             edge_mask: How much of each edge counts, ``[E]`` in [0, 1]. An edge that is masked out brings nothing along:
                 neither its own source nor what passes through.
         """
-        direct, at_nodes, at_edges = logits
         start, end = line_graph.edge_index
-        first = 1 if self.mark is None else 2  # of the logits of Transition
-        transition = self.transition.of_logits(at_nodes[first:], line_graph, at_edges[first])
-        source = self.source.of_logits(at_nodes[0], start, at_edges[0]).unflatten(1, self.rows)
+        at_source, at_mark, at_transition = logits.at_edges
+        transition = self.transition.of_logits(logits.transition, line_graph, at_transition)
+        source = self.source.of_logits(logits.source, start, at_source).unflatten(1, self.rows)
         if self.shared:
             source = source * transition[1]
-        if self.mark is None:
+        if self.mark is None or logits.mark is None or logits.direct is None:
             # A node reads what it passes on: all that leaves its in-edges, and all that it adds.
-            mark, direct = transition[0], at_nodes[0].sigmoid()
+            mark, direct = transition[0], logits.source.sigmoid()
         else:
-            mark = self.mark.of_logits(at_nodes[1], end, at_edges[1]).unflatten(1, self.rows)
-            direct = cast(Tensor, direct).sigmoid()
+            mark = self.mark.of_logits(logits.mark, end, at_mark).unflatten(1, self.rows)
+            direct = logits.direct.sigmoid()
         if edge_mask is not None:
             source = source * edge_mask.view(-1, *[1] * len(self.rows))
             if isinstance(transition, Tensor):

@@ -60,7 +60,7 @@ def _target_name(task: DAGTask) -> str:
 
 
 def _is_log(task: DAGTask) -> bool:
-    return task.target is not None and task.target.kind in ("log", "log1p")
+    return task.target is not None and task.target.is_logarithm
 
 
 def _plain(task: DAGTask, graph: Data, name: str) -> Data:

@@ -28,6 +28,11 @@ class ScaledTarget:
     def __init__(self, kind: TargetKind, scale: TargetScale) -> None:
         self.kind, self.scale = kind, scale
 
+    @property
+    def is_logarithm(self) -> bool:
+        """Whether models learn logarithms of ``1 + y``."""
+        return self.kind in _LOGARITHMS
+
     @classmethod
     def fit(cls, kind: TargetKind, graphs: Sequence[Data]) -> "ScaledTarget":
         """The scale of the targets of the training part.
@@ -59,9 +64,9 @@ class ScaledTarget:
         """Targets on the scale that models learn, ``[M, 1]``; NaN stays."""
         if self.kind == "raw":
             return targets
-        return self.scale.standardise(as_double(targets).log1p() if self.kind in _LOGARITHMS else targets)
+        return self.scale.standardise(as_double(targets).log1p() if self.is_logarithm else targets)
 
     def restore(self, output: Tensor) -> Tensor:
         """Outputs ``[M, 1]`` in the unit of the targets, float64."""
         values = self.scale.restore(output)
-        return values.clamp(max=_LARGEST_LOG).expm1() if self.kind in _LOGARITHMS else values
+        return values.clamp(max=_LARGEST_LOG).expm1() if self.is_logarithm else values
