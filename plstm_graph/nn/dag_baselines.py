@@ -36,6 +36,7 @@ class DAGBaseline(GraphModel):
         norm (str): ``"rms"``, ``"batch"`` or ``"none"``. (default: ``"rms"``)
         predict (str): ``"graph"``, ``"node"`` or ``"edge"``: what has the targets. (default: ``"graph"``)
         edge_context (bool): As in :class:`~plstm_graph.nn.PLSTM`. (default: ``False``)
+        edge_context_norm (str): As there. (default: ``"none"``)
         edges_in_nodes (bool): As in :class:`~plstm_graph.nn.PLSTM`. Models whose layers read no edges, as
             :class:`BagOfNodes` and :class:`DirectedGCN`, do not see edge features without it. (default: ``True``)
         encoder_layers (int): As in :class:`~plstm_graph.nn.PLSTM`. (default: ``0``)
@@ -61,6 +62,7 @@ class DAGBaseline(GraphModel):
         norm: NormKind = "rms",
         predict: Predict = "graph",
         edge_context: bool = False,
+        edge_context_norm: NormKind = "none",
         edges_in_nodes: bool = True,
         encoder_layers: int = 0,
         **kwargs: Any,
@@ -73,6 +75,7 @@ class DAGBaseline(GraphModel):
             degree,
             directed=True,
             edge_context=edge_context,
+            edge_context_norm=edge_context_norm,
             edges_in_nodes=edges_in_nodes,
             encoder_layers=encoder_layers,
             norm=norm,

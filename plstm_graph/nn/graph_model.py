@@ -36,6 +36,7 @@ class GraphModel(nn.Module):
             :class:`~plstm_graph.nn.histogram.CategoryHistogram`.
         edge_context (bool): Whether edges are encoded together with the nodes that they join, by
             :class:`~plstm_graph.nn.edge_context.EdgeContext`; it needs edge features.
+        edge_context_norm (str): The norm in it.
         edges_in_nodes (bool): Whether nodes enter with the sum of the edges around them.
         encoder_layers (int): Number of :class:`~plstm_graph.nn.node_networks.NodeNetworks` that nodes pass before the
             layers of the subclass.
@@ -55,6 +56,7 @@ class GraphModel(nn.Module):
         edges_in_nodes: bool = True,
         encoder_layers: int = 0,
         norm: NormKind = "rms",
+        edge_context_norm: NormKind = "none",
     ) -> None:
         super().__init__()
         self.histogram_sizes = list(histogram)
@@ -65,10 +67,12 @@ class GraphModel(nn.Module):
         self.edge_encoder = None if edge_dim is None else feature_encoder(edge_dim, hidden_channels)
         if edge_context and edge_dim is None:
             raise ValueError("edge_context=True needs edge features, but edge_dim is None")
+        if edge_context_norm != "none" and not edge_context:
+            raise ValueError(f"edge_context_norm={edge_context_norm!r} is of edge_context, which is False")
         if not isinstance(encoder_layers, int) or encoder_layers < 0:
             raise ValueError(f"encoder_layers must be a whole number of 0 or more, got {encoder_layers!r}")
         self.edges_in_nodes = edges_in_nodes
-        self.edge_context = EdgeContext(hidden_channels) if edge_context else None
+        self.edge_context = EdgeContext(hidden_channels, edge_context_norm) if edge_context else None
         self.degree_encoder = DegreeEncoder(hidden_channels, directed) if degree else None
         self.node_networks = NodeNetworks(hidden_channels, encoder_layers, norm) if encoder_layers else None
 

@@ -68,6 +68,8 @@ class PLSTM(GraphModel):
             layers of ``size_readout``. (default: ``"linear"``)
         edge_context (bool): Encode each edge together with the two nodes that it joins, so that gates can depend on
             both at once, see :class:`~plstm_graph.nn.edge_context.EdgeContext`. (default: ``False``)
+        edge_context_norm (str): ``"rms"`` bounds what that adds, for features far outside those of training, such as
+            the fan-out of a hub. (default: ``"none"``)
         edges_in_nodes (bool): Let nodes enter with the sum of the edges around them. Without it and with
             ``degree=False`` a node is what its own features say, and edges act through the gates alone: for amounts,
             which do not depend on how many edges there are. (default: ``True``)
@@ -108,6 +110,7 @@ class PLSTM(GraphModel):
         size_readout: str | None = None,
         size_scale: SizeScale = "linear",
         edge_context: bool = False,
+        edge_context_norm: NormKind = "none",
         edges_in_nodes: bool = True,
         encoder_layers: int = 0,
         **kwargs: Any,
@@ -121,6 +124,7 @@ class PLSTM(GraphModel):
             directed=not tied,
             histogram=histogram,
             edge_context=edge_context,
+            edge_context_norm=edge_context_norm,
             edges_in_nodes=edges_in_nodes,
             encoder_layers=encoder_layers,
             norm=norm,

@@ -43,6 +43,7 @@ _SHARED = {
     "norm": Entry(("batch", "none")),
     "predict": Entry(("node", "edge")),
     "edge_context": Entry((True,)),
+    "edge_context_norm": Entry(("rms", "batch"), {"edge_context": True}),
     "encoder_layers": Entry((1, 2)),
     "edges_in_nodes": Entry((False,)),
 }

@@ -8,6 +8,7 @@ from torch_geometric.data import Batch
 
 from plstm_graph import PLSTM, LineGraph, PLSTMConv
 from plstm_graph.nn.dag_baselines import DirectedGIN
+from plstm_graph.nn.edge_context import EdgeContext
 from plstm_graph.nn.local import LocalConv, LocalFFN
 from plstm_graph.nn.virtual_node import VirtualNode
 from plstm_graph.testing import assert_batch_consistency, assert_edge_order_invariance
@@ -39,6 +40,7 @@ VARIANTS = [
     {"transition": "node", "source": "tied", "decay": "node", "scores": False},
     {"transition": "node", "source": "tied", "modes": "PM", "tied": True},
     {"edge_context": True, "modes": "PD"},
+    {"edge_context": True, "edge_context_norm": "rms", "modes": "M", "norm": "none"},
     {"edges_in_nodes": False, "degree": False},
     {"encoder_layers": 2, "modes": "PD"},
     {"encoder_layers": 1, "norm": "none"},
@@ -51,7 +53,7 @@ VARIANTS = [
 def make(edge_dim=(4,), **options):
     options = {"modes": "P"} | options
     if not edge_dim:
-        options.pop("edge_context", None)  # which is of edge features
+        options = {name: value for name, value in options.items() if not name.startswith("edge_context")}  # of these
     return PLSTM(2, 5, edge_dim and list(edge_dim), hidden_channels=16, num_layers=2, **options)
 
 
@@ -125,6 +127,27 @@ def test_edge_context_needs_edge_features():
         PLSTM(2, 5, None, edge_context=True)
     with pytest.raises(ValueError, match="edge_context=True needs edge features, but edge_dim is None"):
         DirectedGIN(2, 5, None, edge_context=True)
+
+
+@pytest.mark.parametrize("kind", [make, make_gin])
+def test_a_norm_of_the_context_needs_the_context(kind):
+    with pytest.raises(ValueError, match="edge_context_norm='rms' is of edge_context, which is False"):
+        kind(edge_context_norm="rms")
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("norm", "bounded"), [("rms", True), ("none", False)])
+def test_a_normed_context_adds_no_more_to_a_hub_than_to_others(norm, bounded, seed):
+    """However large features are: what is normed has the length sqrt(C), and SiLU makes nothing longer."""
+    torch.manual_seed(seed)
+    data, context = random_graph(9, 14, seed), EdgeContext(16, norm).double()
+    nodes, edges = torch.randn(9, 16).double(), torch.randn(14, 16).double()
+    context.reset_parameters()
+    limit = torch.linalg.matrix_norm(context.out.weight, 2) * 4 + context.out.bias.norm()
+    added = {size: context(size * nodes, edges, data.edge_index) - edges for size in (1, 1e3, 1e6)}
+    assert all((each.norm(dim=1) <= limit).all() for each in added.values()) == bounded
+    # What grew a thousandfold is all that is left of it: further on, nothing changes.
+    assert torch.allclose(added[1e3], added[1e6], rtol=0, atol=0.05) == bounded
 
 
 @pytest.mark.parametrize("context", [False, True])
