@@ -29,9 +29,9 @@ fuzz: $(VENV)/.test  ## Draw random calls of the operator and damaged files for 
 # Python itself is not sanitised, so the sanitisers' libraries are loaded before it; what it never frees is no leak of ours.
 SANITIZE := -O0 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 NATIVE_TESTS := tests/graph/test_ancestry.py tests/graph/test_links.py tests/graph/test_native_plan.py tests/ops/test_native_bounds.py \
-	tests/ops/test_parallel_compiled.py tests/ops/test_recurrent_compiled.py tests/ops/test_grid2d_compiled.py \
-	tests/ops/test_max_plus_compiled.py tests/ops/test_max_plus_factorized.py \
-	tests/ops/test_golden.py tests/ops/test_forms.py tests/ops/test_grid2d.py
+	tests/ops/dag/test_parallel_native.py tests/ops/dag/test_recurrent_native.py tests/ops/grid2d/test_native.py \
+	tests/ops/dag/max_plus/test_native.py tests/ops/dag/max_plus/test_factorized.py \
+	tests/ops/dag/test_golden.py tests/ops/dag/test_forms.py tests/ops/grid2d/test_plstm_grid2d.py
 
 sanitize: $(VENV)/.test  ## Test native code under address and undefined-behaviour sanitisers (needs gcc)
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from plstm_graph.ops import plstm_grid2d_oriented
-from plstm_graph.ops.grid2d import ORIENTATIONS
+from plstm_graph.ops.grid2d.plstm_grid2d import ORIENTATIONS
 
 SIDE = 33
 CASES = {

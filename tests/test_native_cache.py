@@ -39,7 +39,7 @@ import sys, warnings
 import torch
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops import plstm, plstm_grid2d, plstm_max_plus
-from plstm_graph.ops.grid2d import GATES
+from plstm_graph.ops.grid2d.plstm_grid2d import GATES
 from plstm_graph.testing import random_dag, random_operands
 graph = LineGraph(random_dag(9, 14, torch.Generator().manual_seed(0)), 9)
 operands = random_operands(graph)

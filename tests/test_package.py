@@ -27,6 +27,11 @@ ALLOWED = {
     "cli": {"text", "console", "graph", "ops", "nn", "transforms", "datasets", "viz", "train", "bench"},
 }
 
+#: Within a part: each folder may import the folders named here, itself, and the files that stand beside the folders.
+FOLDERS = {
+    "ops": {"dag": set(), "chain": set(), "grid2d": set()},
+}
+
 
 def imported_modules(path):
     for node in ast.walk(ast.parse(path.read_text())):
@@ -50,6 +55,21 @@ def test_imports_run_one_way(part):
                 assert top not in ("torch_geometric", "numpy", "lightning"), f"{path.name} imports {module}"
             if part != "train" and part != "cli":
                 assert top != "lightning", f"{path.relative_to(ROOT)} imports {module}"
+
+
+@pytest.mark.parametrize("part", FOLDERS)
+def test_folders_of_a_part_import_one_way(part):
+    folders = FOLDERS[part]
+    assert set(folders) == {path.parent.name for path in (ROOT / part).glob("*/__init__.py")}
+    for path in (ROOT / part).rglob("*.py"):
+        inside = path.relative_to(ROOT / part).parts
+        if inside == ("__init__.py",):
+            continue  # it lists the public names of all of them
+        allowed = {inside[0], *folders[inside[0]]} if len(inside) > 1 else set()
+        for module in imported_modules(path):
+            names = module.split(".")
+            if names[:2] == ["plstm_graph", part] and len(names) > 2 and names[2] in folders:
+                assert names[2] in allowed, f"{path.relative_to(ROOT)} imports {module}"
 
 
 def test_every_part_is_covered():

@@ -21,7 +21,8 @@ _RULE = """
 `auto` takes the form with the least estimated time of a forward and backward pass on two CPU threads, in milliseconds
 above. A form without an estimate was ruled out before its structure was built: listing the ancestors could not have
 paid, or the others are so fast that cutting blocks could not. The estimate adds up levels, states of edges and pairs,
-ancestors or items of blocks, each times a fitted constant: see plstm_graph/ops/cost.py and benchmarks/fit_costs.py."""
+ancestors or items of blocks, each times a fitted constant: see plstm_graph/ops/dag/cost.py and
+benchmarks/fit_costs.py."""
 
 
 def explain(groups: tuple[Group, ...], console: Console) -> None:

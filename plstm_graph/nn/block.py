@@ -13,7 +13,7 @@ from plstm_graph.nn.neighbours import NeighbourKind, make_neighbour_input
 from plstm_graph.nn.node_networks import feed_forward
 from plstm_graph.nn.norm import NormKind, make_norm
 from plstm_graph.nn.plstm_conv import LayerMode, PLSTMConv
-from plstm_graph.ops.gated_levels import Gathering
+from plstm_graph.ops.dag.gated_levels import Gathering
 
 BlockMode = Literal[LayerMode, "G"]
 Direction = Literal["forward", "backward", "both"]

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn.dag_baselines import DAGBaseline
 from plstm_graph.nn.gated_cell import Flow, GatedCell
-from plstm_graph.ops.gated_levels import Gathering
+from plstm_graph.ops.dag.gated_levels import Gathering
 
 
 class LevelGRU(DAGBaseline):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn.structure import check_edge_attr, line_graph_of
-from plstm_graph.ops.gated_levels import Gathering, gated_levels
+from plstm_graph.ops.dag.gated_levels import Gathering, gated_levels
 from plstm_graph.ops.shapes import widened
 
 Flow = Literal["source_to_target", "target_to_source"]

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from plstm_graph.nn.gates import LONG_RANGE_FACTOR, Mode
-from plstm_graph.ops.grid2d import ORIENTATIONS
+from plstm_graph.ops.grid2d.plstm_grid2d import ORIENTATIONS
 
 Chirality = Literal["L", "R"]
 
@@ -24,7 +24,7 @@ Chirality = Literal["L", "R"]
 @dataclass
 class Grid2dGates:
     """Gates of the orientations of a grid, ``[..., X, Y, O, H]`` each, as
-    :func:`~plstm_graph.ops.grid2d.plstm_grid2d_oriented` takes them.
+    :func:`~plstm_graph.ops.plstm_grid2d_oriented` takes them.
 
     Attributes:
         source_right (Tensor): How much of the node's input enters its edge to the next x.

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from plstm_graph.nn.grid_gates import Grid2dGates, check_grid_gate, per_orientation
-from plstm_graph.ops.grid2d import ORIENTATIONS
+from plstm_graph.ops.grid2d.plstm_grid2d import ORIENTATIONS
 
 
 class MaxPlusGrid2dGate(nn.Module):

@@ -29,7 +29,7 @@ class NodeTransitionGate(nn.Module):
     Shapes:
         - **input:** node features ``[N, C]``, line graph, edge features ``[E, D]`` *(optional)*
         - **output:** ``leave`` and ``enter``, each ``[E, H]`` in (0, 1], as
-          :func:`~plstm_graph.ops.factorized.plstm_factorized` takes them
+          :func:`~plstm_graph.ops.plstm_factorized` takes them
     """
 
     def __init__(self, in_channels: int, heads: int, edge_dim: int | None = None, decay: Decay = False) -> None:

@@ -30,8 +30,8 @@ from plstm_graph.ops import (
     plstm_max_plus,
     plstm_max_plus_factorized,
 )
-from plstm_graph.ops.factorized import edge_messages_factorized, plstm_factorized
-from plstm_graph.ops.matrix_dag import edge_reads, gating_matrix_of_matrices
+from plstm_graph.ops.dag.factorized import edge_messages_factorized, plstm_factorized
+from plstm_graph.ops.dag.matrix import edge_reads, gating_matrix_of_matrices
 
 LayerMode = Literal["P", "D", "M"]
 

@@ -2,7 +2,7 @@ import pytest
 
 from plstm_graph.bench.command import bench
 from plstm_graph.bench.gate import GateError, check_forms
-from plstm_graph.ops import dispatch
+from plstm_graph.ops.dag import plstm as dispatch
 
 
 def wrong_value(function):

@@ -9,7 +9,7 @@ from plstm_graph.graph import LineGraph
 from plstm_graph.nn import TransitionGate
 from plstm_graph.nn.matrix_transition import MatrixTransitionGate
 from plstm_graph.ops import householder_product
-from plstm_graph.ops.matrix_dag import edge_reads
+from plstm_graph.ops.dag.matrix import edge_reads
 from plstm_graph.testing import assert_close, random_dag
 from tests.strategies import dags
 

@@ -12,19 +12,15 @@ import plstm_graph
 from plstm_graph.compiled import check_room
 from plstm_graph.graph import LineGraph
 from plstm_graph.graph.structure_compiled import can_compile_structure, list_ancestors, stable_order, unique_links
-from plstm_graph.ops import (
-    grid2d_compiled,
-    max_plus_compiled,
-    parallel_compiled,
-    plstm,
-    plstm_grid2d_oriented,
-    plstm_max_plus,
-    recurrent_compiled,
-)
+from plstm_graph.ops import plstm, plstm_grid2d_oriented, plstm_max_plus
+from plstm_graph.ops.dag import parallel_native as parallel_compiled
+from plstm_graph.ops.dag import recurrent_native as recurrent_compiled
+from plstm_graph.ops.dag.max_plus import native as max_plus_compiled
+from plstm_graph.ops.grid2d import native as grid2d_compiled
 from plstm_graph.testing import assert_close, random_dag, random_operands, value_and_gradients
 from tests.ops.catalogue import max_plus_operands
-from tests.ops.test_chain import assert_same, results
-from tests.ops.test_grid2d import operands as grid_operands
+from tests.ops.chain.test_plstm_chain import assert_same, results
+from tests.ops.grid2d.test_plstm_grid2d import operands as grid_operands
 
 needs_compiler = pytest.mark.skipif(
     not can_compile_structure(torch.empty(0)), reason="native code is off: PLSTM_COMPILE=0, or no C compiler"

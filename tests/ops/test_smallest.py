@@ -20,8 +20,8 @@ from plstm_graph.ops import (
     plstm_max_plus_grid2d,
     plstm_max_plus_grid2d_oriented,
 )
-from plstm_graph.ops.chain import ChainForm
-from plstm_graph.ops.grid2d_compiled import can_compile_grids
+from plstm_graph.ops.chain.plstm_chain import ChainForm
+from plstm_graph.ops.grid2d.native import can_compile_grids
 from plstm_graph.ops.shapes import GATES
 from plstm_graph.testing import random_operands
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch_geometric.data import Batch
 
 from plstm_graph import LineGraph, PLSTMConv
-from plstm_graph.ops.grid2d import plstm_grid2d
+from plstm_graph.ops.grid2d.plstm_grid2d import plstm_grid2d
 from plstm_graph.transforms import GridToDAG
 from tests.rounding import rounding
 

@@ -1,0 +1,1 @@
+"""The operator on chains, in P-, D- and M-mode; :mod:`plstm_graph.ops` has its public names."""

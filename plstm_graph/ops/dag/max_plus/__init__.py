@@ -1,0 +1,1 @@
+"""M-mode on DAGs, one file per form; :mod:`plstm_graph.ops` has its public names."""

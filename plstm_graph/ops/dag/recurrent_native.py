@@ -1,0 +1,140 @@
+"""The recurrent form in C, on a CPU: node by node, where the states of edges are still in the cache.
+
+It needs nothing of a graph but its edges and pairs, and is linear in them. Memory is that of the states of one head,
+twice in the backward pass, in slices of the value width no larger than :data:`SLICE_BYTES`.
+"""
+
+import ctypes
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from plstm_graph.compiled import (
+    REALS,
+    Source,
+    can_compile,
+    check_room,
+    check_tensors,
+    load_compiled,
+    place,
+    places,
+    spread,
+)
+from plstm_graph.graph import LineGraph
+from plstm_graph.graph.native_plan import check_status, open_plan
+from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
+from plstm_graph.ops.dag.twins import edge_messages_twin
+from plstm_graph.ops.scatter import sum_rows
+
+_SOURCE = Source(Path(__file__).parents[1] / "recurrent.c", ("forward", "backward"))
+
+#: States of a head are kept in slices of the value width of about this size, but of :data:`_THINNEST` columns at least.
+SLICE_BYTES = 2**29
+_THINNEST = 4
+
+#: Numbers in the states of all edges below which starting a thread is not worth its while.
+_WORTH_THREADS = 2**19
+
+
+def can_compile_recurrent(tensor: Tensor) -> bool:
+    """Whether the compiled form is there for this device and dtype; compiles it at the first call."""
+    return can_compile(_SOURCE, tensor)
+
+
+def node_outputs_recurrent_compiled(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    source: Tensor,
+    transition: Tensor,
+    mark: Tensor,
+    direct: Tensor,
+    line_graph: LineGraph,
+) -> Tensor:
+    """What each node reads.
+
+    Arguments and result as in :func:`~plstm_graph.plstm`, all float32 or all float64, on the CPU.
+    """
+    inputs = (query, key, value, source, transition, mark, direct)
+    return _RECURRENT(*inputs, structure=(line_graph.edge_index, line_graph.pairs, line_graph.native_plan))
+
+
+def _forward(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor]:
+    out = torch.empty_like(operands[2])
+    _run("forward", operands, structure, [places(operands), place(out)])
+    return (out,)
+
+
+def _backward(
+    grad: Tensor, kept: Tensors, operands: Tensors, structure: Tensors, options: Options
+) -> tuple[Tensor, ...]:
+    grads = tuple(torch.zeros_like(tensor) for tensor in operands)
+    check_tensors(operands[2].dtype, grad=(grad, operands[2].shape))
+    _run("backward", operands, structure, [places(operands), places(grads), place(grad)])
+    return grads
+
+
+def _run(name: str, inputs: Tensors, structure: Tensors, arguments: list[Any]) -> None:
+    """Call a C function on all heads, in as many threads as torch uses and the work is worth."""
+    query, value = inputs[0], inputs[2]
+    edge_index, pairs, lists = structure
+    (nodes, heads, key_width), value_width = query.shape, value.size(2)
+    edges, num_pairs = edge_index.size(-1), pairs.size(-1)
+    _check_shapes(inputs, edges, num_pairs)
+    slice_width, row = value_width, edges * key_width * query.element_size()
+    while slice_width > _THINNEST and slice_width * row > SLICE_BYTES:
+        slice_width = (slice_width + 1) // 2
+    check_room(2 * (edges * key_width * slice_width + 1), query.dtype, f"the states of {edges} edges")
+    sizes = (ctypes.c_int64 * 7)(nodes, edges, num_pairs, heads, key_width, value_width, slice_width)
+    library: Any = load_compiled(_SOURCE, REALS[query.dtype])
+    plan = open_plan(lists, edge_index, pairs, nodes)
+
+    threads = min(torch.get_num_threads(), (edges + num_pairs) * heads * key_width * value_width // _WORTH_THREADS)
+    call = partial(getattr(library, name), sizes, plan.pointers)
+    for status in spread(lambda first, last: call(first, last, *arguments), heads, threads):
+        check_status(status, edges)
+
+
+def _check_shapes(inputs: Tensors, edges: int, num_pairs: int) -> None:
+    """Hold tensors to the sizes that C is told."""
+    query, key, value, source, transition, mark, direct = inputs
+    nodes, heads, key_width = query.shape
+    check_tensors(
+        query.dtype,
+        query=(query, (nodes, heads, key_width)),
+        key=(key, (nodes, heads, key_width)),
+        value=(value, (nodes, heads, value.size(-1))),
+        source=(source, (edges, heads)),
+        transition=(transition, (num_pairs, heads)),
+        mark=(mark, (edges, heads)),
+        direct=(direct, (nodes, heads)),
+    )
+
+
+def _fake(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor]:
+    value = operands[2]
+    return (value.new_empty(value.shape),)
+
+
+def _twin(operands: Tensors, structure: Tensors, options: Options) -> Tensor:
+    query, key, value, source, transition, mark, direct = operands
+    edge_index, pairs, _ = structure
+    # The C functions need no levels, so nobody has kept any.
+    s = LineGraph(edge_index, query.size(0), pairs).schedule
+    levels = (s.start, s.end, s.pair_in, s.pair_out, s.edge_order, s.pair_order, s.pair_ptr)
+    messages = edge_messages_twin((query, key, value, source, transition), levels, reverse=False)
+    read = sum_rows(mark.unsqueeze(-1) * messages, edge_index[1], query.size(0))
+    return read + (direct * (query * key).sum(dim=-1)).unsqueeze(-1) * value
+
+
+_RECURRENT = CustomOperator(
+    "recurrent_compiled",
+    ("query", "key", "value", "source", "transition", "mark", "direct"),
+    _forward,
+    _backward,
+    _fake,
+    _twin,
+)

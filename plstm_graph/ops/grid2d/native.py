@@ -1,0 +1,146 @@
+"""The compiled form of grids: node by node in C, on a CPU; heads and grids are spread over threads.
+
+States are advanced where they lie, in the cache, so this form is linear in nodes and reads and writes little but its
+arguments. The backward pass keeps the states that enter every so many lines of one grid and head at a time.
+"""
+
+import ctypes
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from plstm_graph.compiled import REALS, Source, can_compile, check_room, check_tensors, load_compiled, place, spread
+from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
+from plstm_graph.ops.grid2d.twin import grid2d_twin
+from plstm_graph.ops.shapes import GATES
+
+_SOURCE = Source(Path(__file__).parents[1] / "grid2d.c", ("forward", "backward"))
+
+
+def can_compile_grids(tensor: Tensor) -> bool:
+    """Whether the compiled form is there for this device and dtype; compiles it at the first call."""
+    return can_compile(_SOURCE, tensor)
+
+
+def grid2d_compiled(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    gates: Sequence[Tensor],
+    direct: Tensor,
+    flips: Sequence[tuple[bool, bool]],
+) -> Tensor:
+    """Outputs of a grid in several orientations.
+
+    Args:
+        query: ``[B, X, Y, H, K]``, float32 or float64 on the CPU, as all tensors.
+        key: ``[B, X, Y, H, K]``
+        value: ``[B, X, Y, H, V]``
+        gates: In the order of :data:`~plstm_graph.ops.shapes.GATES`, each ``[B, X, Y, O, H]``.
+        direct: ``[B, X, Y, H]``
+        flips: Whether each orientation runs against the first and the second axis.
+
+    Returns:
+        ``[B, X, Y, H, V]``
+
+    Raises:
+        RuntimeError: If there is no compiled form for the device or dtype, or no C compiler.
+    """
+    if not can_compile_grids(query):
+        raise RuntimeError(
+            "the compiled form of grids needs float32 or float64 tensors on a CPU and a C compiler (see CC), got "
+            f"{query.dtype} on {query.device}; use form='auto'"
+        )
+    width = value.size(-1)
+    value = F.pad(value, (0, _vector_width(width) - width))
+    out = _GRID(query, key, value, direct, *gates, options=[int(against) for flip in flips for against in flip])
+    return out[..., :width]
+
+
+def _vector_width(width: int) -> int:
+    """The next width whose rows fill vector registers: at 12 and 24 it takes less than half the time."""
+    return next((full for full in (8, 16, 32) if width <= full), -(-width // 16) * 16)
+
+
+def _forward(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor]:
+    inputs = _arranged(operands, options)
+    out = torch.empty_like(inputs[2])
+    _run("forward", inputs, options, [], [out])
+    return (out,)
+
+
+def _backward(
+    grad: Tensor, kept: Tensors, operands: Tensors, structure: Tensors, options: Options
+) -> tuple[Tensor, ...]:
+    inputs = _arranged(operands, options)
+    check_tensors(operands[2].dtype, grad=(grad, operands[2].shape))
+    grads = [torch.empty_like(tensor) for tensor in inputs]
+    _run("backward", inputs, options, [grad], grads)
+    # Cloned, not `contiguous`: with one node and one head these views are contiguous, all within the same memory.
+    own = (gate.permute(0, 3, 4, 2, 1).clone(memory_format=torch.contiguous_format) for gate in grads[3].unbind(dim=-1))
+    return (*grads[:3], grads[4], *own)
+
+
+def _arranged(operands: Tensors, flips: Options) -> list[Tensor]:
+    """Query, key, value, all gates in one, ``[B, H, O, X, Y, 8]``, and direct, as the C functions want them."""
+    query, key, value, direct, *gates = operands
+    batch, width, height, orientations, heads = gates[0].shape
+    nodes = (batch, width, height, heads)
+    features = {name: (tensor, (*nodes, tensor.size(-1))) for name, tensor in (("query", query), ("value", value))}
+    named = {name: (gate, (*nodes[:3], orientations, heads)) for name, gate in zip(GATES, gates, strict=True)}
+    check_tensors(query.dtype, **features, key=(key, query.shape), direct=(direct, nodes), **named)
+    if len(flips) != 2 * orientations:
+        raise ValueError(f"{2 * orientations} flips are needed, got {len(flips)}")
+    together = direct.new_empty(batch, heads, orientations, width, height, len(gates))
+    for own, gate in zip(together.unbind(dim=-1), gates, strict=True):
+        own.copy_(gate.permute(0, 4, 3, 1, 2))
+    return [query, key, value, together, direct]
+
+
+def _run(name: str, inputs: list[Tensor], flips: Options, before: list[Tensor], after: list[Tensor]) -> None:
+    """Call a C function on all grids and heads, in as many threads as torch uses.
+
+    Args:
+        name: The function.
+        inputs: As from :func:`_arranged`.
+        flips: Two for each orientation.
+        before: Tensors that the function takes before the inputs.
+        after: Tensors that it takes behind them.
+    """
+    query, value, gates = inputs[0], inputs[2], inputs[3]
+    batch, width, height, heads, key_width = query.shape
+    lines = height * key_width * value.size(4)
+    check_room((width + 6) * lines + 9 * value.size(4) + 1, query.dtype, f"the states of a grid of {width} x {height}")
+    shape = (ctypes.c_ssize_t * 6)(width, height, gates.size(2), heads, key_width, value.size(4))
+    against = (ctypes.c_ubyte * max(len(flips), 1))(*flips)
+    pointers = [place(tensor) for tensor in (*before, *inputs, *after)]
+    function: Any = getattr(load_compiled(_SOURCE, REALS[query.dtype]), name)
+
+    failed = spread(
+        lambda first, last: function(shape, against, first, last, *pointers), batch * heads, torch.get_num_threads()
+    )
+    if any(failed):
+        raise MemoryError(f"no memory for the states of a grid of {width} x {height} nodes")
+
+
+def _fake(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor]:
+    value = operands[2]
+    return (value.new_empty(value.shape),)
+
+
+def _twin(operands: Tensors, structure: Tensors, options: Options) -> Tensor:
+    query, key, value, direct, *gates = operands
+    # Every head is a grid of its own.
+    q, k, v, d = (tensor.movedim(3, 1).flatten(0, 1) for tensor in (query, key, value, direct))
+    own = [gate.movedim(4, 1).flatten(0, 1) for gate in gates]
+    out = grid2d_twin(q, k, v, own, d, options[::2], options[1::2])
+    return out.unflatten(0, (-1, query.size(3))).movedim(1, 3)
+
+
+_GRID = CustomOperator(
+    "grid2d_compiled", ("query", "key", "value", "direct", *GATES), _forward, _backward, _fake, _twin
+)

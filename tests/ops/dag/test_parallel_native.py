@@ -1,0 +1,80 @@
+"""The parallel form in C and in torch: the same values, whatever the widths, threads and graph."""
+
+import pytest
+import torch
+from hypothesis import given
+
+from plstm_graph.graph import LineGraph
+from plstm_graph.ops import plstm
+from plstm_graph.ops.dag import parallel
+from plstm_graph.ops.dag.parallel_native import _WORTH_THREADS, can_compile_parallel
+from plstm_graph.testing import assert_close, assert_forms_agree, random_dag, random_operands
+from tests.rounding import rounding
+from tests.strategies import problems
+
+needs_compiler = pytest.mark.skipif(
+    not can_compile_parallel(torch.empty(0)), reason="native code is off: PLSTM_COMPILE=0, or there is no C compiler"
+)
+
+
+def outputs_and_gradients(graph, operands, in_c):
+    leaves = {name: tensor.detach().requires_grad_() for name, tensor in operands.items()}
+    with pytest.MonkeyPatch.context() as patch:
+        if not in_c:
+            patch.setattr(parallel, "can_compile_parallel", lambda tensor: False)
+        out = plstm(**leaves, line_graph=graph, form="parallel")
+    return {"output": out, **dict(zip(leaves, torch.autograd.grad(out.square().sum(), leaves.values()), strict=True))}
+
+
+def assert_c_equals_torch(graph, operands, tolerance):
+    expected, actual = (outputs_and_gradients(graph, operands, in_c) for in_c in (False, True))
+    for name, tensor in expected.items():
+        assert actual[name].dtype == tensor.dtype
+        assert_close(actual[name].double(), tensor.double(), tolerance, name)
+
+
+@given(problems())
+def test_the_form_in_torch_agrees_with_the_naive_one(problem):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parallel, "can_compile_parallel", lambda tensor: False)
+        assert_forms_agree(*problem, forms=["parallel"])
+
+
+@needs_compiler
+@pytest.mark.parametrize("widths", [(16, 16), (32, 32), (16, 32), (1, 1), (7, 3)], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_any_width(widths, dtype):
+    graph = LineGraph(random_dag(60, 110, torch.Generator().manual_seed(0)), 60)
+    for direction in (graph, graph.reverse(), graph.to_multitree(), graph.to_multitree().reverse()):
+        operands = random_operands(direction, 3, *widths)
+        operands["transition"] = operands["transition"].tanh() / 2
+        operands = {name: tensor.to(dtype) for name, tensor in operands.items()}
+        assert_c_equals_torch(direction, operands, 1e-10 if dtype == torch.float64 else 1e-4)
+
+
+@needs_compiler
+def test_threads_share_nothing():
+    graph = LineGraph(random_dag(1000, 1500, torch.Generator().manual_seed(0)), 1000)
+    operands = random_operands(graph, 8, 16, 16)
+    assert graph.links.by_reader.column.numel() * 8 * 32 > 2 * _WORTH_THREADS
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        several = outputs_and_gradients(graph, operands, in_c=True)
+        torch.set_num_threads(1)
+        single = outputs_and_gradients(graph, operands, in_c=True)
+    finally:
+        torch.set_num_threads(before)
+    for name, tensor in single.items():
+        assert_close(several[name], tensor, rounding(torch.float64, graph.num_edges), name)
+
+
+@needs_compiler
+def test_tensors_may_have_any_strides():
+    graph = LineGraph.grid(4, 3)
+    operands = random_operands(graph, 2, 4, 4)
+    turned = {name: tensor.transpose(0, 1).contiguous().transpose(0, 1) for name, tensor in operands.items()}
+    for reverse in (graph, graph.reverse()):
+        plain = plstm(**operands, line_graph=reverse, form="parallel")
+        out = plstm(**turned, line_graph=reverse, form="parallel")
+        assert_close(out, plain, rounding(torch.float64, graph.num_edges), "outputs")
