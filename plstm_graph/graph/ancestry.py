@@ -7,7 +7,7 @@ from torch import Tensor
 
 from plstm_graph.graph.levels import expand_ranges
 from plstm_graph.graph.schedule import Schedule
-from plstm_graph.graph.structure_compiled import can_compile_structure, list_ancestors
+from plstm_graph.graph.structure_native import has_native_structure, list_ancestors
 
 #: More entries than this (each takes about 100 bytes with its steps) are never built.
 MAX_ENTRIES = 2**24
@@ -54,7 +54,7 @@ class Ancestry:
         Raises:
             AncestryTooLargeError: If there are; nothing of that size has been allocated by then.
         """
-        if can_compile_structure(schedule.edge_order):
+        if has_native_structure(schedule.edge_order):
             listed = list_ancestors(schedule, max_entries)
             if listed is None:
                 raise _too_large(schedule, max_entries)

@@ -22,7 +22,7 @@ from plstm_graph.graph.node_levels import NodeLevels
 from plstm_graph.graph.pairs import MAX_PAIRS, count_pairs, line_graph_pairs
 from plstm_graph.graph.plain import outside_transforms, plain
 from plstm_graph.graph.schedule import Schedule
-from plstm_graph.graph.structure_compiled import can_compile_structure
+from plstm_graph.graph.structure_native import has_native_structure
 from plstm_graph.graph.through import through_nodes
 
 
@@ -342,7 +342,7 @@ class LineGraph:
         call; none, ``[0]``, where there is no native code, and in compiled code if it was not made before."""
         plans = (self._forward or self)._plans
         if self.is_reversed not in plans:
-            if not can_compile_structure(self._edge_index):
+            if not has_native_structure(self._edge_index):
                 return self.edge_index.new_empty(0)
             plans[self.is_reversed] = plan_lists(self.edge_index, self.pairs, self.num_nodes)
         return plans[self.is_reversed]

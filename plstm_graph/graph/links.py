@@ -10,7 +10,7 @@ from plstm_graph.graph.ancestry import Ancestry
 from plstm_graph.graph.plain import outside_transforms
 from plstm_graph.graph.rows import Rows, pointer
 from plstm_graph.graph.schedule import Schedule
-from plstm_graph.graph.structure_compiled import can_compile_structure, stable_order, unique_links
+from plstm_graph.graph.structure_native import has_native_structure, stable_order, unique_links
 
 
 class LinkLayout(NamedTuple):
@@ -90,7 +90,7 @@ class Links:
     @classmethod
     def _build(cls, reader: Tensor, read: Tensor, num_readers: int, num_read: int, num_own: int) -> "Links":
         """Links from one (reader, read) for each node with itself and each entry, repetitions included."""
-        if can_compile_structure(reader):
+        if has_native_structure(reader):
             reader, read, which = unique_links(reader, read, num_readers, num_read)
             order = stable_order(read, num_read)
         else:

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from plstm_graph.compiled import CHANGED, check_tensors
-from plstm_graph.graph.structure_compiled import structure_library
+from plstm_graph.graph.structure_native import structure_library
+from plstm_graph.native.load import CHANGED, check_tensors
 
 #: Of an index.
 _BYTES = 8

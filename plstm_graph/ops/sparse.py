@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plstm_graph.compiled import CHANGED
+from plstm_graph.native.load import CHANGED
 
 
 class Pattern(NamedTuple):

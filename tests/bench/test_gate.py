@@ -30,7 +30,7 @@ def test_all_forms_are_right():
 
 @pytest.mark.parametrize(("fault", "message"), [(wrong_value, "off by"), (wrong_gradient, "gradient of")])
 def test_a_wrong_form_is_named(monkeypatch, fault, message):
-    for name in ("edge_messages_recurrent", "node_outputs_recurrent_compiled"):
+    for name in ("edge_messages_recurrent", "node_outputs_recurrent_native"):
         monkeypatch.setattr(dispatch, name, fault(getattr(dispatch, name)))
     with pytest.raises(GateError, match=rf"chain-40: recurrent form.*{message}") as error:
         check_forms()

@@ -9,12 +9,12 @@ from plstm_graph.graph import ancestry as ancestry_module
 from plstm_graph.graph import links as links_module
 from plstm_graph.graph.ancestry import Ancestry, AncestryTooLargeError
 from plstm_graph.graph.links import Links
-from plstm_graph.graph.structure_compiled import can_compile_structure
+from plstm_graph.graph.structure_native import has_native_structure
 from plstm_graph.testing import random_dag
 from tests.strategies import line_graphs
 
 needs_compiler = pytest.mark.skipif(
-    not can_compile_structure(torch.empty(0)), reason="native code is off: PLSTM_COMPILE=0, or there is no C compiler"
+    not has_native_structure(torch.empty(0)), reason="native code is off: PLSTM_COMPILE=0, or there is no C compiler"
 )
 
 
@@ -42,7 +42,7 @@ def listed(graph, in_c):
     with pytest.MonkeyPatch.context() as patch:
         if not in_c:
             for module in (ancestry_module, links_module):
-                patch.setattr(module, "can_compile_structure", lambda tensor: False)
+                patch.setattr(module, "has_native_structure", lambda tensor: False)
         schedule = graph.schedule
         ancestry = Ancestry.build(schedule)
         links = [Links.between_nodes(schedule, ancestry, graph.num_nodes)]
@@ -76,7 +76,7 @@ def test_c_lists_what_torch_lists_when_lists_have_to_grow():
 @pytest.mark.parametrize("in_c", [pytest.param(True, marks=needs_compiler), False])
 def test_ancestors_that_are_too_many_in_c_and_in_torch(in_c, monkeypatch):
     if not in_c:
-        monkeypatch.setattr(ancestry_module, "can_compile_structure", lambda tensor: False)
+        monkeypatch.setattr(ancestry_module, "has_native_structure", lambda tensor: False)
     schedule = LineGraph(torch.stack([torch.arange(50), torch.arange(1, 51)])).schedule
     assert Ancestry.build(schedule, max_entries=50 * 51 // 2).num_entries == 50 * 51 // 2
     with pytest.raises(AncestryTooLargeError, match="the 50 edges have more than 1000 ancestors"):

@@ -10,14 +10,14 @@ from hypothesis import given
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.graph.native_plan import plan_lists
-from plstm_graph.graph.structure_compiled import can_compile_structure
+from plstm_graph.graph.structure_native import has_native_structure
 from plstm_graph.ops import plstm, plstm_max_plus
 from plstm_graph.testing import assert_close, random_dag, random_operands
 from tests.ops.catalogue import max_plus_operands
 from tests.strategies import line_graphs
 
 pytestmark = pytest.mark.skipif(
-    not can_compile_structure(torch.empty(0)), reason="native code is off: PLSTM_COMPILE=0, or no C compiler"
+    not has_native_structure(torch.empty(0)), reason="native code is off: PLSTM_COMPILE=0, or no C compiler"
 )
 
 

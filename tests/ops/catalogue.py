@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from plstm_graph import compiled
 from plstm_graph.graph import LineGraph
+from plstm_graph.native import load
 from plstm_graph.ops import (
     Form,
     GridForm,
@@ -35,7 +35,7 @@ from plstm_graph.ops import (
     plstm_max_plus_grid2d_oriented,
 )
 from plstm_graph.ops.chain.plstm_chain import ChainForm
-from plstm_graph.ops.grid2d.native import can_compile_grids
+from plstm_graph.ops.grid2d.native import has_native_grids
 from plstm_graph.ops.shapes import GATES
 from plstm_graph.testing import random_dag, random_operands
 
@@ -273,7 +273,7 @@ def native_code(runs: bool) -> Iterator[None]:
     """Whether native code may run within the block."""
     with pytest.MonkeyPatch.context() as patch:
         if not runs:
-            patch.setattr(compiled, "_is_there", lambda *_: False)
+            patch.setattr(load, "_is_there", lambda *_: False)
         yield
 
 
@@ -285,17 +285,17 @@ def _parameters(pattern: str) -> Iterator[object]:
         on_dags = re.fullmatch("dag|matrix|messages|factorized|(soft_)?max_plus(_factorized)?", operator)
         # Whether C can be had is asked when a test runs: asking it here would compile while tests are collected.
         if (on_dags and form != "chunkwise" and (operator, form) != ("matrix", "recurrent")) or name.startswith(
-            ("grid-auto", "grid-compiled")
+            ("grid-auto", "grid-native")
         ):
             yield pytest.param((name, True), id=f"{name}-native")
-        if form != "compiled":
+        if form != "native":
             yield pytest.param((name, False), id=f"{name}-torch")
 
 
 @contextmanager
 def case_of(name: str, native: bool) -> Iterator[Case]:
     """A case, evaluated with or without native code within the block; skips where it cannot be had."""
-    if native and "compiled" in name and not can_compile_grids(torch.empty(0)):
+    if native and "native" in name and not has_native_grids(torch.empty(0)):
         pytest.skip("needs native code: a C compiler, and PLSTM_COMPILE not 0")
     with native_code(native):
         case = _CASES[name]()

@@ -21,7 +21,7 @@ from plstm_graph.ops import (
     plstm_max_plus_grid2d_oriented,
 )
 from plstm_graph.ops.chain.plstm_chain import ChainForm
-from plstm_graph.ops.grid2d.native import can_compile_grids
+from plstm_graph.ops.grid2d.native import has_native_grids
 from plstm_graph.ops.shapes import GATES
 from plstm_graph.testing import random_operands
 
@@ -47,7 +47,7 @@ def _drawn(shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
 @pytest.mark.parametrize("form", [form for form in get_args(GridForm) if form != "naive"])
 @pytest.mark.parametrize("operator", [plstm_grid2d, plstm_grid2d_oriented])
 def test_grids(form, operator):
-    if form == "compiled" and not can_compile_grids(torch.zeros(1, dtype=torch.float64)):
+    if form == "native" and not has_native_grids(torch.zeros(1, dtype=torch.float64)):
         pytest.skip("no C compiler")
     for (heads, keys, values), batch, (width, height) in product(WIDTHS, ((), (1,)), product((1, 2), (1, 2))):
         shape = (*batch, width, height)

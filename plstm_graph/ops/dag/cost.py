@@ -2,7 +2,7 @@ r"""What each form of the operator would cost, and the choice that ``form="auto"
 
 The cost of a forward and backward pass is modelled as a sum of counts, each times the nanoseconds that one of them
 takes (:data:`NANOSECONDS`, fitted by ``benchmarks/fit_costs.py`` to the runs in docs/performance.md, on two CPU
-threads; :data:`COMPILED_NANOSECONDS` where forms run in C):
+threads; :data:`NATIVE_NANOSECONDS` where forms run in C):
 
 * ``recurrent``: levels; numbers in the states of edges, and of pairs, :math:`H K V E` and :math:`H K V P`.
 * ``parallel``: levels; scalars of the entries of an :class:`~plstm_graph.graph.ancestry.Ancestry`, :math:`H A`; numbers
@@ -26,7 +26,7 @@ import torch
 from plstm_graph.graph import LineGraph
 from plstm_graph.graph.ancestry import MAX_ENTRIES
 from plstm_graph.ops.dag.recurrent import PIECE_BYTES
-from plstm_graph.ops.dag.recurrent_native import can_compile_recurrent
+from plstm_graph.ops.dag.recurrent_native import has_native_recurrent
 
 Form = Literal["auto", "naive", "recurrent", "parallel", "chunkwise"]
 
@@ -45,7 +45,7 @@ NANOSECONDS: dict[str, dict[str, float]] = {
 }
 
 #: The same for the forms in C, from chains, molecules, peptides and random DAGs on one thread, halved for two.
-COMPILED_NANOSECONDS: dict[str, dict[str, float]] = {
+NATIVE_NANOSECONDS: dict[str, dict[str, float]] = {
     "recurrent": {"call": 300_000, "levels": 0, "edge states": 1.0, "pair states": 1.3},
     "parallel": {"call": 300_000, "levels": 0, "entries": 13, "node vectors": 0.7},
 }
@@ -61,7 +61,7 @@ _WORTH_BLOCKS = 0.02
 
 
 def choose_form(
-    line_graph: LineGraph, heads: int, key_width: int, value_width: int, compiled: bool | None = None
+    line_graph: LineGraph, heads: int, key_width: int, value_width: int, native: bool | None = None
 ) -> Form:
     """The form with the lowest estimated cost, see :func:`estimate_seconds`, among those that take little memory.
 
@@ -76,20 +76,20 @@ def choose_form(
         heads: ``H``
         key_width: ``K``
         value_width: ``V``
-        compiled: Whether forms run in C where they can. (default: if they can on the graph's device)
+        native: Whether forms run in C where they can. (default: if they can on the graph's device)
     """
     if torch.compiler.is_compiling():
         if line_graph.has_links:
             return "parallel"
         return "chunkwise" if line_graph.has_blocks(heads, key_width, value_width) else "recurrent"
-    seconds = estimate_seconds(line_graph, heads, key_width, value_width, compiled)
-    needed = estimate_bytes(line_graph, heads, key_width, value_width, tuple(seconds), compiled)
+    seconds = estimate_seconds(line_graph, heads, key_width, value_width, native)
+    needed = estimate_bytes(line_graph, heads, key_width, value_width, tuple(seconds), native)
     most = max(_max_bytes(line_graph), min(needed.values()))
     return min((form for form in seconds if needed[form] <= most), key=lambda form: seconds[form])
 
 
 def estimate_seconds(
-    line_graph: LineGraph, heads: int, key_width: int, value_width: int, compiled: bool | None = None
+    line_graph: LineGraph, heads: int, key_width: int, value_width: int, native: bool | None = None
 ) -> dict[Form, float]:
     """Estimated seconds of a forward and backward pass on two CPU threads, for each form that comes into question.
 
@@ -98,13 +98,13 @@ def estimate_seconds(
         heads: ``H``
         key_width: ``K``
         value_width: ``V``
-        compiled: As in :func:`choose_form`.
+        native: As in :func:`choose_form`.
 
     Returns:
         Seconds by form; without ``"parallel"`` or ``"chunkwise"`` where they are ruled out, see :func:`choose_form`.
     """
     widths = heads, key_width, value_width
-    unit = NANOSECONDS | (COMPILED_NANOSECONDS if _compiles(line_graph, compiled) else {})
+    unit = NANOSECONDS | (NATIVE_NANOSECONDS if _is_native(line_graph, native) else {})
     seconds: dict[Form, float] = {"recurrent": _seconds(unit["recurrent"], recurrent_counts(line_graph, *widths))}
     per_entry = 1e-9 * heads * unit["parallel"]["entries"]
     worth = int(seconds["recurrent"] / per_entry) if heads else MAX_ENTRIES
@@ -124,7 +124,7 @@ def estimate_bytes(
     key_width: int,
     value_width: int,
     forms: tuple[Form, ...],
-    compiled: bool | None = None,
+    native: bool | None = None,
 ) -> dict[Form, float]:
     """Estimated bytes of the largest tensors of a forward and backward pass in float32, for each of some forms.
 
@@ -134,7 +134,7 @@ def estimate_bytes(
         key_width: ``K``
         value_width: ``V``
         forms: ``"recurrent"``, ``"parallel"`` or ``"chunkwise"``; what they need of the structure is built.
-        compiled: As in :func:`choose_form`.
+        native: As in :func:`choose_form`.
     """
     of_states = 4 * heads * key_width * value_width
     of_items = _BYTES_OF_ITEM + heads * _BYTES_OF_ITEM_AND_HEAD
@@ -145,7 +145,7 @@ def estimate_bytes(
         elif form == "chunkwise":
             counts = _items(line_graph, heads, key_width, value_width)
             needed[form] = sum(counts) * of_items + 2 * line_graph.num_edges * of_states
-        elif _compiles(line_graph, compiled):
+        elif _is_native(line_graph, native):
             needed[form] = 2 * line_graph.num_edges * 4 * key_width * value_width
         else:
             # States before and after a pair and their gradients, of pairs that are advanced at once.
@@ -161,10 +161,10 @@ def _max_bytes(line_graph: LineGraph) -> int:
     return max(MAX_BYTES, torch.cuda.get_device_properties(device).total_memory // 4)
 
 
-def _compiles(line_graph: LineGraph, compiled: bool | None) -> bool:
-    if compiled is None:
-        return can_compile_recurrent(line_graph.edge_index.new_empty(0, dtype=torch.float32))
-    return compiled
+def _is_native(line_graph: LineGraph, native: bool | None) -> bool:
+    if native is None:
+        return has_native_recurrent(line_graph.edge_index.new_empty(0, dtype=torch.float32))
+    return native
 
 
 def recurrent_counts(line_graph: LineGraph, heads: int, key_width: int, value_width: int) -> dict[str, float]:

@@ -15,7 +15,7 @@ from plstm_graph.ops.dag.gating import gating_matrix
 from plstm_graph.ops.dag.matrix_levels import edge_reads_levels
 from plstm_graph.ops.dag.naive import edges_by_level
 from plstm_graph.ops.dag.plstm import direct_term, edge_messages, plstm
-from plstm_graph.ops.dag.recurrent_native import can_compile_recurrent
+from plstm_graph.ops.dag.recurrent_native import has_native_recurrent
 from plstm_graph.ops.scatter import sum_rows
 from plstm_graph.ops.shapes import check_real, check_same, widened
 
@@ -172,7 +172,7 @@ def _checked(
     if form == "auto":
         form = choose_form(line_graph.rows(size), heads, query.size(2), value.size(2))
         # In C, numbers between rows are the faster ones; in torch, matrices between edges are.
-        native = can_compile_recurrent(widened(query, value)[0])
+        native = has_native_recurrent(widened(query, value)[0])
         return "auto" if form == "recurrent" and native else form
     return form
 

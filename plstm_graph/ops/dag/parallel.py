@@ -14,7 +14,7 @@ from torch import Tensor
 from plstm_graph.graph import LineGraph
 from plstm_graph.graph.links import LinkLayout
 from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
-from plstm_graph.ops.dag.parallel_native import can_compile_parallel, node_outputs_compiled
+from plstm_graph.ops.dag.parallel_native import has_native_parallel, node_outputs_parallel_native
 from plstm_graph.ops.dag.twins import read_links_twin
 from plstm_graph.ops.sparse import Pattern, sampled_product, sparse_times_dense
 
@@ -35,8 +35,8 @@ def node_outputs_parallel(
         AncestryTooLargeError: If the graph's edges have too many ancestors to list.
     """
     begin, finish = (mark, source) if line_graph.is_reversed else (source, mark)
-    if can_compile_parallel(query):
-        return node_outputs_compiled(query, key, value, begin, transition, finish, direct, line_graph)
+    if has_native_parallel(query):
+        return node_outputs_parallel_native(query, key, value, begin, transition, finish, direct, line_graph)
     layout = line_graph.links.layout(query.size(1), line_graph.is_reversed)
     ends = line_graph.links.ends(line_graph.is_reversed)
     return _run((query, key, value, begin, transition, finish, direct), line_graph, layout, ends)

@@ -5,28 +5,28 @@ over threads, since heads share no output.
 """
 
 import ctypes
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from plstm_graph.compiled import (
+from plstm_graph.graph import LineGraph
+from plstm_graph.native.load import (
     CHANGED,
     REALS,
+    SOURCES,
     Source,
-    can_compile,
     check_tensors,
-    load_compiled,
+    has_native,
+    load_native,
     place,
     places,
     spread,
 )
-from plstm_graph.graph import LineGraph
 from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
 from plstm_graph.ops.dag.twins import read_links_twin
 
-_SOURCE = Source(Path(__file__).parents[1] / "parallel.c", ("check", "forward", "backward"))
+_SOURCE = Source(SOURCES / "parallel.c", ("check", "forward", "backward"))
 
 #: Names of the index tensors that the C functions take; those behind them are for the twin alone.
 _STRUCTURE = (
@@ -38,12 +38,12 @@ _STRUCTURE = (
 _WORTH_THREADS = 2**19
 
 
-def can_compile_parallel(tensor: Tensor) -> bool:
-    """Whether the compiled form is there for this device and dtype; compiles it at the first call."""
-    return can_compile(_SOURCE, tensor)
+def has_native_parallel(tensor: Tensor) -> bool:
+    """Whether the native form is there for this device and dtype; compiles it at the first call."""
+    return has_native(_SOURCE, tensor)
 
 
-def node_outputs_compiled(
+def node_outputs_parallel_native(
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -120,7 +120,7 @@ def _run(name: str, inputs: Tensors, structure: Tensors, tensors: list[Tensor]) 
     indices = [tensor.contiguous() for tensor in structure[: len(_STRUCTURE)]]
     indices_in_c = places(indices)
     pointers = [place(tensor) for tensor in tensors]
-    library: Any = load_compiled(_SOURCE, REALS[query.dtype])
+    library: Any = load_native(_SOURCE, REALS[query.dtype])
     wrong = library.check(sizes, indices_in_c)
     if wrong:
         raise ValueError(f"{_STRUCTURE[wrong - 1]} of the line graph has an index outside its range: {CHANGED}")
@@ -165,7 +165,7 @@ def _twin(operands: Tensors, structure: Tensors, options: Options) -> Tensor:
 
 
 _PARALLEL = CustomOperator(
-    "parallel_compiled",
+    "parallel_native",
     ("query", "key", "value", "begin", "transition", "finish", "direct"),
     _forward,
     _backward,

@@ -11,7 +11,7 @@ from plstm_graph.ops.dag.cost import Form, choose_form
 from plstm_graph.ops.dag.naive import edge_states_naive
 from plstm_graph.ops.dag.parallel import edge_messages_parallel, node_outputs_parallel
 from plstm_graph.ops.dag.recurrent import edge_messages_recurrent
-from plstm_graph.ops.dag.recurrent_native import can_compile_recurrent, node_outputs_recurrent_compiled
+from plstm_graph.ops.dag.recurrent_native import has_native_recurrent, node_outputs_recurrent_native
 from plstm_graph.ops.scatter import sum_rows
 from plstm_graph.ops.shapes import check_operand, widened
 
@@ -78,8 +78,8 @@ def plstm(
         q, k, v, s, t, m, d = widened(query, key, value, source, transition, mark, direct)
         if form == "parallel":
             return node_outputs_parallel(q, k, v, s, t, m, d, line_graph).to(value.dtype)
-        if can_compile_recurrent(q):
-            return node_outputs_recurrent_compiled(q, k, v, s, t, m, d, line_graph).to(value.dtype)
+        if has_native_recurrent(q):
+            return node_outputs_recurrent_native(q, k, v, s, t, m, d, line_graph).to(value.dtype)
     messages = edge_messages(query, key, value, source, transition, line_graph, form)
     marked = mark.to(messages.dtype).unsqueeze(-1) * messages
     read = sum_rows(marked, line_graph.edge_index[1], line_graph.num_nodes)

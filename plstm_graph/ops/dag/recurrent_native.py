@@ -6,30 +6,30 @@ twice in the backward pass, in slices of the value width no larger than :data:`S
 
 import ctypes
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from plstm_graph.compiled import (
+from plstm_graph.graph import LineGraph
+from plstm_graph.graph.native_plan import check_status, open_plan
+from plstm_graph.native.load import (
     REALS,
+    SOURCES,
     Source,
-    can_compile,
     check_room,
     check_tensors,
-    load_compiled,
+    has_native,
+    load_native,
     place,
     places,
     spread,
 )
-from plstm_graph.graph import LineGraph
-from plstm_graph.graph.native_plan import check_status, open_plan
 from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
 from plstm_graph.ops.dag.twins import edge_messages_twin
 from plstm_graph.ops.scatter import sum_rows
 
-_SOURCE = Source(Path(__file__).parents[1] / "recurrent.c", ("forward", "backward"))
+_SOURCE = Source(SOURCES / "recurrent.c", ("forward", "backward"))
 
 #: States of a head are kept in slices of the value width of about this size, but of :data:`_THINNEST` columns at least.
 SLICE_BYTES = 2**29
@@ -39,12 +39,12 @@ _THINNEST = 4
 _WORTH_THREADS = 2**19
 
 
-def can_compile_recurrent(tensor: Tensor) -> bool:
-    """Whether the compiled form is there for this device and dtype; compiles it at the first call."""
-    return can_compile(_SOURCE, tensor)
+def has_native_recurrent(tensor: Tensor) -> bool:
+    """Whether the native form is there for this device and dtype; compiles it at the first call."""
+    return has_native(_SOURCE, tensor)
 
 
-def node_outputs_recurrent_compiled(
+def node_outputs_recurrent_native(
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -89,7 +89,7 @@ def _run(name: str, inputs: Tensors, structure: Tensors, arguments: list[Any]) -
         slice_width = (slice_width + 1) // 2
     check_room(2 * (edges * key_width * slice_width + 1), query.dtype, f"the states of {edges} edges")
     sizes = (ctypes.c_int64 * 7)(nodes, edges, num_pairs, heads, key_width, value_width, slice_width)
-    library: Any = load_compiled(_SOURCE, REALS[query.dtype])
+    library: Any = load_native(_SOURCE, REALS[query.dtype])
     plan = open_plan(lists, edge_index, pairs, nodes)
 
     threads = min(torch.get_num_threads(), (edges + num_pairs) * heads * key_width * value_width // _WORTH_THREADS)
@@ -131,7 +131,7 @@ def _twin(operands: Tensors, structure: Tensors, options: Options) -> Tensor:
 
 
 _RECURRENT = CustomOperator(
-    "recurrent_compiled",
+    "recurrent_native",
     ("query", "key", "value", "source", "transition", "mark", "direct"),
     _forward,
     _backward,

@@ -1,4 +1,4 @@
-"""The compiled form of grids: node by node in C, on a CPU; heads and grids are spread over threads.
+"""The native form of grids: node by node in C, on a CPU; heads and grids are spread over threads.
 
 States are advanced where they lie, in the cache, so this form is linear in nodes and reads and writes little but its
 arguments. The backward pass keeps the states that enter every so many lines of one grid and head at a time.
@@ -6,27 +6,36 @@ arguments. The backward pass keeps the states that enter every so many lines of 
 
 import ctypes
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plstm_graph.compiled import REALS, Source, can_compile, check_room, check_tensors, load_compiled, place, spread
+from plstm_graph.native.load import (
+    REALS,
+    SOURCES,
+    Source,
+    check_room,
+    check_tensors,
+    has_native,
+    load_native,
+    place,
+    spread,
+)
 from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
 from plstm_graph.ops.grid2d.twin import grid2d_twin
 from plstm_graph.ops.shapes import GATES
 
-_SOURCE = Source(Path(__file__).parents[1] / "grid2d.c", ("forward", "backward"))
+_SOURCE = Source(SOURCES / "grid2d.c", ("forward", "backward"))
 
 
-def can_compile_grids(tensor: Tensor) -> bool:
-    """Whether the compiled form is there for this device and dtype; compiles it at the first call."""
-    return can_compile(_SOURCE, tensor)
+def has_native_grids(tensor: Tensor) -> bool:
+    """Whether the native form is there for this device and dtype; compiles it at the first call."""
+    return has_native(_SOURCE, tensor)
 
 
-def grid2d_compiled(
+def grid2d_native(
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -48,11 +57,11 @@ def grid2d_compiled(
         ``[B, X, Y, H, V]``
 
     Raises:
-        RuntimeError: If there is no compiled form for the device or dtype, or no C compiler.
+        RuntimeError: If there is no native form for the device or dtype, or no C compiler.
     """
-    if not can_compile_grids(query):
+    if not has_native_grids(query):
         raise RuntimeError(
-            "the compiled form of grids needs float32 or float64 tensors on a CPU and a C compiler (see CC), got "
+            "the native form of grids needs float32 or float64 tensors on a CPU and a C compiler (see CC), got "
             f"{query.dtype} on {query.device}; use form='auto'"
         )
     width = value.size(-1)
@@ -118,7 +127,7 @@ def _run(name: str, inputs: list[Tensor], flips: Options, before: list[Tensor], 
     shape = (ctypes.c_ssize_t * 6)(width, height, gates.size(2), heads, key_width, value.size(4))
     against = (ctypes.c_ubyte * max(len(flips), 1))(*flips)
     pointers = [place(tensor) for tensor in (*before, *inputs, *after)]
-    function: Any = getattr(load_compiled(_SOURCE, REALS[query.dtype]), name)
+    function: Any = getattr(load_native(_SOURCE, REALS[query.dtype]), name)
 
     failed = spread(
         lambda first, last: function(shape, against, first, last, *pointers), batch * heads, torch.get_num_threads()
@@ -141,6 +150,4 @@ def _twin(operands: Tensors, structure: Tensors, options: Options) -> Tensor:
     return out.unflatten(0, (-1, query.size(3))).movedim(1, 3)
 
 
-_GRID = CustomOperator(
-    "grid2d_compiled", ("query", "key", "value", "direct", *GATES), _forward, _backward, _fake, _twin
-)
+_GRID = CustomOperator("grid2d_native", ("query", "key", "value", "direct", *GATES), _forward, _backward, _fake, _twin)

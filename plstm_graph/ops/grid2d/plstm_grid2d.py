@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from plstm_graph.ops.grid2d.chunkwise import grid2d_chunkwise
-from plstm_graph.ops.grid2d.native import can_compile_grids, grid2d_compiled
+from plstm_graph.ops.grid2d.native import grid2d_native, has_native_grids
 from plstm_graph.ops.grid2d.parallel import grid2d_parallel
 from plstm_graph.ops.regular_naive import direct_only, grid2d_oriented_naive
 from plstm_graph.ops.shapes import GATES, check_features, check_same, widened
 
-GridForm = Literal["auto", "naive", "recurrent", "parallel", "chunkwise", "compiled"]
+GridForm = Literal["auto", "naive", "recurrent", "parallel", "chunkwise", "native"]
 Orientation = Literal["right-down", "left-down", "right-up", "left-up"]
 
 #: Every orientation, in the order of :func:`plstm_grid2d_oriented`.
@@ -69,8 +69,8 @@ def plstm_grid2d(
         form: Which exact evaluation to use: ``"naive"`` (node by node, for reference), ``"recurrent"`` (states, one
             anti-diagonal after the other), ``"parallel"`` (gating matrix by merging blocks in logarithmic depth,
             then one masked attention), ``"chunkwise"`` (parallel inside blocks, states between them; memory is
-            linear in the number of nodes), ``"compiled"`` (node by node in C, on a CPU where there is a C compiler,
-            see :mod:`plstm_graph.compiled`), or ``"auto"`` for the cheapest.
+            linear in the number of nodes), ``"native"`` (node by node in C, on a CPU where there is a C compiler,
+            see :mod:`plstm_graph.native.load`), or ``"auto"`` for the cheapest.
 
     Returns:
         ``[..., X, Y, H, V]``
@@ -164,8 +164,8 @@ def _evaluate(
         raise ValueError(f"unknown form {form!r}; choose one of {', '.join(map(repr, get_args(GridForm)))}")
     q, k, v, d, *wide = widened(query, key, value, direct, *gates)
     width, height = query.shape[-4:-2]
-    if form == "auto" and can_compile_grids(q):
-        form = "compiled"
+    if form == "auto" and has_native_grids(q):
+        form = "native"
     elif form == "auto":
         form = "parallel" if width * height <= _WORTH_BLOCKS else "chunkwise"
     with torch.autocast(q.device.type, enabled=False):
@@ -177,8 +177,8 @@ def _evaluate(
             leading = query.dim() - 4
             q, k, v, d = (tensor.reshape(-1, *tensor.shape[leading:]) for tensor in (q, k, v, d))
             wide = [gate.reshape(-1, *gate.shape[leading:]) for gate in wide]
-            if form == "compiled":
-                out = grid2d_compiled(q, k, v, wide, d, flips)
+            if form == "native":
+                out = grid2d_native(q, k, v, wide, d, flips)
             elif form == "parallel":
                 out = grid2d_parallel(q, k, v, wide, d, flips)
             else:

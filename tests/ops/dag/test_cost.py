@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from plstm_graph.graph import LineGraph, structure_compiled
+from plstm_graph.graph import LineGraph
+from plstm_graph.graph import structure_native as structure_native
 from plstm_graph.ops import plstm
 from plstm_graph.ops.dag import cost
 from plstm_graph.testing import assert_close, random_operands
@@ -27,26 +28,26 @@ def two_hubs(num_in: int, between: int, num_out: int) -> LineGraph:
 GRAPHS = {"hub": hub(300, 300), "two hubs": two_hubs(150, 150, 150), "in-star": hub(400, 10), "out-star": hub(1, 400)}
 
 
-@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("native", [True, False])
 @pytest.mark.parametrize("name", GRAPHS)
-def test_no_form_is_chosen_that_takes_more_than_it_may_while_another_takes_less(name, compiled, monkeypatch):
+def test_no_form_is_chosen_that_takes_more_than_it_may_while_another_takes_less(name, native, monkeypatch):
     widths = 4, 16, 16
     for most in (2**32, 2**27, 2**25, 2**20, 1):
         monkeypatch.setattr(cost, "MAX_BYTES", most)
         graph = GRAPHS[name].to("cpu")
-        seconds = cost.estimate_seconds(graph, *widths, compiled)
-        needed = cost.estimate_bytes(graph, *widths, tuple(seconds), compiled)
-        form = cost.choose_form(graph, *widths, compiled)
+        seconds = cost.estimate_seconds(graph, *widths, native)
+        needed = cost.estimate_bytes(graph, *widths, tuple(seconds), native)
+        form = cost.choose_form(graph, *widths, native)
         assert needed[form] <= max(most, min(needed.values()))
         fitting = [seconds[other] for other in seconds if needed[other] <= max(most, min(needed.values()))]
         assert seconds[form] == min(fitting)
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-def test_four_million_pairs_of_a_hub_need_no_state_each(compiled):
+@pytest.mark.parametrize("native", [True, False])
+def test_four_million_pairs_of_a_hub_need_no_state_each(native):
     graph, widths = hub(2000, 2000), (4, 16, 16)
     assert graph.num_pairs == 4_000_000
-    assert cost.estimate_bytes(graph, *widths, ("recurrent",), compiled)["recurrent"] < cost.MAX_BYTES
+    assert cost.estimate_bytes(graph, *widths, ("recurrent",), native)["recurrent"] < cost.MAX_BYTES
 
 
 @pytest.mark.parametrize("graph", [hub(40, 50), two_hubs(20, 15, 20), hub(100, 1), hub(2, 80)])
@@ -59,7 +60,7 @@ def test_what_is_chosen_for_hubs_is_right(graph):
 @pytest.mark.parametrize("name", GRAPHS)
 def test_lists_of_ancestors_grow_no_further_than_they_are_filled(name, monkeypatch):
     graph, rooms = GRAPHS[name].to("cpu"), []
-    grown = structure_compiled._grown
-    monkeypatch.setattr(structure_compiled, "_grown", lambda *a: (rooms.append(a[2]), grown(*a))[1])
+    grown = structure_native._grown
+    monkeypatch.setattr(structure_native, "_grown", lambda *a: (rooms.append(a[2]), grown(*a))[1])
     size = max(graph.ancestry.num_entries, graph.ancestry.step_to.numel(), graph.num_edges)
     assert max(rooms, default=0) <= 4 * size

@@ -110,23 +110,23 @@ def test_auto_takes_the_parallel_form_for_few_ancestors_only():
     shallow = LineGraph.grid(4, 4)
     chain = LineGraph(torch.stack([torch.arange(20_000), torch.arange(1, 20_001)]))
     wide = LineGraph(random_dag(2000, 10_000, torch.Generator().manual_seed(0)), 2000)
-    for compiled in (False, True):
+    for native in (False, True):
         for graph, widths, form in [
             (shallow, (4, 16, 16), "parallel"),
             (wide, (1, 2, 2), "recurrent"),
-            (chain, (4, 16, 16), "recurrent" if compiled else "chunkwise"),
+            (chain, (4, 16, 16), "recurrent" if native else "chunkwise"),
         ]:
-            assert choose_form(graph, *widths, compiled) == choose_form(graph.reverse(), *widths, compiled) == form
+            assert choose_form(graph, *widths, native) == choose_form(graph.reverse(), *widths, native) == form
     assert choose_form(LineGraph(torch.empty(2, 0, dtype=torch.long), 3), 4, 16, 16) in NANOSECONDS
     assert choose_form(shallow, 0, 16, 16) in NANOSECONDS
 
 
 def test_auto_takes_the_cheapest_estimate_and_lists_no_ancestors_that_cannot_pay():
     chain = LineGraph(torch.stack([torch.arange(5000), torch.arange(1, 5001)]))
-    seconds = estimate_seconds(chain, 4, 16, 16, compiled=False)
+    seconds = estimate_seconds(chain, 4, 16, 16, native=False)
     assert set(seconds) == {"recurrent", "chunkwise"}
     assert not chain.has_links
-    assert seconds[choose_form(chain, 4, 16, 16, compiled=False)] == min(seconds.values())
+    assert seconds[choose_form(chain, 4, 16, 16, native=False)] == min(seconds.values())
     assert chain.has_blocks(4, 16, 16)
 
 

@@ -7,13 +7,13 @@ from hypothesis import given
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops import plstm
 from plstm_graph.ops.dag import parallel
-from plstm_graph.ops.dag.parallel_native import _WORTH_THREADS, can_compile_parallel
+from plstm_graph.ops.dag.parallel_native import _WORTH_THREADS, has_native_parallel
 from plstm_graph.testing import assert_close, assert_forms_agree, random_dag, random_operands
 from tests.rounding import rounding
 from tests.strategies import problems
 
 needs_compiler = pytest.mark.skipif(
-    not can_compile_parallel(torch.empty(0)), reason="native code is off: PLSTM_COMPILE=0, or there is no C compiler"
+    not has_native_parallel(torch.empty(0)), reason="native code is off: PLSTM_COMPILE=0, or there is no C compiler"
 )
 
 
@@ -21,7 +21,7 @@ def outputs_and_gradients(graph, operands, in_c):
     leaves = {name: tensor.detach().requires_grad_() for name, tensor in operands.items()}
     with pytest.MonkeyPatch.context() as patch:
         if not in_c:
-            patch.setattr(parallel, "can_compile_parallel", lambda tensor: False)
+            patch.setattr(parallel, "has_native_parallel", lambda tensor: False)
         out = plstm(**leaves, line_graph=graph, form="parallel")
     return {"output": out, **dict(zip(leaves, torch.autograd.grad(out.square().sum(), leaves.values()), strict=True))}
 
@@ -36,7 +36,7 @@ def assert_c_equals_torch(graph, operands, tolerance):
 @given(problems())
 def test_the_form_in_torch_agrees_with_the_naive_one(problem):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parallel, "can_compile_parallel", lambda tensor: False)
+        patch.setattr(parallel, "has_native_parallel", lambda tensor: False)
         assert_forms_agree(*problem, forms=["parallel"])
 
 

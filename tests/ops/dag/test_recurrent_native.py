@@ -7,14 +7,14 @@ from hypothesis import given
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops import plstm
 from plstm_graph.ops.dag import plstm as dispatch
-from plstm_graph.ops.dag import recurrent_native as recurrent_compiled
-from plstm_graph.ops.dag.recurrent_native import _WORTH_THREADS, can_compile_recurrent
+from plstm_graph.ops.dag import recurrent_native as recurrent_native
+from plstm_graph.ops.dag.recurrent_native import _WORTH_THREADS, has_native_recurrent
 from plstm_graph.testing import assert_close, assert_forms_agree, random_dag, random_operands
 from tests.rounding import rounding
 from tests.strategies import problems
 
 needs_compiler = pytest.mark.skipif(
-    not can_compile_recurrent(torch.empty(0)), reason="native code is off: PLSTM_COMPILE=0, or there is no C compiler"
+    not has_native_recurrent(torch.empty(0)), reason="native code is off: PLSTM_COMPILE=0, or there is no C compiler"
 )
 
 
@@ -22,7 +22,7 @@ def outputs_and_gradients(graph, operands, in_c=True):
     leaves = {name: tensor.detach().requires_grad_() for name, tensor in operands.items()}
     with pytest.MonkeyPatch.context() as patch:
         if not in_c:
-            patch.setattr(dispatch, "can_compile_recurrent", lambda tensor: False)
+            patch.setattr(dispatch, "has_native_recurrent", lambda tensor: False)
         out = plstm(**leaves, line_graph=graph, form="recurrent")
     return {"output": out, **dict(zip(leaves, torch.autograd.grad(out.square().sum(), leaves.values()), strict=True))}
 
@@ -30,7 +30,7 @@ def outputs_and_gradients(graph, operands, in_c=True):
 @given(problems())
 def test_the_form_in_torch_agrees_with_the_naive_one(problem):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dispatch, "can_compile_recurrent", lambda tensor: False)
+        patch.setattr(dispatch, "has_native_recurrent", lambda tensor: False)
         assert_forms_agree(*problem, forms=["recurrent"])
 
 
@@ -39,7 +39,7 @@ def test_the_form_in_torch_agrees_with_the_naive_one(problem):
 @pytest.mark.parametrize("widths", [(4, 4), (8, 8), (16, 16), (32, 32), (16, 32), (1, 1), (7, 11)], ids=str)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_any_width_and_slice(monkeypatch, widths, dtype, slice_bytes):
-    monkeypatch.setattr(recurrent_compiled, "SLICE_BYTES", slice_bytes)
+    monkeypatch.setattr(recurrent_native, "SLICE_BYTES", slice_bytes)
     graph = LineGraph(random_dag(60, 110, torch.Generator().manual_seed(0)), 60)
     for direction in (graph, graph.reverse(), graph.to_multitree(), graph.to_multitree().reverse()):
         operands = random_operands(direction, 3, *widths)

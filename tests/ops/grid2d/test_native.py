@@ -1,4 +1,4 @@
-"""The compiled form of grids: its widths, threads, compiler and fallbacks; values are held to others in test_grid2d."""
+"""The native form of grids: its widths, threads, compiler and fallbacks; test_plstm_grid2d holds its values."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from plstm_graph.ops import plstm_grid2d, plstm_grid2d_oriented
-from plstm_graph.ops.grid2d.native import can_compile_grids
+from plstm_graph.ops.grid2d.native import has_native_grids
 from plstm_graph.ops.shapes import GATES
 from plstm_graph.testing import assert_close
 from tests.ops.chain.test_plstm_chain import assert_same, results
@@ -16,7 +16,7 @@ from tests.ops.grid2d.test_plstm_grid2d import operands
 from tests.rounding import rounding
 
 needs_compiler = pytest.mark.skipif(
-    not can_compile_grids(torch.empty(0)), reason="native code is off: PLSTM_COMPILE=0, or there is no C compiler"
+    not has_native_grids(torch.empty(0)), reason="native code is off: PLSTM_COMPILE=0, or there is no C compiler"
 )
 
 
@@ -29,7 +29,7 @@ def test_any_width(value_width, dtype):
     def run(form):
         return results(lambda **x: plstm_grid2d_oriented(**x, form=form), inputs)
 
-    assert_same(run("compiled"), run("naive"), 1e-10 if dtype == torch.float64 else 1e-4)
+    assert_same(run("native"), run("naive"), 1e-10 if dtype == torch.float64 else 1e-4)
 
 
 @needs_compiler
@@ -43,7 +43,7 @@ def test_states_of_several_bands_of_lines(size):
     def run(form):
         return results(lambda **x: plstm_grid2d_oriented(**x, form=form), inputs)
 
-    assert_same(run("compiled"), run("parallel"))
+    assert_same(run("native"), run("parallel"))
 
 
 @needs_compiler
@@ -52,9 +52,9 @@ def test_threads_share_nothing():
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(4)
-        several = results(lambda **x: plstm_grid2d_oriented(**x, form="compiled"), inputs)
+        several = results(lambda **x: plstm_grid2d_oriented(**x, form="native"), inputs)
         torch.set_num_threads(1)
-        single = results(lambda **x: plstm_grid2d_oriented(**x, form="compiled"), inputs)
+        single = results(lambda **x: plstm_grid2d_oriented(**x, form="native"), inputs)
     finally:
         torch.set_num_threads(before)
     # A state sums up the nodes before it; an output sums up its rows.
@@ -66,7 +66,7 @@ def test_threads_share_nothing():
 def test_tensors_may_have_any_strides():
     inputs = operands(4, 6)
     turned = {name: tensor.transpose(0, 1).contiguous().transpose(0, 1) for name, tensor in inputs.items()}
-    out, expected = (plstm_grid2d(**given, form="compiled") for given in (turned, inputs))
+    out, expected = (plstm_grid2d(**given, form="native") for given in (turned, inputs))
     assert_close(out, expected, rounding(torch.float64, 4 * 6 * 3), "outputs")
 
 
@@ -91,12 +91,12 @@ def test_without_a_compiler_other_forms_are_used(setting):
 import torch
 from plstm_graph.ops import plstm_grid2d
 from plstm_graph.ops.shapes import GATES
-from plstm_graph.ops.grid2d.native import can_compile_grids
+from plstm_graph.ops.grid2d.native import has_native_grids
 x = torch.ones(2, 3, 1, 1)
-assert not can_compile_grids(x)
+assert not has_native_grids(x)
 print(plstm_grid2d(x, x, x, *[x[..., 0]] * 9).sum().item())
 try:
-    plstm_grid2d(x, x, x, *[x[..., 0]] * 9, form="compiled")
+    plstm_grid2d(x, x, x, *[x[..., 0]] * 9, form="native")
 except RuntimeError as error:
     print(error)
 """

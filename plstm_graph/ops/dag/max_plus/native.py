@@ -6,20 +6,29 @@ term was the largest is seen again from it, exactly, for the same sums are forme
 
 import ctypes
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from plstm_graph.compiled import REALS, Source, can_compile, check_tensors, load_compiled, place, places, spread
 from plstm_graph.graph import LineGraph
 from plstm_graph.graph.native_plan import open_plan
+from plstm_graph.native.load import (
+    REALS,
+    SOURCES,
+    Source,
+    check_tensors,
+    has_native,
+    load_native,
+    place,
+    places,
+    spread,
+)
 from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
 from plstm_graph.ops.dag.max_plus.levels import level_structure, max_plus_twin
 from plstm_graph.ops.max_plus_terms import temperature_of, temperature_tensors
 
-_SOURCE = Source(Path(__file__).parents[2] / "max_plus.c", ("forward", "backward"))
+_SOURCE = Source(SOURCES / "max_plus.c", ("forward", "backward"))
 
 #: Bytes of the channels that are evaluated together, as in C: threads share no cache line.
 _BLOCK_BYTES = 64
@@ -28,12 +37,12 @@ _BLOCK_BYTES = 64
 _WORTH_THREADS = 2**19
 
 
-def can_compile_max_plus(tensor: Tensor) -> bool:
-    """Whether the compiled form is there for this device and dtype; compiles it at the first call."""
-    return can_compile(_SOURCE, tensor)
+def has_native_max_plus(tensor: Tensor) -> bool:
+    """Whether the native form is there for this device and dtype; compiles it at the first call."""
+    return has_native(_SOURCE, tensor)
 
 
-def max_plus_compiled(
+def max_plus_native(
     source: Tensor, transition: Tensor, mark: Tensor, direct: Tensor, line_graph: LineGraph, temperature: float
 ) -> Tensor:
     """Arguments and result as for :func:`~plstm_graph.ops.plstm_max_plus`, all of one dtype, on the CPU."""
@@ -73,7 +82,7 @@ def _run(name: str, operands: Tensors, structure: Tensors, arguments: list[Any])
     plan, real = open_plan(lists, edge_index, pairs, nodes), REALS[direct.dtype]
     sizes = (ctypes.c_int64 * 4)(nodes, edges, num_pairs, channels)
     number = ctypes.c_float if real == "float" else ctypes.c_double
-    function = getattr(load_compiled(_SOURCE, real), name)
+    function = getattr(load_native(_SOURCE, real), name)
     call = partial(function, sizes, plan.pointers, number(temperature_of(temperature)))
     blocks = -(-channels * direct.element_size() // _BLOCK_BYTES)
     threads = min(torch.get_num_threads(), (edges + num_pairs) * channels // _WORTH_THREADS)
@@ -93,7 +102,7 @@ def _twin(operands: Tensors, structure: Tensors, options: Options) -> Tensor:
 
 
 _MAX_PLUS = CustomOperator(
-    "max_plus_compiled",
+    "max_plus_native",
     ("source", "transition", "mark", "direct"),
     _forward,
     _backward,

@@ -14,7 +14,7 @@ from plstm_graph.graph import LineGraph
 from plstm_graph.ops.dag.max_plus.levels import max_plus_levels
 from plstm_graph.ops.dag.max_plus.merged import max_plus_merged
 from plstm_graph.ops.dag.max_plus.naive import max_plus_naive
-from plstm_graph.ops.dag.max_plus.native import can_compile_max_plus, max_plus_compiled
+from plstm_graph.ops.dag.max_plus.native import has_native_max_plus, max_plus_native
 from plstm_graph.ops.max_plus_terms import check_temperature
 from plstm_graph.ops.shapes import check_operand, widened
 
@@ -83,5 +83,5 @@ def plstm_max_plus(
     elif form == "merged" and line_graph.num_edges and not torch.compiler.is_compiling():
         evaluate = max_plus_merged
     else:
-        evaluate = max_plus_compiled if can_compile_max_plus(d) else max_plus_levels
+        evaluate = max_plus_native if has_native_max_plus(d) else max_plus_levels
     return evaluate(s, t, r, d, line_graph, temperature).to(direct.dtype)

@@ -5,14 +5,14 @@ import torch
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops import plstm_max_plus
-from plstm_graph.ops.dag.max_plus import native as max_plus_compiled
-from plstm_graph.ops.dag.max_plus.native import can_compile_max_plus
+from plstm_graph.ops.dag.max_plus import native as max_plus_native
+from plstm_graph.ops.dag.max_plus.native import has_native_max_plus
 from plstm_graph.testing import assert_close, random_dag
 from tests.ops.catalogue import native_code
 from tests.ops.dag.max_plus.test_forms import operands_of, value_and_gradients
 
 pytestmark = pytest.mark.skipif(
-    not can_compile_max_plus(torch.empty(0)), reason="native code is off: PLSTM_COMPILE=0, or there is no C compiler"
+    not has_native_max_plus(torch.empty(0)), reason="native code is off: PLSTM_COMPILE=0, or there is no C compiler"
 )
 
 GRAPHS = {
@@ -49,7 +49,7 @@ def test_any_number_of_channels(channels, dtype, temperature):
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])
 @pytest.mark.parametrize("channels", [1, 16, 37, 130])
 def test_threads_share_nothing(monkeypatch, threads, channels, temperature):
-    monkeypatch.setattr(max_plus_compiled, "_WORTH_THREADS", 1)
+    monkeypatch.setattr(max_plus_native, "_WORTH_THREADS", 1)
     graph = LineGraph(random_dag(200, 400, torch.Generator().manual_seed(0)), 200)
     operands = operands_of(graph, channels, ties=True, dtype=torch.float32)
     before = torch.get_num_threads()
@@ -67,9 +67,9 @@ def test_threads_share_nothing(monkeypatch, threads, channels, temperature):
 def test_large_work_is_spread_over_threads(monkeypatch):
     """Many nodes and channels start threads by themselves."""
     calls = []
-    spread = max_plus_compiled.spread
+    spread = max_plus_native.spread
     monkeypatch.setattr(
-        max_plus_compiled, "spread", lambda call, units, threads: calls.append(threads) or spread(call, units, threads)
+        max_plus_native, "spread", lambda call, units, threads: calls.append(threads) or spread(call, units, threads)
     )
     graph = LineGraph(random_dag(3000, 6000, torch.Generator().manual_seed(0)), 3000)
     before = torch.get_num_threads()

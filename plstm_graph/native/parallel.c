@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "../graph/indices.h"
+#include "indices.h"
 
 #define INLINE static inline __attribute__((always_inline))
 /* For each head h; heads are independent. */

@@ -1,17 +1,16 @@
 """Structure of a DAG in C, on a CPU: what ancestry.py and links.py list with torch."""
 
 import ctypes
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from plstm_graph.compiled import CHANGED, Source, check_tensors, load_compiled, place
 from plstm_graph.graph.schedule import Schedule
+from plstm_graph.native.load import CHANGED, SOURCES, Source, check_tensors, load_native, place
 
 _FUNCTIONS = ("list_ancestors", "unique_links", "stable_order", "make_plan", "check_plan")
-_SOURCE = Source(Path(__file__).with_name("structure.c"), _FUNCTIONS)
+_SOURCE = Source(SOURCES / "structure.c", _FUNCTIONS)
 _DONE, _MORE_ROOM, _TOO_MANY = 0, 1, 2
 
 
@@ -22,14 +21,14 @@ class _State(ctypes.Structure):
     ]
 
 
-def can_compile_structure(tensor: Tensor) -> bool:
-    """Whether the compiled functions are there for this device; compiles them at the first call."""
-    return tensor.device.type == "cpu" and not torch.compiler.is_compiling() and load_compiled(_SOURCE) is not None
+def has_native_structure(tensor: Tensor) -> bool:
+    """Whether the native functions are there for this device; compiles them at the first call."""
+    return tensor.device.type == "cpu" and not torch.compiler.is_compiling() and load_native(_SOURCE) is not None
 
 
 def structure_library() -> Any:
-    """The compiled functions, where :func:`can_compile_structure` says that they are there."""
-    return load_compiled(_SOURCE)
+    """The native functions, where :func:`has_native_structure` says that they are there."""
+    return load_native(_SOURCE)
 
 
 def list_ancestors(schedule: Schedule, max_entries: int) -> tuple[Tensor, ...] | None:
@@ -46,7 +45,7 @@ def list_ancestors(schedule: Schedule, max_entries: int) -> tuple[Tensor, ...] |
     Raises:
         ValueError: If a pair leads to an edge from one that is not stored before it.
     """
-    library: Any = load_compiled(_SOURCE)
+    library: Any = load_native(_SOURCE)
     edges, pairs = schedule.edge_order.numel(), schedule.pair_order.numel()
     state = _State(edges=edges, pairs=pairs, max_entries=max_entries)
     state.entry_room, state.step_room = (8 * size + 1 for size in (edges, min(pairs, max_entries // 8)))
@@ -102,7 +101,7 @@ def unique_links(reader: Tensor, read: Tensor, num_readers: int, num_read: int) 
     Raises:
         ValueError: If a number is outside its range.
     """
-    library: Any = load_compiled(_SOURCE)
+    library: Any = load_native(_SOURCE)
     check_tensors(torch.int64, reader=(reader, (reader.numel(),)), read=(read, (reader.numel(),)))
     count = reader.numel()
     link_reader, link_read, which, first, second = (reader.new_empty(count) for _ in range(5))
@@ -122,7 +121,7 @@ def stable_order(key: Tensor, num_values: int) -> Tensor:
     Raises:
         ValueError: If a key is outside its range.
     """
-    library: Any = load_compiled(_SOURCE)
+    library: Any = load_native(_SOURCE)
     check_tensors(torch.int64, key=(key, (key.numel(),)))
     order, identity, start = torch.empty_like(key), torch.empty_like(key), key.new_empty(num_values + 1)
     sizes = (ctypes.c_int64(size) for size in (key.numel(), num_values))

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../graph/plan.h"
+#include "plan.h"
 
 #define INLINE static inline __attribute__((always_inline))
 #define SIMD _Pragma("omp simd")

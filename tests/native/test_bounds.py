@@ -9,21 +9,21 @@ import pytest
 import torch
 
 import plstm_graph
-from plstm_graph.compiled import check_room
 from plstm_graph.graph import LineGraph
-from plstm_graph.graph.structure_compiled import can_compile_structure, list_ancestors, stable_order, unique_links
+from plstm_graph.graph.structure_native import has_native_structure, list_ancestors, stable_order, unique_links
+from plstm_graph.native.load import check_room
 from plstm_graph.ops import plstm, plstm_grid2d_oriented, plstm_max_plus
-from plstm_graph.ops.dag import parallel_native as parallel_compiled
-from plstm_graph.ops.dag import recurrent_native as recurrent_compiled
-from plstm_graph.ops.dag.max_plus import native as max_plus_compiled
-from plstm_graph.ops.grid2d import native as grid2d_compiled
+from plstm_graph.ops.dag import parallel_native as parallel_native
+from plstm_graph.ops.dag import recurrent_native as recurrent_native
+from plstm_graph.ops.dag.max_plus import native as max_plus_native
+from plstm_graph.ops.grid2d import native as grid2d_native
 from plstm_graph.testing import assert_close, random_dag, random_operands, value_and_gradients
 from tests.ops.catalogue import max_plus_operands
 from tests.ops.chain.test_plstm_chain import assert_same, results
 from tests.ops.grid2d.test_plstm_grid2d import operands as grid_operands
 
 needs_compiler = pytest.mark.skipif(
-    not can_compile_structure(torch.empty(0)), reason="native code is off: PLSTM_COMPILE=0, or no C compiler"
+    not has_native_structure(torch.empty(0)), reason="native code is off: PLSTM_COMPILE=0, or no C compiler"
 )
 pytestmark = needs_compiler
 
@@ -48,20 +48,20 @@ def structure_of(graph):
     seen = []
     with pytest.MonkeyPatch.context() as patch:
         run = lambda *given, structure: seen.append(structure) or given[2]  # noqa: E731
-        patch.setattr(parallel_compiled, "_PARALLEL", run)
+        patch.setattr(parallel_native, "_PARALLEL", run)
         plstm(**random_operands(graph), line_graph=graph, form="parallel")
     return [tensor.clone() for tensor in seen[0]]
 
 
 def parallel_form(inputs, structure):
-    return parallel_compiled._PARALLEL.op(*inputs, structure, [])
+    return parallel_native._PARALLEL.op(*inputs, structure, [])
 
 
 NO_PLAN = torch.empty(0, dtype=torch.long)
 
 
 def recurrent_form(inputs, *structure, plan=NO_PLAN):
-    return recurrent_compiled._RECURRENT.op(*inputs, [*structure, plan], [])
+    return recurrent_native._RECURRENT.op(*inputs, [*structure, plan], [])
 
 
 def with_bad_number(tensor, value):
@@ -71,18 +71,18 @@ def with_bad_number(tensor, value):
 
 
 @pytest.mark.parametrize("value", BAD)
-@pytest.mark.parametrize("name", parallel_compiled._STRUCTURE)
+@pytest.mark.parametrize("name", parallel_native._STRUCTURE)
 @pytest.mark.parametrize("reverse", [False, True])
 def test_parallel_form_refuses_an_index_outside_its_range(graph, name, value, reverse):
     graph = graph.reverse() if reverse else graph
     inputs, structure = [random_operands(graph)[name] for name in INPUTS], structure_of(graph)
     out, carried, weight = parallel_form(inputs, structure)
-    number = parallel_compiled._STRUCTURE.index(name)
+    number = parallel_native._STRUCTURE.index(name)
     structure[number] = with_bad_number(structure[number], value)
     with pytest.raises(ValueError, match=rf"{name} of the line graph .*build a new LineGraph"):
         parallel_form(inputs, structure)
     with pytest.raises(ValueError, match=rf"{name} of the line graph .*build a new LineGraph"):
-        parallel_compiled._PARALLEL.backward_op(out, [carried, weight], *inputs, structure, [])
+        parallel_native._PARALLEL.backward_op(out, [carried, weight], *inputs, structure, [])
 
 
 @pytest.mark.parametrize("place", [0, -1])
@@ -103,7 +103,7 @@ def test_recurrent_form_refuses_an_index_outside_its_range(graph, inputs, which,
     with pytest.raises(ValueError, match=r"outside their range: .*build a new LineGraph"):
         recurrent_form(inputs, *structure.values())
     with pytest.raises(ValueError, match=r"outside their range: .*build a new LineGraph"):
-        recurrent_compiled._RECURRENT.backward_op(inputs[2], [], *inputs, [*structure.values(), NO_PLAN], [])
+        recurrent_native._RECURRENT.backward_op(inputs[2], [], *inputs, [*structure.values(), NO_PLAN], [])
 
 
 def test_recurrent_form_refuses_a_pair_that_does_not_meet(graph, inputs):
@@ -123,7 +123,7 @@ def test_recurrent_form_refuses_a_cycle(inputs):
 def max_plus_results(graph):
     """Operands, output and what is kept."""
     inputs = list(max_plus_operands(graph, 3).values())
-    out, sums = max_plus_compiled._MAX_PLUS.op(*inputs, [graph.edge_index, graph.pairs, NO_PLAN], [])
+    out, sums = max_plus_native._MAX_PLUS.op(*inputs, [graph.edge_index, graph.pairs, NO_PLAN], [])
     return inputs, out, [sums, out]
 
 
@@ -137,9 +137,9 @@ def test_max_plus_refuses_an_index_outside_its_range(graph, which, row, value):
     structure[which][row] = with_bad_number(structure[which][row], value)
     structure = [*structure.values(), NO_PLAN]
     with pytest.raises(ValueError, match=r"outside their range: .*build a new LineGraph"):
-        max_plus_compiled._MAX_PLUS.op(*inputs, structure, [])
+        max_plus_native._MAX_PLUS.op(*inputs, structure, [])
     with pytest.raises(ValueError, match=r"outside their range: .*build a new LineGraph"):
-        max_plus_compiled._MAX_PLUS.backward_op(out, kept, *inputs, structure, [])
+        max_plus_native._MAX_PLUS.backward_op(out, kept, *inputs, structure, [])
 
 
 @pytest.mark.parametrize("value", BAD)
@@ -152,12 +152,10 @@ def test_no_number_of_a_plan_may_be_outside_its_range(graph, inputs, reverse, va
         plan[number] = value
         structure = [graph.edge_index, graph.pairs, plan]
         for run in (
-            lambda structure=structure: max_plus_compiled._MAX_PLUS.op(*given, structure, []),
-            lambda structure=structure: max_plus_compiled._MAX_PLUS.backward_op(out, kept, *given, structure, []),
-            lambda structure=structure: recurrent_compiled._RECURRENT.op(*inputs, structure, []),
-            lambda structure=structure: recurrent_compiled._RECURRENT.backward_op(
-                inputs[2], [], *inputs, structure, []
-            ),
+            lambda structure=structure: max_plus_native._MAX_PLUS.op(*given, structure, []),
+            lambda structure=structure: max_plus_native._MAX_PLUS.backward_op(out, kept, *given, structure, []),
+            lambda structure=structure: recurrent_native._RECURRENT.op(*inputs, structure, []),
+            lambda structure=structure: recurrent_native._RECURRENT.backward_op(inputs[2], [], *inputs, structure, []),
         ):
             with pytest.raises(ValueError, match=r"outside their range: .*build a new LineGraph"):
                 run()
@@ -171,21 +169,21 @@ def test_the_plan_of_another_graph_leads_to_no_other_memory(graph, inputs, seed)
     assert other.num_pairs == graph.num_pairs
     given, out, kept = max_plus_results(graph)
     structure = [graph.edge_index, graph.pairs, other.native_plan]
-    max_plus_compiled._MAX_PLUS.op(*given, structure, [])
-    max_plus_compiled._MAX_PLUS.backward_op(out, kept, *given, structure, [])
-    recurrent_compiled._RECURRENT.op(*inputs, structure, [])
-    recurrent_compiled._RECURRENT.backward_op(inputs[2], [], *inputs, structure, [])
+    max_plus_native._MAX_PLUS.op(*given, structure, [])
+    max_plus_native._MAX_PLUS.backward_op(out, kept, *given, structure, [])
+    recurrent_native._RECURRENT.op(*inputs, structure, [])
+    recurrent_native._RECURRENT.backward_op(inputs[2], [], *inputs, structure, [])
 
 
 def test_max_plus_refuses_pairs_that_do_not_meet_and_cycles(graph):
     inputs, _, _ = max_plus_results(graph)
     for pairs in (graph.pairs.flip(0), graph.pairs.roll(1, dims=1) * torch.tensor([[1], [0]]), graph.pairs * 0):
         with pytest.raises(ValueError, match="does not meet at a node"):
-            max_plus_compiled._MAX_PLUS.op(*inputs, [graph.edge_index, pairs, NO_PLAN], [])
+            max_plus_native._MAX_PLUS.op(*inputs, [graph.edge_index, pairs, NO_PLAN], [])
     cycle = torch.tensor([[0, 1, 2], [1, 2, 0]])
     source, transition, mark, direct = inputs
     with pytest.raises(ValueError, match="has a cycle"):
-        max_plus_compiled._MAX_PLUS.op(
+        max_plus_native._MAX_PLUS.op(
             source[:3], transition[:0], mark[:3], direct[:3], [cycle, cycle[:, :0], NO_PLAN], []
         )
 
@@ -193,7 +191,7 @@ def test_max_plus_refuses_pairs_that_do_not_meet_and_cycles(graph):
 @pytest.mark.parametrize("change", ["shorter", "another width", "another dtype", "no axis"])
 def test_max_plus_refuses_tensors_that_do_not_fit(graph, change):
     inputs, out, kept = max_plus_results(graph)
-    operator, structure = max_plus_compiled._MAX_PLUS, [graph.edge_index, graph.pairs, graph.native_plan]
+    operator, structure = max_plus_native._MAX_PLUS, [graph.edge_index, graph.pairs, graph.native_plan]
 
     def changed(tensors, number):
         tensor = tensors[number]
@@ -250,7 +248,7 @@ def test_operands_that_do_not_fit_are_refused(graph, inputs, number, change):
         recurrent_form(inputs, graph.edge_index, graph.pairs)
 
 
-@pytest.mark.parametrize("number", range(len(parallel_compiled._STRUCTURE)))
+@pytest.mark.parametrize("number", range(len(parallel_native._STRUCTURE)))
 def test_index_tensors_that_do_not_fit_are_refused(graph, inputs, number):
     for change in (lambda tensor: tensor.int(), lambda tensor: tensor.unsqueeze(0)):
         structure = structure_of(graph)
@@ -282,7 +280,7 @@ def test_grids_refuse_operands_that_do_not_fit():
     x = grid_operands(3, 4, orientations=(2,))
     query, key, value, direct = (x.pop(name).unsqueeze(0) for name in ("query", "key", "value", "direct"))
     gates, flips = [gate.unsqueeze(0) for gate in x.values()], [0] * 4
-    good, grid = [query, key, value, direct, *gates], grid2d_compiled._GRID
+    good, grid = [query, key, value, direct, *gates], grid2d_native._GRID
     out = grid.op(*good, [], flips)
     assert out.shape == value.shape
     for number, bad in enumerate([query[..., :1], key[:, :2], value[:, :, :2], direct.float(), gates[0][:, :2]]):
@@ -315,7 +313,7 @@ def test_no_width_of_a_grid_is_too_much_for_the_stack(widths):
     def run(form):
         return results(lambda **x: plstm_grid2d_oriented(**x, form=form, orientations=("right-down",)), inputs)
 
-    assert_same(run("compiled"), run("naive"))
+    assert_same(run("native"), run("naive"))
 
 
 @pytest.mark.parametrize("numbers", [2**58, 2**62, 2**100], ids=str)

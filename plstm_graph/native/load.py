@@ -1,10 +1,9 @@
 """C sources of this package, compiled when they are first needed, if there is a compiler; without one nothing is lost
 but speed.
 
-:mod:`~plstm_graph.native_cache` keeps what was compiled. The environment variable ``PLSTM_COMPILE=0`` switches native
-code off, ``CC`` chooses the compiler, ``PLSTM_CFLAGS`` adds flags, ``PLSTM_COMPILE_TIMEOUT`` gives it other than 60
-seconds. Whatever goes wrong is told once in a process, and
-not tried again.
+:mod:`~plstm_graph.native.libraries` keeps what was compiled. The environment variable ``PLSTM_COMPILE=0`` switches
+native code off, ``CC`` chooses the compiler, ``PLSTM_CFLAGS`` adds flags, ``PLSTM_COMPILE_TIMEOUT`` gives it other than
+60 seconds. Whatever goes wrong is told once in a process, and not tried again.
 """
 
 import ctypes
@@ -22,7 +21,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from plstm_graph import native_cache
+from plstm_graph.native import libraries
 
 #: The C type of each dtype that a source may be compiled for.
 REALS = {torch.float32: "float", torch.float64: "double"}
@@ -32,6 +31,9 @@ CHANGED = "edge_index or pairs were changed after the line graph was built; buil
 
 #: More bytes than any machine has, and few enough that C may add to them.
 _MOST_BYTES = 2**60
+
+#: The folder of the C sources.
+SOURCES = Path(__file__).parent
 
 
 class Source(NamedTuple):
@@ -53,14 +55,14 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: setattr(_Process, "lock", threading.Lock()))
 
 
-def can_compile(source: Source, tensor: Tensor) -> bool:
+def has_native(source: Source, tensor: Tensor) -> bool:
     """Whether a C source can be had for the device and dtype of a tensor; compiles it at the first call."""
     return tensor.device.type == "cpu" and tensor.dtype in REALS and _is_there(source, tensor.dtype)
 
 
 @torch.compiler.assume_constant_result
 def _is_there(source: Source, dtype: torch.dtype) -> bool:
-    return load_compiled(source, REALS[dtype]) is not None
+    return load_native(source, REALS[dtype]) is not None
 
 
 def place(tensor: Tensor) -> ctypes.c_void_p:
@@ -74,7 +76,7 @@ def places(tensors: Sequence[Tensor]) -> Any:
 
 
 @functools.cache
-def load_compiled(source: Source, real: str | None = None) -> ctypes.CDLL | None:
+def load_native(source: Source, real: str | None = None) -> ctypes.CDLL | None:
     """Compile a C source, unless that was done before, and load it.
 
     Args:
@@ -95,8 +97,8 @@ def load_compiled(source: Source, real: str | None = None) -> ctypes.CDLL | None
             return None
         try:
             command, flags = shlex.split(compiler), shlex.split(os.environ.get("PLSTM_CFLAGS", ""))
-            return native_cache.library(source.path, real, source.functions, command, flags)
-        except (native_cache.NativeCodeError, ValueError) as error:
+            return libraries.library(source.path, real, source.functions, command, flags)
+        except (libraries.NativeCodeError, ValueError) as error:
             _Process.failed = True
             reason = str(error)
     warnings.warn(
@@ -108,9 +110,9 @@ def load_compiled(source: Source, real: str | None = None) -> ctypes.CDLL | None
     return None
 
 
-def forget_compiled() -> None:
+def forget_native() -> None:
     """Try again what was loaded or failed before, as a new process would."""
-    load_compiled.cache_clear()
+    load_native.cache_clear()
     _Process.failed = False
 
 

@@ -1,4 +1,4 @@
-"""The cache of compiled code: sound or made anew, never in another's hand; every failure ends in torch, told once."""
+"""The cache of native code: sound or made anew, never in another's hand; every failure ends in torch, told once."""
 
 import hashlib
 import os
@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 import plstm_graph
-from plstm_graph import compiled, native_cache
-from plstm_graph.compiled import Source, load_compiled
+from plstm_graph.native import libraries, load
+from plstm_graph.native.load import Source, load_native
 
 ROOT = Path(plstm_graph.__file__).resolve().parent
 
@@ -68,8 +68,8 @@ print(len(seen))
 ONE_LIBRARY = """
 import sys
 from pathlib import Path
-from plstm_graph import native_cache
-print(native_cache.library(Path(sys.argv[1]), None, ["twice"], sys.argv[2:]).twice(21))
+from plstm_graph.native import libraries
+print(libraries.library(Path(sys.argv[1]), None, ["twice"], sys.argv[2:]).twice(21))
 """
 
 
@@ -79,9 +79,9 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for variable in ("PLSTM_COMPILE", "PLSTM_CFLAGS", "PLSTM_COMPILE_TIMEOUT"):
         monkeypatch.delenv(variable, raising=False)
-    compiled.forget_compiled()
+    load.forget_native()
     yield tmp_path / "cache" / "plstm_graph"
-    compiled.forget_compiled()
+    load.forget_native()
 
 
 @pytest.fixture
@@ -92,8 +92,8 @@ def source(tmp_path):
 
 
 def load_again(source):
-    compiled.forget_compiled()
-    return load_compiled(source)
+    load.forget_native()
+    return load_native(source)
 
 
 def make(source, cache):
@@ -110,9 +110,9 @@ def fails(source, message):
     assert len(seen) == 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        load_compiled.cache_clear()
-        assert load_compiled(source) is None
-        assert load_compiled(source, "float") is None
+        load_native.cache_clear()
+        assert load_native(source) is None
+        assert load_native(source, "float") is None
 
 
 def run_everything(**environment):
@@ -133,7 +133,7 @@ def test_a_library_is_made_once(source, cache, monkeypatch):
     assert path.name.startswith("twice-int64-")
     assert path.stem.endswith(hashlib.sha256(path.read_bytes()).hexdigest()[:16])
     assert not stat.S_IMODE(cache.stat().st_mode) & 0o077 and not stat.S_IMODE(path.stat().st_mode) & 0o022
-    monkeypatch.setattr(native_cache, "_run", lambda *_: pytest.fail("compiled again"))
+    monkeypatch.setattr(libraries, "_run", lambda *_: pytest.fail("compiled again"))
     assert load_again(source).twice(21) == 42
 
 
@@ -159,14 +159,14 @@ def test_whatever_a_library_is_made_of_changes_its_name(source, cache, monkeypat
     elif change == "flags":
         monkeypatch.setenv("PLSTM_CFLAGS", "-DX=1")
     elif change == "processor":
-        monkeypatch.setattr(native_cache, "processor_features", lambda: "flags: one")
+        monkeypatch.setattr(libraries, "processor_features", lambda: "flags: one")
     else:
         program = tmp_path / "cc"
         program.write_text(f'#!/bin/sh\nexec {COMPILER} "$@"\n', encoding="utf-8")
         program.chmod(0o755)
         monkeypatch.setenv("CC", str(program))
-    compiled.forget_compiled()
-    assert load_compiled(source, real).twice(21) == 42
+    load.forget_native()
+    assert load_native(source, real).twice(21) == 42
     assert len(list(cache.iterdir())) == 2
 
 
@@ -175,7 +175,7 @@ def test_included_files_are_those_that_the_compiler_reads(source):
     command = [*COMPILER.split(), "-MM", "-DREAL=float", str(source)]
     rule = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     read = {Path(name).resolve() for name in rule.partition(":")[2].replace("\\\n", " ").split()}
-    assert set(native_cache.source_files(source)) == read
+    assert set(libraries.source_files(source)) == read
 
 
 def test_an_included_file_that_is_missing_ends_in_torch(source, cache):
@@ -197,9 +197,9 @@ def test_a_compiler_of_another_date_is_another_compiler(source, cache, monkeypat
 
 @pytest.mark.parametrize("known", [True, False])
 def test_only_a_known_processor_gets_code_of_its_own(source, monkeypatch, known):
-    commands, run = [], native_cache._run
-    monkeypatch.setattr(native_cache, "processor_features", lambda: "flags: some" if known else None)
-    monkeypatch.setattr(native_cache, "_run", lambda command, limit: commands.append(command) or run(command, limit))
+    commands, run = [], libraries._run
+    monkeypatch.setattr(libraries, "processor_features", lambda: "flags: some" if known else None)
+    monkeypatch.setattr(libraries, "_run", lambda command, limit: commands.append(command) or run(command, limit))
     assert load_again(source).twice(21) == 42
     assert ("-march=native" in commands[0]) == known
 
@@ -207,7 +207,7 @@ def test_only_a_known_processor_gets_code_of_its_own(source, monkeypatch, known)
 def test_features_of_this_processor_are_read():
     if not Path("/proc/cpuinfo").exists():
         pytest.skip("features are read from /proc/cpuinfo only")
-    assert any(line.startswith(("flags", "features", "isa")) for line in native_cache.processor_features().splitlines())
+    assert any(line.startswith(("flags", "features", "isa")) for line in libraries.processor_features().splitlines())
 
 
 @pytest.mark.parametrize("damage", ["half", "empty", "one page", "one bit", "text", "longer", "unreadable", "link"])
@@ -319,7 +319,7 @@ def test_what_lies_in_a_read_only_cache_is_used(source, cache, monkeypatch, full
     def refuse(*_, **__):
         raise PermissionError(f"Permission denied: '{cache}'")
 
-    monkeypatch.setattr(native_cache.tempfile, "mkstemp", refuse)  # root may write anywhere
+    monkeypatch.setattr(libraries.tempfile, "mkstemp", refuse)  # root may write anywhere
     if full:
         assert load_again(source).twice(21) == 42
     else:

@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #endif
 
-#include "../graph/plan.h"
+#include "plan.h"
 
 #define INLINE static inline __attribute__((always_inline))
 #define SIMD _Pragma("omp simd")
