@@ -17,11 +17,15 @@ import torch
 from torch import Tensor
 from torch_geometric.datasets import TUDataset
 
-from plstm_graph.graph import line_graph_pairs, longest_path_levels
-from plstm_graph.graph.centre import centre_rank
-from plstm_graph.graph.multitree import multitree_mask
-from plstm_graph.graph.orientation import numbering_rank, orient
-from plstm_graph.graph.reachability import ancestor_pairs
+from plstm_graph.graph import (
+    ancestor_pairs,
+    centre_rank,
+    line_graph_pairs,
+    longest_path_levels,
+    multitree_mask,
+    numbering_rank,
+    orient,
+)
 from plstm_graph.testing import random_dag
 
 Graph = tuple[Tensor, int]  # edge_index, num_nodes

@@ -37,7 +37,7 @@ def blup(graph: Data, heritability: float, mean: float | None = 0.0) -> Tensor:
     error. It is told the variances, which is more than a model is told.
 
     Args:
-        graph: Of :class:`~plstm_graph.datasets.pedigrees.Pedigrees`.
+        graph: Of :class:`~plstm_graph.datasets.Pedigrees`.
         heritability: Of the records, :math:`h^2`.
         mean: Of the founders' values, 0 in these pedigrees; None to estimate it from the records, as a fixed effect.
 

@@ -63,7 +63,7 @@ class Recipe:
             vocabulary: Number of each category.
 
         Returns:
-            As :class:`~plstm_graph.datasets.workflows.Workflows` describes it.
+            As :class:`~plstm_graph.datasets.Workflows` describes it.
 
         Raises:
             ValueError: If no trace is as small as that.

@@ -8,22 +8,22 @@ import torch
 from torch import Tensor
 
 from plstm_graph.graph.ancestry import MAX_ENTRIES, Ancestry, AncestryTooLargeError
-from plstm_graph.graph.block_cuts import equal_blocks, merged_blocks
-from plstm_graph.graph.block_layout import BlockLayout
-from plstm_graph.graph.blocks import Blocks
+from plstm_graph.graph.blocks.cuts import equal_blocks, merged_blocks
+from plstm_graph.graph.blocks.layout import BlockLayout
+from plstm_graph.graph.blocks.level_blocks import Blocks
 from plstm_graph.graph.checks import check_edge_index, check_level, check_pairs
 from plstm_graph.graph.checksum import check_dag_checksum
 from plstm_graph.graph.edge_rows import edge_rows
 from plstm_graph.graph.levels import longest_path_levels
 from plstm_graph.graph.links import Links
-from plstm_graph.graph.multitree import multitree_mask
+from plstm_graph.graph.multitree.mask import multitree_mask
 from plstm_graph.graph.native_plan import plan_lists
 from plstm_graph.graph.node_levels import NodeLevels
 from plstm_graph.graph.pairs import MAX_PAIRS, count_pairs, line_graph_pairs
 from plstm_graph.graph.plain import outside_transforms, plain
 from plstm_graph.graph.schedule import Schedule
+from plstm_graph.graph.split_nodes import split_graph
 from plstm_graph.graph.structure_native import has_native_structure
-from plstm_graph.graph.through import through_nodes
 
 
 class _HasStructure(Protocol):
@@ -116,7 +116,7 @@ class LineGraph:
         self._blocks: dict[int | tuple[int, int, int], Blocks] = {}
         self._multitree: LineGraph | None = None
         self._is_multitree = False
-        self._through: LineGraph | None = None
+        self._split_nodes: LineGraph | None = None
         self._forward: LineGraph | None = None
         self._versions: dict[str, int] = {}
         if kept_pairs is not None and kept_pairs.shape != self.pairs.shape[1:]:
@@ -312,28 +312,28 @@ class LineGraph:
 
     @property
     @outside_transforms
-    def through(self) -> "LineGraph":
+    def split_nodes(self) -> "LineGraph":
         """Every node split in two, with an edge through it, for transitions that factorise at the node; built once.
 
-        See :func:`~plstm_graph.graph.through.through_nodes`: the edges of this graph come first, in their order, and
+        See :func:`~plstm_graph.graph.split_nodes.split_graph`: the edges of this graph come first, in their order, and
         there are at most ``2 E`` pairs, however large a hub is. Shared by both directions.
 
         Raises:
             ValueError: If this graph does not have all pairs of its DAG: such a choice does not factorise.
         """
         if self._forward is not None:
-            return self._forward.through.reverse()
-        if self._through is None:
-            _refuse_in_compiled_code("the nodes split in two", "through=True")
+            return self._forward.split_nodes.reverse()
+        if self._split_nodes is None:
+            _refuse_in_compiled_code("the nodes split in two", "split_nodes=True")
             every = count_pairs(self.edge_index, self.num_nodes)
             if self.num_pairs != every:
                 raise ValueError(
                     f"a transition that factorises at the node needs all pairs of the DAG, {every}, but this line "
                     f"graph has {self.num_pairs}"
                 )
-            edge_index, level = through_nodes(self.edge_index, self.level)
-            self._through = LineGraph(edge_index, 2 * self.num_nodes, level=level)
-        return self._through
+            edge_index, level = split_graph(self.edge_index, self.level)
+            self._split_nodes = LineGraph(edge_index, 2 * self.num_nodes, level=level)
+        return self._split_nodes
 
     @property
     @outside_transforms
@@ -404,7 +404,7 @@ class LineGraph:
     @outside_transforms
     def prepare(
         self,
-        through: bool = False,
+        split_nodes: bool = False,
         widths: tuple[int, int, int] | None = None,
         multitree: bool = True,
         nodes: bool = False,
@@ -417,7 +417,7 @@ class LineGraph:
         of which there are more than :data:`~plstm_graph.graph.pairs.MAX_PAIRS` are left out.
 
         Args:
-            through: Whether to build :attr:`through` as well.
+            split_nodes: Whether to build :attr:`split_nodes` as well.
             widths: ``(H, K, V)`` of the layers, to cut :meth:`blocks` for them and lay out links. Compiled code needs
                 blocks for the ``"chunkwise"`` form, and ``"auto"`` takes it there where ancestors are too many to list;
                 without the layout, and without native code, it may be compiled twice.
@@ -434,7 +434,7 @@ class LineGraph:
             graphs.append(forward.to_multitree())
         if rows > 1:
             graphs += [graph.rows(rows) for graph in graphs]
-        for graph in [*graphs, forward.through] if through else graphs:
+        for graph in [*graphs, forward.split_nodes] if split_nodes else graphs:
             _ = graph.schedule
             if graph.has_ancestry(64 * graph.num_edges):
                 links = graph.links
@@ -452,7 +452,12 @@ class LineGraph:
         if self._forward is not None:
             return self._forward
         return self._replace(
-            _edge_index=self.edge_index.flip(0), _pairs=None, _level=None, _multitree=None, _through=None, _forward=self
+            _edge_index=self.edge_index.flip(0),
+            _pairs=None,
+            _level=None,
+            _multitree=None,
+            _split_nodes=None,
+            _forward=self,
         )
 
     @outside_transforms
@@ -482,7 +487,7 @@ class LineGraph:
                 _blocks={},
                 _rows={},
                 _is_multitree=True,
-                _through=None,
+                _split_nodes=None,
             )
         return self._multitree
 
@@ -491,7 +496,16 @@ class LineGraph:
         """Copy to a device, with everything that was built so far."""
         if self._forward is not None:
             return self._forward.to(device, non_blocking).reverse()
-        names = ("_edge_index", "_pairs", "_level", "_kept_pairs", "_schedule", "_ancestry", "_multitree", "_through")
+        names = (
+            "_edge_index",
+            "_pairs",
+            "_level",
+            "_kept_pairs",
+            "_schedule",
+            "_ancestry",
+            "_multitree",
+            "_split_nodes",
+        )
         built = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         moved = {name: value.to(device, non_blocking=non_blocking) for name, value in built.items()}
         blocks = {wanted: value.to(device, non_blocking) for wanted, value in self._blocks.items()}

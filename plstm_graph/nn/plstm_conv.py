@@ -100,7 +100,7 @@ class PLSTMConv(MessagePassing):
             as molecules. (default: ``False``)
         neighbours (bool or str): Make queries, keys, values and gates not from single nodes but from each node with
             those right before and behind it, whatever ``flow`` is: True by
-            :class:`~plstm_graph.nn.neighbours.NeighbourInput`, ``"channel"`` channel by channel, which costs next to
+            :class:`~plstm_graph.nn.NeighbourInput`, ``"channel"`` channel by channel, which costs next to
             nothing. (default: ``False``)
         output_gate (bool): Multiply what the heads read, after their norm, by :math:`\mathrm{SiLU}(W x)`.
             (default: ``False``)
@@ -217,7 +217,7 @@ class PLSTMConv(MessagePassing):
             edge_attr: Edge features, ``[E, edge_dim]``, in the order of ``edge_index``.
             line_graph: The DAG's line graph, built once and shared by layers; not reversed and not cut, the layer
                 does that itself as its ``flow`` and ``mode`` need. Before it enters compiled code, call its
-                ``prepare()``, or ``prepare(through=True)`` for ``transition="node"``.
+                ``prepare()``, or ``prepare(split_nodes=True)`` for ``transition="node"``.
             sizes: What the heads read before their norm, ``[N, H * V]``, is appended to this list; of a symmetric
                 layer, the sum of both directions. In M-mode these are the maxima themselves.
         """

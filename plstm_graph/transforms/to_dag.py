@@ -9,13 +9,13 @@ from torch_geometric.data import Batch, Data
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
-from plstm_graph.graph.centre import centre_rank
 from plstm_graph.graph.checks import check_edge_index
 from plstm_graph.graph.checksum import dag_checksum
-from plstm_graph.graph.depth_first import depth_first_rank
 from plstm_graph.graph.levels import longest_path_levels
-from plstm_graph.graph.multitree import multitree_mask
-from plstm_graph.graph.orientation import is_symmetric, numbering_rank, orient
+from plstm_graph.graph.multitree.mask import multitree_mask
+from plstm_graph.graph.orientation.centre import centre_rank
+from plstm_graph.graph.orientation.depth_first import depth_first_rank
+from plstm_graph.graph.orientation.orient import is_symmetric, numbering_rank, orient
 from plstm_graph.graph.pairs import line_graph_pairs
 from plstm_graph.transforms.edge_attributes import select_edges
 
@@ -32,7 +32,7 @@ class ToDAG(BaseTransform):
 
     * ``level``: edges on the longest path that ends in each node, ``[N]``, int64;
     * ``kept_pairs``: which pairs of the line graph D-mode keeps, ``[P]``, bool, in the order of
-      :func:`~plstm_graph.graph.pairs.line_graph_pairs`;
+      :func:`~plstm_graph.graph.line_graph_pairs`;
     * ``dag_checksum``: what tells whether the edges are still the same, ``[1, 3]``, int64.
 
     All are concatenated correctly by :class:`torch_geometric.loader.DataLoader`, and

@@ -17,7 +17,7 @@ from plstm_graph.graph import (
     transitive_closure,
     transitive_reduction,
 )
-from plstm_graph.graph import centre as centre_module
+from plstm_graph.graph.orientation import centre as centre_module
 from plstm_graph.testing import random_dag
 
 
@@ -173,7 +173,7 @@ def test_large_graphs_end():
 @pytest.mark.parametrize("graph", [complete(14), layers(5, 4), ladder(12), random(20, 60)])
 @pytest.mark.parametrize("most", ["_MAX_SEARCH_EDGES", "_MAX_SEARCH_PAIRS"])
 def test_multitree_of_components_too_large_to_search(graph, most, monkeypatch):
-    import plstm_graph.graph.multitree as multitree
+    import plstm_graph.graph.multitree.mask as multitree
 
     monkeypatch.setattr(multitree, most, 3)
     edge_index, num_nodes = graph

@@ -48,7 +48,7 @@ def test_lists_are_what_meets_at_each_node(graph):
 
 def test_it_is_made_once_for_each_direction_and_each_choice_of_pairs():
     graph = LineGraph(random_dag(12, 30, torch.Generator().manual_seed(0)), 12)
-    for one in (graph, graph.reverse(), graph.to_multitree(), graph.to_multitree().reverse(), graph.through):
+    for one in (graph, graph.reverse(), graph.to_multitree(), graph.to_multitree().reverse(), graph.split_nodes):
         assert one.native_plan is one.native_plan
         assert torch.equal(one.native_plan, plan_lists(one.edge_index, one.pairs, one.num_nodes))
     assert graph.reverse().native_plan is graph.reverse().native_plan  # another object, the same structure

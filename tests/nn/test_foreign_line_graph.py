@@ -52,7 +52,7 @@ def test_line_graphs_of_the_edges_are_accepted(name):
     model, x = models()[name].double().eval(), torch.randn(8, 5, dtype=torch.double)
     expected = model(x, EDGES)
     for given in (EDGES, EDGES.clone()):
-        for line_graph in (LineGraph(EDGES, 8), LineGraph(EDGES, 8).prepare(through=True).to("cpu")):
+        for line_graph in (LineGraph(EDGES, 8), LineGraph(EDGES, 8).prepare(split_nodes=True).to("cpu")):
             torch.testing.assert_close(model(x, given, line_graph=line_graph), expected)
 
 

@@ -344,7 +344,7 @@ def test_transition_of_nodes_compiles_into_one_graph():
         for seed, (nodes, edges) in enumerate([(40, 60), (61, 130)]):
             generator = torch.Generator().manual_seed(seed)
             edge_index = random_dag(nodes, edges, generator)
-            graph = LineGraph(edge_index, nodes).prepare(through=True)
+            graph = LineGraph(edge_index, nodes).prepare(split_nodes=True)
             x = torch.randn(nodes, 24, generator=generator, requires_grad=True)
             yield (x, edge_index), {"line_graph": graph}
 

@@ -8,7 +8,7 @@ from torch_geometric.loader import DataLoader
 
 from plstm_graph.datasets import smiles_to_data
 from plstm_graph.graph import CycleError, LineGraph, line_graph_pairs, longest_path_levels
-from plstm_graph.graph.multitree import multitree_mask
+from plstm_graph.graph.multitree.mask import multitree_mask
 from plstm_graph.transforms import ToDAG
 
 SMILES = ["CC(=O)Oc1ccccc1C(=O)O", "C", "[Na+].[Cl-]", "CN1C=NC2=C1C(=O)N(C(=O)N2C)C", "CC", "C1CC1.O"]

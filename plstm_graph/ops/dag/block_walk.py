@@ -18,7 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from plstm_graph.graph.block_layout import BlockLayout
+from plstm_graph.graph.blocks.layout import BlockLayout
 from plstm_graph.ops.sparse import Pattern, sampled_product, sparse_times_dense
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.graph.block_layout import BlockLayout
+from plstm_graph.graph.blocks.layout import BlockLayout
 from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
 from plstm_graph.ops.dag.block_walk import walk, walk_back
 from plstm_graph.ops.dag.twins import edge_messages_twin

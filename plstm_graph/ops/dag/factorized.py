@@ -1,7 +1,8 @@
 r"""The operator with a transition that factorises at the node, :math:`T_{ef} = a_e b_f`: cost O(E), not O(P).
 
 All states that arrive at a node are summed there, weighted by :math:`a_e`, before they part again. The sum is the
-state of an edge through the node (:attr:`plstm_graph.graph.LineGraph.through`), so every form of the operator does it.
+state of an edge through the node (:attr:`plstm_graph.graph.LineGraph.split_nodes`), so every form of the operator does
+it.
 """
 
 import torch
@@ -52,16 +53,16 @@ def plstm_factorized(
     nodes, heads = _check(query, key, value, source, leave, enter, line_graph)
     check_operand("mark", mark, line_graph, E=line_graph.num_edges, H=heads)
     check_operand("direct", direct, line_graph, N=nodes, H=heads)
-    graph = line_graph.through
+    graph = line_graph.split_nodes
     # In-edges end in the first halves of the nodes; those of the reversed graph in the second.
     first = nodes if graph.is_reversed else 0
     out = plstm(
         _for_halves(query),
         _for_halves(key),
         _for_halves(value),
-        closed_through(source, graph),
-        through_transition(leave, enter, graph),
-        closed_through(mark, graph),
+        closed_on_nodes(source, graph),
+        split_transition(leave, enter, graph),
+        closed_on_nodes(mark, graph),
         F.pad(direct, (0, 0, first, nodes - first)),
         graph,
         form,
@@ -95,13 +96,13 @@ def edge_messages_factorized(
         ``[E, H, V]`` in the caller's edge order, at least float32.
     """
     _check(query, key, value, source, leave, enter, line_graph)
-    graph = line_graph.through
+    graph = line_graph.split_nodes
     messages = edge_messages(
         _for_halves(query),
         _for_halves(key),
         _for_halves(value),
-        closed_through(source, graph),
-        through_transition(leave, enter, graph),
+        closed_on_nodes(source, graph),
+        split_transition(leave, enter, graph),
         graph,
         form,
     )
@@ -124,18 +125,18 @@ def _for_halves(tensor: Tensor) -> Tensor:
     return torch.cat([tensor, tensor])
 
 
-def closed_through(gate: Tensor, graph: LineGraph, closed: float = 0.0) -> Tensor:
+def closed_on_nodes(gate: Tensor, graph: LineGraph, closed: float = 0.0) -> Tensor:
     """A gate of the edges, closed on the edges through nodes, ``[E + R, H]``.
 
     Args:
         gate: ``[E, H]``
-        graph: Nodes split in two, as :attr:`~plstm_graph.graph.LineGraph.through` has them.
+        graph: Nodes split in two, as :attr:`~plstm_graph.graph.LineGraph.split_nodes` has them.
         closed: The value at which nothing passes.
     """
     return F.pad(gate, (0, 0, 0, graph.num_edges - gate.size(0)), value=closed)
 
 
-def through_transition(leave: Tensor, enter: Tensor, graph: LineGraph) -> Tensor:
+def split_transition(leave: Tensor, enter: Tensor, graph: LineGraph) -> Tensor:
     """``leave`` on pairs from an edge to a through edge, ``enter`` on pairs from a through edge on, ``[2 E', H]``."""
     num_edges = leave.size(0)
     in_edge, out_edge = graph.pairs

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.graph.node_blocks import NodeBlocks
+from plstm_graph.graph.blocks.node_blocks import NodeBlocks
 from plstm_graph.ops.shapes import check_operand
 
 #: Matrices of all blocks together may have this many numbers; a gigabyte in float32.

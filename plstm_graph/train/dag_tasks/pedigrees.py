@@ -23,7 +23,7 @@ def pedigrees(
 
     Args:
         train: Arguments ``num_graphs``, ``generations``, ``size`` and perhaps others of
-            :class:`~plstm_graph.datasets.pedigrees.Pedigrees`, of the training part.
+            :class:`~plstm_graph.datasets.Pedigrees`, of the training part.
         valid: Those of the validation part.
         tests: Those of each test, by its name, in an order that decides their seeds.
         heritability: Of all records. Models are not told; the prediction that they are compared with is.

@@ -140,7 +140,7 @@ def long_range(
     """A synthetic task.
 
     Args:
-        task: Of :class:`~plstm_graph.datasets.long_range.LongRange`.
+        task: Of :class:`~plstm_graph.datasets.LongRange`.
         train: Arguments ``num_graphs``, ``size`` and perhaps ``smallest`` of the training part.
         valid: Those of the validation part.
         tests: Those of each test, by its name, in an order that decides their seeds.

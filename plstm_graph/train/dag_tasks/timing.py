@@ -32,7 +32,7 @@ def timing(
         source: Folder with an offline copy of the circuits.
         samples: Number of pieces of the training part.
         nodes: Largest number of gates of a piece.
-        delays: As of :class:`~plstm_graph.datasets.circuit_timing.CircuitTiming`.
+        delays: As of :class:`~plstm_graph.datasets.CircuitTiming`.
         seed: Of the pieces.
     """
     train, valid, test = (list(CircuitTiming(root, part, source, delays)) for part in ("train", "valid", "test"))
@@ -60,7 +60,7 @@ def timing_pieces(circuits: Sequence[Data], samples: int, nodes: int, seed: int)
     whole circuit. What drives a gate that is there as a load is not all there; it has no target.
 
     Args:
-        circuits: By :class:`~plstm_graph.datasets.circuit_timing.CircuitTiming`.
+        circuits: By :class:`~plstm_graph.datasets.CircuitTiming`.
         samples: Number of pieces.
         nodes: Largest number of gates of each that have a target.
         seed: Sample ``i`` depends on this and on ``i`` only.
@@ -122,7 +122,7 @@ def path_metrics(output: Tensor, circuit: Data) -> Row:
 
     Args:
         output: Predicted arrival times, ``[N, 1]``.
-        circuit: As of :class:`~plstm_graph.datasets.circuit_timing.CircuitTiming`.
+        circuit: As of :class:`~plstm_graph.datasets.CircuitTiming`.
 
     Returns:
         ``slack``, the mean absolute error of the slack at outputs over the period, which is the delay of the critical

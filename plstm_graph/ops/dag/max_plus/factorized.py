@@ -1,14 +1,14 @@
 r"""M-mode with a transition that factorises at the node, :math:`t_{ef} = a_e + b_f`: cost O(E), not O(P).
 
 Whatever arrives at a node is compared there before it parts again: the largest :math:`m_e + a_e` is the sum of an edge
-through the node (:attr:`plstm_graph.graph.LineGraph.through`), so every form of M-mode does it.
+through the node (:attr:`plstm_graph.graph.LineGraph.split_nodes`), so every form of M-mode does it.
 """
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.ops.dag.factorized import closed_through, through_transition
+from plstm_graph.ops.dag.factorized import closed_on_nodes, split_transition
 from plstm_graph.ops.dag.max_plus.plstm_max_plus import MaxPlusForm, plstm_max_plus
 from plstm_graph.ops.shapes import check_operand
 
@@ -53,13 +53,13 @@ def plstm_max_plus_factorized(
     check_operand("direct", direct, line_graph, N=nodes, C=channels)
     for name, tensor in (("source", source), ("leave", leave), ("enter", enter), ("mark", mark)):
         check_operand(name, tensor, line_graph, E=line_graph.num_edges, C=channels)
-    graph = line_graph.through
+    graph = line_graph.split_nodes
     # In-edges end in the first halves of the nodes; those of the reversed graph in the second.
     first = nodes if graph.is_reversed else 0
     out = plstm_max_plus(
-        closed_through(source, graph, _NOTHING),
-        through_transition(leave, enter, graph),
-        closed_through(mark, graph, _NOTHING),
+        closed_on_nodes(source, graph, _NOTHING),
+        split_transition(leave, enter, graph),
+        closed_on_nodes(mark, graph, _NOTHING),
         F.pad(direct, (0, 0, first, nodes - first), value=_NOTHING),
         graph,
         temperature,

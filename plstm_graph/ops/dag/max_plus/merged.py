@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.graph.node_blocks import NodeBlocks
+from plstm_graph.graph.blocks.node_blocks import NodeBlocks
 from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
 from plstm_graph.ops.dag.max_plus.levels import (
     Shares,

@@ -80,7 +80,7 @@ def test_a_hub_costs_its_edges(reverse, native):
 @pytest.mark.parametrize("temperature", [0.0, 0.5])
 def test_compiles_once_prepared(native, temperature):
     torch._dynamo.reset()
-    graph = LineGraph(random_dag(20, 40, torch.Generator().manual_seed(0)), 20).prepare(through=True)
+    graph = LineGraph(random_dag(20, 40, torch.Generator().manual_seed(0)), 20).prepare(split_nodes=True)
     operands = factorized_operands(graph)
     run = lambda **o: plstm_max_plus_factorized(**o, line_graph=graph, temperature=temperature)  # noqa: E731
     with native_code(native):

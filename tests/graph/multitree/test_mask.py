@@ -7,9 +7,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plstm_graph.graph import line_graph_pairs, longest_path_levels, multitree, multitree_component, multitree_search
-from plstm_graph.graph.multitree import multitree_mask
-from plstm_graph.graph.multitree_blocks import edge_blocks
+from plstm_graph.graph import line_graph_pairs, longest_path_levels
+from plstm_graph.graph.multitree import component as multitree_component
+from plstm_graph.graph.multitree import mask as multitree
+from plstm_graph.graph.multitree import search as multitree_search
+from plstm_graph.graph.multitree.by_blocks import edge_blocks
+from plstm_graph.graph.multitree.mask import multitree_mask
 from plstm_graph.graph.reachability import ancestor_pairs
 from plstm_graph.testing import random_dag
 from tests.strategies import dags

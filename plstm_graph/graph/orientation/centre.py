@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from plstm_graph.graph.orientation import numbering_rank
+from plstm_graph.graph.orientation.orient import numbering_rank
 
 # Edges that the searches in one component may cross, beside so many full searches; about half a second.
 _BUDGET = 4_000_000

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plstm_graph.graph.levels import longest_path_levels
-from plstm_graph.graph.orientation import is_symmetric, numbering_rank, orient
+from plstm_graph.graph.orientation.orient import is_symmetric, numbering_rank, orient
 
 
 def edges(*columns: tuple[int, int]) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 import heapq
 
-from plstm_graph.graph.multitree_component import Component, Pair
+from plstm_graph.graph.multitree.component import Component, Pair
 
 # Set operations that one search may take (a second or two); after that, conflicts are cut without a look. Each counts
 # for more where sets are large.

@@ -37,7 +37,7 @@ class Blocks:
         step_to: Value that each step adds to, ``[S]``.
         step_pair: The caller's pair that each step crosses, ``[S]``.
         step_ptr: Steps to the ``l``-th level of every block are ``step_ptr[l]:step_ptr[l + 1]``, always on the CPU.
-        layouts: What :meth:`plstm_graph.graph.block_layout.BlockLayout.of` has built so far.
+        layouts: What :meth:`plstm_graph.graph.blocks.layout.BlockLayout.of` has built so far.
     """
 
     edge_ptr: Tensor

@@ -2,7 +2,7 @@ import networkx as nx
 import pytest
 import torch
 
-from plstm_graph.graph.centre import centre_distance, centre_rank
+from plstm_graph.graph.orientation.centre import centre_distance, centre_rank
 
 
 def as_edge_index(graph: nx.Graph) -> torch.Tensor:

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from plstm_graph.graph.multitree_blocks import edge_blocks, one_per_block
-from plstm_graph.graph.multitree_component import (
+from plstm_graph.graph.multitree.by_blocks import edge_blocks, one_per_block
+from plstm_graph.graph.multitree.component import (
     Component,
     Pair,
     count_reached,
@@ -12,7 +12,7 @@ from plstm_graph.graph.multitree_component import (
     is_multitree,
     restore,
 )
-from plstm_graph.graph.multitree_search import least_loss_cuts
+from plstm_graph.graph.multitree.search import least_loss_cuts
 
 # Bit sets take E^2 / 8 bytes: 32 MiB here. Connected components with more edges, or with more pairs than can be looked
 # at in a second or two, fall back to a rule in linear time.
@@ -41,7 +41,7 @@ def multitree_mask(
         edge_index: Start and end node of each edge, ``[2, E]``, int64, in any order; parallel edges are legal.
         num_nodes: Number of nodes.
         pairs: Pairs (e, f) with ``end(e) == start(f)``, ``[2, P]``, int64; in any order, possibly not all, each once.
-        level: Longest-path level of each node, ``[N]``, of :func:`~plstm_graph.graph.levels.longest_path_levels`.
+        level: Longest-path level of each node, ``[N]``, of :func:`~plstm_graph.graph.longest_path_levels`.
         rank: A number for each node, all different, that decides between equals, ``[N]``. (default: the node numbers)
 
     Returns:

@@ -3,14 +3,14 @@
 import torch
 from torch import Tensor
 
-from plstm_graph.graph.centre import centre_distance
+from plstm_graph.graph.orientation.centre import centre_distance
 
 
 def depth_first_rank(edge_index: Tensor, num_nodes: int, tie: Tensor | None = None) -> Tensor:
     """Nodes ranked in the order of a depth-first search from the rim of each connected component.
 
     In a depth-first tree every edge joins an ancestor and a descendant, so each component gets a single source, and
-    nodes have about twice as many ancestors as under :func:`~plstm_graph.graph.centre.centre_rank`: the paths are
+    nodes have about twice as many ancestors as under :func:`~plstm_graph.graph.centre_rank`: the paths are
     long, and the levels many. Roots and branches are chosen by ``tie``, last by number; with a ``tie`` that does not
     depend on the numbering (canonical atom ranks) neither do the ranks.
 

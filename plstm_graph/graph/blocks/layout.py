@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from plstm_graph.graph.blocks import Blocks
+from plstm_graph.graph.blocks.level_blocks import Blocks
 from plstm_graph.graph.plain import outside_transforms
 from plstm_graph.graph.rows import Rows
 

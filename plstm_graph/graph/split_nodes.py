@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 
-def through_nodes(edge_index: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+def split_graph(edge_index: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
     r"""Split every node in two, one where edges arrive and one where they leave, and join the two by an edge.
 
     A transition :math:`T_{ef} = a_e b_f` takes the state of in-edge :math:`e` to the *through edge* of the node by

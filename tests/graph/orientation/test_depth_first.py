@@ -3,9 +3,9 @@ import pytest
 import torch
 from hypothesis import given
 
-from plstm_graph.graph.depth_first import depth_first_rank
 from plstm_graph.graph.levels import longest_path_levels
-from plstm_graph.graph.orientation import orient
+from plstm_graph.graph.orientation.depth_first import depth_first_rank
+from plstm_graph.graph.orientation.orient import orient
 from tests.strategies import dags
 
 

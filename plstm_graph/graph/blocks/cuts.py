@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from plstm_graph.graph.ancestry import MAX_ENTRIES, AncestryTooLargeError
-from plstm_graph.graph.blocks import close_blocks, mark
+from plstm_graph.graph.blocks.level_blocks import close_blocks, mark
 from plstm_graph.graph.levels import expand_ranges
 from plstm_graph.graph.schedule import Schedule
 
