@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from plstm_graph.datasets.files import replace_file
-from plstm_graph.train.dag_tasks.report import table
+from plstm_graph.report.study import table
 
 _TABLE = re.compile(r"(<!-- table (\w+)((?: [\w/]+)*) -->\n).*?(<!-- end -->)", re.DOTALL)
 

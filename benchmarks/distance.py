@@ -20,6 +20,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import torch
 import yaml
+from plstm_graph.train.dag_tasks.run import make_model
 from torch import Tensor, nn
 
 from plstm_graph.datasets.files import replace_file
@@ -28,8 +29,7 @@ from plstm_graph.graph import LineGraph, random_dag
 from plstm_graph.nn import PLSTM
 from plstm_graph.nn.dag_baselines import DirectedGATv2, DirectedGCN, DirectedGIN
 from plstm_graph.nn.dag_baselines_gru import LevelGRU
-from plstm_graph.train.dag_tasks.run import make_model
-from plstm_graph.train.dag_tasks.tasks import DAGTask, load_dag_task
+from plstm_graph.tasks.registry import DAGTask, load_dag_task
 
 CHANNELS = 32
 LAYERS = 16  # of message passing, which hears no further

@@ -16,7 +16,7 @@ from typing import Any
 
 from published import OFFICIAL, PAPER, TU
 
-from plstm_graph.train.spread import with_std
+from plstm_graph.report.summary import with_std
 from plstm_graph.viz.curves import new_figure
 
 DOCS = Path(__file__).parents[1] / "docs"

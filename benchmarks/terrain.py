@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from plstm_graph.train.dag_tasks.run import score
+from plstm_graph.train.dag_tasks.trained import trained_models
 from torch import Tensor
 from torch_geometric.data import Batch, Data
 from tqdm import tqdm
@@ -25,11 +27,9 @@ from plstm_graph.datasets.files import replace_file
 from plstm_graph.datasets.terrain import Terrain
 from plstm_graph.datasets.terrain.hydrology import accumulate
 from plstm_graph.graph import longest_path_levels
-from plstm_graph.train.dag_tasks.run import score
-from plstm_graph.train.dag_tasks.tasks import DAGTask, load_dag_task
-from plstm_graph.train.dag_tasks.terrain import discharge_metrics, numbered
-from plstm_graph.train.dag_tasks.trained import trained_models
-from plstm_graph.train.forward import attach_line_graph, model_arguments
+from plstm_graph.tasks.forward import attach_line_graph, model_arguments
+from plstm_graph.tasks.registry import DAGTask, load_dag_task
+from plstm_graph.tasks.terrain import discharge_metrics, numbered
 
 SIDES = (20, 40, 80, 120, 160, 200)  # of squares, in cells
 EACH = 4  # squares of a size

@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from plstm_graph.train.dag_tasks.run import score
+from plstm_graph.train.dag_tasks.trained import trained_models
 from torch_geometric.data import Batch, Data
 from tqdm import tqdm
 
 from plstm_graph.datasets.files import replace_file
-from plstm_graph.train.dag_tasks.run import score
-from plstm_graph.train.dag_tasks.task import DAGTask
-from plstm_graph.train.dag_tasks.tasks import load_dag_task
-from plstm_graph.train.dag_tasks.trained import trained_models
-from plstm_graph.train.forward import attach_line_graph, model_arguments
+from plstm_graph.tasks.forward import attach_line_graph, model_arguments
+from plstm_graph.tasks.graph_task import DAGTask
+from plstm_graph.tasks.registry import load_dag_task
 
 SIZES = (120, 250, 500, 1000, 2000)  # tasks, of which workflows have at most a quarter less
 EACH = 4  # workflows of each size and application

@@ -67,7 +67,7 @@ def _main(args: Sequence[str]) -> int:
     arguments = list(args)
     if not any(argument.partition("=")[0] == _ALLOW for argument in arguments):
         return _run(arguments)
-    from plstm_graph.train.registry import allow_names, take_allowed
+    from plstm_graph.config.names import allow_names, take_allowed
 
     try:
         rest, names = take_allowed(arguments)
@@ -92,7 +92,7 @@ def _run(arguments: list[str]) -> int:
     try:
         with _terminable():
             if options.command in _OWN_PARSERS:
-                from plstm_graph.train.config_files import check_config_files
+                from plstm_graph.config.files import check_config_files
 
                 check_config_files(options.arguments)
             return options.run(options) or 0
@@ -302,9 +302,9 @@ def _images(options: argparse.Namespace) -> int:
 
 def _dags(options: argparse.Namespace) -> int:
     from plstm_graph.bench.machine import describe_machine
-    from plstm_graph.train.dag_tasks.command import dags
+    from plstm_graph.train.command import run_command
 
-    return dags(options.arguments, describe_machine())
+    return run_command(options.arguments, describe_machine())
 
 
 def _crossval(options: argparse.Namespace) -> int:

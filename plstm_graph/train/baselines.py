@@ -12,8 +12,8 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from torch import Tensor
 
+from plstm_graph.tasks.scale import TargetScale
 from plstm_graph.train.metrics import MONITOR, Task, evaluate
-from plstm_graph.train.scale import TargetScale
 
 _ALPHAS = (1.0, 3.0, 10.0, 30.0, 100.0)
 _FEATURES_PER_SPLIT = ("sqrt", 0.1, 0.3)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from plstm_graph.datasets.files import replace_text
-from plstm_graph.train.selection import Row
+from plstm_graph.tasks.rows import Row
 
 
 class EpochLog:

@@ -9,9 +9,9 @@ from torch import Tensor
 from torch_geometric.data import Batch, Data
 from torch_geometric.transforms import BaseTransform
 
+from plstm_graph.config.parser import make, make_transform
 from plstm_graph.datasets.plain_values import check_plain
 from plstm_graph.train.checkpoint import KEY, CheckpointError, read_checkpoint
-from plstm_graph.train.command_parser import make, make_transform
 from plstm_graph.train.module import GraphModule
 
 _FORMAT = 1
@@ -55,8 +55,8 @@ def make_recipe(
 def load_module(path: str | os.PathLike[str]) -> GraphModule:
     """The trained model of a checkpoint that ``plstm-graph fit`` wrote, on the CPU and in evaluation mode.
 
-    No code of the checkpoint runs, and only modules and transforms of :mod:`~plstm_graph.train.registry` are made;
-    :func:`~plstm_graph.train.registry.allow_names` lets it name a model of your own.
+    No code of the checkpoint runs, and only modules and transforms of :mod:`~plstm_graph.config.names` are made;
+    :func:`~plstm_graph.config.names.allow_names` lets it name a model of your own.
 
     Args:
         path: The checkpoint.

@@ -14,9 +14,10 @@ from torch_geometric.data import Batch
 
 from plstm_graph.datasets.files import replace_file
 from plstm_graph.datasets.tensor_files import load_tensors
+from plstm_graph.tasks.forward import call_model, model_arguments
+from plstm_graph.tasks.rows import Direction, Row
 from plstm_graph.train.averaging import WeightAverage
-from plstm_graph.train.forward import call_model, model_arguments
-from plstm_graph.train.selection import BestEpoch, Mode, Row, Selection
+from plstm_graph.train.selection import BestEpoch, Selection
 
 #: What commands say of ``--compile``.
 COMPILE_HELP = (
@@ -33,7 +34,7 @@ def train_epochs(
     loss_fn: Callable[[Tensor, Tensor], Tensor],
     epochs: int,
     evaluate: Callable[[nn.Module], Row],
-    monitor: dict[str, Mode],
+    monitor: dict[str, Direction],
     *,
     seed: int = 0,
     clip: float = 1.0,
@@ -54,7 +55,7 @@ def train_epochs(
         optimizer: Of the model's parameters.
         scheduler: Stepped after each step of the optimiser.
         train_batches: Batches of an epoch, on the model's device, prepared by
-            :func:`~plstm_graph.train.forward.attach_line_graph`.
+            :func:`~plstm_graph.tasks.forward.attach_line_graph`.
         loss_fn: Mean loss of output ``[B, T]`` and target ``batch.y``.
         epochs: Number of epochs.
         evaluate: Validation metrics of the model, or of one member of an ensemble, which is in evaluation mode and
@@ -82,7 +83,7 @@ def train_epochs(
     # Batches differ in size: without dynamic shapes each would be compiled anew.
     step_model = cast(nn.Module, torch.compile(model, dynamic=True)) if compiled else model
     rows: list[Row] = []
-    selection = Selection(model, evaluate, monitor)
+    selection = Selection(model, monitor)
     average = WeightAverage(model, average_steps) if average_steps else None
     if checkpoint is not None and checkpoint.is_file():
         rows = _restore(checkpoint, model, optimizer, scheduler, average, selection)
@@ -122,7 +123,7 @@ def train_epochs(
         model.eval()
         with nullcontext() if average is None else average.applied(model):
             with torch.no_grad():
-                row |= selection.update(epoch)
+                row |= selection.update(epoch, [evaluate(member) for member in selection.members])
         row["seconds"] = time.perf_counter() - started
         rows.append(row)
         if checkpoint is not None:
@@ -130,8 +131,22 @@ def train_epochs(
         if on_epoch is not None:
             on_epoch(row)
     with torch.no_grad():
-        best = selection.chosen()
+        best = _chosen(selection, evaluate)
     best.row = rows[best.epoch] | best.row
+    return best
+
+
+def _chosen(selection: Selection, evaluate: Callable[[nn.Module], Row]) -> BestEpoch:
+    """What was kept; of an ensemble, put together and evaluated as a whole. The model's own weights stay."""
+    model = selection.model
+    own = {name: value.clone() for name, value in model.state_dict().items()}
+    selection.load_best()
+    if len(selection.best) == 1:
+        best = selection.best[0]
+    else:
+        state = {name: value.clone() for name, value in model.state_dict().items()}
+        best = BestEpoch(max(each.epoch for each in selection.best), evaluate(model.eval()), state)
+    model.load_state_dict(own)
     return best
 
 

@@ -11,8 +11,8 @@ from torchmetrics import Metric
 from torchmetrics.functional.classification import multiclass_f1_score
 from torchmetrics.utilities.data import dim_zero_cat
 
-from plstm_graph.train.regression import mae, r2, rmse
-from plstm_graph.train.scale import as_double
+from plstm_graph.tasks.regression import mae, r2, rmse
+from plstm_graph.tasks.scale import as_double
 
 Task = Literal["regression", "classification", "multiclass", "sequence"]
 

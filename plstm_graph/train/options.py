@@ -9,7 +9,7 @@ from typing import Any
 
 from jsonargparse.typing import restricted_number_type
 
-from plstm_graph.train.registry import OPTION, allowed_names
+from plstm_graph.config.names import OPTION, allowed_names
 
 #: CPU threads; more than anybody has would take the process down.
 ThreadCount = restricted_number_type("ThreadCount", int, [(">=", 1), ("<=", 1024)])

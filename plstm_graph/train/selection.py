@@ -1,17 +1,15 @@
 """Keep the weights of the epoch that validation likes best; of an ensemble, those of each member's own best epoch."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor, nn
 
 from plstm_graph.nn.ensemble import Ensemble
-
-Row = dict[str, float]
-Mode = Literal["min", "max"]
+from plstm_graph.tasks.rows import Direction, Row, rank
 
 
 @dataclass
@@ -36,13 +34,12 @@ class Selection:
 
     Args:
         model: The model in training.
-        evaluate: Validation metrics of a model, which is in evaluation mode and without gradients.
-        monitor: Metrics that select the epoch, and whether more or less is better; a later one breaks ties of the
-            earlier ones, and of equal epochs the first is kept. What is not finite is the worst value.
+        monitor: Metrics that select the epoch, see :func:`~plstm_graph.tasks.rows.rank`; of equal epochs the first is
+            kept.
     """
 
-    def __init__(self, model: nn.Module, evaluate: Callable[[nn.Module], Row], monitor: dict[str, Mode]) -> None:
-        self.model, self.evaluate, self.monitor = model, evaluate, monitor
+    def __init__(self, model: nn.Module, monitor: dict[str, Direction]) -> None:
+        self.model, self.monitor = model, monitor
         self.members: Sequence[nn.Module] = list(model.members) if isinstance(model, Ensemble) else [model]
         self.best: list[BestEpoch] = []
 
@@ -51,16 +48,16 @@ class Selection:
         """The latest epoch from which weights are kept; None before the first."""
         return max(best.epoch for best in self.best) if self.best else None
 
-    def update(self, epoch: int) -> Row:
-        """Evaluate the model as it is after an epoch, and keep what is better than before.
+    def update(self, epoch: int, rows: Sequence[Row]) -> Row:
+        """Keep what is better than before.
 
         Args:
-            epoch: Its number.
+            epoch: Number of the epoch.
+            rows: Metrics after it, of each member.
 
         Returns:
-            Validation metrics; of an ensemble, means over its members.
+            Means of the metrics over the members.
         """
-        rows = [self.evaluate(member) for member in self.members]
         self.best = [
             BestEpoch(epoch, row, _weights(member))
             if number >= len(self.best) or rank(row, self.monitor) > rank(self.best[number].row, self.monitor)
@@ -69,8 +66,8 @@ class Selection:
         ]
         return {name: fmean(row[name] for row in rows) for name in rows[0]}
 
-    def chosen(self) -> BestEpoch:
-        """What was kept; of an ensemble, put together and evaluated as a whole. The model's own weights stay.
+    def load_best(self) -> None:
+        """Give the model the weights that were kept, each member its own.
 
         Raises:
             ValueError: If there was no epoch.
@@ -85,16 +82,8 @@ class Selection:
                 f"{name} was {lacking[0].row[name]} in every epoch, so none could be selected: the validation part "
                 "does not define it, or the model diverged"
             )
-        if not isinstance(self.model, Ensemble):
-            return self.best[0]
-        own = _weights(self.model)
         for member, best in zip(self.members, self.best, strict=True):
             member.load_state_dict(best.state_dict)
-        row = self.evaluate(self.model.eval())
-        state = _weights(self.model)
-        self.model.load_state_dict(own)
-        assert self.epoch is not None
-        return BestEpoch(self.epoch, row, state)
 
     def state_dict(self) -> list[dict[str, Any]]:
         """What was kept so far, as plain values and tensors."""
@@ -103,17 +92,6 @@ class Selection:
     def load_state_dict(self, state: list[dict[str, Any]]) -> None:
         """Go on from what :meth:`state_dict` gave."""
         self.best = [BestEpoch(**best) for best in state]
-
-
-def rank(row: Row, monitor: dict[str, Mode]) -> tuple[float, ...]:
-    """What makes one epoch, or one training, better than another: the larger rank.
-
-    Args:
-        row: Metrics.
-        monitor: As of :class:`Selection`. What is not finite, or not there, is below everything.
-    """
-    values = [row.get(name, math.nan) * (1 if mode == "max" else -1) for name, mode in monitor.items()]
-    return tuple(value if math.isfinite(value) else -math.inf for value in values)
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from plstm_graph.train.registry import allowed_names, set_allowed_names
+from plstm_graph.config.names import allowed_names, set_allowed_names
 
 Key = TypeVar("Key", bound=Hashable)
 _PATIENCE = 10.0  # seconds that a process has to end when it is asked to

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from plstm_graph.datasets import Terrain
-from plstm_graph.train.dag_tasks.tasks import load_dag_task
+from plstm_graph.tasks.registry import load_dag_task
 from tests.bench.test_dag_scripts import load
 
 WINDOWS = [(0, 0, 12, 17), (100, 150, 30, 20), (300, 330, 44, 40)]

@@ -68,7 +68,7 @@ def test_a_command_that_is_stopped_as_soon_as_its_folder_is_there_says_how_to_go
         replace_text(path, text)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("plstm_graph.train.claimed_folder.replace_text", write_and_stop)
+    monkeypatch.setattr("plstm_graph.config.run_config.replace_text", write_and_stop)
     monkeypatch.delenv("PLSTM_GRAPH_TRACEBACK", raising=False)
     monkeypatch.chdir(tmp_path / "work")
     threads = torch.get_num_threads()

@@ -11,10 +11,10 @@ from torch_geometric.data import Data
 
 from plstm_graph.cli import main
 from plstm_graph.datasets import DAGFolder, workflows
-from plstm_graph.train.dag_tasks.folder import write_task
-from plstm_graph.train.dag_tasks.scaled_target import TargetKind
-from plstm_graph.train.dag_tasks.task import regression
-from plstm_graph.train.dag_tasks.tasks import load_dag_task
+from plstm_graph.tasks.graph_task import regression
+from plstm_graph.tasks.registry import load_dag_task
+from plstm_graph.tasks.scaled_target import TargetKind
+from plstm_graph.tasks.task_folder import write_task
 from tests.cli.task_folders import config_of, explain, fit, predict
 from tests.made_circuits import circuit_folder
 from tests.made_workflows import ForksAndJoins

@@ -8,11 +8,11 @@ from plstm_graph.datasets.circuit_timing import CircuitTiming, timed_circuit
 from plstm_graph.datasets.circuits import PARTS
 from plstm_graph.datasets.gate_delays import KINDS, gate_delays
 from plstm_graph.datasets.timing_analysis import arrival_times, required_times
+from plstm_graph.tasks.circuits import draw_cones
+from plstm_graph.tasks.graph_task import DAGTask
+from plstm_graph.tasks.registry import load_dag_task
+from plstm_graph.tasks.timing import arrival_metrics, path_metrics, timing_pieces
 from plstm_graph.testing import assert_close
-from plstm_graph.train.dag_tasks.circuits import draw_cones
-from plstm_graph.train.dag_tasks.task import DAGTask
-from plstm_graph.train.dag_tasks.tasks import load_dag_task
-from plstm_graph.train.dag_tasks.timing import arrival_metrics, path_metrics, timing_pieces
 from tests.made_circuits import circuit_folder, random_circuit
 
 # x = a AND b; y = NOT a AND NOT b; sum = NOT x AND NOT y, which is also an output, as is NOT x.

@@ -20,6 +20,7 @@ import torch
 from torch_geometric.data import Batch
 
 from plstm_graph.cli import main
+from plstm_graph.config.run_config import read_yaml
 from plstm_graph.console import Console
 from plstm_graph.datasets import SmilesDataset, from_networkx
 from plstm_graph.datasets.architectures import ENASDataset, NASBenchGraph
@@ -36,7 +37,6 @@ from plstm_graph.graph import LineGraph
 from plstm_graph.nn import PLSTM
 from plstm_graph.ops import plstm
 from plstm_graph.train import DAGDataModule, GraphModule
-from plstm_graph.train.claimed_folder import read_yaml
 from plstm_graph.train.inference import DAGS, load_module, make_recipe
 from plstm_graph.train.predict.dags import predict_dags
 from plstm_graph.train.predict.molecules import predict_smiles

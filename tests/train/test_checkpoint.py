@@ -3,10 +3,10 @@ import pickle
 import pytest
 import torch
 
+from plstm_graph.config.names import allow_names
 from plstm_graph.train import CheckpointError, GraphModule, read_checkpoint
 from plstm_graph.train.checkpoint import SafeCheckpointIO
 from plstm_graph.train.inference import load_module, make_recipe
-from plstm_graph.train.registry import allow_names
 from tests.train.tiny_model import TinyModel
 
 

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import pytest
+from plstm_graph.train.dag_tasks import tasks
 
 from plstm_graph.cli import main
+from plstm_graph.config.fitting import fitting
 from plstm_graph.datasets import workflows
-from plstm_graph.train.dag_tasks import tasks
-from plstm_graph.train.dag_tasks.options import fitting
-from plstm_graph.train.dag_tasks.tasks import load_dag_task
+from plstm_graph.tasks.registry import load_dag_task
 from tests.made_circuits import circuit_folder
 from tests.made_workflows import ForksAndJoins
 

@@ -6,13 +6,13 @@ import math
 import pytest
 import torch
 import yaml
+from plstm_graph.train.dag_tasks.run import count_parameters, make_model
 from torch_geometric.data import Data
 
 from plstm_graph.cli import main
-from plstm_graph.train.dag_tasks.circuits import sub_circuits, with_probabilities
-from plstm_graph.train.dag_tasks.run import count_parameters, make_model
-from plstm_graph.train.dag_tasks.task import DAGTask
-from plstm_graph.train.dag_tasks.tasks import load_dag_task
+from plstm_graph.tasks.circuits import sub_circuits, with_probabilities
+from plstm_graph.tasks.graph_task import DAGTask
+from plstm_graph.tasks.registry import load_dag_task
 
 COPY = {"num_graphs": 96, "size": 8, "smallest": 2}
 SMALL = {

@@ -6,8 +6,8 @@ from torch_geometric.data import Batch, Data
 
 from plstm_graph.datasets import gate_delays, workflow_plans, workflows
 from plstm_graph.nn import PLSTM
-from plstm_graph.train.dag_tasks.tasks import load_dag_task
-from plstm_graph.train.forward import attach_line_graph, call_model, model_arguments
+from plstm_graph.tasks.forward import attach_line_graph, call_model, model_arguments
+from plstm_graph.tasks.registry import load_dag_task
 from tests.made_circuits import circuit_folder
 from tests.made_workflows import ForksAndJoins
 

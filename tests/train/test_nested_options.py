@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
-from plstm_graph.train.command_parser import CommandParser
-from plstm_graph.train.nested_options import take_overrides
+from plstm_graph.config.nested_options import take_overrides
+from plstm_graph.config.parser import CommandParser
 
 _CONFIG = {
     "data": {"name": "copy", "train": {"size": 100, "smallest": 10}, "tests": {10: {"size": 10}, "far": {"size": 99}}},

@@ -6,8 +6,8 @@ import pytest
 from jsonargparse.typing import PositiveFloat
 
 from plstm_graph.cli import main
-from plstm_graph.train.claimed_folder import claim_folder, read_configuration, write_configuration
-from plstm_graph.train.command_parser import CommandParser
+from plstm_graph.config.parser import CommandParser
+from plstm_graph.config.run_config import claim_folder, read_configuration, write_configuration
 from plstm_graph.train.options import Training, repeatable_command
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from plstm_graph.train.dag_tasks.tasks import load_dag_task
+from plstm_graph.tasks.registry import load_dag_task
 
 _SIZE = {"num_graphs": 5, "generations": 2, "size": 10}
 SMALL = {"name": "pedigrees", "train": _SIZE, "valid": _SIZE, "tests": {"more": _SIZE | {"generations": 4}}}

@@ -7,9 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from plstm_graph.train import registry
-from plstm_graph.train.command_parser import CommandParser, importing_only, make_module, make_transform
-from plstm_graph.train.registry import (
+from plstm_graph.config.names import (
     NameNotAllowedError,
     allow_names,
     allowed_names,
@@ -17,6 +15,8 @@ from plstm_graph.train.registry import (
     resolve,
     take_allowed,
 )
+from plstm_graph.config.parser import CommandParser, importing_only, make_module, make_transform
+from plstm_graph.train import registry
 
 COMMANDS = [
     "os.system",
@@ -72,8 +72,8 @@ COMMANDS = [
     "plstm_graph.datasets.files.replace_text",
     "plstm_graph.datasets.cache.shutil.rmtree",
     "plstm_graph.train.inference.load_module",
-    "plstm_graph.train.registry.allow_names",
-    "plstm_graph.train.registry.set_allowed_names",
+    "plstm_graph.config.names.allow_names",
+    "plstm_graph.config.names.set_allowed_names",
     "jsonargparse.set_parsing_settings",
     "lightning.pytorch.Trainer",
     "lightning.pytorch.callbacks.LambdaCallback",

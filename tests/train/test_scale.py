@@ -11,12 +11,12 @@ from torch_geometric.data import Batch
 
 from plstm_graph.datasets import smiles_to_data
 from plstm_graph.datasets.moments import Moments
+from plstm_graph.tasks.regression import mae, pearson, r2, rmse
+from plstm_graph.tasks.scale import TargetScale
 from plstm_graph.train import GraphModule, evaluate
 from plstm_graph.train.baselines import baseline_predictions
 from plstm_graph.train.inference import predict
 from plstm_graph.train.leaderboard.forest import Forest
-from plstm_graph.train.regression import mae, pearson, r2, rmse
-from plstm_graph.train.scale import TargetScale
 from plstm_graph.transforms import ToDAG
 from tests.train.tiny_model import TinyModel
 

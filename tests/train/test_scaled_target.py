@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
+from plstm_graph.tasks.graph_task import DAGTask, regression
+from plstm_graph.tasks.scaled_target import ScaledTarget
 from plstm_graph.testing import assert_close
-from plstm_graph.train.dag_tasks.scaled_target import ScaledTarget
-from plstm_graph.train.dag_tasks.task import DAGTask, regression
 
 KINDS = ["raw", "standard", "log", "log1p"]
 TARGETS = [

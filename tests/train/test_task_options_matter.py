@@ -8,10 +8,10 @@ import inspect
 from functools import partial
 
 import pytest
+from plstm_graph.train.dag_tasks import tasks
 
 from plstm_graph.datasets import LongRange, Pedigrees, workflows
-from plstm_graph.train.dag_tasks import tasks
-from plstm_graph.train.dag_tasks.tasks import load_dag_task
+from plstm_graph.tasks.registry import load_dag_task
 from tests.made_circuits import circuit_folder
 from tests.made_workflows import ForksAndJoins
 

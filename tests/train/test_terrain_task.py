@@ -9,8 +9,8 @@ import yaml
 from matplotlib.image import imread
 
 from plstm_graph.cli import main
-from plstm_graph.train.dag_tasks.tasks import load_dag_task
-from plstm_graph.train.dag_tasks.terrain import discharge_metrics
+from plstm_graph.tasks.registry import load_dag_task
+from plstm_graph.tasks.terrain import discharge_metrics
 
 SMALL = {"name": "terrain", "train": 6, "valid": 3, "test_tiles": 2, "side": 12, "size": 60}
 

@@ -5,15 +5,15 @@ import json
 import pytest
 import torch
 import yaml
+from plstm_graph.train.dag_tasks.run import score
+from plstm_graph.train.dag_tasks.trained import trained_models
 from torch_geometric.data import Batch, Data
 
 from plstm_graph.cli import main
 from plstm_graph.datasets import workflows
-from plstm_graph.train.dag_tasks.run import score
-from plstm_graph.train.dag_tasks.tasks import load_dag_task
-from plstm_graph.train.dag_tasks.trained import trained_models
-from plstm_graph.train.dag_tasks.workflows import fit_bounds
-from plstm_graph.train.forward import attach_line_graph, model_arguments
+from plstm_graph.tasks.forward import attach_line_graph, model_arguments
+from plstm_graph.tasks.registry import load_dag_task
+from plstm_graph.tasks.workflows import fit_bounds
 from tests.made_workflows import ForksAndJoins
 
 SIZE = {"num_graphs": 8, "smallest": 5, "largest": 20}

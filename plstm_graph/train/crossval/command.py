@@ -11,6 +11,7 @@ import yaml
 
 from plstm_graph.console import Console
 from plstm_graph.datasets.files import write_errors
+from plstm_graph.tasks.rows import Row
 from plstm_graph.train.crossval.fold import build_model, count_parameters, factory_arguments, load_graphs, run_fold
 from plstm_graph.train.crossval.options import (
     expand,
@@ -26,7 +27,6 @@ from plstm_graph.train.crossval.report import markdown, summarise, write_report
 from plstm_graph.train.going_on import going_on
 from plstm_graph.train.inference import pick_device
 from plstm_graph.train.options import repeatable_command
-from plstm_graph.train.selection import Row
 from plstm_graph.train.workers import submit_all, worker_pool
 
 

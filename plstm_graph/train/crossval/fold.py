@@ -17,14 +17,14 @@ from torch_geometric.transforms import AddRandomWalkPE, BaseTransform, Compose
 from plstm_graph.datasets.tu import TUGraphs
 from plstm_graph.nn.baselines import widest
 from plstm_graph.nn.ensemble import Ensemble
-from plstm_graph.train.forward import Arguments, attach_line_graph, call_model, model_arguments
+from plstm_graph.tasks.forward import Arguments, attach_line_graph, call_model, model_arguments
+from plstm_graph.tasks.rows import Direction, Row
+from plstm_graph.tasks.sampler import EpochBatchSampler
+from plstm_graph.tasks.scale import TargetScale
 from plstm_graph.train.loop import train_epochs
 from plstm_graph.train.losses import class_loss
 from plstm_graph.train.optimizer import make_adamw, warmup_cosine
 from plstm_graph.train.options import check_training
-from plstm_graph.train.sampler import EpochBatchSampler
-from plstm_graph.train.scale import TargetScale
-from plstm_graph.train.selection import Mode, Row
 from plstm_graph.transforms import AddWLColors, ToDAG
 from plstm_graph.transforms.to_dag import Orientation
 
@@ -123,7 +123,7 @@ def load_graphs(options: GraphOptions, arguments: Arguments) -> TUGraphs:
 
     Args:
         options: Which graphs.
-        arguments: Of the model, see :func:`~plstm_graph.train.forward.model_arguments`.
+        arguments: Of the model, see :func:`~plstm_graph.tasks.forward.model_arguments`.
     """
     steps: list[BaseTransform] = []
     if options.walk_length:
@@ -244,7 +244,7 @@ def run_fold(
         return [collate(splits[split][start : start + step]) for start in range(0, len(splits[split]), step)]
 
     valid_batches = batches_of("valid")
-    monitor: dict[str, Mode] = {"valid/accuracy": "max"}
+    monitor: dict[str, Direction] = {"valid/accuracy": "max"}
     if options.ties == "loss":
         monitor["valid/loss"] = "min"
     optimizer = make_adamw(model, options.lr, options.weight_decay, fused=True)

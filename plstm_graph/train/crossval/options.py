@@ -7,14 +7,14 @@ from typing import Any
 
 from jsonargparse.typing import PositiveInt
 
+from plstm_graph.config.names import HELP
+from plstm_graph.config.parser import CommandParser
+from plstm_graph.config.run_config import claim_folder, differences_to, write_configuration
 from plstm_graph.datasets.files import replace_text
 from plstm_graph.datasets.plain_values import load_yaml
-from plstm_graph.train.claimed_folder import claim_folder, differences_to, write_configuration
-from plstm_graph.train.command_parser import CommandParser
 from plstm_graph.train.crossval.fold import NUM_FOLDS, FoldOptions, GraphOptions, ModelFactory
 from plstm_graph.train.loop import COMPILE_HELP
 from plstm_graph.train.options import parse_numbers
-from plstm_graph.train.registry import HELP
 
 _DESCRIPTION = """Cross-validate a graph classifier on a set of the TU Dortmund collection by the paper's protocol: ten
 stratified folds, one ninth of the rest to validate, the best validation epoch tested once. Everything can stand in a

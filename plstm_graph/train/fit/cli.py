@@ -15,11 +15,12 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from plstm_graph.config.names import HELP, KINDS, TRAINER_KINDS
+from plstm_graph.config.parser import MODE, GuardedParser
 from plstm_graph.console import Console
 from plstm_graph.datasets.files import replace_text
 from plstm_graph.datasets.plain_values import load_yaml
 from plstm_graph.train.checkpoint import SafeCheckpointIO, read_checkpoint
-from plstm_graph.train.command_parser import MODE, GuardedParser
 from plstm_graph.train.fit.callbacks import History, ReseedEachEpoch, ResumableEarlyStopping
 from plstm_graph.train.fit.progress import TrainingProgress
 from plstm_graph.train.fit.trainer_options import check_resumable, check_trainer
@@ -27,7 +28,6 @@ from plstm_graph.train.graph_data import GraphDataModule
 from plstm_graph.train.inference import MOLECULES, check_fits, make_recipe
 from plstm_graph.train.module import GraphModule
 from plstm_graph.train.options import ThreadCount
-from plstm_graph.train.registry import HELP, KINDS, TRAINER_KINDS
 from plstm_graph.train.run_folder import RunFolder, check_name
 
 _DESCRIPTION = """Train a graph model on molecules or on a folder of DAGs, then report test metrics beside baselines.

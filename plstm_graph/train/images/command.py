@@ -9,13 +9,13 @@ import torch
 from plstm_graph.console import Console
 from plstm_graph.datasets.digits import shown
 from plstm_graph.datasets.image_task import load_image_task
+from plstm_graph.tasks.rows import Row
 from plstm_graph.train.allocator import keep_freed_memory
 from plstm_graph.train.going_on import going_on
 from plstm_graph.train.images.options import claim, parse
 from plstm_graph.train.images.report import make_report, print_report, write_report
 from plstm_graph.train.images.run import check_test_images, evaluate_run, make_model, train_run
 from plstm_graph.train.inference import pick_device
-from plstm_graph.train.selection import Row
 
 
 def images(arguments: list[str], machine: dict[str, Any]) -> int:

@@ -8,12 +8,12 @@ from typing import Any
 from jsonargparse.typing import PositiveFloat
 from torch import nn
 
+from plstm_graph.config.names import HELP
+from plstm_graph.config.parser import CommandParser
+from plstm_graph.config.run_config import claim_folder
 from plstm_graph.datasets.image_task import load_image_task
-from plstm_graph.train.claimed_folder import claim_folder
-from plstm_graph.train.command_parser import CommandParser
 from plstm_graph.train.images.run import ImageTraining
 from plstm_graph.train.options import ThreadCount, learning_rates, parse_seeds
-from plstm_graph.train.registry import HELP
 from plstm_graph.train.run_folder import check_name
 
 _DESCRIPTION = """Train an image classifier (arrow pointing, Fashion-MNIST, CIFAR-10, ImageNet-1k) with several seeds,

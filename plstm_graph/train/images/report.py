@@ -9,10 +9,10 @@ from rich.table import Table
 
 from plstm_graph.console import Console
 from plstm_graph.datasets.files import replace_json, replace_text
+from plstm_graph.report.summary import mean_and_std, with_std
 from plstm_graph.text import markdown_code, markdown_row, markdown_text
 from plstm_graph.train.images.options import ImageOptions
 from plstm_graph.train.options import repeatable_command
-from plstm_graph.train.spread import mean_and_std, with_std
 
 
 def make_report(

@@ -13,17 +13,17 @@ from torch.nn import functional as F
 from torch_geometric import seed_everything
 from torch_geometric.data import Batch
 
+from plstm_graph.config.parser import make_module
 from plstm_graph.datasets.files import replace_file, replace_json
 from plstm_graph.datasets.image_task import Images, ImageTask
+from plstm_graph.tasks.rows import Row
 from plstm_graph.train.checkpoint import load_weights
-from plstm_graph.train.command_parser import make_module
 from plstm_graph.train.epoch_log import EpochLog
 from plstm_graph.train.images.augment import Augment, Augmentation
 from plstm_graph.train.images.batches import ImageBatch, epoch_rows, image_batches
 from plstm_graph.train.images.symmetries import Symmetries, averaged_output
 from plstm_graph.train.loop import train_epochs
 from plstm_graph.train.optimizer import make_adamw, warmup_cosine
-from plstm_graph.train.selection import Row
 
 Precision = Literal["float32", "bfloat16"]
 

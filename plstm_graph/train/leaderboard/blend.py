@@ -15,12 +15,12 @@ from plstm_graph.datasets.benchmark import Benchmark
 from plstm_graph.datasets.digits import rows_of_columns
 from plstm_graph.datasets.files import replace_json, replace_text
 from plstm_graph.datasets.fingerprints import morgan_fingerprints
+from plstm_graph.report.summary import mean_and_std, with_std
 from plstm_graph.text import markdown_text
 from plstm_graph.train.checkpoint import load_weights
 from plstm_graph.train.inference import pick_device, predict
 from plstm_graph.train.leaderboard.forest import Forest
 from plstm_graph.train.leaderboard.seed_run import benchmark_of, make_module
-from plstm_graph.train.spread import mean_and_std, with_std
 
 #: Shares of the forest that are tried on the validation split.
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)

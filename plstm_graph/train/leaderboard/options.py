@@ -8,11 +8,11 @@ from typing import Any
 from jsonargparse.typing import PositiveInt
 from torch import nn
 
+from plstm_graph.config.names import HELP
+from plstm_graph.config.parser import CommandParser
 from plstm_graph.datasets.benchmark import load_benchmark
-from plstm_graph.train.command_parser import CommandParser
 from plstm_graph.train.loop import COMPILE_HELP
 from plstm_graph.train.options import ThreadCount, Training, parse_seeds
-from plstm_graph.train.registry import HELP
 from plstm_graph.train.run_folder import check_name
 
 _DESCRIPTION = """Train a model on a benchmark (OGB's ogbg-mol... sets and ogbg-code2, LRGB's peptides) with several

@@ -10,10 +10,10 @@ import torch
 from plstm_graph.datasets.benchmark import Benchmark
 from plstm_graph.datasets.digits import rows_of_columns
 from plstm_graph.datasets.files import replace_json, replace_text
+from plstm_graph.report.summary import mean_and_std, with_std
 from plstm_graph.text import markdown_code, markdown_text
 from plstm_graph.train.leaderboard.options import Options
 from plstm_graph.train.options import repeatable_command
-from plstm_graph.train.spread import mean_and_std, with_std
 
 #: Fewer seeds are no submission by OGB's rules.
 SEEDS_OF_A_SUBMISSION = 10

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
+from plstm_graph.tasks.rows import Row
 from plstm_graph.train.leaderboard.seed_run import run_seed
-from plstm_graph.train.selection import Row
 from plstm_graph.train.workers import submit_all, worker_pool
 
 Report = Callable[[int, Row], None]

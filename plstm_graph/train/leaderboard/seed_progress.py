@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeR
 from plstm_graph.console import Console, FieldColumn
 from plstm_graph.datasets.benchmark import Benchmark
 from plstm_graph.datasets.digits import shown
-from plstm_graph.train.selection import Row
+from plstm_graph.tasks.rows import Row
 
 
 class SeedProgress:

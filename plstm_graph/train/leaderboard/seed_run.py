@@ -13,20 +13,21 @@ from torch.nn import functional as F
 from torch_geometric import seed_everything
 from torch_geometric.data import Batch, Data
 
+from plstm_graph.config import parser as command_parser
+from plstm_graph.config.parser import make_transform
 from plstm_graph.datasets.benchmark import Benchmark, load_benchmark
 from plstm_graph.datasets.files import replace_file, replace_json
-from plstm_graph.train import command_parser
-from plstm_graph.train.command_parser import make_transform
+from plstm_graph.tasks.forward import Arguments, attach_line_graph, model_arguments
+from plstm_graph.tasks.rows import Row
+from plstm_graph.tasks.sampler import EpochBatchSampler
 from plstm_graph.train.epoch_log import EpochLog
-from plstm_graph.train.forward import Arguments, attach_line_graph, model_arguments
 from plstm_graph.train.inference import pick_device
 from plstm_graph.train.loop import train_epochs
 from plstm_graph.train.losses import class_loss
 from plstm_graph.train.module import GraphModule
 from plstm_graph.train.optimizer import make_adamw, warmup_cosine
 from plstm_graph.train.options import Training
-from plstm_graph.train.sampler import EpochBatchSampler
-from plstm_graph.train.selection import BestEpoch, Row
+from plstm_graph.train.selection import BestEpoch
 
 _EVALUATION_BATCH = 256
 

@@ -15,12 +15,12 @@ from plstm_graph.datasets import InvalidSmilesError, smiles_to_data
 from plstm_graph.datasets.dag_folder.encoding import Encoding
 from plstm_graph.datasets.files import replace_file
 from plstm_graph.nn.maximising_path import predicted_path
+from plstm_graph.tasks.scale import as_double
 from plstm_graph.train.inference import DAGS, MOLECULES, collate, load_module, load_transform, pick_device, predict
 from plstm_graph.train.module import GraphModule
 from plstm_graph.train.predict.dags import read_for
 from plstm_graph.train.predict.molecules import no_path
 from plstm_graph.train.predict.table import output_names
-from plstm_graph.train.scale import as_double
 from plstm_graph.transforms import ToDAG
 from plstm_graph.viz import attribution, draw_dag_attribution, draw_molecule_attribution
 

@@ -15,14 +15,8 @@ from types import FunctionType
 from typing import Any
 
 from jsonargparse import Namespace
-from lightning.pytorch import Callback
-from lightning.pytorch.loggers import Logger
-from lightning.pytorch.profilers import Profiler
-from lightning.pytorch.strategies import Strategy
 from torch import nn
 from torch_geometric.transforms import BaseTransform
-
-from plstm_graph.train.graph_data import GraphDataModule
 
 #: How the commands call what the user allows.
 OPTION = "--allow"
@@ -37,18 +31,19 @@ class Kind:
     """Classes that may be named: those of some packages that are of a base class.
 
     Attributes:
-        base (type): The base class.
+        base (type or str): The base class; where its package is slow to import, its full name.
         packages (tuple[str, ...]): Packages they are defined in.
         but (tuple[str, ...]): Modules in these packages that run code or load files by what they are called with.
     """
 
-    base: type
+    base: type | str
     packages: tuple[str, ...]
     but: tuple[str, ...] = ()
 
     def has(self, value: Any) -> bool:
         """Whether a value is one of the classes."""
-        if not isinstance(value, type) or not issubclass(value, self.base):
+        base = _import(self.base) if isinstance(self.base, str) else self.base
+        if not isinstance(value, type) or not issubclass(value, base):
             return False
         return _under(value.__module__, self.packages) and not _under(value.__module__, self.but)
 
@@ -61,14 +56,14 @@ KINDS = (
         ("torch_geometric.nn.sequential", "torch_geometric.nn.model_hub", "torch_geometric.nn.nlp"),
     ),
     Kind(BaseTransform, ("plstm_graph.transforms", "plstm_graph.datasets.ogb_code2", "torch_geometric.transforms")),
-    Kind(GraphDataModule, ("plstm_graph.train.data", "plstm_graph.train.dag_data")),
+    Kind("plstm_graph.train.GraphDataModule", ("plstm_graph.train.data", "plstm_graph.train.dag_data")),
 )
 #: What the section `trainer` of a configuration may name besides.
 TRAINER_KINDS = (
-    Kind(Callback, ("lightning.pytorch.callbacks",)),
-    Kind(Logger, ("lightning.pytorch.loggers",)),
-    Kind(Profiler, ("lightning.pytorch.profilers",)),
-    Kind(Strategy, ("lightning.pytorch.strategies",)),
+    Kind("lightning.pytorch.callbacks.Callback", ("lightning.pytorch.callbacks",)),
+    Kind("lightning.pytorch.loggers.Logger", ("lightning.pytorch.loggers",)),
+    Kind("lightning.pytorch.profilers.Profiler", ("lightning.pytorch.profilers",)),
+    Kind("lightning.pytorch.strategies.Strategy", ("lightning.pytorch.strategies",)),
 )
 
 #: Where the packages show them, beside where they are defined.

@@ -10,11 +10,11 @@ from torch_geometric.data import Data
 from plstm_graph.datasets.circuit_timing import CircuitTiming
 from plstm_graph.datasets.gate_delays import KINDS, Delays
 from plstm_graph.datasets.timing_analysis import arrival_times, latest_path
-from plstm_graph.train.dag_tasks.circuits import draw_cones
-from plstm_graph.train.dag_tasks.scaled_target import ScaledTarget
-from plstm_graph.train.dag_tasks.task import DAGTask
-from plstm_graph.train.regression import mae, r2, rmse
-from plstm_graph.train.selection import Row
+from plstm_graph.tasks.circuits import draw_cones
+from plstm_graph.tasks.graph_task import GraphTask
+from plstm_graph.tasks.regression import mae, r2, rmse
+from plstm_graph.tasks.rows import Row
+from plstm_graph.tasks.scaled_target import ScaledTarget
 
 
 def timing(
@@ -24,7 +24,7 @@ def timing(
     nodes: int = 300,
     delays: Delays = "fan_out",
     seed: int = 0,
-) -> DAGTask:
+) -> GraphTask:
     """Arrival time of every gate; trains on pieces of twelve circuits, validates on two and tests on six whole ones.
 
     Args:
@@ -37,14 +37,14 @@ def timing(
     """
     train, valid, test = (list(CircuitTiming(root, part, source, delays)) for part in ("train", "valid", "test"))
     parts: dict[str, Sequence[Data]] = {"train": timing_pieces(train, samples, nodes, seed), "valid": valid}
-    return DAGTask(
-        "timing",
-        parts | {f"test_{circuit.circuit}": [circuit] for circuit in test},
-        predict="node",
+    return GraphTask(
+        name="timing",
+        parts=parts | {f"test_{circuit.circuit}": [circuit] for circuit in test},
+        target_level="node",
         out_channels=1,
         in_channels=[len(KINDS), 0, 0],
         edge_dim=[2],
-        loss="l1",
+        objective="l1",
         metrics=arrival_metrics,
         monitor={"rmse": "min"},
         target=ScaledTarget.fit("raw", parts["train"]),

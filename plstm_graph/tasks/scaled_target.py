@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from plstm_graph.train.scale import TargetScale, as_double
+from plstm_graph.tasks.scale import TargetScale, as_double
 
 TargetKind = Literal["raw", "standard", "log", "log1p"]
 _LOGARITHMS = ("log", "log1p")

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from plstm_graph.config.fitting import fitting
 from plstm_graph.datasets.workflow_plans import COLUMNS, Planner, PlanTarget
 from plstm_graph.datasets.workflows import Workflows
-from plstm_graph.train.dag_tasks.options import fitting
-from plstm_graph.train.dag_tasks.task import DAGTask, regression
-from plstm_graph.train.regression import rmse
-from plstm_graph.train.selection import Row
+from plstm_graph.tasks.graph_task import GraphTask, regression
+from plstm_graph.tasks.regression import rmse
+from plstm_graph.tasks.rows import Row
 
 
 def workflows(
@@ -27,7 +27,7 @@ def workflows(
     bias: float = 0.2,
     noise: float = 0.05,
     loss: Literal["mse", "l1"] = "l1",
-) -> DAGTask:
+) -> GraphTask:
     """Makespans on few machines, or finish times on as many as there are tasks.
 
     Args:

@@ -15,9 +15,7 @@ from jsonargparse import ArgumentParser
 from torch import nn
 from torch_geometric.transforms import BaseTransform
 
-from plstm_graph.datasets.plain_values import check_plain, check_yaml, load_yaml
-from plstm_graph.train.nested_options import take_overrides, written_out
-from plstm_graph.train.registry import (
+from plstm_graph.config.names import (
     KINDS,
     Kind,
     NameNotAllowedError,
@@ -25,6 +23,8 @@ from plstm_graph.train.registry import (
     import_paths,
     refusal,
 )
+from plstm_graph.config.nested_options import take_overrides, written_out
+from plstm_graph.datasets.plain_values import check_plain, check_yaml, load_yaml
 
 _DENIED = re.compile(r"Importing '([\w.]+)' is not allowed")
 _POLICY = ("import_path_verdicts", "import_paths_enforced")

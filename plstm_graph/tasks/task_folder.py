@@ -9,10 +9,10 @@ from torch_geometric.data import Data
 
 from plstm_graph.datasets.dag_folder.from_pyg import write_dag_folder
 from plstm_graph.nn.encoders import FeatureSpec
-from plstm_graph.train.dag_tasks.task import DAGTask
+from plstm_graph.tasks.graph_task import GraphTask
 
 
-def write_task(task: DAGTask, folder: str | Path, parts: Sequence[str] | None = None) -> list[str]:
+def write_task(task: GraphTask, folder: str | Path, parts: Sequence[str] | None = None) -> list[str]:
     """Write the graphs of a task as a folder of DAGs.
 
     Features and targets alone are written: what only the metrics of the task need has no place there. Targets that are
@@ -44,8 +44,8 @@ def write_task(task: DAGTask, folder: str | Path, parts: Sequence[str] | None = 
     write_dag_folder(
         graphs,
         folder,
-        task="classification" if task.loss == "cross_entropy" else "regression",
-        level=task.predict,
+        task="classification" if task.objective == "cross_entropy" else "regression",
+        level=task.target_level,
         target_names=[_target_name(task)],
         node_features=_number_names(names.get("x"), task.in_channels),
         edge_features=_number_names(names.get("edge_attr"), task.edge_dim),
@@ -54,16 +54,16 @@ def write_task(task: DAGTask, folder: str | Path, parts: Sequence[str] | None = 
     return list(parts)
 
 
-def _target_name(task: DAGTask) -> str:
+def _target_name(task: GraphTask) -> str:
     (name,) = task.column_names.get("y", ("y",))
     return f"log_{name}" if _is_log(task) else name
 
 
-def _is_log(task: DAGTask) -> bool:
+def _is_log(task: GraphTask) -> bool:
     return task.target is not None and task.target.is_logarithm
 
 
-def _plain(task: DAGTask, graph: Data, name: str) -> Data:
+def _plain(task: GraphTask, graph: Data, name: str) -> Data:
     """What the folder gets of a graph."""
     y = graph.y.double().log1p() if _is_log(task) else graph.y
     plain = Data(edge_index=graph.edge_index, y=y, num_nodes=graph.num_nodes, graph_id=name)

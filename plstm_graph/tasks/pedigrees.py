@@ -8,17 +8,17 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from plstm_graph.config.fitting import fitting
 from plstm_graph.datasets.blup import blup
 from plstm_graph.datasets.pedigrees import Pedigrees
-from plstm_graph.train.dag_tasks.options import fitting
-from plstm_graph.train.dag_tasks.task import DAGTask, regression
-from plstm_graph.train.regression import pearson, rmse
-from plstm_graph.train.selection import Row
+from plstm_graph.tasks.graph_task import GraphTask, regression
+from plstm_graph.tasks.regression import pearson, rmse
+from plstm_graph.tasks.rows import Row
 
 
 def pedigrees(
     train: dict[str, Any], valid: dict[str, Any], tests: dict[str, dict[str, Any]], heritability: float = 0.3
-) -> DAGTask:
+) -> GraphTask:
     """Breeding values of all animals; metrics are of those without records.
 
     Args:

@@ -11,10 +11,10 @@ from torch_geometric.data import Data
 
 from plstm_graph.datasets.terrain import EDGE_FEATURES, NODE_FEATURES, Terrain
 from plstm_graph.datasets.terrain.terrain import Window
-from plstm_graph.train.dag_tasks.scaled_target import ScaledTarget
-from plstm_graph.train.dag_tasks.task import DAGTask
-from plstm_graph.train.regression import rmse
-from plstm_graph.train.selection import Row
+from plstm_graph.tasks.graph_task import GraphTask
+from plstm_graph.tasks.regression import rmse
+from plstm_graph.tasks.rows import Row
+from plstm_graph.tasks.scaled_target import ScaledTarget
 from plstm_graph.viz.discharge_map import draw_discharge_map
 
 # Events of the parts are numbered from here, so that none rains twice.
@@ -30,7 +30,7 @@ def terrain(
     large_side: int = 120,
     seed: int = 0,
     size: int | None = None,
-) -> DAGTask:
+) -> GraphTask:
     """Discharge of every cell after rain.
 
     Tiles of the left half train, those of a strip between the halves validate; tests are tiles of the right half, that
@@ -85,14 +85,14 @@ def terrain(
         part: [numbered(land.graph(place, _EVENTS[part] + number), number) for number, place in enumerate(windows)]
         for part, windows in places.items()
     }
-    return DAGTask(
-        "terrain",
-        parts,
-        predict="node",
+    return GraphTask(
+        name="terrain",
+        parts=parts,
+        target_level="node",
         out_channels=1,
         in_channels=len(NODE_FEATURES),
         edge_dim=len(EDGE_FEATURES),
-        loss="mse",
+        objective="mse",
         metrics=discharge_metrics,
         monitor={"rmse": "min"},
         columns=("y", "outlet_of"),

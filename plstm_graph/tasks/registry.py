@@ -9,21 +9,28 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.data import Data
 
+from plstm_graph.config.fitting import fitting
 from plstm_graph.datasets.architectures import ENASDataset, NASBenchGraph
 from plstm_graph.datasets.circuits import EPFLCircuits
 from plstm_graph.datasets.long_range import SYMBOLS, LongRange, Shape, Task
 from plstm_graph.datasets.sentiment import SentimentTreebank
-from plstm_graph.train.dag_tasks.circuits import sub_circuits, with_probabilities
-from plstm_graph.train.dag_tasks.options import fitting
-from plstm_graph.train.dag_tasks.pedigrees import pedigrees
-from plstm_graph.train.dag_tasks.task import DAGTask, regression
-from plstm_graph.train.dag_tasks.terrain import terrain
-from plstm_graph.train.dag_tasks.timing import timing
-from plstm_graph.train.dag_tasks.workflows import workflows
-from plstm_graph.train.selection import Row
+from plstm_graph.tasks.circuits import sub_circuits, with_probabilities
+from plstm_graph.tasks.graph_task import GraphTask, regression
+from plstm_graph.tasks.pedigrees import pedigrees
+from plstm_graph.tasks.rows import Row
+from plstm_graph.tasks.scaled_target import TargetKind
+from plstm_graph.tasks.terrain import terrain
+from plstm_graph.tasks.timing import timing
+from plstm_graph.tasks.workflows import workflows
 
 
-def load_dag_task(name: str, root: str = "datasets", source: str | None = None, **options: Any) -> DAGTask:
+def load_task(
+    name: str,
+    root: str = "datasets",
+    source: str | None = None,
+    target_scale: TargetKind | None = None,
+    **options: Any,
+) -> GraphTask:
     """Load a task by its name.
 
     Args:
@@ -32,6 +39,8 @@ def load_dag_task(name: str, root: str = "datasets", source: str | None = None, 
         root: Folder of all data sets.
         source: Folder with an offline copy of the raw files. (default: the environment variable PLSTM_DATA, else a
             download)
+        target_scale: Scale on which numbers are learnt: ``"raw"``, ``"standard"`` (mean 0, standard deviation 1),
+            ``"log"`` (of 1 + target, then standard) or ``"log1p"`` (that logarithm itself). (default: that of the task)
         **options: Of the task: of :func:`nas_bench_graph`, :func:`circuits`, :func:`timing`, :func:`pedigrees`,
             :func:`terrain`, :func:`workflows` or :func:`long_range`.
 
@@ -40,7 +49,7 @@ def load_dag_task(name: str, root: str = "datasets", source: str | None = None, 
         OSError: If data cannot be had.
         ImportError: If data are made by a package that is not installed.
     """
-    makers: dict[str, Callable[..., DAGTask]] = {
+    makers: dict[str, Callable[..., GraphTask]] = {
         "enas": partial(enas, root, source),
         "nas_bench_graph": partial(nas_bench_graph, root, source),
         "sst": partial(sst, root, source),
@@ -57,10 +66,10 @@ def load_dag_task(name: str, root: str = "datasets", source: str | None = None, 
     empty = [part for part, graphs in task.parts.items() if len(graphs) == 0]
     if empty:
         raise ValueError(f"options {options} leave the task {name} without a graph in {', '.join(empty)}")
-    return task
+    return task if target_scale is None else task.scaled(target_scale)
 
 
-def enas(root: str, source: str | None) -> DAGTask:
+def enas(root: str, source: str | None) -> GraphTask:
     """Accuracy of ENAS architectures; the last tenth of D-VAE's training part validates."""
     train, test = (list(ENASDataset(root, part, source)) for part in ("train", "test"))
     cut = len(train) - len(train) // 10
@@ -68,7 +77,7 @@ def enas(root: str, source: str | None) -> DAGTask:
     return regression("enas", parts, "graph", [ENASDataset.num_types], None, target="standard", relative=True)
 
 
-def nas_bench_graph(root: str, source: str | None, data: str = "proteins", seed: int = 0) -> DAGTask:
+def nas_bench_graph(root: str, source: str | None, data: str = "proteins", seed: int = 0) -> GraphTask:
     """Performance of graph networks.
 
     Args:
@@ -90,25 +99,25 @@ def nas_bench_graph(root: str, source: str | None, data: str = "proteins", seed:
     return regression("nas_bench_graph", parts, "graph", types, None, target="standard", relative=True)
 
 
-def sst(root: str, source: str | None) -> DAGTask:
+def sst(root: str, source: str | None) -> GraphTask:
     """Sentiment of every phrase in five classes; the root's also in two, by the classes' probabilities."""
     sets = {part: SentimentTreebank(root, part, source) for part in ("train", "valid", "test")}
     words = 2 + len(sets["train"].words)
-    return DAGTask(
-        "sst",
-        {part: list(dataset) for part, dataset in sets.items()},
-        predict="node",
+    return GraphTask(
+        name="sst",
+        parts={part: list(dataset) for part, dataset in sets.items()},
+        target_level="node",
         out_channels=5,
         in_channels=[words],
         edge_dim=[2],
-        loss="cross_entropy",
+        objective="cross_entropy",
         metrics=_sentiment_metrics,
         monitor={"root": "max"},
         columns=("y", "root_mask"),
     )
 
 
-def circuits(root: str, source: str | None, samples: int = 300, nodes: int = 300, seed: int = 0) -> DAGTask:
+def circuits(root: str, source: str | None, samples: int = 300, nodes: int = 300, seed: int = 0) -> GraphTask:
     """Signal probability of every gate; trains on samples of circuits, tests on whole other circuits.
 
     Args:
@@ -136,7 +145,7 @@ def long_range(
     valid: dict[str, Any],
     tests: dict[str, dict[str, Any]],
     shape: Shape = "chain",
-) -> DAGTask:
+) -> GraphTask:
     """A synthetic task.
 
     Args:
@@ -155,14 +164,14 @@ def long_range(
     if task == "longest_path":
         return regression(task, parts, "node", [2], None, "l1")
     classes = SYMBOLS if task == "copy" else 2
-    return DAGTask(
-        task,
-        parts,
-        predict="node",
+    return GraphTask(
+        name=task,
+        parts=parts,
+        target_level="node",
         out_channels=classes,
         in_channels=[SYMBOLS, 3] if task == "copy" else [2],
         edge_dim=None,
-        loss="cross_entropy",
+        objective="cross_entropy",
         metrics=_accuracy,
         # The surer of two models that make no error is the better one on graphs unlike those of training.
         monitor={"accuracy": "max", "cross_entropy": "min"},

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
-from plstm_graph.train.command_parser import GuardedParser
+from plstm_graph.config.parser import GuardedParser
 
 
 def fitting(

@@ -1,0 +1,1 @@
+"""Configurations: parsers, files, and what a file may name."""

@@ -1,0 +1,113 @@
+"""The report of a study: a table of all models, from whatever trials are finished."""
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from plstm_graph.datasets.files import replace_json, replace_text
+from plstm_graph.report.summary import mean_and_std, with_std
+from plstm_graph.tasks.rows import Direction, rank
+from plstm_graph.text import markdown_code, markdown_row, markdown_text
+
+#: Names of choices in tables.
+_SHORT = {"lr": "learning rate"}
+
+
+def summarise(
+    name: str, results: Mapping[str, Sequence[Mapping[str, Any]]], monitor: Mapping[str, Direction]
+) -> dict[str, Any]:
+    """Put the results of finished trials together.
+
+    Args:
+        name: Of the task.
+        results: By model: what ``result.json`` of each trial says, with its tests under ``"tests"`` (None without).
+        monitor: Of the task.
+
+    Returns:
+        Plain values: for each model its parameters, the choice that validation made, and mean, unbiased standard
+        deviation (null for a single seed) and values of each metric of each test and of validation. Of a model that
+        was tested, trials without tests are left out.
+    """
+    return {
+        "task": name,
+        "monitor": dict(monitor),
+        "models": {model: _model(found, monitor) for model, found in results.items() if found},
+    }
+
+
+def write_report(folder: Path, report: Mapping[str, Any]) -> None:
+    """Write ``report.json``, ``report.md`` and ``results.jsonl``, a line for each reported trial."""
+    lines = [{"model": name, **row} for name, model in report["models"].items() for row in model["seeds"]]
+    replace_json(folder / "report.json", report)
+    replace_text(folder / "report.md", markdown(report))
+    replace_text(folder / "results.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """The report as text."""
+    lines = [f"# {markdown_text(report['task'])}", "", *table(report), ""]
+    packages = ", ".join(f"{name} {version}" for name, version in report["machine"]["packages"].items())
+    return "\n".join([*lines, f"Command: {markdown_code(report['command'])}", "", _machine(report, packages), ""])
+
+
+def table(report: Mapping[str, Any], metrics: Sequence[str] | None = None) -> list[str]:
+    """Lines of a Markdown table, a row for each model.
+
+    Args:
+        report: By :func:`summarise`.
+        metrics: Which metrics, such as ``"test/rmse"`` or ``"valid/rmse"``. (default: all of tests but times; of
+            validation, where nothing was tested)
+    """
+    models = {name: model | {"all": model["valid"] | model["tests"]} for name, model in report["models"].items()}
+    if metrics is None:
+        metrics = list(dict.fromkeys(name for model in models.values() for name in model["all"]))
+        metrics = [name for name in metrics if not name.endswith("/seconds")]
+        metrics = [name for name in metrics if not name.startswith("valid/")] or metrics
+    choices = list(dict.fromkeys(name for model in models.values() for row in model["tried"] for name in row["choice"]))
+    shown = [name.rpartition(".")[2] for name in choices]
+    header = ["model", *metrics, "seeds", "parameters", *(_SHORT.get(name, name) for name in shown), "s / epoch"]
+    rows = [header, ["---", *["---:"] * (len(header) - 1)]]
+    for name, model in models.items():
+        values = [_text(model["all"].get(metric)) for metric in metrics]
+        picked = [_value(model["choice"].get(choice)) for choice in choices]
+        sizes = [str(len(model["seeds"])), f"{model['parameters']:,}", *picked, f"{model['seconds_per_epoch']:.2f}"]
+        rows.append([name, *values, *sizes])
+    return [markdown_row(row) for row in rows]
+
+
+def _machine(report: Mapping[str, Any], packages: str) -> str:
+    return f"{report['machine']['processor']}; {packages}"
+
+
+def _model(found: Sequence[Mapping[str, Any]], monitor: Mapping[str, Direction]) -> dict[str, Any]:
+    # Choices that were added later may have taken the place of one that was tested already.
+    known = [row for row in found if row["tests"] is not None] or [{**row, "tests": {}} for row in found]
+    best = max(known, key=lambda row: rank(row["valid"], monitor))
+    tested = sorted((row for row in known if row["choice"] == best["choice"]), key=lambda row: row["seed"])
+    names = [(part, name) for part, row in tested[0]["tests"].items() for name in row]
+    first = tested[0]["seed"]
+    return {
+        "parameters": tested[0]["parameters"],
+        "choice": best["choice"],
+        "tried": [{"choice": row["choice"], "valid": row["valid"]} for row in found if row["seed"] == first],
+        "tests": {f"{part}/{name}": _summary([row["tests"][part].get(name) for row in tested]) for part, name in names},
+        "valid": {f"valid/{name}": _summary([row["valid"].get(name) for row in tested]) for name in best["valid"]},
+        "seconds": statistics.fmean(row["seconds"] for row in tested),
+        "seconds_per_epoch": statistics.fmean(row["seconds_per_epoch"] for row in tested),
+        "seeds": tested,
+    }
+
+
+def _summary(values: list[float | None]) -> dict[str, Any] | None:
+    known = [value for value in values if value is not None]
+    return mean_and_std(known) if len(known) == len(values) else None
+
+
+def _text(summary: Mapping[str, Any] | None) -> str:
+    return "" if summary is None else with_std(summary)
+
+
+def _value(value: Any) -> str:
+    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

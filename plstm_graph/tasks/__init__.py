@@ -1,0 +1,1 @@
+"""What is to be learnt: data in parts, sizes of models, losses, metrics."""

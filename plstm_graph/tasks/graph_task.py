@@ -1,0 +1,206 @@
+"""Tasks on graphs: parts, what a model must give, loss and metrics."""
+
+import math
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torch_geometric.data import Batch, Data
+
+from plstm_graph.config.names import resolve
+from plstm_graph.nn.encoders import FeatureSpec
+from plstm_graph.tasks.batches import batches_in_order, fixed_batches, fresh_batches
+from plstm_graph.tasks.forward import Arguments, call_model, model_arguments
+from plstm_graph.tasks.regression import mae, pearson, rmse
+from plstm_graph.tasks.rows import Direction, Row
+from plstm_graph.tasks.scale import TargetScale
+from plstm_graph.tasks.scaled_target import ScaledTarget, TargetKind
+from plstm_graph.tasks.task import Shard, Task
+
+Objective = Literal["mse", "l1", "cross_entropy"]
+
+
+@dataclass(kw_only=True)
+class GraphTask(Task):
+    """A task on graphs, of which graphs or nodes have targets.
+
+    Attributes:
+        name (str): Its name.
+        parts (dict[str, Sequence[Data]]): Graphs of ``"train"``, ``"valid"`` and of each test.
+        target_level (str): ``"graph"`` or ``"node"``: what has the targets ``y`` ``[B, 1]`` or ``[N, 1]``, NaN where
+            none.
+        out_channels (int): Number of columns that a model gives: 1, or one per class.
+        in_channels (int, list[int] or str): Node features, as :func:`plstm_graph.nn.feature_encoder` takes them.
+        edge_dim (int, list[int], str or None): Edge features likewise.
+        objective (str): ``"mse"``, ``"l1"`` or ``"cross_entropy"``, the mean over known targets.
+        metrics (callable): Metrics of outputs ``[M, O]``, in the unit of the targets, and of the tensors of
+            :attr:`columns`, concatenated.
+        monitor (dict): As of :class:`~plstm_graph.tasks.task.Task`, and so are the columns.
+        target (ScaledTarget, optional): The scale on which targets are learnt; None for classes.
+        column_names (dict[str, Sequence[str]]): Names of the columns of ``"x"``, ``"edge_attr"`` and ``"y"`` where
+            there are any.
+        draw (callable, optional): Pictures of the tests, matplotlib figures by the names of their files: given the
+            outputs of each test, ``[M, O]`` in the unit of the targets, by the name of the test.
+        graph_metrics (callable, optional): Further metrics for tests, of the outputs of one graph, in the unit of the
+            targets, and of that graph; means over the graphs of a part are reported.
+        fixed (bool): Whether batches are made once, of graphs of about the same size; they are drawn anew otherwise.
+    """
+
+    name: str
+    parts: Mapping[str, Sequence[Data]]
+    target_level: Literal["graph", "node"]
+    out_channels: int
+    in_channels: FeatureSpec
+    edge_dim: FeatureSpec | None
+    objective: Objective
+    metrics: Callable[..., Row]
+    monitor: dict[str, Direction]
+    columns: tuple[str, ...] = ("y",)
+    target: ScaledTarget | None = None
+    column_names: dict[str, Sequence[str]] = field(default_factory=dict)
+    draw: Callable[[dict[str, Tensor]], dict[str, Figure]] | None = None
+    graph_metrics: Callable[[Tensor, Data], Row] | None = None
+    fixed: bool = True
+
+    def scaled(self, kind: TargetKind) -> "GraphTask":
+        """The same task, with targets learnt on another scale.
+
+        Raises:
+            ValueError: If it is a task of classes, or its targets do not allow this scale.
+        """
+        if self.target is None:
+            raise ValueError(f"target {kind!r} is a scale of numbers, and the targets of {self.name} are classes")
+        return replace(self, target=ScaledTarget.fit(kind, self.parts["train"]))
+
+    def make_model(self, spec: Mapping[str, Any]) -> nn.Module:
+        """A new model of these sizes."""
+        name, arguments = spec.get("class_path"), spec.get("init_args") or {}
+        make = resolve(name)
+        try:
+            return make(self.out_channels, self.in_channels, self.edge_dim, predict=self.target_level, **arguments)
+        except TypeError as error:
+            raise ValueError(f"{name} cannot be made with {arguments}: {error}") from error
+
+    def needs(self, model: nn.Module) -> Arguments:
+        """What the model asks of a batch."""
+        return model_arguments(model)
+
+    def train_loader(
+        self, needs: Arguments, batch_size: int, seed: int, device: torch.device, shard: Shard, workers: int = 0
+    ) -> DataLoader:
+        """Batches of the training part."""
+        graphs = self.parts["train"]
+        if self.fixed:
+            return fixed_batches(graphs, batch_size, seed, device, shard, needs)
+        return fresh_batches(graphs, batch_size, seed, shard, needs, workers)
+
+    def batches(
+        self, part: str, needs: Arguments, batch_size: int, device: torch.device, shard: Shard
+    ) -> Iterator[Batch]:
+        """Batches of a part, in order; of graphs far larger than those of training fewer are in a batch."""
+        room = batch_size * max((graph.num_nodes or 0) for graph in self.parts["train"])
+        return batches_in_order(self.parts[part], batch_size, device, shard, needs, most_nodes=room)
+
+    def output(self, model: nn.Module, batch: Batch, needs: Arguments) -> Tensor:
+        """What a model gives for a batch."""
+        return call_model(model, batch, needs)
+
+    def loss(self, output: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Sum of losses and number of known targets."""
+        return self.loss_of(output, batch.y)
+
+    def loss_of(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Sum of losses and number of known targets, of outputs ``[M, O]`` and targets ``[M, 1]`` in their own unit."""
+        known = target.view(-1).isfinite()
+        output, target = output[known], target[known]
+        count = known.sum()
+        if self.objective == "cross_entropy":
+            return F.cross_entropy(output, target.view(-1).long(), reduction="sum"), count
+        if self.target is not None:
+            target = self.target.apply(target).to(output.device, output.dtype)
+        return (F.l1_loss if self.objective == "l1" else F.mse_loss)(output, target, reduction="sum"), count
+
+    def restored(self, output: Tensor) -> Tensor:
+        """Outputs ``[M, O]`` in the unit of the targets."""
+        return output if self.target is None else self.target.restore(output)
+
+    def score(self, output: Tensor, **columns: Tensor) -> Row:
+        """Metrics of outputs ``[M, O]`` and of the columns, in the unit of the targets."""
+        return self.metrics(self.restored(output), **columns)
+
+    def part_scores(self, part: str, output: Tensor) -> Row:
+        """Means over graphs of what the task measures graph by graph."""
+        if self.graph_metrics is None:
+            return {}
+        graphs = self.parts[part]
+        sizes = [graph.num_nodes if self.target_level == "node" else 1 for graph in graphs]
+        pieces = self.restored(output).to("cpu").split(sizes)
+        rows = [self.graph_metrics(piece, graph) for piece, graph in zip(pieces, graphs, strict=True)]
+        return {name: statistics.fmean(row[name] for row in rows) for name in rows[0]}
+
+    def pictures(self, outputs: dict[str, Tensor]) -> dict[str, Figure]:
+        """Pictures of the tests."""
+        return {} if self.draw is None else self.draw(outputs)
+
+
+def regression(
+    name: str,
+    parts: dict[str, Sequence[Data]],
+    target_level: Literal["graph", "node"],
+    in_channels: FeatureSpec,
+    edge_dim: FeatureSpec | None,
+    objective: Literal["mse", "l1"] = "mse",
+    target: TargetKind = "raw",
+    relative: bool = False,
+) -> GraphTask:
+    """A task with one number per graph or node; validation selects by the error that the objective measures.
+
+    Args:
+        name: As of :class:`GraphTask`, and so are the four that follow.
+        parts: With targets in their own unit.
+        target_level: What has the targets.
+        in_channels: Node features.
+        edge_dim: Edge features.
+        objective: ``"mse"`` or ``"l1"``, of targets on the scale that is learnt.
+        target: That scale.
+        relative: Whether errors are given in standard deviations of the training targets, rather than in their unit.
+    """
+    unit = float(TargetScale.fit(_targets(parts["train"])).std) if relative else 1.0
+    return GraphTask(
+        name=name,
+        parts=parts,
+        target_level=target_level,
+        out_channels=1,
+        in_channels=in_channels,
+        edge_dim=edge_dim,
+        objective=objective,
+        metrics=partial(regression_metrics, unit=unit),
+        monitor={"rmse" if objective == "mse" else "mae": "min"},
+        target=ScaledTarget.fit(target, parts["train"]),
+    )
+
+
+def regression_metrics(output: Tensor, y: Tensor, unit: float = 1.0) -> Row:
+    """Errors and correlation over known targets.
+
+    Args:
+        output: ``[M, 1]``, in the unit of the targets.
+        y: ``[M, 1]``, NaN where unknown.
+        unit: What errors are divided by.
+    """
+    known = y.isfinite()
+    predicted, true = output[known], y[known]
+    row = {"rmse": rmse(predicted, true) / unit, "mae": mae(predicted, true) / unit}
+    correlation = pearson(predicted, true)
+    return row if math.isnan(correlation) else row | {"pearson": correlation}
+
+
+def _targets(graphs: Sequence[Data]) -> Tensor:
+    return torch.cat([graph.y.view(-1, 1) for graph in graphs])

@@ -1,0 +1,116 @@
+"""What every task has: parts, a model that fits, batches, a loss, metrics. The engine asks for nothing else."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from plstm_graph.tasks.rows import Direction, Row
+
+
+class Task(ABC):
+    """What is to be learnt.
+
+    Attributes:
+        name (str): Its name.
+        parts (Mapping[str, Sequence]): Samples of ``"train"``, ``"valid"`` and of each test, whose names begin with
+            ``"test"``.
+        monitor (dict[str, str]): Metrics that select epochs and choices, ``"min"`` or ``"max"``; a later one breaks
+            ties of the earlier ones.
+        columns (tuple[str, ...]): Attributes of batches that metrics are given.
+    """
+
+    name: str
+    parts: Mapping[str, Sequence[Any]]
+    monitor: dict[str, Direction]
+    columns: tuple[str, ...]
+
+    @property
+    def tests(self) -> list[str]:
+        """Names of the tests."""
+        return [name for name in self.parts if name.startswith("test")]
+
+    @abstractmethod
+    def make_model(self, spec: Mapping[str, Any]) -> nn.Module:
+        """A new model that fits the task.
+
+        Args:
+            spec: ``class_path`` and perhaps ``init_args``, as a configuration has them.
+
+        Raises:
+            ValueError: If there is no such class, or its arguments do not fit.
+        """
+
+    def needs(self, model: nn.Module) -> Any:
+        """What batches have to bring along for a model; handed to the methods below."""
+        return None
+
+    @abstractmethod
+    def train_loader(
+        self, needs: Any, batch_size: int, seed: int, device: torch.device, shard: "Shard", workers: int = 0
+    ) -> DataLoader:
+        """Batches of the training part, in an order that depends on seed and epoch alone.
+
+        Args:
+            needs: By :meth:`needs`.
+            batch_size: Samples per step, over all processes.
+            seed: Of the order.
+            device: Where batches that are made once lie.
+            shard: Which part of each batch this process takes.
+            workers: Processes that load batches; 0 is fastest for samples in memory on a CPU.
+
+        Returns:
+            A loader whose sampler has ``set_epoch``.
+        """
+
+    @abstractmethod
+    def batches(self, part: str, needs: Any, batch_size: int, device: torch.device, shard: "Shard") -> Iterator[Any]:
+        """Batches of a part, in order; arguments as of :meth:`train_loader`."""
+
+    def changed(self, batch: Any) -> Any:
+        """A batch as training sees it, where chance changes it."""
+        return batch
+
+    @abstractmethod
+    def output(self, model: nn.Module, batch: Any, needs: Any) -> Tensor:
+        """What a model gives for a batch: ``[B, ...]``, or ``[M, B, ...]`` of an ensemble in training."""
+
+    @abstractmethod
+    def loss(self, output: Tensor, batch: Any) -> tuple[Tensor, Tensor]:
+        """Sum of the losses of all known targets of a batch, and their number."""
+
+    @abstractmethod
+    def score(self, output: Tensor, **columns: Tensor) -> Row:
+        """Metrics of the outputs for a whole part, and of its :attr:`columns`."""
+
+    def restored(self, output: Tensor) -> Tensor:
+        """Outputs in the unit of the targets."""
+        return output
+
+    def part_scores(self, part: str, output: Tensor) -> Row:
+        """Further metrics of a test that need its samples one by one."""
+        return {}
+
+    def pictures(self, outputs: dict[str, Tensor]) -> dict[str, Figure]:
+        """Pictures of the tests, by the names of their files; of restored outputs by the name of each test."""
+        return {}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Task":
+        """The task itself: nobody changes one, and copies of models that know it need no data of their own."""
+        return self
+
+
+class Shard:
+    """Which part of each batch a process takes.
+
+    Args:
+        rank: Number of the process.
+        world_size: Number of processes.
+    """
+
+    def __init__(self, rank: int = 0, world_size: int = 1) -> None:
+        self.rank, self.world_size = rank, world_size

@@ -1,0 +1,177 @@
+"""What the engine adds to Lightning: epochs that are judged, kept, logged, and repeated exactly after a stop."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback, WeightAveraging
+from torch import Tensor
+from torch_geometric import seed_everything
+
+from plstm_graph.datasets.files import replace_text
+from plstm_graph.tasks.rows import Direction, Row
+from plstm_graph.train.selection import Selection
+
+if TYPE_CHECKING:
+    from plstm_graph.train.engine import TrainingModule
+
+
+class ReseedEachEpoch(Callback):
+    """Seeds all random generators anew at the start of each epoch, by seed, epoch and process.
+
+    Dropout then follows from the epoch alone, and a training that goes on draws what one without a pause draws.
+
+    Args:
+        seed: Seed of the training.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Seed the epoch. Its own hook is not called in the first epoch after a pause."""
+        if batch_idx == 0:
+            number = self.seed * 1_000_003 + trainer.current_epoch + 4_294_967_291 * trainer.global_rank
+            seed_everything(number % 2**32)
+
+
+class BestEpochs(Callback):
+    """Keeps the weights of the epoch that validation likes best; of an ensemble, each member's own.
+
+    Args:
+        module: What is trained.
+        monitor: As of :class:`~plstm_graph.train.selection.Selection`.
+
+    Attributes:
+        row (dict[str, float]): Validation metrics of the last epoch.
+    """
+
+    def __init__(self, module: "TrainingModule", monitor: dict[str, Direction]) -> None:
+        self.selection = Selection(module.model, monitor)
+        self.row: Row = {}
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Judge the epoch."""
+        self.row = self.selection.update(trainer.current_epoch, pl_module.validation_rows())
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was kept so far."""
+        return {"kept": self.selection.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with it."""
+        self.selection.load_state_dict(state_dict["kept"])
+
+
+class EpochRows(Callback):
+    """The metrics of all epochs, in ``epochs.jsonl`` and in checkpoints.
+
+    Args:
+        folder: Where the file lies; it is written anew, whole, after each epoch.
+        report: Called with the metrics of each epoch that is trained here.
+        best: Has the validation metrics.
+
+    Attributes:
+        rows (list[dict[str, float]]): The epochs so far.
+    """
+
+    def __init__(self, folder: Path, report: Callable[[Row], None], best: BestEpochs) -> None:
+        self.rows: list[Row] = []
+        self._path, self._report, self._best = folder / "epochs.jsonl", report, best
+        self._started, self._lr = 0.0, 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows so far."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on behind them."""
+        self.rows = list(state_dict["rows"])
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Start the clock of the epoch."""
+        if batch_idx == 0:
+            self._started, self._lr = time.perf_counter(), trainer.optimizers[0].param_groups[0]["lr"]
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Add a row, write the file and report."""
+        row: Row = {"epoch": trainer.current_epoch, "lr": self._lr, "train/loss": pl_module.take_train_loss()}
+        self.rows.append(row | self._best.row | {"seconds": time.perf_counter() - self._started})
+        if trainer.is_global_zero:
+            replace_text(self._path, "".join(json.dumps(each) + "\n" for each in self.rows))
+            self._report(self.rows[-1])
+
+
+class Patience(Callback):
+    """Ends a training after some epochs without a better one, and does not begin it again after a pause.
+
+    Args:
+        epochs: How many.
+        best: Knows the best epoch.
+    """
+
+    def __init__(self, epochs: int, best: BestEpochs) -> None:
+        self.epochs, self._best = epochs, best
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop at once if patience ran out before the pause."""
+        self._check(trainer, trainer.current_epoch - 1)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop if this was the last epoch to wait for."""
+        self._check(trainer, trainer.current_epoch)
+
+    def _check(self, trainer: pl.Trainer, epoch: int) -> None:
+        kept = self._best.selection.epoch
+        if kept is not None and epoch - kept >= self.epochs:
+            trainer.should_stop = True
+
+
+class Averaging(WeightAveraging):
+    """An exponential average of weights, which is evaluated and kept in place of the last ones.
+
+    Early in training it looks back no further than the steps that there were, so that it never lags behind by more than
+    a part of them. Buffers, such as running statistics, are averaged with the weights.
+
+    Args:
+        epochs: Over about how many epochs.
+    """
+
+    def __init__(self, epochs: float) -> None:
+        super().__init__(multi_avg_fn=self._move)
+        self.epochs, self._steps = epochs, 1.0
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Count the steps of an epoch."""
+        self._steps = max(self.epochs * trainer.estimated_stepping_batches / (trainer.max_epochs or 1), 1.0)
+
+    @torch.no_grad()
+    def _move(self, averages: Sequence[Tensor], current: Sequence[Tensor], num_averaged: Tensor | int) -> None:
+        share = max(1 / self._steps, 9 / (10 + int(num_averaged)))
+        for average, value in zip(averages, current, strict=True):
+            if average.is_floating_point():
+                average.lerp_(value, share)
+            else:
+                average.copy_(value)
+
+
+class StoppedBy(Callback):
+    """Remembers what stopped a training, which Lightning makes an exit of.
+
+    Attributes:
+        by (KeyboardInterrupt, optional): Ctrl-C or SIGTERM.
+    """
+
+    by: KeyboardInterrupt | None = None
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Remember it."""
+        self.by = exception if isinstance(exception, KeyboardInterrupt) else None

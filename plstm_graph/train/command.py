@@ -1,0 +1,188 @@
+"""``plstm-graph dags``: models side by side on a task, over choices of options and seeds."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse.typing import PositiveInt
+
+from plstm_graph.config.names import HELP
+from plstm_graph.config.parser import CommandParser
+from plstm_graph.console import Console
+from plstm_graph.report.study import markdown
+from plstm_graph.tasks.registry import load_task
+from plstm_graph.tasks.task_folder import write_task
+from plstm_graph.train.going_on import going_on
+from plstm_graph.train.inference import pick_device
+from plstm_graph.train.options import ThreadCount, parse_seeds, repeatable_command
+from plstm_graph.train.run_folder import check_name
+from plstm_graph.train.run_study import cached_task, run_study
+from plstm_graph.train.study import Study, check_choices
+from plstm_graph.train.training import Training
+from plstm_graph.train.trial import count_parameters, make_model
+
+_DESCRIPTION = """Train several models on a task under equal terms: the same encoders, batches, optimiser and epochs; of
+several values of an option (choose) the first seed picks those with the best validation metric, for each model. Each
+training is tested once, with the weights of the epoch that validation picked. The same command goes on after an
+interruption; finished trainings are not run again."""
+
+
+@dataclass
+class StudyOptions:
+    """A parsed command.
+
+    Attributes:
+        study (Study): What is trained.
+        trainer (dict): Options of Lightning's trainer.
+        device (torch.device): Where tests run.
+        threads (int): CPU threads of each process.
+        workers (int): Trials that run at the same time.
+        tests (bool): Whether trials are tested.
+        written_to (str, optional): Folder of DAGs that the task is written to, in place of training.
+        written_parts (list[str], optional): Parts that are written.
+    """
+
+    study: Study
+    trainer: dict[str, Any]
+    device: torch.device
+    threads: int
+    workers: int
+    tests: bool
+    written_to: str | None
+    written_parts: list[str] | None
+
+
+def run_command(arguments: list[str], machine: dict[str, Any]) -> int:
+    """Run the command: train what is not finished, test, report.
+
+    Args:
+        arguments: Of ``plstm-graph dags``.
+        machine: By :func:`plstm_graph.bench.machine.describe_machine`, for the report.
+
+    Returns:
+        Exit status, 0.
+
+    Raises:
+        ValueError: If task, a model or the folder of the run cannot be used.
+        OSError: If data cannot be had or results cannot be written.
+        FloatingPointError: If a loss is not finite.
+        KeyboardInterrupt: If it was stopped; it says how to go on.
+    """
+    options, console = parse(arguments), Console(stderr=True)
+    study, plain = options.study, options.study.plain
+    torch.set_num_threads(options.threads)
+    console.say(f"graphs of the task {plain['task'].get('name')} ...")  # which may take a minute
+    if options.written_to is not None:
+        task = load_task(**plain["task"])
+        parts = write_task(task, options.written_to, options.written_parts)
+        console.say(f"{task.name}: {', '.join(parts)} written to {options.written_to}; nothing was trained")
+        return 0
+    sizes = {name: _check(study, name) for name in study.models}
+    text = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
+    console.say(f"{plain['task']['name']}: {text} parameters, results in {study.folder}")
+    about = {"command": repeatable_command(["dags", *arguments]), "machine": machine}
+    with going_on("The same command goes on from the last whole epoch."):
+        study.claim()
+        report = run_study(study, options.trainer, options.device, options.workers, options.tests, about, console)
+        Console().say(markdown(report).rstrip())
+    return 0
+
+
+def _check(study: Study, model: str) -> int:
+    """Make the task and the model of every choice, so that what cannot be made is refused before anything is written.
+
+    Returns:
+        Number of parameters of the first.
+    """
+    counts = []
+    for trial in study.first_trials(model):
+        made = make_model(trial.spec, cached_task(json.dumps(dict(trial.task))), trial.training)
+        counts.append(count_parameters(made))
+    return counts[0]
+
+
+def parse(arguments: list[str]) -> StudyOptions:
+    """Parse the arguments of the command.
+
+    Args:
+        arguments: Without the name of the command.
+
+    Raises:
+        SystemExit: If they are not understood, after a message on stderr.
+        ValueError: If values do not go together.
+    """
+    parser = _make_parser()
+    config = parser.parse_args(arguments)
+    values: dict[str, Any] = json.loads(parser.dump(config, format="json", skip_unset=False))
+    parser.instantiate(config)  # checks the options of training
+    known = values["models"]
+    names = list(known) if config.only is None else config.only.split(",")
+    missing = [name for name in names if name not in known]
+    if missing or not names:
+        raise ValueError(f"there is no model {', '.join(missing) or 'at all'} in the configuration: {', '.join(known)}")
+    for name in (config.name, *names):
+        check_name(name)
+    device = pick_device(config.device)
+    trainer = {"accelerator": device.type} | values["trainer"]
+    if device.index is not None:
+        trainer.setdefault("devices", [device.index])
+    plain = {name: values[name] for name in ("task", "models", "training")}
+    return StudyOptions(
+        study=Study(
+            plain=plain | {"choose": check_choices(values["choose"])},
+            models=names,
+            seeds=parse_seeds(str(config.seeds)),
+            folder=Path(config.output or f"runs/dags/{config.name}"),
+        ),
+        trainer=trainer,
+        device=device,
+        threads=int(config.threads),  # not the class of the parser
+        workers=int(config.workers),
+        tests=config.tests,
+        written_to=config.folder,
+        written_parts=None if config.folder_parts is None else config.folder_parts.split(","),
+    )
+
+
+def _make_parser() -> CommandParser:
+    parser = CommandParser(prog="plstm-graph dags", description=f"{_DESCRIPTION} {HELP}", allow_abbrev=False)
+    parser.add_argument("--config", action="config", help="YAML file; several are merged in order.")
+    parser.add_argument("--name", type=str, required=True, help="Name of the run.")
+    parser.add_argument("--only", type=str | None, default=None, help="Models to train, such as plstm,gin.")
+    parser.add_argument("--seeds", type=str | int, default="0-2", help="Such as 0-4 or 0,2.")
+    parser.add_argument(
+        "--choose",
+        type=dict[str, Any],
+        default={},
+        help="Values of options, of which validation picks one for each model, such as {training.lr: [0.001, 0.01], "
+        "task.target_scale: [raw, log], model.num_layers: [1, 2]}. Metrics are of outputs in the unit of the targets.",
+    )
+    parser.add_argument(
+        "--tests",
+        type=bool,
+        default=True,
+        help="Whether to test. Without, models are compared in validation, and no test is touched: for choices.",
+    )
+    parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1, ...")
+    parser.add_argument("--threads", type=ThreadCount, default=2, help="CPU threads of each process.")
+    parser.add_argument("--workers", type=PositiveInt, default=1, help="Trainings that run at the same time.")
+    parser.add_argument("--output", type=str | None, default=None, help="Folder (default: runs/dags/NAME).")
+    parser.add_argument(
+        "--folder",
+        type=str | None,
+        default=None,
+        help="Write the graphs of the task to this folder for check, fit, predict and explain, and train nothing.",
+    )
+    parser.add_argument(
+        "--folder_parts",
+        type=str | None,
+        default=None,
+        help="Parts to write, such as train,valid,test_tiles. (default: train, valid and the first test)",
+    )
+    parser.add_argument("--task", type=dict[str, Any], required=True, help="Name of the task, and its options.")
+    parser.add_argument("--models", type=dict[str, dict], required=True, help="Class and arguments of each model.")
+    parser.add_class_arguments(Training, "training")
+    parser.add_argument("--trainer", type=dict[str, Any], default={}, help="Options of lightning.pytorch.Trainer.")
+    return parser

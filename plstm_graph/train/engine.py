@@ -1,0 +1,294 @@
+"""The engine of all trainings: a model on a task, by Lightning."""
+
+import logging
+import math
+import signal
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from torch import Tensor, nn
+
+from plstm_graph.nn.ensemble import Ensemble
+from plstm_graph.tasks.batches import kept_batches
+from plstm_graph.tasks.rows import Row
+from plstm_graph.tasks.task import Shard, Task
+from plstm_graph.train.callbacks import Averaging, BestEpochs, EpochRows, Patience, ReseedEachEpoch, StoppedBy
+from plstm_graph.train.checkpoint import KEY, SafeCheckpointIO
+from plstm_graph.train.optimizer import make_adamw, warmup_cosine
+from plstm_graph.train.selection import BestEpoch
+from plstm_graph.train.training import Training
+
+#: Options of Lightning's trainer that the engine sets itself.
+_OWN: dict[str, Any] = {
+    "logger": False,
+    "num_sanity_val_steps": 0,
+    "enable_model_summary": False,
+    "enable_progress_bar": False,
+    # Loaders split the samples over processes themselves.
+    "use_distributed_sampler": False,
+}
+
+
+class TrainingModule(pl.LightningModule):
+    """A model in training on a task.
+
+    The gradient is that of the mean loss over all known targets of a batch, under several processes of those of all
+    processes. Losses that are not finite raise an error before the weights are updated.
+
+    Args:
+        task (Task): What is learnt.
+        model (torch.nn.Module): Made by the task.
+        training (Training): How.
+        recipe (dict): Plain values that stand in checkpoints beside the weights.
+    """
+
+    def __init__(self, task: Task, model: nn.Module, training: Training, recipe: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.task, self.model, self.training_options, self.recipe = task, model, training, dict(recipe)
+        self.needs = task.needs(model)
+        # Batches differ in size: without dynamic shapes each would be compiled anew.
+        self._step_model: Any = [torch.compile(model, dynamic=True) if training.compile else model]  # no submodule
+        self._evaluated: list[Outputs] = []
+        self._loss_sum, self._loss_count = 0.0, 0.0
+
+    @property
+    def members(self) -> Sequence[nn.Module]:
+        """The members of an ensemble, which are judged one by one; else the model alone."""
+        return list(self.model.members) if isinstance(self.model, Ensemble) else [self.model]
+
+    @property
+    def shard(self) -> Shard:
+        """Which part of each batch this process takes."""
+        return Shard(self.trainer.global_rank, self.trainer.world_size)
+
+    def train_dataloader(self) -> Any:
+        """Batches of the training part."""
+        options = self.training_options
+        return self.task.train_loader(
+            self.needs, options.batch_size, self.recipe["seed"], self.device, self.shard, options.workers
+        )
+
+    def val_dataloader(self) -> Any:
+        """Batches of the validation part, made once."""
+        task, size = self.task, self.training_options.batch_size
+        return kept_batches(task.batches("valid", self.needs, size, self.device, self.shard))
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Mean loss of a batch."""
+        batch = self.task.changed(batch)
+        total, count = self.task.loss(self.task.output(self._step_model[0], batch, self.needs), batch)
+        value = float(total.detach())
+        if not math.isfinite(value):
+            raise FloatingPointError(
+                f"the loss is {value} in epoch {self.current_epoch + 1}, step {self.global_step + 1}. The weights were "
+                "not updated with it and the last checkpoint is intact; a lower lr or clip may help"
+            )
+        self._loss_sum, self._loss_count = self._loss_sum + value, self._loss_count + float(count)
+        if self.trainer.world_size > 1:
+            # DDP averages the gradients of the processes; this makes it the mean over all known targets.
+            count = self.trainer.strategy.reduce(count.float(), reduce_op="mean")
+        return total / count.clamp(min=1e-12)  # a batch without a known target has loss 0
+
+    def configure_gradient_clipping(self, optimizer: Any, *args: Any, **kwargs: Any) -> None:
+        """Clip by the norm over all parameters, in one call."""
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.training_options.clip, foreach=True)
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Collect what each member gives."""
+        if not self._evaluated:
+            self._evaluated = [Outputs(self.task.columns) for _ in self.members]
+        for member, outputs in zip(self.members, self._evaluated, strict=True):
+            outputs.add(self.task.output(member, batch, self.needs), batch)
+
+    def validation_rows(self) -> list[Row]:
+        """Metrics of each member over the validation part, the same in all processes; what was collected is gone."""
+        rows = []
+        for outputs in self._evaluated:
+            output, columns = outputs.gathered(self.trainer.world_size)
+            rows.append({f"valid/{name}": value for name, value in self.task.score(output, **columns).items()})
+        self._evaluated = []
+        return rows
+
+    def take_train_loss(self) -> float:
+        """Mean loss over the known targets of the epoch, of all processes; the sums begin anew."""
+        sums = torch.tensor([self._loss_sum, self._loss_count], dtype=torch.double)
+        if self.trainer.world_size > 1:
+            sums = self.trainer.strategy.reduce(sums.float().to(self.device), reduce_op="sum").double()
+        self._loss_sum = self._loss_count = 0.0
+        return float(sums[0] / sums[1].clamp(min=1e-12))
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with warm-up and cosine decay, step by step."""
+        options = self.training_options
+        optimizer = make_adamw(self.model, options.lr, options.weight_decay, fused=self.trainer.precision == "32-true")
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = warmup_cosine(optimizer, steps, options.warmup_fraction, options.final_lr)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what rebuilds model and task."""
+        checkpoint[KEY] = self.recipe
+
+
+class Outputs:
+    """What a model gave for the batches of a part, and the columns that metrics are given.
+
+    Args:
+        columns: Names of the columns.
+    """
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._outputs: list[Tensor] = []
+        self._columns: dict[str, list[Tensor]] = {name: [] for name in columns}
+
+    def add(self, output: Tensor, batch: Any) -> None:
+        """Take in a batch."""
+        # Metrics in full precision, whatever the model computes in.
+        narrow = output.dtype in (torch.bfloat16, torch.float16)
+        self._outputs.append(output.float() if narrow else output)
+        for name, found in self._columns.items():
+            found.append(batch[name])
+
+    def gathered(self, world_size: int = 1) -> tuple[Tensor, dict[str, Tensor]]:
+        """All outputs and columns, of all processes."""
+        parts: list[Any] = [(self._outputs, self._columns)]
+        if world_size > 1:
+            mine = (
+                [each.to("cpu") for each in self._outputs],
+                {name: [each.to("cpu") for each in found] for name, found in self._columns.items()},
+            )
+            parts = [None] * world_size
+            torch.distributed.all_gather_object(parts, mine)
+        output = torch.cat([each for outputs, _ in parts for each in outputs])
+        return output, {
+            name: torch.cat([each for _, columns in parts for each in columns[name]]) for name in self._columns
+        }
+
+
+@torch.no_grad()
+def outputs_of(model: nn.Module, batches: Iterator[Any], task: Task) -> tuple[Tensor, dict[str, Tensor]]:
+    """Outputs of a model in evaluation mode for some batches, on the scale that it learns, and the columns."""
+    needs, outputs = task.needs(model), Outputs(task.columns)
+    for batch in batches:
+        outputs.add(task.output(model, batch, needs), batch)
+    return outputs.gathered()
+
+
+class Trained(NamedTuple):
+    """What came of a training.
+
+    Attributes:
+        best (list[BestEpoch]): The epoch that validation selected, of each member of an ensemble.
+        rows (list[dict[str, float]]): Metrics of all epochs.
+        is_first (bool): Whether this is the process that writes.
+    """
+
+    best: Sequence[BestEpoch]
+    rows: Sequence[Row]
+    is_first: bool
+
+
+def train(
+    task: Task,
+    model: nn.Module,
+    training: Training,
+    folder: Path,
+    recipe: Mapping[str, Any],
+    trainer: Mapping[str, Any],
+    report: Callable[[Row], None],
+) -> Trained:
+    """Train a model, or go on with a training that was interrupted.
+
+    Args:
+        task: What is learnt.
+        model: With the weights to begin with.
+        training: How.
+        folder: Gets ``epochs.jsonl``, and ``last.ckpt`` to go on from.
+        recipe: Plain values that checkpoints hold; ``seed`` decides what is random.
+        trainer: Options of :class:`lightning.pytorch.Trainer`.
+        report: Called with the metrics of each epoch that is trained here.
+
+    Returns:
+        What came of it; the model has the weights that validation selected.
+
+    Raises:
+        ValueError: If the trainer cannot be made with these options, or the checkpoint is of another training.
+        FloatingPointError: If a loss is not finite, or the metric that selects in no epoch.
+        KeyboardInterrupt: If it was stopped.
+    """
+    quiet()
+    module = TrainingModule(task, model, training, recipe)
+    monitor = {f"valid/{name}": direction for name, direction in task.monitor.items()}
+    best = BestEpochs(module, monitor)
+    rows = EpochRows(folder, report, best)
+    last = folder / "last.ckpt"
+    stopped = StoppedBy()
+    callbacks: list[Callback] = [ReseedEachEpoch(recipe["seed"]), best, rows, stopped]
+    if training.patience is not None:
+        callbacks.append(Patience(training.patience, best))
+    if training.average:
+        # Behind `best`, which reads the averaged weights before they are taken away again.
+        callbacks.append(Averaging(training.average))
+    callbacks.append(
+        ModelCheckpoint(folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
+    )
+    options: dict[str, Any] = {"devices": 1} | _OWN | dict(trainer)
+    options |= {
+        "max_epochs": training.epochs,
+        "callbacks": [*options.get("callbacks", ()), *callbacks],
+        "plugins": [*options.get("plugins", ()), SafeCheckpointIO()],
+        "default_root_dir": folder,
+    }
+    engine = _make_trainer(options)
+    with _same_signals():
+        try:
+            engine.fit(module, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
+        except SystemExit:  # which Lightning makes of Ctrl-C
+            if stopped.by is None:
+                raise
+            raise stopped.by from None
+    best.selection.load_best()
+    return Trained(best.selection.best, rows.rows, engine.is_global_zero)
+
+
+def _make_trainer(options: dict[str, Any]) -> pl.Trainer:
+    try:
+        return pl.Trainer(**options)
+    except Exception as error:  # Lightning raises whatever comes, also TypeError and exceptions of its own
+        raise ValueError(f"these options of the trainer cannot be used here: {str(error).strip()}") from error
+
+
+@contextmanager
+def _same_signals() -> Iterator[None]:
+    """Give signals the handlers back that they had, which Lightning takes away."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def quiet() -> None:
+    """Keep Lightning's advertisements and hints to itself, in this process."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        r".*does not have many workers.*",
+        r".*Checkpoint directory .* exists and is not empty.*",
+        r".*is smaller than the logging interval.*",
+        # Lightning and PyG use what newer versions of torch deprecate.
+        r".*torch\.jit.*",
+        r".*LeafSpec.*is deprecated.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)

@@ -1,0 +1,136 @@
+"""Running a study: its missing trials, in this process or in several, then their tests and the report."""
+
+import json
+import shutil
+from collections.abc import Iterable, Mapping
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from joblib import Parallel, delayed
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+from plstm_graph.config.names import allowed_names, set_allowed_names
+from plstm_graph.console import Console
+from plstm_graph.datasets.files import replace_file
+from plstm_graph.report.study import summarise, write_report
+from plstm_graph.tasks.registry import load_task
+from plstm_graph.tasks.task import Task
+from plstm_graph.train.progress import StudyProgress
+from plstm_graph.train.study import Study
+from plstm_graph.train.trial import Trial, run_trial, test_trial
+
+#: How often trials are given to new processes where one was killed.
+_ATTEMPTS = 3
+
+
+def run_study(
+    study: Study,
+    trainer: Mapping[str, Any],
+    device: torch.device,
+    workers: int,
+    tests: bool,
+    about: Mapping[str, Any],
+    console: Console,
+) -> dict[str, Any]:
+    """Train what is not finished, test what validation chose, report.
+
+    Args:
+        study: What to train.
+        trainer: Options of :class:`lightning.pytorch.Trainer` for each trial.
+        device: Where tests run.
+        workers: Trials that run at the same time, each in a process of its own if there are several.
+        tests: Whether trials are tested.
+        about: What the report says of command and machine.
+        console: For the progress.
+
+    Returns:
+        The report, which has been written into the folder after each round of trials.
+    """
+    report: dict[str, Any] = {}
+    task = cached_task(json.dumps(study.plain["task"]))
+    with StudyProgress(console, study.plain["training"]["epochs"]) as progress:
+        for number, seed in enumerate(study.seeds):
+            for model in study.models:
+                # The first seed tries all choices; of the best one, the others follow.
+                round_of = study.first_trials(model) if number == 0 else []
+                if number > 0:
+                    choice = study.best_choice(model, task.monitor)
+                    assert choice is not None
+                    round_of = [study.trial(model, choice, seed)]
+                _run(round_of, trainer, workers, progress)
+                if tests:
+                    _test(study, task, model, seed, device, console)
+                report = {**_report(study, task), **about, "config": study.plain}
+                write_report(study.folder, report)
+    return report
+
+
+def _run(trials: list[Trial], trainer: Mapping[str, Any], workers: int, progress: StudyProgress) -> None:
+    """Run trials, in processes of their own if several may run at the same time."""
+    if workers == 1 or len(trials) == 1:
+        for trial in trials:
+            run_trial(trial, _task_of(trial), trainer, partial(progress.update, trial))
+        return
+    for attempt in range(_ATTEMPTS):
+        missing = [trial for trial in trials if trial.result is None]
+        calls = (delayed(_work)(trial, dict(trainer), torch.get_num_threads(), allowed_names()) for trial in missing)
+        try:
+            with progress.watching(missing):
+                Parallel(n_jobs=min(workers, max(len(missing), 1)), batch_size=1)(calls)
+            return
+        except TerminatedWorkerError as error:
+            if attempt == _ATTEMPTS - 1:
+                raise ValueError(
+                    "a process that trained was killed again and again, perhaps for want of memory; the same command "
+                    "goes on from the last whole epoch of each trial, with --workers 1 if memory is short"
+                ) from error
+
+
+def _work(trial: Trial, trainer: dict[str, Any], threads: int, allowed: Iterable[str]) -> None:
+    """Run a trial in this process, which was made for it."""
+    torch.set_num_threads(threads)
+    set_allowed_names(allowed)
+    run_trial(trial, _task_of(trial), trainer, lambda row: None)
+
+
+def _task_of(trial: Trial) -> Task:
+    return cached_task(json.dumps(dict(trial.task)))
+
+
+@lru_cache(maxsize=4)
+def cached_task(options: str) -> Task:
+    """The task of a configuration, read once in each process.
+
+    Args:
+        options: Its section as JSON.
+    """
+    return load_task(**json.loads(options))
+
+
+def _test(study: Study, task: Task, model: str, seed: int, device: torch.device, console: Console) -> None:
+    """Test the trial of a seed, and lay the pictures of the first one into the folder of the study."""
+    choice = study.best_choice(model, task.monitor)
+    assert choice is not None
+    trial = study.trial(model, choice, seed)
+    test_trial(trial, _task_of(trial), device)
+    if model == next(iter(study.plain["models"])) and seed == study.seeds[0]:
+        for picture in sorted(trial.folder.glob("*.png")):
+            replace_file(study.folder / picture.name, partial(shutil.copyfile, picture))
+            console.say(f"a picture of the tests: {study.folder / picture.name}")
+
+
+def _report(study: Study, task: Task) -> dict[str, Any]:
+    results = {}
+    for model in study.plain["models"]:
+        found = [path.parent for path in sorted(study.folder.glob(f"{model}/**/seed_*/result.json"))]
+        results[model] = [_read(folder) for folder in found]
+    summary = summarise(study.plain["task"]["name"], results, task.monitor)
+    return summary | {"samples": {part: len(samples) for part, samples in task.parts.items()}}
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    tests = folder / "tests.json"
+    row = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    return row | {"tests": json.loads(tests.read_text(encoding="utf-8")) if tests.is_file() else None}

@@ -1,0 +1,157 @@
+"""Several trainings that are reported together: models, choices of options that validation makes, seeds."""
+
+import copy
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from plstm_graph.config.run_config import differences, read_configuration, refuse, write_configuration
+from plstm_graph.tasks.rows import rank
+from plstm_graph.tasks.task import Task
+from plstm_graph.train.training import Training
+from plstm_graph.train.trial import Trial
+
+#: Options that may change between commands of one study: choices may be added, data may move.
+_FREE = ("choose", "task.root", "task.source", "training.workers")
+
+
+@dataclass(frozen=True)
+class Study:
+    """Models side by side on a task, under equal terms.
+
+    Attributes:
+        plain (dict): What decides the numbers: ``task``, ``models``, ``training``, and ``choose``, values of dotted
+            options of which validation picks one for each model.
+        models (list[str]): Names of the models that are trained.
+        seeds (list[int]): In the order in which they run; the first of them tries all choices.
+        folder (Path): Where all trials lie.
+    """
+
+    plain: dict[str, Any]
+    models: Sequence[str]
+    seeds: Sequence[int]
+    folder: Path
+
+    @property
+    def choices(self) -> Iterator[dict[str, Any]]:
+        """Every combination of the values to choose from; one without any if there is no choice."""
+        names = list(self.plain["choose"])
+        for values in itertools.product(*self.plain["choose"].values()):
+            yield dict(zip(names, values, strict=True))
+
+    def trial(self, model: str, choice: Mapping[str, Any], seed: int) -> Trial:
+        """One training of the study."""
+        plain = chosen(self.plain | {"model": self.plain["models"][model]}, choice)
+        places = [f"{name.rpartition('.')[2]}_{_text(value)}" for name, value in choice.items()]
+        return Trial(
+            model=model,
+            spec=plain["model"],
+            task=plain["task"],
+            training=Training(**plain["training"]),
+            seed=seed,
+            folder=self.folder.joinpath(model, *places, f"seed_{seed}"),
+            choice=choice,
+        )
+
+    def first_trials(self, model: str) -> list[Trial]:
+        """Those of the first seed, one for each choice."""
+        return [self.trial(model, choice, self.seeds[0]) for choice in self.choices]
+
+    def best_choice(self, model: str, monitor: Mapping[str, Any]) -> dict[str, Any] | None:
+        """What validation picks for a model; None until all trials of the first seed are finished.
+
+        Args:
+            model: Its name.
+            monitor: Of the task.
+        """
+        results = [trial.result for trial in self.first_trials(model)]
+        finished = [result for result in results if result is not None]
+        if len(finished) < len(results):
+            return None
+        return max(finished, key=lambda result: rank(result["valid"], monitor))["choice"]
+
+    def trials(self, model: str, task: Task) -> list[Trial]:
+        """Those that are reported, one for each seed; none until a choice was made."""
+        choice = self.best_choice(model, task.monitor)
+        return [] if choice is None else [self.trial(model, choice, seed) for seed in self.seeds]
+
+    def claim(self) -> None:
+        """Write the configuration into the folder, unless it holds a study of other data or another way of training.
+
+        Models and choices may be added; a model that is there must stay as it is.
+
+        Raises:
+            ValueError: If the folder holds another study; it names the first differences.
+            OSError: If the folder cannot be written.
+        """
+        plain, earlier = self.plain, read_configuration(self.folder)
+        if earlier is None:
+            missing = ["it has no config.yaml"] if self.folder.is_dir() and any(self.folder.iterdir()) else []
+            refuse(self.folder, missing, "--name")
+        else:
+            there = earlier.get("models") or {}
+            again = {name: plain["models"][name] for name in self.models if name in there}
+            found = differences(completed(earlier), plain | {"models": there | again}, _FREE)
+            refuse(self.folder, found + _other_order(earlier["task"], plain["task"]), "--name")
+            plain = plain | {"models": there | plain["models"]}
+        write_configuration(self.folder, plain)
+
+
+def chosen(plain: Mapping[str, Any], choice: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration with some of its options replaced.
+
+    Args:
+        plain: Sections of plain values.
+        choice: Values by dotted names, such as ``"training.lr"``; those of ``"model"`` are arguments of its class.
+    """
+    made = copy.deepcopy(dict(plain))
+    for name, value in choice.items():
+        section, *keys = name.split(".")
+        place = made[section]
+        if section == "model":
+            place = place.setdefault("init_args", {})
+        for key in keys[:-1]:
+            place = place.setdefault(key, {})
+        place[keys[-1]] = value
+    return made
+
+
+def check_choices(choose: Any) -> dict[str, list[Any]]:
+    """Options to choose from, as a configuration has them.
+
+    Args:
+        choose: Lists of values by dotted names.
+
+    Raises:
+        ValueError: If a name is none of an option, or values are no list of different ones.
+    """
+    if not isinstance(choose, Mapping):
+        raise ValueError(
+            f"choose must name options with the values to try, such as training.lr: [0.001, 0.01], got {choose}"
+        )
+    for name, values in choose.items():
+        section, *keys = str(name).split(".")
+        if section not in ("task", "training", "model") or not keys or not all(keys):
+            raise ValueError(f"choose.{name} is no option of task, training or model, such as training.lr")
+        if not isinstance(values, list) or not values or any(values.count(value) > 1 for value in values):
+            raise ValueError(f"choose.{name} must be a list of different values, got {values}")
+    return {str(name): list(values) for name, values in choose.items()}
+
+
+def completed(plain: dict[str, Any]) -> dict[str, Any]:
+    """A configuration of an earlier revision, with the defaults of options of training that it did not have yet."""
+    return plain | {"training": vars(Training()) | (plain.get("training") or {})}
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value).replace("/", "_")
+
+
+def _other_order(earlier: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Whether the same tests stand in another order, which is another choice of graphs: their seeds go by it."""
+    old, new = (list(tests) if isinstance(tests, dict) else [] for tests in (earlier.get("tests"), now.get("tests")))
+    if old == new or sorted(map(str, old)) != sorted(map(str, new)):
+        return []
+    return [f"task.tests are in the order {', '.join(map(str, new))}, were in {', '.join(map(str, old))}"]

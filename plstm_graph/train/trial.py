@@ -1,0 +1,185 @@
+"""One training of one model on a task: a seed, a choice of options; a folder that goes on where it stopped."""
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch_geometric import seed_everything
+
+from plstm_graph.datasets.files import replace_file, replace_json
+from plstm_graph.nn.ensemble import Ensemble
+from plstm_graph.tasks.rows import Row
+from plstm_graph.tasks.task import Shard, Task
+from plstm_graph.train.checkpoint import KEY, CheckpointError, check_state, read_checkpoint
+from plstm_graph.train.engine import outputs_of, train
+from plstm_graph.train.training import Training
+
+_FORMAT = 2
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one training is.
+
+    Attributes:
+        model (str): Name of the model in its study.
+        spec (dict): ``class_path`` and ``init_args`` of the model.
+        task (dict): Name and options of the task.
+        training (Training): How it is trained.
+        seed (int): Of weights, order and dropout.
+        choice (dict): Options that this trial has in place of those of its study, by their dotted names.
+        folder (Path): ``epochs.jsonl``, ``last.ckpt`` (to go on from, until finished), ``best.ckpt`` (weights of the
+            epoch that validation picked), ``result.json`` (once finished), ``tests.json`` (once tested), and what the
+            task draws of the tests.
+    """
+
+    model: str
+    spec: Mapping[str, Any]
+    task: Mapping[str, Any]
+    training: Training
+    seed: int
+    folder: Path
+    choice: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """The trial in a few words."""
+        return ", ".join([self.model, *(f"{name} {value}" for name, value in self.choice.items()), f"seed {self.seed}"])
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """What ``result.json`` says, if the training is finished."""
+        return _read(self.folder / "result.json")
+
+    @property
+    def tests(self) -> dict[str, Row] | None:
+        """Metrics of the tests by their names, if they were made."""
+        return _read(self.folder / "tests.json")
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What rebuilds model and task, plain values."""
+        return {"format": _FORMAT, "task": dict(self.task), "model": dict(self.spec), "seed": self.seed}
+
+
+def make_model(spec: Mapping[str, Any], task: Task, training: Training) -> nn.Module:
+    """A new model that fits a task; several of them, side by side, if the training is of several members."""
+    model = task.make_model(spec)
+    return model if training.members == 1 else Ensemble(model, training.members)
+
+
+def run_trial(trial: Trial, task: Task, trainer: Mapping[str, Any], report: Callable[[Row], None]) -> dict[str, Any]:
+    """Train, or go on with a training that was interrupted. A finished one is not run again.
+
+    Args:
+        trial: What to train.
+        task: Made of ``trial.task``.
+        trainer: Options of :class:`lightning.pytorch.Trainer`.
+        report: Called with the metrics of each epoch.
+
+    Returns:
+        What ``result.json`` says: validation metrics of the selected epoch, sizes and times.
+
+    Raises:
+        ValueError: If the model does not fit the task.
+        FloatingPointError: If a loss is not finite.
+        KeyboardInterrupt: If it was stopped.
+    """
+    finished, last = trial.result, trial.folder / "last.ckpt"
+    if finished is not None:
+        last.unlink(missing_ok=True)  # if it was killed at the very end
+        return finished
+    seed_everything(trial.seed)
+    model = make_model(trial.spec, task, trial.training)
+    trained = train(task, model, trial.training, trial.folder, trial.recipe, trainer, report)
+    epoch = max(best.epoch for best in trained.best)
+    valid = trained.best[0].row if len(trained.best) == 1 else _valid_row(model, task, trial.training)
+    seconds = [row["seconds"] for row in trained.rows]
+    result = {
+        "model": trial.model,
+        "seed": trial.seed,
+        "choice": dict(trial.choice),
+        "parameters": count_parameters(model),
+        "epoch": epoch + 1,
+        "epochs": len(seconds),
+        "seconds": sum(seconds),
+        "seconds_per_epoch": statistics.median(seconds),
+        "valid": {name.removeprefix("valid/"): value for name, value in valid.items() if name.startswith("valid/")},
+    }
+    if trained.is_first:
+        state = {KEY: trial.recipe, "state_dict": model.state_dict()}
+        replace_file(trial.folder / "best.ckpt", lambda path: torch.save(state, path))
+        replace_json(trial.folder / "result.json", result)
+        last.unlink(missing_ok=True)
+    return result
+
+
+def test_trial(trial: Trial, task: Task, device: torch.device) -> dict[str, Row]:
+    """Metrics of a finished trial on every test of its task; tests that were made already are read.
+
+    Args:
+        trial: The trial; ``skip_tests`` of its model names tests that are left out, for what a model cannot hold.
+        task: Made of ``trial.task``.
+        device: Where.
+    """
+    made = trial.tests
+    if made is not None:
+        return made
+    model = trained_model(trial, task, device)
+    tests: dict[str, Row] = {}
+    outputs = {}
+    for name in task.tests:
+        if name in (trial.spec.get("skip_tests") or ()):
+            continue
+        started = time.perf_counter()
+        batches = task.batches(name, task.needs(model), trial.training.batch_size, device, Shard())
+        output, columns = outputs_of(model, batches, task)
+        row = task.score(output, **columns) | task.part_scores(name, output)
+        tests[name] = row | {"seconds": time.perf_counter() - started}
+        outputs[name] = task.restored(output)
+    for picture, figure in task.pictures(outputs).items():
+        replace_file(trial.folder / picture, partial(figure.savefig, format="png", dpi=130))
+    replace_json(trial.folder / "tests.json", tests)
+    return tests
+
+
+def trained_model(trial: Trial, task: Task, device: torch.device) -> nn.Module:
+    """The model of a finished trial, in evaluation mode.
+
+    Raises:
+        OSError: If it is not there.
+        CheckpointError: If its weights are damaged, or those of another model.
+    """
+    path = trial.folder / "best.ckpt"
+    state = read_checkpoint(path, device)["state_dict"]
+    model = make_model(trial.spec, task, trial.training).to(device)
+    try:
+        check_state(model.state_dict(), state)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}; remove the folder {trial.folder} to train it anew") from error
+    model.load_state_dict(state)
+    return model.eval()
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Number of parameters of a model."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _valid_row(model: nn.Module, task: Task, training: Training) -> Row:
+    """Validation metrics of an ensemble as a whole."""
+    device = next(model.parameters()).device
+    batches = task.batches("valid", task.needs(model), training.batch_size, device, Shard())
+    output, columns = outputs_of(model.eval(), batches, task)
+    return {f"valid/{name}": value for name, value in task.score(output, **columns).items()}
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
