@@ -14,20 +14,20 @@ from pathlib import Path
 
 import torch
 import yaml
-from plstm_graph.train.dag_tasks.run import count_parameters, make_model
 from torch_geometric.data import Batch
 
 from plstm_graph.datasets.files import replace_file
 from plstm_graph.tasks.forward import attach_line_graph, call_model, model_arguments
-from plstm_graph.tasks.registry import load_dag_task
+from plstm_graph.tasks.registry import load_task
+from plstm_graph.train.trial import count_parameters
 
 
 def measure(path: Path, repeat: int) -> dict:
     """Milliseconds of a step of each model of a configuration."""
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    task, size = load_dag_task(**config["data"]), config["training"]["batch_size"]
+    task, size = load_task(**config["task"]), config["training"]["batch_size"]
     largest = sorted(task.parts["train"], key=lambda graph: graph.num_nodes)[-size:]
-    models = {name: make_model(spec, task) for name, spec in config["models"].items()}
+    models = {name: task.make_model(spec) for name, spec in config["models"].items()}
     batches = {
         name: attach_line_graph(Batch.from_data_list(largest), model_arguments(model)) for name, model in models.items()
     }

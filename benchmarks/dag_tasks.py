@@ -32,7 +32,7 @@ def take(runs: Path, folder: Path) -> None:
 
 def merged(report: dict[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
     """A report with the models of an earlier one that it did not train itself; ``run`` says what made those."""
-    run = {"command": kept["command"], "machine": kept["machine"], "config": {"lr": kept["config"]["lr"]}}
+    run = {"command": kept["command"], "machine": kept["machine"], "config": {"choose": kept["config"]["choose"]}}
     models = dict(report["models"])
     for name, model in kept["models"].items():
         numbers = {key: value for key, value in model.items() if key != "run"}
@@ -69,11 +69,12 @@ def _below(report: dict[str, Any]) -> list[str]:
 def _origin(run: dict[str, Any]) -> str:
     machine = run["machine"]
     packages = ", ".join(f"{name} {machine['packages'][name]}" for name in ("torch", "torch_geometric"))
-    rates = ", ".join(f"{rate:g}" for rate in run["config"]["lr"])
-    return (
-        f"`{run['command']}`; learning rates tried: {rates}; {machine['processor']}, revision "
-        f"{machine['revision']}, {packages}"
-    )
+    tried = "; ".join(f"{name} tried: {_values(values)}" for name, values in run["config"]["choose"].items())
+    return f"`{run['command']}`; {tried}; {machine['processor']}, revision {machine['revision']}, {packages}"
+
+
+def _values(values: list[Any]) -> str:
+    return ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
 
 
 def _write(path: Path, text: str) -> None:

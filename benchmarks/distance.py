@@ -20,7 +20,6 @@ from typing import Any
 import matplotlib.pyplot as plt
 import torch
 import yaml
-from plstm_graph.train.dag_tasks.run import make_model
 from torch import Tensor, nn
 
 from plstm_graph.datasets.files import replace_file
@@ -29,7 +28,8 @@ from plstm_graph.graph import LineGraph, random_dag
 from plstm_graph.nn import PLSTM
 from plstm_graph.nn.dag_baselines import DirectedGATv2, DirectedGCN, DirectedGIN
 from plstm_graph.nn.dag_baselines_gru import LevelGRU
-from plstm_graph.tasks.registry import DAGTask, load_dag_task
+from plstm_graph.tasks.registry import GraphTask, load_task
+from plstm_graph.train import read_checkpoint
 
 CHANNELS = 32
 LAYERS = 16  # of message passing, which hears no further
@@ -155,18 +155,18 @@ def after_training(runs: Path, hops: int) -> dict[str, Any]:
     """Curves of the models of a finished ``plstm-graph dags`` run on the copy task, on one chain."""
     config = yaml.safe_load((runs / "config.yaml").read_text(encoding="utf-8"))
     sizes = {"num_graphs": 1, "size": hops}
-    task: DAGTask = load_dag_task("copy", train=sizes, valid=sizes, tests={})
+    task: GraphTask = load_task("copy", train=sizes, valid=sizes, tests={})
     data = LongRange("copy", 1, hops)[0]
     graph = LineGraph.from_data(data)
     distance = hops_to(data.edge_index, data.num_nodes, hops)
     found = {}
     for name, spec in config["models"].items():
         curves = []
-        for path in sorted(runs.glob(f"{name}/lr_*/seed_*/best.pt")):
+        for path in sorted(runs.glob(f"{name}/lr_*/seed_*/best.ckpt")):
             if not (path.parent / "tests.json").is_file() or spec.get("skip_tests"):
                 continue  # of another learning rate, or too large for the longest chain
-            model = make_model(spec, task)
-            model.load_state_dict(torch.load(path, weights_only=True))
+            model = task.make_model(spec)
+            model.load_state_dict(read_checkpoint(path)["state_dict"])
             torch.manual_seed(0)
             curves.append(by_distance(gradient_norms(model, data.x, graph, hops), distance))
         if curves:

@@ -17,19 +17,17 @@ import numpy as np
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from plstm_graph.train.dag_tasks.run import score
-from plstm_graph.train.dag_tasks.trained import trained_models
 from torch import Tensor
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Data
 from tqdm import tqdm
 
 from plstm_graph.datasets.files import replace_file
 from plstm_graph.datasets.terrain import Terrain
 from plstm_graph.datasets.terrain.hydrology import accumulate
 from plstm_graph.graph import longest_path_levels
-from plstm_graph.tasks.forward import attach_line_graph, model_arguments
-from plstm_graph.tasks.registry import DAGTask, load_dag_task
+from plstm_graph.tasks.registry import GraphTask, load_task
 from plstm_graph.tasks.terrain import discharge_metrics, numbered
+from plstm_graph.train.trained import trained_models
 
 SIDES = (20, 40, 80, 120, 160, 200)  # of squares, in cells
 EACH = 4  # squares of a size
@@ -55,7 +53,7 @@ def rain_of(graph: Data) -> np.ndarray:
     return graph.x[:, 5].double().numpy() * 30 + 60
 
 
-def classical(task: DAGTask) -> None:
+def classical(task: GraphTask) -> None:
     """Print how well flow accumulation with a fitted regression does in validation."""
     for ways in ("D8", "MFD"):
         for of in ("cells", "rain"):
@@ -89,19 +87,11 @@ def curves(run: Path, graphs: list[Data]) -> dict[str, np.ndarray]:
     """``1 - NSE`` of each model on each graph, averaged over its seeds; NaN where a model cannot hold the graph."""
     config: dict[str, Any] = json.loads((run / "report.json").read_text(encoding="utf-8"))["config"]
     found: dict[str, list[list[float]]] = {}
-    for trained in tqdm(trained_models(run, load_dag_task(**config["data"]))):
+    for trained in tqdm(trained_models(run, load_task(**config["task"]))):
         small = bool(config["models"][trained.name].get("skip_tests"))
-        row = [
-            np.nan if small and graph.num_nodes > MOST else missed(trained.model, graph, trained.task)
-            for graph in graphs
-        ]
+        row = [np.nan if small and graph.num_nodes > MOST else 1 - trained.score([graph])["nse"] for graph in graphs]
         found.setdefault(trained.name, []).append(row)
     return {name: np.mean(rows, axis=0) for name, rows in found.items()}
-
-
-def missed(model: torch.nn.Module, graph: Data, task: DAGTask) -> float:
-    batch = attach_line_graph(Batch.from_data_list([graph]), model_arguments(model))
-    return 1 - score(model, [batch], task)["nse"]
 
 
 def draw(sizes: Tensor, depths: Tensor, found: dict[str, np.ndarray], trained: tuple[int, int]) -> Figure:
@@ -127,7 +117,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("docs/dags/terrain_sizes.png"))
     options = parser.parse_args()
     if options.run is None:
-        classical(load_dag_task("terrain"))
+        classical(load_task("terrain"))
         return
     graphs = list(squares(Terrain()))
     depths = torch.tensor([int(longest_path_levels(each.edge_index, each.num_nodes).max()) + 1 for each in graphs])

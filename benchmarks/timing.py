@@ -10,29 +10,26 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from plstm_graph.train.dag_tasks.run import score
-from plstm_graph.train.dag_tasks.trained import trained_models
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Data
 from tqdm import tqdm
 
 from plstm_graph.datasets.files import replace_file
 from plstm_graph.graph import longest_path_levels
-from plstm_graph.tasks.forward import attach_line_graph, model_arguments
-from plstm_graph.tasks.graph_task import DAGTask
-from plstm_graph.tasks.registry import load_dag_task
+from plstm_graph.tasks.graph_task import GraphTask
+from plstm_graph.tasks.registry import load_task
 from plstm_graph.tasks.timing import timing_pieces
+from plstm_graph.train.trained import TrainedModel, trained_models
 
 SIZES = (100, 300, 1_000, 3_000, 10_000)  # gates of a piece at most
 EACH = 12  # pieces of a size, two of each circuit
 MOST = 6_000  # nodes of a graph for models that skip tests, as attention to pairs of nodes does
 
 
-def graphs_of(task: DAGTask) -> list[Data]:
+def graphs_of(task: GraphTask) -> list[Data]:
     """Pieces of test circuits, by size, and those circuits."""
     whole = [graph for part, graphs in task.parts.items() if part.startswith("test_") for graph in graphs]
     pieces = [piece for number, size in enumerate(SIZES) for piece in timing_pieces(whole, EACH, size, 10 + number)]
@@ -40,23 +37,22 @@ def graphs_of(task: DAGTask) -> list[Data]:
     return [piece for piece in pieces if int(piece.y.isfinite().sum()) > 10] + whole
 
 
-def errors(run: Path, task: DAGTask, graphs: Sequence[Data]) -> dict[str, np.ndarray]:
+def errors(run: Path, task: GraphTask, graphs: Sequence[Data]) -> dict[str, np.ndarray]:
     """Error of each model on each graph, averaged over seeds; NaN where a model cannot hold the graph."""
     config = json.loads((run / "report.json").read_text(encoding="utf-8"))["config"]["models"]
     found: dict[str, list[list[float]]] = {}
     for trained in tqdm(trained_models(run, task)):
         limit = MOST if config[trained.name].get("skip_tests") else None
-        row = [_error(trained.model, graph, trained.task, limit) for graph in graphs]
+        row = [_error(trained, graph, limit) for graph in graphs]
         found.setdefault(trained.name, []).append(row)
     return {name: np.mean(rows, axis=0) for name, rows in found.items()}
 
 
-def _error(model: Any, graph: Data, task: DAGTask, limit: int | None) -> float:
-    if limit is not None and graph.num_nodes > limit:
+def _error(trained: TrainedModel, graph: Data, limit: int | None) -> float:
+    if limit is not None and (graph.num_nodes or 0) > limit:
         return float("nan")
     plain = Data(x=graph.x, edge_index=graph.edge_index, edge_attr=graph.edge_attr, y=graph.y)
-    batch = attach_line_graph(Batch.from_data_list([plain]), model_arguments(model))
-    return score(model, [batch], task)["relative"]
+    return trained.score([plain])["relative"]
 
 
 def draw(gates: np.ndarray, levels: np.ndarray, found: dict[str, np.ndarray], trained: tuple[int, int]) -> Figure:
@@ -87,8 +83,8 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder of a run of configs/dags/timing.yaml")
     parser.add_argument("--output", type=Path, default=Path("docs/dags/timing_sizes.png"))
     options = parser.parse_args()
-    data = json.loads((options.run / "report.json").read_text(encoding="utf-8"))["config"]["data"]
-    task = load_dag_task(**data)
+    data = json.loads((options.run / "report.json").read_text(encoding="utf-8"))["config"]["task"]
+    task = load_task(**data)
     graphs = graphs_of(task)
     gates, levels = (
         np.array([measure(graph) for graph in graphs])

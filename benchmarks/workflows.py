@@ -13,15 +13,12 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from plstm_graph.train.dag_tasks.run import score
-from plstm_graph.train.dag_tasks.trained import trained_models
-from torch_geometric.data import Batch, Data
 from tqdm import tqdm
 
 from plstm_graph.datasets.files import replace_file
-from plstm_graph.tasks.forward import attach_line_graph, model_arguments
-from plstm_graph.tasks.graph_task import DAGTask
-from plstm_graph.tasks.registry import load_dag_task
+from plstm_graph.tasks.graph_task import GraphTask
+from plstm_graph.tasks.registry import load_task
+from plstm_graph.train.trained import trained_models
 
 SIZES = (120, 250, 500, 1000, 2000)  # tasks, of which workflows have at most a quarter less
 EACH = 4  # workflows of each size and application
@@ -29,30 +26,24 @@ BATCH = 16
 CLASSICAL = {"bounds": "-.", "planned": "--", "informed": ":"}  # metrics that do not depend on a model, as lines
 
 
-def task_of_sizes(data: dict[str, Any], others: list[str]) -> DAGTask:
+def task_of_sizes(data: dict[str, Any], others: list[str]) -> GraphTask:
     """The task of the run, with a test for each size, of its applications and of others."""
     tests: dict[str, dict[str, Any]] = {}
     for size in SIZES:
         own = {"num_graphs": EACH, "smallest": int(0.75 * size), "largest": size}
         tests |= {f"own_{size}": own, f"others_{size}": own | {"applications": others}}
-    return load_dag_task(**data | {"tests": tests})
+    return load_task(**data | {"tests": tests})
 
 
-def errors(run: Path, task: DAGTask) -> dict[str, dict[str, float]]:
+def errors(run: Path, task: GraphTask) -> dict[str, dict[str, float]]:
     """Mean percent error on each test, by model, averaged over seeds; and that of planners."""
     found: dict[str, dict[str, list[float]]] = {}
     for trained in tqdm(trained_models(run, task)):
         for part in (part for part in task.parts if part.startswith("test_")):
-            row = score(trained.model, batches(task.parts[part], trained.model), trained.task)
+            row = trained.score(task.parts[part], BATCH)
             for name, value in {trained.name: row["mape"], **{key: row[key] for key in CLASSICAL}}.items():
                 found.setdefault(name, {}).setdefault(part, []).append(value)
     return {name: {part: float(np.mean(values)) for part, values in row.items()} for name, row in found.items()}
-
-
-def batches(graphs: list[Data], model: Any) -> list[Batch]:
-    """Graphs in batches, with the structure that a model needs."""
-    groups = [graphs[start : start + BATCH] for start in range(0, len(graphs), BATCH)]
-    return [attach_line_graph(Batch.from_data_list(group), model_arguments(model)) for group in groups]
 
 
 def draw(found: dict[str, dict[str, float]], trained: tuple[int, int]) -> Figure:
@@ -77,7 +68,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder of a run of configs/dags/workflows.yaml")
     parser.add_argument("--output", type=Path, default=Path("docs/dags/workflows_sizes.png"))
     options = parser.parse_args()
-    data = json.loads((options.run / "report.json").read_text(encoding="utf-8"))["config"]["data"]
+    data = json.loads((options.run / "report.json").read_text(encoding="utf-8"))["config"]["task"]
     if data.get("target", "makespan") != "makespan":
         parser.error(f"{options.run} is a run of {data['target']}; the figure is of makespans")
     others = sorted({name for size in data["tests"].values() for name in size.get("applications", ())})

@@ -1,8 +1,9 @@
 """Options of tasks, checked against the function that takes them before it is called."""
 
+import difflib
 import inspect
 from argparse import ArgumentError
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
@@ -10,7 +11,7 @@ from plstm_graph.config.parser import GuardedParser
 
 
 def fitting(
-    function: Callable[..., Any], options: dict[str, Any], task: str, of: str = "", given: Collection[str] = ()
+    function: Callable[..., Any], options: Mapping[str, Any], owner: str, of: str = "", given: Collection[str] = ()
 ) -> dict[str, Any]:
     """Options as a function takes them: all are known, none is missing, and each is of the type that it declares.
 
@@ -19,8 +20,8 @@ def fitting(
     Args:
         function: Its parameters and their types are what options may be.
         options: Plain values by their names, as a configuration has them.
-        task: What the error calls the task.
-        of: The part of the options of the task that these are, for the error.
+        owner: What the error calls that which has the options, such as ``"the task copy"``.
+        of: The part of its options that these are, for the error.
         given: Parameters that are not for options to set.
 
     Returns:
@@ -36,12 +37,14 @@ def fitting(
     }
 
     def refusal(why: str) -> ValueError:
-        return ValueError(f"options {options}{f' of {of}' if of else ''} do not fit the task {task}: {why}")
+        return ValueError(f"options {dict(options)}{f' of {of}' if of else ''} do not fit {owner}: {why}")
 
     known = ", ".join(parameters) or "none at all"
     for name in options:
         if name not in parameters:
-            raise refusal(f"there is no option {name!r}, of options there are {known}")
+            near = difflib.get_close_matches(name, parameters, 1)
+            meant = f" (did you mean {near[0]}?)" if near else ""
+            raise refusal(f"there is no option {name!r}{meant}, of options there are {known}")
     missing = [name for name, each in parameters.items() if each.default is each.empty and name not in options]
     if missing:
         raise refusal(f"{', '.join(missing)} must be given")

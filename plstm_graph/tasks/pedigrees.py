@@ -15,6 +15,8 @@ from plstm_graph.tasks.graph_task import GraphTask, regression
 from plstm_graph.tasks.regression import pearson, rmse
 from plstm_graph.tasks.rows import Row
 
+OWNER = "the task pedigrees"  # for messages
+
 
 def pedigrees(
     train: dict[str, Any], valid: dict[str, Any], tests: dict[str, dict[str, Any]], heritability: float = 0.3
@@ -34,7 +36,9 @@ def pedigrees(
     sizes = {"train": train, "valid": valid} | {f"test_{name}": size for name, size in tests.items()}
     given = ("heritability", "seed")
     parts: dict[str, Sequence[Data]] = {
-        name: Pedigrees(**fitting(Pedigrees, size, "pedigrees", name, given), heritability=heritability, seed=number)[:]
+        name: Pedigrees(
+            **fitting(Pedigrees, size, "the task pedigrees", name, given), heritability=heritability, seed=number
+        )[:]
         for number, (name, size) in enumerate(sizes.items())
     }
     for name, graphs in parts.items():

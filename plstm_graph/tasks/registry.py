@@ -62,7 +62,7 @@ def load_task(
     }
     if name not in makers:
         raise ValueError(f"no task {name!r}: expected one of {', '.join(makers)}")
-    task = makers[name](**fitting(makers[name], options, name))
+    task = makers[name](**fitting(makers[name], options, f"the task {name}"))
     empty = [part for part, graphs in task.parts.items() if len(graphs) == 0]
     if empty:
         raise ValueError(f"options {options} leave the task {name} without a graph in {', '.join(empty)}")
@@ -158,7 +158,7 @@ def long_range(
     sizes = {"train": train, "valid": valid} | {f"test_{name}": size for name, size in tests.items()}
     given = ("task", "shape", "seed")
     parts: dict[str, Sequence[Data]] = {
-        name: LongRange(task, shape=shape, seed=number, **fitting(LongRange, size, task, name, given))[:]
+        name: LongRange(task, shape=shape, seed=number, **fitting(LongRange, size, f"the task {task}", name, given))[:]
         for number, (name, size) in enumerate(sizes.items())
     }
     if task == "longest_path":

@@ -79,7 +79,7 @@ def _make(root: str | Path, usual: Sequence[str], size: dict[str, Any], part: st
         for name in applications:
             yield from Workflows(name, num_graphs, smallest, largest, seed, root)
 
-    return make(**fitting(make, size, "workflows", part))
+    return make(**fitting(make, size, "the task workflows", part))
 
 
 def fit_bounds(graphs: Sequence[Data]) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from plstm_graph.config.fitting import fitting
 from plstm_graph.config.run_config import differences, read_configuration, refuse, write_configuration
 from plstm_graph.tasks.rows import rank
 from plstm_graph.tasks.task import Task
@@ -49,7 +50,7 @@ class Study:
             model=model,
             spec=plain["model"],
             task=plain["task"],
-            training=Training(**plain["training"]),
+            training=Training(**fitting(Training, plain["training"], "training")),
             seed=seed,
             folder=self.folder.joinpath(model, *places, f"seed_{seed}"),
             choice=choice,

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from plstm_graph.datasets import Terrain
-from plstm_graph.tasks.registry import load_dag_task
+from plstm_graph.tasks.registry import load_task
 from tests.bench.test_dag_scripts import load
 
 WINDOWS = [(0, 0, 12, 17), (100, 150, 30, 20), (300, 330, 44, 40)]
@@ -33,7 +33,7 @@ def test_rain_is_read_from_the_feature(script):
 
 
 def test_the_classical_estimate_is_printed(script, capsys):
-    script.classical(load_dag_task("terrain", train=4, valid=3, test_tiles=1, side=12, size=60))
+    script.classical(load_task("terrain", train=4, valid=3, test_tiles=1, side=12, size=60))
     lines = capsys.readouterr().out.splitlines()
     assert [line.partition(":")[0] for line in lines] == [
         f"{ways}, {of} upslope" for ways in ("D8", "MFD") for of in ("cells", "rain")

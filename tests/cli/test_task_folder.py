@@ -12,7 +12,7 @@ from torch_geometric.data import Data
 from plstm_graph.cli import main
 from plstm_graph.datasets import DAGFolder, workflows
 from plstm_graph.tasks.graph_task import regression
-from plstm_graph.tasks.registry import load_dag_task
+from plstm_graph.tasks.registry import load_task
 from plstm_graph.tasks.scaled_target import TargetKind
 from plstm_graph.tasks.task_folder import write_task
 from tests.cli.task_folders import config_of, explain, fit, predict
@@ -29,7 +29,7 @@ pytestmark = [
 
 
 def synthetic(name):
-    return load_dag_task(name, train=TINY, valid=TINY, tests={"16": TINY})
+    return load_task(name, train=TINY, valid=TINY, tests={"16": TINY})
 
 
 def mixed():
@@ -50,7 +50,7 @@ def mixed():
 
 
 MAKERS = {
-    "terrain": lambda: load_dag_task(**TERRAIN),
+    "terrain": lambda: load_task(**TERRAIN),
     "mixed": mixed,
     "copy": lambda: synthetic("copy"),
     "longest_path": lambda: synthetic("longest_path"),
@@ -155,7 +155,7 @@ def test_check_fit_predict_and_explain_take_a_task(name, tmp_path, monkeypatch, 
     assert "dags is there already, and not empty" in capsys.readouterr().err
     assert main(["check", "dags"]) == 0
 
-    task, read = load_dag_task(**data), DAGFolder("dags")
+    task, read = load_task(**data), DAGFolder("dags")
     parts = [
         task.parts["train"],
         task.parts["valid"],
@@ -194,7 +194,7 @@ def test_the_critical_path_is_one_of_the_graph(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("plstm_graph.train.baselines._TREES", 5)
     source = str(circuit_folder(tmp_path / "source"))
-    task = load_dag_task("timing", "data", source, samples=24, nodes=20, delays="driven")
+    task = load_task("timing", "data", source, samples=24, nodes=20, delays="driven")
     write_task(task, "pieces")
     assert fit("pieces", TIMES | {"modes": "PM"}, epochs=2) == 0
     for number in (0, 7, 12):
@@ -215,7 +215,7 @@ def test_the_critical_path_is_one_of_the_graph(tmp_path, capsys, monkeypatch):
 def test_a_folder_has_targets_on_the_scale_that_is_asked_for(given, name, tmp_path, monkeypatch):
     """``fit`` standardises by itself, so that a standard scale is written as the targets themselves."""
     monkeypatch.chdir(tmp_path)
-    task = load_dag_task(**TERRAIN)
+    task = load_task(**TERRAIN)
     assert main(["dags", "--config", config_of(TERRAIN), "--folder", "written", *given]) == 0
     (column,) = [key for key in rows_of(tmp_path / "written" / "nodes.csv")[0] if key.endswith("discharge")]
     assert column == name.replace("y", "discharge")

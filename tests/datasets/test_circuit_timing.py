@@ -9,8 +9,8 @@ from plstm_graph.datasets.circuits import PARTS
 from plstm_graph.datasets.gate_delays import KINDS, gate_delays
 from plstm_graph.datasets.timing_analysis import arrival_times, required_times
 from plstm_graph.tasks.circuits import draw_cones
-from plstm_graph.tasks.graph_task import DAGTask
-from plstm_graph.tasks.registry import load_dag_task
+from plstm_graph.tasks.graph_task import GraphTask
+from plstm_graph.tasks.registry import load_task
 from plstm_graph.tasks.timing import arrival_metrics, path_metrics, timing_pieces
 from plstm_graph.testing import assert_close
 from tests.made_circuits import circuit_folder, random_circuit
@@ -202,8 +202,8 @@ def test_parts_and_task(tmp_path):
         assert tuple(graph.circuit for graph in found) == names
     own, driven = (CircuitTiming(tmp_path / "root", "test", source, delays)[0].delay for delays in DELAYS)
     assert not torch.equal(own, driven)
-    task = load_dag_task("timing", str(tmp_path / "root"), str(source), samples=24, nodes=2)
-    assert isinstance(task, DAGTask) and list(task.parts) == ["train", "valid", *(f"test_{n}" for n in PARTS["test"])]
+    task = load_task("timing", str(tmp_path / "root"), str(source), samples=24, nodes=2)
+    assert isinstance(task, GraphTask) and list(task.parts) == ["train", "valid", *(f"test_{n}" for n in PARTS["test"])]
     assert len(task.parts["train"]) == 24 and task.target.kind == "raw"
     with pytest.raises(ValueError, match="split must be one of train, valid, test, got 'hyp'"):
         CircuitTiming(tmp_path / "root", "hyp", source)

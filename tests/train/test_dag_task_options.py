@@ -10,7 +10,7 @@ from plstm_graph.train.dag_tasks import tasks
 from plstm_graph.cli import main
 from plstm_graph.config.fitting import fitting
 from plstm_graph.datasets import workflows
-from plstm_graph.tasks.registry import load_dag_task
+from plstm_graph.tasks.registry import load_task
 from tests.made_circuits import circuit_folder
 from tests.made_workflows import ForksAndJoins
 
@@ -60,7 +60,7 @@ def options_of(name, **of_train):
 )
 def test_options_of_a_task(name, options, message, tmp_path):
     with pytest.raises(ValueError, match=rf"^options .* do not fit the task {name}: .*{re.escape(message)}"):
-        load_dag_task(name, str(tmp_path), **options)
+        load_task(name, str(tmp_path), **options)
 
 
 @pytest.mark.parametrize("name", ["timing", "circuits"])
@@ -71,7 +71,7 @@ def test_options_of_a_task(name, options, message, tmp_path):
 )
 def test_numbers_of_pieces_of_circuits(made_circuits, name, option, value):
     with pytest.raises(ValueError, match=f"{option}={value}"):
-        load_dag_task(name, *made_circuits, **{option: value})
+        load_task(name, *made_circuits, **{option: value})
 
 
 @pytest.mark.parametrize("name", ["pedigrees", "copy", "longest_path"])
@@ -81,7 +81,7 @@ def test_a_part_without_graphs_is_named(name, part):
     given = options_of(name)
     given |= {part: none} if part in given else {"tests": {"some": SIZES[name], "none": none}}
     with pytest.raises(ValueError, match=f"leave the task {name} without a graph in {part}$"):
-        load_dag_task(name, **given)
+        load_task(name, **given)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_part_without_graphs_is_named(name, part):
 def test_workflows_of_no_application(changes, message, tmp_path, monkeypatch):
     monkeypatch.setattr(workflows, "Recipe", ForksAndJoins)
     with pytest.raises(ValueError, match=message):
-        load_dag_task("workflows", str(tmp_path), **options_of("workflows") | changes)
+        load_task("workflows", str(tmp_path), **options_of("workflows") | changes)
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -112,13 +112,13 @@ def test_workflows_of_no_application(changes, message, tmp_path, monkeypatch):
 )
 def test_options_of_a_part(name, option, value, message, tmp_path):
     with pytest.raises(ValueError, match=f"^options .* of train do not fit the task {name}: .*{message}"):
-        load_dag_task(name, str(tmp_path), **options_of(name, **{option: value}))
+        load_task(name, str(tmp_path), **options_of(name, **{option: value}))
 
 
 def test_a_part_that_lacks_an_option():
     given = options_of("pedigrees") | {"tests": {"deep": {"num_graphs": 3, "size": 10}}}
     with pytest.raises(ValueError, match="of test_deep do not fit the task pedigrees: generations must be given"):
-        load_dag_task("pedigrees", **given)
+        load_task("pedigrees", **given)
 
 
 @pytest.mark.parametrize("part", ["train", "valid", "tests"])
@@ -127,7 +127,7 @@ def test_options_import_and_make_nothing(part, tmp_path):
     there = tmp_path / "made"
     harm = {"class_path": "subprocess.Popen", "init_args": {"args": ["touch", str(there)]}}
     with pytest.raises(ValueError, match=r"subprocess\.Popen"):
-        load_dag_task("copy", **options_of("copy") | {part: {"more": harm} if part == "tests" else harm})
+        load_task("copy", **options_of("copy") | {part: {"more": harm} if part == "tests" else harm})
     assert not there.exists()
 
 
@@ -139,11 +139,11 @@ def test_an_error_inside_a_task_is_no_fault_of_its_options(monkeypatch):
 
     monkeypatch.setattr(tasks, "pedigrees", broken)
     with pytest.raises(TypeError, match=r"has no len\(\)"):
-        load_dag_task("pedigrees", **options_of("pedigrees"))
+        load_task("pedigrees", **options_of("pedigrees"))
     monkeypatch.setattr(tasks.LongRange, "_make", lambda self, random: random + "draws")
     for name in ("copy", "longest_path"):
         with pytest.raises(TypeError, match="unsupported operand"):
-            load_dag_task(name, **options_of(name))
+            load_task(name, **options_of(name))
 
 
 def test_the_command_tells_both_apart(tmp_path, monkeypatch, capsys):

@@ -6,18 +6,19 @@ import math
 import pytest
 import torch
 import yaml
-from plstm_graph.train.dag_tasks.run import count_parameters, make_model
 from torch_geometric.data import Data
 
 from plstm_graph.cli import main
 from plstm_graph.tasks.circuits import sub_circuits, with_probabilities
-from plstm_graph.tasks.graph_task import DAGTask
-from plstm_graph.tasks.registry import load_dag_task
+from plstm_graph.tasks.graph_task import GraphTask
+from plstm_graph.tasks.registry import load_task
+from plstm_graph.train.trial import count_parameters
 
+LR, SCALE = "training.lr", "task.target_scale"
 COPY = {"num_graphs": 96, "size": 8, "smallest": 2}
 SMALL = {
     "name": "copy",
-    "data": {"name": "copy", "train": COPY, "valid": COPY, "tests": {"4": {"num_graphs": 32, "size": 4}}},
+    "task": {"name": "copy", "train": COPY, "valid": COPY, "tests": {"4": {"num_graphs": 32, "size": 4}}},
     "models": {
         "plstm": {
             "class_path": "plstm_graph.nn.PLSTM",
@@ -29,7 +30,7 @@ SMALL = {
         },
     },
     "training": {"epochs": 15, "batch_size": 8, "weight_decay": 0.0},
-    "lr": [0.0001, 0.01],
+    "choose": {"training.lr": [0.0001, 0.01]},
 }
 
 
@@ -48,15 +49,15 @@ def test_command(tmp_path, capsys):
     config, folder = write(tmp_path), tmp_path / "run"
     assert command(config, "--output", str(folder), "--seeds", "0,1") == 0
     printed = capsys.readouterr()
-    assert "bag, lr 0.0001, seed 0, epoch 15/15" in printed.err
+    assert "bag, training.lr 0.0001, seed 0, epoch 15/15" in printed.err
     report = json.loads((folder / "report.json").read_text())
     plstm, bag = report["models"]["plstm"], report["models"]["bag"]
     assert plstm["tests"]["test_4/accuracy"]["mean"] > 0.5 > bag["tests"]["test_4/accuracy"]["mean"]
-    assert plstm["lr"] == 0.01 and [row["lr"] for row in plstm["tried"]] == [0.0001, 0.01]
+    assert plstm["choice"] == {LR: 0.01} and [row["choice"][LR] for row in plstm["tried"]] == [0.0001, 0.01]
     assert [row["seed"] for row in plstm["seeds"]] == [0, 1] and plstm["tests"]["test_4/accuracy"]["std"] is not None
     assert "| plstm |" in printed.out and "| plstm |" in (folder / "report.md").read_text()
     assert len((folder / "results.jsonl").read_text().splitlines()) == 4
-    assert not list(folder.rglob("state.pt"))
+    assert not list(folder.rglob("last.ckpt"))
     assert command(config, "--output", str(folder), "--seeds", "0,1") == 0
     again = capsys.readouterr()
     assert "epoch" not in again.err and again.out.splitlines()[2:6] == printed.out.splitlines()[2:6]
@@ -65,11 +66,11 @@ def test_command(tmp_path, capsys):
 def test_averaged_weights_are_kept(tmp_path):
     kept = []
     for average in (0.0, 5.0):
-        config = write(tmp_path, training={"epochs": 2, "batch_size": 8, "average": average}, lr=[0.01])
+        config = write(tmp_path, training={"epochs": 2, "batch_size": 8, "average": average}, choose={LR: [0.01]})
         folder = tmp_path / f"run_{average:g}"
         assert command(config, "--output", str(folder), "--only", "bag", "--seeds", "0") == 0
-        (best,) = folder.rglob("best.pt")
-        kept.append(torch.load(best, weights_only=True))
+        (best,) = folder.rglob("best.ckpt")
+        kept.append(torch.load(best, weights_only=True)["state_dict"])
     last, averaged = kept
     assert last.keys() == averaged.keys()
     moved = [name for name, value in last.items() if value.is_floating_point() and not value.equal(averaged[name])]
@@ -81,25 +82,30 @@ def test_what_cannot_run(tmp_path, capsys):
     folder.mkdir()
     for changes, more, message in [
         ({}, ("--only", "gnn"), "no model gnn in the configuration: plstm, bag"),
-        ({"data": {"name": "sort"}}, (), "no task 'sort': expected one of enas"),
-        ({"data": {"name": "copy", "size": 3}}, (), "options {'size': 3} do not fit the task copy"),
+        ({"task": {"name": "sort"}}, (), "no task 'sort': expected one of enas"),
+        ({"task": {"name": "copy", "size": 3}}, (), "options {'size': 3} do not fit the task copy"),
         ({"models": {"gone": {"class_path": "plstm_graph.nn.Gone"}}}, (), "there is no plstm_graph.nn.Gone"),
         (
             {"models": {"odd": {"class_path": "plstm_graph.nn.PLSTM", "init_args": {"size": 1}}}},
             (),
             "PLSTM cannot be made with {'size': 1}",
         ),
-        ({"lr": [0.1, 0.1]}, (), "list of different ones"),
-        ({"target": ["log", "log"]}, (), "target must be a scale or a list of different ones, got ['log', 'log']"),
-        ({"target": ["raw", "log"]}, (), "target 'raw' is a scale of numbers, and the targets of copy are classes"),
+        ({"choose": {LR: [0.1, 0.1]}}, (), "choose.training.lr must be a list of different values, got [0.1, 0.1]"),
+        ({"choose": {LR: 0.1}}, (), "choose.training.lr must be a list of different values, got 0.1"),
+        ({"choose": {"lr": [0.1]}}, (), "choose.lr is no option of task, training or model"),
+        ({"choose": {"training.rate": [0.1]}}, (), "do not fit training: there is no option 'rate'"),
+        ({"choose": {LR: ["fast"]}}, (), "do not fit training: lr must be of the type float, got 'fast'"),
+        ({"choose": {LR: [-1.0]}}, (), "lr and clip must be positive"),
+        ({"choose": {SCALE: ["raw", "log"]}}, (), "'raw' is a scale of numbers, and the targets of copy are classes"),
+        ({"choose": {"model.size": [1, 2]}}, (), "PLSTM cannot be made with"),
     ]:
         assert command(write(tmp_path, **changes), "--output", str(folder), *more) == 2
         assert message in capsys.readouterr().err
     assert not list(folder.iterdir())
-    short = write(tmp_path, training={"epochs": 1}, lr=[0.01])
+    short = write(tmp_path, training={"epochs": 1}, choose={LR: [0.01]})
     assert command(short, "--output", str(folder), "--only", "bag", "--seeds", "0") == 0
     capsys.readouterr()
-    longer = write(tmp_path, training={"epochs": 2}, lr=[0.01])
+    longer = write(tmp_path, training={"epochs": 2}, choose={LR: [0.01]})
     assert command(longer, "--output", str(folder), "--only", "bag", "--seeds", "0") == 2
     assert "holds a run of another configuration" in capsys.readouterr().err
 
@@ -110,15 +116,15 @@ def test_tests_in_another_order_are_others(tmp_path, capsys, order):
     folder, size = tmp_path / "run", {"num_graphs": 4, "size": 4}
 
     def run(names):
-        data = SMALL["data"] | {"tests": {name: size for name in names}}
-        config = write(tmp_path, data=data, training={"epochs": 1}, lr=[0.01])
+        task = SMALL["task"] | {"tests": {name: size for name in names}}
+        config = write(tmp_path, task=task, training={"epochs": 1}, choose={LR: [0.01]})
         return command(config, "--output", str(folder), "--only", "bag", "--seeds", "0")
 
     assert run("abc") == 0
     assert run("abc") == 0
     capsys.readouterr()
     assert run(order) == 2
-    assert f"data.tests are in the order {', '.join(order)}, were in a, b, c" in capsys.readouterr().err
+    assert f"task.tests are in the order {', '.join(order)}, were in a, b, c" in capsys.readouterr().err
 
 
 SIZES = {
@@ -146,11 +152,21 @@ def configurations(request):
 def test_models_of_a_task_are_of_one_size(request):
     """Within a tenth of the number of parameters of the first, which is pLSTM."""
     found = configurations(request)
-    assert {config["data"]["name"] for config in found.values()} == set(SIZES)
+    assert {config["task"]["name"] for config in found.values()} == set(SIZES)
     for name, config in found.items():
-        outputs, inputs, edges, predict = SIZES[config["data"]["name"]]
-        task = DAGTask(name, {}, predict, outputs, inputs, edges, "mse", dict, {})
-        sizes = {model: count_parameters(make_model(spec, task)) for model, spec in config["models"].items()}
+        outputs, inputs, edges, predict = SIZES[config["task"]["name"]]
+        task = GraphTask(
+            name=name,
+            parts={},
+            target_level=predict,
+            out_channels=outputs,
+            in_channels=inputs,
+            edge_dim=edges,
+            objective="mse",
+            metrics=dict,
+            monitor={},
+        )
+        sizes = {model: count_parameters(task.make_model(spec)) for model, spec in config["models"].items()}
         for model, size in sizes.items():
             assert abs(size / next(iter(sizes.values())) - 1) <= 0.1, f"{name}: {model} has {size} parameters, {sizes}"
 
@@ -158,13 +174,13 @@ def test_models_of_a_task_are_of_one_size(request):
 def test_synthetic_tasks_and_their_losses():
     size = {"num_graphs": 3, "size": 20}
     for name in ("copy", "longest_path", "reachability", "path_parity"):
-        task = load_dag_task(name, train=size, valid=size, tests={"20": size})
+        task = load_task(name, train=size, valid=size, tests={"20": size})
         assert set(task.parts) == {"train", "valid", "test_20"}
         target = torch.cat([graph.y for graph in task.parts["train"]])
         perfect = target
-        if task.loss == "cross_entropy":
+        if task.objective == "cross_entropy":
             perfect = 50 * torch.nn.functional.one_hot(target.nan_to_num().long().view(-1), task.out_channels).float()
-        assert task.loss_of(perfect, target) < 1e-6 < task.loss_of(torch.zeros_like(perfect), target)
+        assert task.loss_of(perfect, target)[0] < 1e-6 < task.loss_of(torch.zeros_like(perfect), target)[0]
         row = task.score(perfect, y=target)
         assert row.get("accuracy", 1.0) == 1.0 and row.get("mae", 0.0) == 0.0
         assert set(task.monitor) <= set(row)
@@ -198,15 +214,15 @@ def test_pieces_of_circuits():
 
 @pytest.mark.slow
 def test_real_tasks(real_data, tmp_path):
-    enas = load_dag_task("enas", str(tmp_path), str(real_data))
+    enas = load_task("enas", str(tmp_path), str(real_data))
     assert {part: len(graphs) for part, graphs in enas.parts.items()} == {"train": 15407, "valid": 1711, "test": 1902}
     target = torch.cat([graph.y for graph in enas.parts["train"]])
     learnt = enas.target.apply(target)
     assert abs(learnt.mean()) < 1e-4 and abs(learnt.std() - 1) < 1e-4
     assert abs(enas.score(torch.zeros_like(target), y=target)["rmse"] - 1) < 1e-4  # in standard deviations
-    search = load_dag_task("nas_bench_graph", str(tmp_path), str(real_data), data="proteins")
+    search = load_task("nas_bench_graph", str(tmp_path), str(real_data), data="proteins")
     assert sum(len(graphs) for graphs in search.parts.values()) == 2021
-    sst = load_dag_task("sst", str(tmp_path), str(real_data))
+    sst = load_task("sst", str(tmp_path), str(real_data))
     assert sst.in_channels == [SIZES["sst"][1][0]]
     graphs = sst.parts["test"]
     columns = {name: torch.cat([graph[name] for graph in graphs]) for name in sst.columns}
@@ -236,33 +252,39 @@ def test_choices_are_made_without_tests(tmp_path, capsys):
 def test_a_better_learning_rate_takes_the_place(tmp_path, capsys):
     """One that is added later; the table shows its trainings only."""
     folder = str(tmp_path / "run")
-    assert command(write(tmp_path, lr=[0.0001]), "--output", folder, "--only", "plstm", "--seeds", "0") == 0
+    assert command(write(tmp_path, choose={LR: [0.0001]}), "--output", folder, "--only", "plstm", "--seeds", "0") == 0
     assert command(write(tmp_path), "--output", folder, "--only", "plstm", "--seeds", "0") == 0
     plstm = json.loads((tmp_path / "run" / "report.json").read_text())["models"]["plstm"]
-    assert plstm["lr"] == 0.01 and [row["lr"] for row in plstm["seeds"]] == [0.01] and len(plstm["tried"]) == 2
-    assert "plstm, lr 0.01, seed 0, epoch 15/15" in capsys.readouterr().err
+    assert (
+        plstm["choice"] == {LR: 0.01}
+        and [row["choice"] for row in plstm["seeds"]] == [{LR: 0.01}]
+        and len(plstm["tried"]) == 2
+    )
+    assert "plstm, training.lr 0.01, seed 0, epoch 15/15" in capsys.readouterr().err
 
 
 def test_scales_of_targets_are_tried_like_learning_rates(tmp_path, capsys):
-    """Trainings on the scale of the task itself lie where they lie without a choice, and are not run again."""
     size = {"num_graphs": 16, "size": 16}
     small = {
-        "data": {"name": "longest_path", "train": size, "valid": size, "tests": {"16": size}},
+        "task": {"name": "longest_path", "train": size, "valid": size, "tests": {"16": size}},
         "training": {"epochs": 2, "batch_size": 8},
-        "lr": [0.0001, 0.01],
+        "choose": {LR: [0.0001, 0.01]},
     }
     arguments = "--output", str(tmp_path / "run"), "--only", "bag", "--seeds"
     assert command(write(tmp_path, **small), *arguments, "0") == 0
     assert capsys.readouterr().err.count("epoch 2/2") == 2
-    chosen = write(tmp_path, target=["raw", "standard", "log"], **small)
+    scales = {SCALE: ["raw", "standard", "log"]}
+    chosen = write(tmp_path, **small | {"choose": small["choose"] | scales})
     assert command(chosen, *arguments, "0,1") == 0
     printed = capsys.readouterr()
-    assert printed.err.count("epoch 2/2") == 2 * 2 + 1 and "bag, target log, lr 0.01, seed 0, epoch" in printed.err
+    assert printed.err.count("epoch 2/2") == 2 * 3 + 1
+    assert "bag, training.lr 0.01, task.target_scale log, seed 0, epoch" in printed.err
     bag = json.loads((tmp_path / "run" / "report.json").read_text())["models"]["bag"]
-    tried = {(row["target"], row["lr"]): row["valid"]["mae"] for row in bag["tried"]}
-    assert set(tried) == {(kind, lr) for kind in ("raw", "standard", "log") for lr in small["lr"]}
-    assert (bag["target"], bag["lr"]) == min(tried, key=tried.get) and len(bag["seeds"]) == 2
-    assert {(row["target"], row["lr"]) for row in bag["seeds"]} == {(bag["target"], bag["lr"])}
-    assert f"| {bag['target']} |" in printed.out and "| target |" in printed.out
+    tried = {(row["choice"].get(SCALE), row["choice"][LR]): row["valid"]["mae"] for row in bag["tried"]}
+    assert set(tried) == {(kind, lr) for kind in (None, "raw", "standard", "log") for lr in (0.0001, 0.01)}
+    best = bag["choice"].get(SCALE), bag["choice"][LR]
+    assert tried[best] == min(tried.values()) and len(bag["seeds"]) == 2
+    assert all(row["choice"] == bag["choice"] for row in bag["seeds"])
+    assert "| learning rate | target_scale |" in printed.out
     assert command(chosen, *arguments, "0,1") == 0
     assert "epoch" not in capsys.readouterr().err

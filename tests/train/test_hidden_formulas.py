@@ -7,7 +7,7 @@ from torch_geometric.data import Batch, Data
 from plstm_graph.datasets import gate_delays, workflow_plans, workflows
 from plstm_graph.nn import PLSTM
 from plstm_graph.tasks.forward import attach_line_graph, call_model, model_arguments
-from plstm_graph.tasks.registry import load_dag_task
+from plstm_graph.tasks.registry import load_task
 from tests.made_circuits import circuit_folder
 from tests.made_workflows import ForksAndJoins
 
@@ -37,7 +37,7 @@ def load(tmp_path, monkeypatch):
         if name.startswith("timing") and not source.exists():
             circuit_folder(source, gates=40)
         root = tmp_path / f"root_{next(number)}"  # what is stored was made by the formula of before
-        return load_dag_task(NAMES.get(name, name), str(root), str(source), **TASKS[name] | more)
+        return load_task(NAMES.get(name, name), str(root), str(source), **TASKS[name] | more)
 
     return loaded
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from plstm_graph.tasks.registry import load_dag_task
+from plstm_graph.tasks.registry import load_task
 
 _SIZE = {"num_graphs": 5, "generations": 2, "size": 10}
 SMALL = {"name": "pedigrees", "train": _SIZE, "valid": _SIZE, "tests": {"more": _SIZE | {"generations": 4}}}
@@ -13,7 +13,7 @@ SMALL = {"name": "pedigrees", "train": _SIZE, "valid": _SIZE, "tests": {"more": 
 
 @pytest.fixture(scope="module")
 def task():
-    return load_dag_task(**SMALL)
+    return load_task(**SMALL)
 
 
 def _columns(task, part):
@@ -79,12 +79,12 @@ def test_a_pedigree_without_records_is_named(part, size):
     changes = {"valid": bare} if part == "valid" else {"tests": {"bare": bare}}
     name = "valid" if part == "valid" else "test_bare"
     with pytest.raises(ValueError, match=f"pedigree 0 of {name} has no record.*option 'recorded'.*'recorded': 0.0"):
-        load_dag_task(**SMALL | changes)
+        load_task(**SMALL | changes)
 
 
 @pytest.mark.parametrize("heritability", [0.1, 1.0])
 def test_the_optimum_is_a_number_at_any_heritability(heritability):
-    task = load_dag_task(**SMALL, heritability=heritability)
+    task = load_task(**SMALL, heritability=heritability)
     columns = _columns(task, "test_more")
     row = task.score(columns["blup"], **columns)
     assert columns["blup"].isfinite().all() and row["of_blup"] == pytest.approx(1, rel=1e-12)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
-from plstm_graph.tasks.graph_task import DAGTask, regression
+from plstm_graph.tasks.graph_task import GraphTask, regression
 from plstm_graph.tasks.scaled_target import ScaledTarget
 from plstm_graph.testing import assert_close
 
@@ -86,6 +86,6 @@ def test_metrics_do_not_depend_on_the_scale(kind, relative):
 
 
 def test_classes_have_no_scale():
-    task = DAGTask("sentiment", {"train": []}, "node", 5, 1, None, "cross_entropy", dict, {})
+    task = GraphTask("sentiment", {"train": []}, "node", 5, 1, None, "cross_entropy", dict, {})
     with pytest.raises(ValueError, match="the targets of sentiment are classes"):
         task.scaled("log")

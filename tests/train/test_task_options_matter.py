@@ -11,7 +11,7 @@ import pytest
 from plstm_graph.train.dag_tasks import tasks
 
 from plstm_graph.datasets import LongRange, Pedigrees, workflows
-from plstm_graph.tasks.registry import load_dag_task
+from plstm_graph.tasks.registry import load_task
 from tests.made_circuits import circuit_folder
 from tests.made_workflows import ForksAndJoins
 
@@ -108,7 +108,7 @@ def test_an_option_changes_the_task(name, option, tmp_path, monkeypatch):
         f"the task {name} takes {option!r}, of which TASKS has no value that must change it: add one"
     )
     source = str(circuit_folder(tmp_path / "source", gates=20)) if name in ("timing", "circuits") else None
-    load = partial(load_dag_task, name, str(tmp_path / "root"), source)
+    load = partial(load_task, name, str(tmp_path / "root"), source)
     assert found(load(**given)) == found(load(**given))
     assert found(load(**given)) != found(load(**given | {option: other[option]})), (
         f"the task {name} takes {option}={other[option]!r} and is the same as without it"
@@ -134,4 +134,4 @@ def test_an_option_changes_a_part(name, option):
 @pytest.mark.parametrize("task", ["longest_path", "reachability", "path_parity"])
 def test_the_shape_of_other_tasks_is_refused(task):
     with pytest.raises(ValueError, match=f"shape is of the task 'copy', got shape='braid' for '{task}'"):
-        load_dag_task(task, train=MANY, valid=MANY, tests={"a": MANY}, shape="braid")
+        load_task(task, train=MANY, valid=MANY, tests={"a": MANY}, shape="braid")

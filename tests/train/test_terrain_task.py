@@ -9,7 +9,7 @@ import yaml
 from matplotlib.image import imread
 
 from plstm_graph.cli import main
-from plstm_graph.tasks.registry import load_dag_task
+from plstm_graph.tasks.registry import load_task
 from plstm_graph.tasks.terrain import discharge_metrics
 
 SMALL = {"name": "terrain", "train": 6, "valid": 3, "test_tiles": 2, "side": 12, "size": 60}
@@ -17,7 +17,7 @@ SMALL = {"name": "terrain", "train": 6, "valid": 3, "test_tiles": 2, "side": 12,
 
 @pytest.fixture(scope="module")
 def task():
-    return load_dag_task(**SMALL)
+    return load_task(**SMALL)
 
 
 def test_parts_do_not_overlap(task):
@@ -83,7 +83,7 @@ def test_models_learn_the_logarithm(task):
 )
 def test_options_are_checked(options, message):
     with pytest.raises(ValueError, match=message):
-        load_dag_task(**{"name": "terrain"} | options)
+        load_task(**{"name": "terrain"} | options)
 
 
 def test_a_stranger_gets_a_map(request, tmp_path, capsys):
@@ -122,7 +122,7 @@ def test_models_that_cannot_hold_the_half_draw_nothing(request, tmp_path):
 
 def test_larger_tiles_are_for_training_alone():
     size = {"name": "terrain", "train": 3, "valid": 2, "test_tiles": 2, "side": 8, "size": 60}
-    plain, both = load_dag_task(**size), load_dag_task(**size, large=2, large_side=20)
+    plain, both = load_task(**size), load_task(**size, large=2, large_side=20)
     assert [graph.num_nodes for graph in both.parts["train"]] == [64] * 3 + [400] * 2
     for name in ("valid", "test_tiles"):
         assert [torch.equal(a.y, b.y) for a, b in zip(plain.parts[name], both.parts[name], strict=True)] == [True] * 2

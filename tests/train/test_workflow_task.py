@@ -12,7 +12,7 @@ from torch_geometric.data import Batch, Data
 from plstm_graph.cli import main
 from plstm_graph.datasets import workflows
 from plstm_graph.tasks.forward import attach_line_graph, model_arguments
-from plstm_graph.tasks.registry import load_dag_task
+from plstm_graph.tasks.registry import load_task
 from plstm_graph.tasks.workflows import fit_bounds
 from tests.made_workflows import ForksAndJoins
 
@@ -34,7 +34,7 @@ def by_hand(monkeypatch):
 
 
 def test_parts(tmp_path):
-    task = load_dag_task("workflows", root=tmp_path, **OPTIONS)
+    task = load_task("workflows", root=tmp_path, **OPTIONS)
     assert {name: len(graphs) for name, graphs in task.parts.items()} == {
         "train": 16,
         "valid": 20,
@@ -49,7 +49,7 @@ def test_parts(tmp_path):
 
 
 def test_metrics_are_percent(tmp_path):
-    task = load_dag_task("workflows", root=tmp_path, **OPTIONS)
+    task = load_task("workflows", root=tmp_path, **OPTIONS)
     columns = {name: torch.cat([graph[name] for graph in task.parts["valid"]]) for name in task.columns}
     for factor in (1.0, 1.1, 0.5):
         row = task.metrics(factor * columns["y"].double(), **columns)
@@ -62,13 +62,13 @@ def test_metrics_by_hand(tmp_path):
     def column(*values):
         return torch.tensor(values, dtype=torch.double).view(-1, 1)
 
-    task = load_dag_task("workflows", root=tmp_path, **OPTIONS)
+    task = load_task("workflows", root=tmp_path, **OPTIONS)
     columns = {"y": column(2, 4), "planned": column(3, 3), "informed": column(2, 5), "bounds": column(1, 1)}
     row = task.metrics(column(1, 4), **columns)
     # Halves and quarters are exact, but for the root.
     assert row.pop("rmse") == pytest.approx(0.5**0.5, rel=1e-12)
     assert row == {"mape": 25.0, "bounds": 62.5, "planned": 37.5, "informed": 12.5}
-    task = load_dag_task("workflows", root=tmp_path, target="critical_path", **OPTIONS)
+    task = load_task("workflows", root=tmp_path, target="critical_path", **OPTIONS)
     columns = {"y": column(1, 2, 4), "planned": column(9, 3, 3), "informed": column(9, 2, 5)}
     row = task.metrics(column(1, 1, 6), is_last=torch.tensor([False, True, True]), **columns)
     assert row.pop("rmse") == pytest.approx((5 / 3) ** 0.5, rel=1e-12)  # over all tasks; the others of the last ones
@@ -78,12 +78,12 @@ def test_metrics_by_hand(tmp_path):
 
 
 def test_finish_times(tmp_path):
-    task = load_dag_task("workflows", root=tmp_path, target="critical_path", **OPTIONS)
+    task = load_task("workflows", root=tmp_path, target="critical_path", **OPTIONS)
     assert task.predict == "node"
     columns = {name: torch.cat([graph[name] for graph in task.parts["test_large"]]) for name in task.columns}
     assert int(columns["is_last"].sum()) == len(task.parts["test_large"])
     assert task.metrics(1.2 * columns["y"], **columns)["mape"] == pytest.approx(20, rel=1e-5)
-    exact = load_dag_task("workflows", root=tmp_path, target="critical_path", bias=0, noise=0, **OPTIONS)
+    exact = load_task("workflows", root=tmp_path, target="critical_path", bias=0, noise=0, **OPTIONS)
     columns = {name: torch.cat([graph[name] for graph in exact.parts["test_large"]]) for name in exact.columns}
     assert exact.metrics(columns["y"], **columns)["informed"] == pytest.approx(0, abs=1e-4)  # y is float32
 
@@ -109,7 +109,7 @@ def test_the_best_line_through_both_bounds(weights):
 )
 def test_options_that_are_none(tmp_path, changes, message):
     with pytest.raises(ValueError, match=message):
-        load_dag_task("workflows", root=tmp_path, **OPTIONS | changes)
+        load_task("workflows", root=tmp_path, **OPTIONS | changes)
 
 
 @pytest.mark.parametrize(("target", "scales"), [("makespan", ["--target", "log"]), ("critical_path", [])])
@@ -129,7 +129,7 @@ def test_command(tmp_path, capsys, target, scales):
     assert "epoch 2/2" in capsys.readouterr().err
     tests = json.loads((tmp_path / "run" / "report.json").read_text())["models"]["plstm"]["tests"]
     assert {"test_large/mape", "test_others/planned", "test_others/informed"} <= set(tests)
-    (trained,) = trained_models(tmp_path / "run", load_dag_task(**spec["data"]))
+    (trained,) = trained_models(tmp_path / "run", load_task(**spec["data"]))
     batch = attach_line_graph(Batch.from_data_list(trained.task.parts["test_large"]), model_arguments(trained.model))
     row = score(trained.model, [batch], trained.task)
     assert row["mape"] == pytest.approx(tests["test_large/mape"]["mean"], rel=1e-5)  # batches are others
