@@ -69,7 +69,10 @@ def _below(report: dict[str, Any]) -> list[str]:
 def _origin(run: dict[str, Any]) -> str:
     machine = run["machine"]
     packages = ", ".join(f"{name} {machine['packages'][name]}" for name in ("torch", "torch_geometric"))
-    tried = "; ".join(f"{name} tried: {_values(values)}" for name, values in run["config"]["choose"].items())
+    choose = {
+        "learning rates" if name == "training.lr" else name: each for name, each in run["config"]["choose"].items()
+    }
+    tried = "; ".join(f"{name} tried: {_values(values)}" for name, values in choose.items())
     return f"`{run['command']}`; {tried}; {machine['processor']}, revision {machine['revision']}, {packages}"
 
 

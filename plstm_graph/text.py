@@ -4,6 +4,7 @@ A name may hold ``[b]``, ``$x$``, ``a|b`` or the escape sequences of a terminal.
 passes such words through one of these functions.
 """
 
+import difflib
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -23,6 +24,17 @@ def visible(text: object) -> str:
     """
     text = str(text)
     return text if text.isascii() and text.isprintable() else "".join(map(_visible, text))
+
+
+def meant(word: object, known: Iterable[str]) -> str:
+    """What a misspelt word may have meant, for the end of a message: `` (did you mean epochs?)``, or nothing.
+
+    Args:
+        word: The word.
+        known: Words that there are.
+    """
+    near = difflib.get_close_matches(str(word), list(known), 1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def plot_label(text: object) -> str:

@@ -137,7 +137,7 @@ LONG_COMMANDS = {
         "dags",
         lambda epochs: {
             "name": "run",
-            "data": {"name": "enas", "source": "source"},
+            "task": {"name": "enas", "source": "source"},
             "models": {
                 "plstm": _FREE_PLSTM,
                 "bag": {
@@ -145,8 +145,8 @@ LONG_COMMANDS = {
                     "init_args": {"hidden_channels": 8, "ffn_ratio": 2},
                 },
             },
-            "training": {"batch_size": 16, "epochs": epochs},
-            "lr": [1e-3, 1e-2],
+            "training": {"batch_size": 16, "epochs": epochs, "average": 2.0, "members": 2},
+            "choose": {"training.lr": [1e-3, 1e-2]},
             "seeds": "0-1",
             "device": "cpu",
             "threads": 1,

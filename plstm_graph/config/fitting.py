@@ -1,6 +1,5 @@
 """Options of tasks, checked against the function that takes them before it is called."""
 
-import difflib
 import inspect
 from argparse import ArgumentError
 from collections.abc import Callable, Collection, Mapping
@@ -8,10 +7,16 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 from plstm_graph.config.parser import GuardedParser
+from plstm_graph.text import meant
 
 
 def fitting(
-    function: Callable[..., Any], options: Mapping[str, Any], owner: str, of: str = "", given: Collection[str] = ()
+    function: Callable[..., Any],
+    options: Mapping[str, Any],
+    owner: str,
+    of: str = "",
+    given: Collection[str] = (),
+    besides: Collection[str] = (),
 ) -> dict[str, Any]:
     """Options as a function takes them: all are known, none is missing, and each is of the type that it declares.
 
@@ -23,6 +28,7 @@ def fitting(
         owner: What the error calls that which has the options, such as ``"the task copy"``.
         of: The part of its options that these are, for the error.
         given: Parameters that are not for options to set.
+        besides: Options that the owner takes itself, which a misspelt one may have meant.
 
     Returns:
         The options, with numbers that were written as words, or whole where they need not be, as numbers.
@@ -42,9 +48,8 @@ def fitting(
     known = ", ".join(parameters) or "none at all"
     for name in options:
         if name not in parameters:
-            near = difflib.get_close_matches(name, parameters, 1)
-            meant = f" (did you mean {near[0]}?)" if near else ""
-            raise refusal(f"there is no option {name!r}{meant}, of options there are {known}")
+            near = meant(name, [*parameters, *besides])
+            raise refusal(f"there is no option {name!r}{near}, of options there are {known}")
     missing = [name for name, each in parameters.items() if each.default is each.empty and name not in options]
     if missing:
         raise refusal(f"{', '.join(missing)} must be given")

@@ -57,9 +57,12 @@ def fixed_batches(
     order = torch.randperm(len(graphs), generator=torch.Generator().manual_seed(seed)).tolist()
     shuffled = sorted((graphs[row] for row in order), key=lambda graph: graph.num_nodes)
     collate = collate_for(arguments)
+    starts = list(range(0, len(graphs), batch_size))
+    if len(starts) > 1 and len(graphs) - starts[-1] < shard.world_size:
+        starts.pop()  # fewer graphs than processes join the batch before
     batches = [
-        collate(shuffled[start : start + batch_size][shard.rank :: shard.world_size]).to(device)
-        for start in range(0, len(graphs), batch_size)
+        collate(shuffled[start:end][shard.rank :: shard.world_size]).to(device)
+        for start, end in zip(starts, [*starts[1:], len(graphs)], strict=True)
     ]
     return DataLoader(cast(Any, batches), batch_size=None, sampler=OrderOfEpochs(len(batches), seed), collate_fn=_same)
 

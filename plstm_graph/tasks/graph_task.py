@@ -1,5 +1,6 @@
 """Tasks on graphs: parts, what a model must give, loss and metrics."""
 
+import inspect
 import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,8 +24,10 @@ from plstm_graph.tasks.rows import Direction, Row
 from plstm_graph.tasks.scale import TargetScale
 from plstm_graph.tasks.scaled_target import ScaledTarget, TargetKind
 from plstm_graph.tasks.task import Shard, Task
+from plstm_graph.text import meant
 
 Objective = Literal["mse", "l1", "cross_entropy"]
+_OF_A_MODEL = ("class_path", "init_args", "skip_tests")
 
 
 @dataclass(kw_only=True)
@@ -76,17 +79,22 @@ class GraphTask(Task):
             ValueError: If it is a task of classes, or its targets do not allow this scale.
         """
         if self.target is None:
-            raise ValueError(f"target {kind!r} is a scale of numbers, and the targets of {self.name} are classes")
+            raise ValueError(f"target_scale {kind!r} is a scale of numbers, and the targets of {self.name} are classes")
         return replace(self, target=ScaledTarget.fit(kind, self.parts["train"]))
 
     def make_model(self, spec: Mapping[str, Any]) -> nn.Module:
         """A new model of these sizes."""
+        for key in spec:
+            if key not in _OF_A_MODEL:
+                raise ValueError(f"a model has {', '.join(_OF_A_MODEL)}, and no {key}{meant(key, _OF_A_MODEL)}")
         name, arguments = spec.get("class_path"), spec.get("init_args") or {}
         make = resolve(name)
         try:
             return make(self.out_channels, self.in_channels, self.edge_dim, predict=self.target_level, **arguments)
         except TypeError as error:
-            raise ValueError(f"{name} cannot be made with {arguments}: {error}") from error
+            known = inspect.signature(make).parameters
+            near = "".join(meant(key, known) for key in arguments if key not in known)
+            raise ValueError(f"{name} cannot be made with {arguments}: {error}{near}") from error
 
     def needs(self, model: nn.Module) -> Arguments:
         """What the model asks of a batch."""
@@ -117,15 +125,23 @@ class GraphTask(Task):
         return self.loss_of(output, batch.y)
 
     def loss_of(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Sum of losses and number of known targets, of outputs ``[M, O]`` and targets ``[M, 1]`` in their own unit."""
+        """Sum of losses and number of known targets.
+
+        Args:
+            output: ``[M, O]``, or ``[E, M, O]`` of an ensemble in training, of which losses are means over ``E``.
+            target: In their own unit, ``[M, 1]``.
+        """
         known = target.view(-1).isfinite()
-        output, target = output[known], target[known]
+        output, target = output[..., known, :], target[known]
+        members = output.size(0) if output.dim() == 3 else 1
         count = known.sum()
         if self.objective == "cross_entropy":
-            return F.cross_entropy(output, target.view(-1).long(), reduction="sum"), count
+            label = target.view(-1).long().repeat(members)
+            return F.cross_entropy(output.flatten(0, -2), label, reduction="sum") / members, count
         if self.target is not None:
             target = self.target.apply(target).to(output.device, output.dtype)
-        return (F.l1_loss if self.objective == "l1" else F.mse_loss)(output, target, reduction="sum"), count
+        loss = F.l1_loss if self.objective == "l1" else F.mse_loss
+        return loss(output, target.expand_as(output), reduction="sum") / members, count
 
     def restored(self, output: Tensor) -> Tensor:
         """Outputs ``[M, O]`` in the unit of the targets."""

@@ -1,7 +1,7 @@
 """Tasks on DAGs, by their names."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, get_args
 
@@ -22,6 +22,10 @@ from plstm_graph.tasks.scaled_target import TargetKind
 from plstm_graph.tasks.terrain import terrain
 from plstm_graph.tasks.timing import timing
 from plstm_graph.tasks.workflows import workflows
+from plstm_graph.text import meant
+
+#: Options of every task.
+_COMMON = ("root", "source", "target_scale")
 
 
 def load_task(
@@ -61,12 +65,31 @@ def load_task(
         **{task: partial(long_range, task) for task in get_args(Task)},
     }
     if name not in makers:
-        raise ValueError(f"no task {name!r}: expected one of {', '.join(makers)}")
-    task = makers[name](**fitting(makers[name], options, f"the task {name}"))
+        raise ValueError(f"no task {name!r}{meant(name, makers)}: expected one of {', '.join(makers)}")
+    task = makers[name](**fitting(makers[name], options, f"the task {name}", besides=_COMMON))
     empty = [part for part, graphs in task.parts.items() if len(graphs) == 0]
     if empty:
         raise ValueError(f"options {options} leave the task {name} without a graph in {', '.join(empty)}")
     return task if target_scale is None else task.scaled(target_scale)
+
+
+def task_of(section: Mapping[str, Any]) -> GraphTask:
+    """The task of a section of a configuration: its name, and arguments of :func:`load_task`.
+
+    Args:
+        section: Plain values.
+
+    Raises:
+        ValueError: If there is no name, and as :func:`load_task` does.
+        OSError: If data cannot be had.
+        ImportError: If data are made by a package that is not installed.
+    """
+    if not isinstance(section.get("name"), str):
+        near = [f", not {key}" for key in section if meant(key, ["name"]) and key != "name"]
+        raise ValueError(f"a task needs its name, such as name: enas{near[0] if near else ''}")
+    common = {key: value for key, value in section.items() if key in ("name", *_COMMON)}
+    options = {str(key): value for key, value in section.items() if key not in common}
+    return load_task(**fitting(load_task, common, "the task", given=("options",)), **options)
 
 
 def enas(root: str, source: str | None) -> GraphTask:

@@ -46,13 +46,13 @@ class ScaledTarget:
                 logarithm, with the number of its graph.
         """
         if kind not in get_args(TargetKind):
-            raise ValueError(f"target must be 'raw', 'standard', 'log' or 'log1p', got {kind!r}")
+            raise ValueError(f"target_scale must be 'raw', 'standard', 'log' or 'log1p', got {kind!r}")
         if kind in _LOGARITHMS:
             for number, graph in enumerate(graphs):
                 without = graph.y[graph.y <= -1]
                 if without.numel():
                     raise ValueError(
-                        f"target {kind!r} is of log(1 + y), which needs targets above -1: graph {number} of the "
+                        f"target_scale {kind!r} is of log(1 + y), which needs targets above -1: graph {number} of the "
                         f"training part has {float(without[0]):g}; choose 'raw' or 'standard'"
                     )
         if kind in ("raw", "log1p"):

@@ -105,6 +105,8 @@ class EpochRows(Callback):
         """Add a row, write the file and report."""
         row: Row = {"epoch": trainer.current_epoch, "lr": self._lr, "train/loss": pl_module.take_train_loss()}
         self.rows.append(row | self._best.row | {"seconds": time.perf_counter() - self._started})
+        for logger in trainer.loggers:
+            logger.log_metrics(self.rows[-1], step=trainer.current_epoch)
         if trainer.is_global_zero:
             replace_text(self._path, "".join(json.dumps(each) + "\n" for each in self.rows))
             self._report(self.rows[-1])

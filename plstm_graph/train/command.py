@@ -12,14 +12,16 @@ from plstm_graph.config.names import HELP
 from plstm_graph.config.parser import CommandParser
 from plstm_graph.console import Console
 from plstm_graph.report.study import markdown
-from plstm_graph.tasks.registry import load_task
+from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.task_folder import write_task
+from plstm_graph.text import meant
 from plstm_graph.train.going_on import going_on
 from plstm_graph.train.inference import pick_device
 from plstm_graph.train.options import ThreadCount, parse_seeds, repeatable_command
 from plstm_graph.train.run_folder import check_name
 from plstm_graph.train.run_study import cached_task, run_study
 from plstm_graph.train.study import Study, check_choices
+from plstm_graph.train.trainer_options import check_trainer, is_first
 from plstm_graph.train.training import Training
 from plstm_graph.train.trial import count_parameters, make_model
 
@@ -73,9 +75,10 @@ def run_command(arguments: list[str], machine: dict[str, Any]) -> int:
     options, console = parse(arguments), Console(stderr=True)
     study, plain = options.study, options.study.plain
     torch.set_num_threads(options.threads)
+    console.quiet = not is_first()
     console.say(f"graphs of the task {plain['task'].get('name')} ...")  # which may take a minute
     if options.written_to is not None:
-        task = load_task(**plain["task"])
+        task = _only_task(study)
         parts = write_task(task, options.written_to, options.written_parts)
         console.say(f"{task.name}: {', '.join(parts)} written to {options.written_to}; nothing was trained")
         return 0
@@ -84,10 +87,21 @@ def run_command(arguments: list[str], machine: dict[str, Any]) -> int:
     console.say(f"{plain['task']['name']}: {text} parameters, results in {study.folder}")
     about = {"command": repeatable_command(["dags", *arguments]), "machine": machine}
     with going_on("The same command goes on from the last whole epoch."):
-        study.claim()
+        if is_first():
+            study.claim()
         report = run_study(study, options.trainer, options.device, options.workers, options.tests, about, console)
-        Console().say(markdown(report).rstrip())
+        if is_first():
+            Console().say(markdown(report).rstrip())
     return 0
+
+
+def _only_task(study: Study) -> GraphTask:
+    """The task of a study, if its choices leave but one."""
+    several = {name: values for name, values in study.plain["choose"].items() if name.startswith("task.")}
+    if any(len(values) > 1 for values in several.values()):
+        text = "; ".join(f"{name} {', '.join(map(str, values))}" for name, values in several.items())
+        raise ValueError(f"a folder holds one task, and choose has several: {text}")
+    return cached_task(json.dumps(dict(study.first_trials(study.models[0])[0].task)))
 
 
 def _check(study: Study, model: str) -> int:
@@ -121,17 +135,23 @@ def parse(arguments: list[str]) -> StudyOptions:
     names = list(known) if config.only is None else config.only.split(",")
     missing = [name for name in names if name not in known]
     if missing or not names:
-        raise ValueError(f"there is no model {', '.join(missing) or 'at all'} in the configuration: {', '.join(known)}")
+        near = "".join(meant(name, known) for name in missing)
+        raise ValueError(
+            f"there is no model {', '.join(missing) or 'at all'} in the configuration{near}: {', '.join(known)}"
+        )
     for name in (config.name, *names):
         check_name(name)
     device = pick_device(config.device)
     trainer = {"accelerator": device.type} | values["trainer"]
     if device.index is not None:
         trainer.setdefault("devices", [device.index])
+    workers, choose = int(config.workers), check_choices(values["choose"])
+    _check_given(arguments, choose)
     plain = {name: values[name] for name in ("task", "models", "training")}
+    plain |= {"trainer": check_trainer(trainer, workers), "choose": choose}
     return StudyOptions(
         study=Study(
-            plain=plain | {"choose": check_choices(values["choose"])},
+            plain=plain,
             models=names,
             seeds=parse_seeds(str(config.seeds)),
             folder=Path(config.output or f"runs/dags/{config.name}"),
@@ -139,11 +159,25 @@ def parse(arguments: list[str]) -> StudyOptions:
         trainer=trainer,
         device=device,
         threads=int(config.threads),  # not the class of the parser
-        workers=int(config.workers),
+        workers=workers,
         tests=config.tests,
         written_to=config.folder,
         written_parts=None if config.folder_parts is None else config.folder_parts.split(","),
     )
+
+
+def _check_given(arguments: list[str], choose: dict[str, Any]) -> None:
+    """Refuse an option on the command line of which ``choose`` has other values."""
+    for argument in arguments:
+        section, *keys = argument.partition("=")[0].removeprefix("--").split(".")
+        if section == "models" and keys[1:2] == ["init_args"]:
+            section, keys = "model", keys[2:]
+        name = ".".join([section, *keys])
+        if argument.startswith("--") and name in choose:
+            raise ValueError(
+                f"{argument.partition('=')[0]} is given, and choose.{name} has the values {choose[name]}: give one of "
+                f"them, such as --choose.{name} '[...]', or --choose={{}} for no choice at all"
+            )
 
 
 def _make_parser() -> CommandParser:

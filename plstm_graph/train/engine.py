@@ -1,10 +1,8 @@
 """The engine of all trainings: a model on a task, by Lightning."""
 
-import logging
 import math
 import signal
 import threading
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,17 +21,8 @@ from plstm_graph.train.callbacks import Averaging, BestEpochs, EpochRows, Patien
 from plstm_graph.train.checkpoint import KEY, SafeCheckpointIO
 from plstm_graph.train.optimizer import make_adamw, warmup_cosine
 from plstm_graph.train.selection import BestEpoch
+from plstm_graph.train.trainer_options import make_trainer
 from plstm_graph.train.training import Training
-
-#: Options of Lightning's trainer that the engine sets itself.
-_OWN: dict[str, Any] = {
-    "logger": False,
-    "num_sanity_val_steps": 0,
-    "enable_model_summary": False,
-    "enable_progress_bar": False,
-    # Loaders split the samples over processes themselves.
-    "use_distributed_sampler": False,
-}
 
 
 class TrainingModule(pl.LightningModule):
@@ -57,6 +46,7 @@ class TrainingModule(pl.LightningModule):
         self._step_model: Any = [torch.compile(model, dynamic=True) if training.compile else model]  # no submodule
         self._evaluated: list[Outputs] = []
         self._loss_sum, self._loss_count = 0.0, 0.0
+        self._is_split = False
 
     @property
     def members(self) -> Sequence[nn.Module]:
@@ -70,31 +60,43 @@ class TrainingModule(pl.LightningModule):
 
     def train_dataloader(self) -> Any:
         """Batches of the training part."""
-        options = self.training_options
+        options, processes = self.training_options, self.trainer.world_size
+        if options.batch_size % processes or len(self.task.parts["train"]) < processes:
+            raise ValueError(
+                f"batches are split over {processes} processes: batch_size must be a multiple of it, and training "
+                f"needs as many samples, got batch_size={options.batch_size} and {len(self.task.parts['train'])} samples"
+            )
         return self.task.train_loader(
             self.needs, options.batch_size, self.recipe["seed"], self.device, self.shard, options.workers
         )
 
     def val_dataloader(self) -> Any:
-        """Batches of the validation part, made once."""
+        """Batches of the validation part, made once; each process has all of it if it is too small to be split."""
         task, size = self.task, self.training_options.batch_size
-        return kept_batches(task.batches("valid", self.needs, size, self.device, self.shard))
+        self._is_split = 1 < self.trainer.world_size <= len(task.parts["valid"])
+        shard = self.shard if self._is_split else Shard()
+        return kept_batches(task.batches("valid", self.needs, size, self.device, shard))
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Mean loss of a batch."""
         batch = self.task.changed(batch)
         total, count = self.task.loss(self.task.output(self._step_model[0], batch, self.needs), batch)
         value = float(total.detach())
-        if not math.isfinite(value):
+        step_loss, known = value, count.float()
+        if self.trainer.world_size > 1:
+            # DDP averages the gradients of the processes; this makes it the mean over all known targets. All processes
+            # learn of a loss that is not finite: one that stopped alone would leave the others waiting.
+            both = torch.stack([total.detach().float(), known])
+            mean = self.trainer.strategy.reduce(both, reduce_op="mean")
+            step_loss, known = float(mean[0]), mean[1]
+        if not math.isfinite(step_loss):
             raise FloatingPointError(
-                f"the loss is {value} in epoch {self.current_epoch + 1}, step {self.global_step + 1}. The weights were "
-                "not updated with it and the last checkpoint is intact; a lower lr or clip may help"
+                f"the loss is {step_loss} in epoch {self.current_epoch + 1}, step {self.global_step + 1}. The weights "
+                "were not updated with it and the last checkpoint is intact; a lower lr or clip may help"
             )
         self._loss_sum, self._loss_count = self._loss_sum + value, self._loss_count + float(count)
-        if self.trainer.world_size > 1:
-            # DDP averages the gradients of the processes; this makes it the mean over all known targets.
-            count = self.trainer.strategy.reduce(count.float(), reduce_op="mean")
-        return total / count.clamp(min=1e-12)  # a batch without a known target has loss 0
+        # The least count keeps the loss of a batch without a known target at 0.
+        return total / known.clamp(min=1e-12)
 
     def configure_gradient_clipping(self, optimizer: Any, *args: Any, **kwargs: Any) -> None:
         """Clip by the norm over all parameters, in one call."""
@@ -111,7 +113,7 @@ class TrainingModule(pl.LightningModule):
         """Metrics of each member over the validation part, the same in all processes; what was collected is gone."""
         rows = []
         for outputs in self._evaluated:
-            output, columns = outputs.gathered(self.trainer.world_size)
+            output, columns = outputs.gathered(self.trainer.world_size if self._is_split else 1)
             rows.append({f"valid/{name}": value for name, value in self.task.score(output, **columns).items()})
         self._evaluated = []
         return rows
@@ -223,7 +225,6 @@ def train(
         FloatingPointError: If a loss is not finite, or the metric that selects in no epoch.
         KeyboardInterrupt: If it was stopped.
     """
-    quiet()
     module = TrainingModule(task, model, training, recipe)
     monitor = {f"valid/{name}": direction for name, direction in task.monitor.items()}
     best = BestEpochs(module, monitor)
@@ -239,14 +240,7 @@ def train(
     callbacks.append(
         ModelCheckpoint(folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
     )
-    options: dict[str, Any] = {"devices": 1} | _OWN | dict(trainer)
-    options |= {
-        "max_epochs": training.epochs,
-        "callbacks": [*options.get("callbacks", ()), *callbacks],
-        "plugins": [*options.get("plugins", ()), SafeCheckpointIO()],
-        "default_root_dir": folder,
-    }
-    engine = _make_trainer(options)
+    engine = make_trainer(trainer, folder, training.epochs, callbacks, SafeCheckpointIO())
     with _same_signals():
         try:
             engine.fit(module, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
@@ -256,13 +250,6 @@ def train(
             raise stopped.by from None
     best.selection.load_best()
     return Trained(best.selection.best, rows.rows, engine.is_global_zero)
-
-
-def _make_trainer(options: dict[str, Any]) -> pl.Trainer:
-    try:
-        return pl.Trainer(**options)
-    except Exception as error:  # Lightning raises whatever comes, also TypeError and exceptions of its own
-        raise ValueError(f"these options of the trainer cannot be used here: {str(error).strip()}") from error
 
 
 @contextmanager
@@ -277,18 +264,3 @@ def _same_signals() -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-
-
-def quiet() -> None:
-    """Keep Lightning's advertisements and hints to itself, in this process."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for message in (
-        r".*does not have many workers.*",
-        r".*Checkpoint directory .* exists and is not empty.*",
-        r".*is smaller than the logging interval.*",
-        # Lightning and PyG use what newer versions of torch deprecate.
-        r".*torch\.jit.*",
-        r".*LeafSpec.*is deprecated.*",
-    ):
-        warnings.filterwarnings("ignore", message=message)

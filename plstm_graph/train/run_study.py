@@ -1,8 +1,12 @@
 """Running a study: its missing trials, in this process or in several, then their tests and the report."""
 
 import json
+import os
 import shutil
-from collections.abc import Iterable, Mapping
+import signal
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -15,14 +19,17 @@ from plstm_graph.config.names import allowed_names, set_allowed_names
 from plstm_graph.console import Console
 from plstm_graph.datasets.files import replace_file
 from plstm_graph.report.study import summarise, write_report
-from plstm_graph.tasks.registry import load_task
+from plstm_graph.tasks.graph_task import GraphTask
+from plstm_graph.tasks.registry import task_of
 from plstm_graph.tasks.task import Task
 from plstm_graph.train.progress import StudyProgress
 from plstm_graph.train.study import Study
+from plstm_graph.train.trainer_options import is_first
 from plstm_graph.train.trial import Trial, run_trial, test_trial
 
 #: How often trials are given to new processes where one was killed.
 _ATTEMPTS = 3
+_SECONDS = 1.0  # between two looks at whether the process that started this one lives
 
 
 def run_study(
@@ -51,20 +58,36 @@ def run_study(
     report: dict[str, Any] = {}
     task = cached_task(json.dumps(study.plain["task"]))
     with StudyProgress(console, study.plain["training"]["epochs"]) as progress:
-        for number, seed in enumerate(study.seeds):
-            for model in study.models:
-                # The first seed tries all choices; of the best one, the others follow.
-                round_of = study.first_trials(model) if number == 0 else []
-                if number > 0:
-                    choice = study.best_choice(model, task.monitor)
-                    assert choice is not None
-                    round_of = [study.trial(model, choice, seed)]
-                _run(round_of, trainer, workers, progress)
-                if tests:
-                    _test(study, task, model, seed, device, console)
-                report = {**_report(study, task), **about, "config": study.plain}
-                write_report(study.folder, report)
+        for round_of in _rounds(study, workers):
+            trials = [trial for model, seed in round_of for trial in _trials(study, task, model, seed)]
+            _run(trials, trainer, workers, progress)
+            if not is_first():  # which trains with the first process, and leaves the rest to it
+                continue
+            for model, seed in round_of if tests else []:
+                _test(study, task, model, seed, device, console)
+            report = {**_report(study, task), **about, "config": study.plain}
+            write_report(study.folder, report)
     return report
+
+
+def _rounds(study: Study, workers: int) -> Iterator[list[tuple[str, int]]]:
+    """Models and seeds that run before the next are looked at: as many as can, if several run at the same time."""
+    first, *others = study.seeds
+    if workers == 1:
+        yield from ([(model, seed)] for seed in study.seeds for model in study.models)
+        return
+    yield [(model, first) for model in study.models]
+    if others:
+        yield [(model, seed) for seed in others for model in study.models]
+
+
+def _trials(study: Study, task: Task, model: str, seed: int) -> list[Trial]:
+    """The trials of a model and a seed: the first seed tries all choices; of the best one, the others follow."""
+    if seed == study.seeds[0]:
+        return study.first_trials(model)
+    choice = study.best_choice(model, task.monitor)
+    assert choice is not None
+    return [study.trial(model, choice, seed)]
 
 
 def _run(trials: list[Trial], trainer: Mapping[str, Any], workers: int, progress: StudyProgress) -> None:
@@ -89,10 +112,19 @@ def _run(trials: list[Trial], trainer: Mapping[str, Any], workers: int, progress
 
 
 def _work(trial: Trial, trainer: dict[str, Any], threads: int, allowed: Iterable[str]) -> None:
-    """Run a trial in this process, which was made for it."""
+    """Run a trial in this process, which was made for it, and ends with the one that made it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # which a terminal sends here too; whoever is asked ends all
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     torch.set_num_threads(threads)
     set_allowed_names(allowed)
     run_trial(trial, _task_of(trial), trainer, lambda row: None)
+
+
+def _end_with(parent: int) -> None:
+    """End this process once another one has taken the place of its parent: nobody would take its result."""
+    while os.getppid() == parent:
+        time.sleep(_SECONDS)
+    os._exit(1)
 
 
 def _task_of(trial: Trial) -> Task:
@@ -100,13 +132,13 @@ def _task_of(trial: Trial) -> Task:
 
 
 @lru_cache(maxsize=4)
-def cached_task(options: str) -> Task:
+def cached_task(options: str) -> GraphTask:
     """The task of a configuration, read once in each process.
 
     Args:
         options: Its section as JSON.
     """
-    return load_task(**json.loads(options))
+    return task_of(json.loads(options))
 
 
 def _test(study: Study, task: Task, model: str, seed: int, device: torch.device, console: Console) -> None:

@@ -1,7 +1,9 @@
 """Several trainings that are reported together: models, choices of options that validation makes, seeds."""
 
 import copy
+import hashlib
 import itertools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +13,11 @@ from plstm_graph.config.fitting import fitting
 from plstm_graph.config.run_config import differences, read_configuration, refuse, write_configuration
 from plstm_graph.tasks.rows import rank
 from plstm_graph.tasks.task import Task
+from plstm_graph.text import meant
 from plstm_graph.train.training import Training
 from plstm_graph.train.trial import Trial
 
+_SECTIONS = ("task", "training", "model")
 #: Options that may change between commands of one study: choices may be added, data may move.
 _FREE = ("choose", "task.root", "task.source", "training.workers")
 
@@ -23,8 +27,8 @@ class Study:
     """Models side by side on a task, under equal terms.
 
     Attributes:
-        plain (dict): What decides the numbers: ``task``, ``models``, ``training``, and ``choose``, values of dotted
-            options of which validation picks one for each model.
+        plain (dict): What decides the numbers: ``task``, ``models``, ``training``, ``trainer``, and ``choose``, values
+            of dotted options of which validation picks one for each model.
         models (list[str]): Names of the models that are trained.
         seeds (list[int]): In the order in which they run; the first of them tries all choices.
         folder (Path): Where all trials lie.
@@ -132,22 +136,41 @@ def check_choices(choose: Any) -> dict[str, list[Any]]:
         raise ValueError(
             f"choose must name options with the values to try, such as training.lr: [0.001, 0.01], got {choose}"
         )
-    for name, values in choose.items():
-        section, *keys = str(name).split(".")
-        if section not in ("task", "training", "model") or not keys or not all(keys):
-            raise ValueError(f"choose.{name} is no option of task, training or model, such as training.lr")
-        if not isinstance(values, list) or not values or any(values.count(value) > 1 for value in values):
+    flat = _flat(choose)
+    for name, values in flat.items():
+        section, *keys = name.split(".")
+        if section not in _SECTIONS or not keys or not all(keys):
+            near = meant(name, [f"training.{each}" for each in vars(Training())])
+            near = near or meant(section, _SECTIONS)
+            raise ValueError(f"choose.{name} is no option of task, training or model, such as training.lr{near}")
+        texts = [_text(value) for value in values] if isinstance(values, list) else []
+        if not texts or len(set(texts)) < len(texts):
             raise ValueError(f"choose.{name} must be a list of different values, got {values}")
-    return {str(name): list(values) for name, values in choose.items()}
+    return flat
+
+
+def _flat(choose: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Values by dotted names, also of sections within sections, as options of a command reach into them."""
+    flat: dict[str, Any] = {}
+    for name, values in choose.items():
+        flat |= _flat(values, f"{before}{name}.") if isinstance(values, Mapping) else {f"{before}{name}": values}
+    return flat
 
 
 def completed(plain: dict[str, Any]) -> dict[str, Any]:
-    """A configuration of an earlier revision, with the defaults of options of training that it did not have yet."""
-    return plain | {"training": vars(Training()) | (plain.get("training") or {})}
+    """A configuration of an earlier revision, with the defaults of options that it did not have yet."""
+    return {"trainer": {}} | plain | {"training": vars(Training()) | (plain.get("training") or {})}
 
 
 def _text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value).replace("/", "_")
+    """A value as part of the name of a folder: different values have different ones, also where case is ignored."""
+    if isinstance(value, float):
+        return short if float(short := f"{value:g}") == value else repr(value)
+    text = str(value)
+    if re.fullmatch(r"[a-z0-9_.+-]{1,60}", text):
+        return text
+    plain = re.sub(r"[^\w.+-]+", "_", text)[:40]
+    return f"{plain}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def _other_order(earlier: dict[str, Any], now: dict[str, Any]) -> list[str]:

@@ -72,7 +72,11 @@ class Trial:
 def make_model(spec: Mapping[str, Any], task: Task, training: Training) -> nn.Module:
     """A new model that fits a task; several of them, side by side, if the training is of several members."""
     model = task.make_model(spec)
-    return model if training.members == 1 else Ensemble(model, training.members)
+    if training.members == 1:
+        return model
+    if not hasattr(model, "reset_parameters"):
+        raise ValueError(f"{spec['class_path']} has no reset_parameters, so training.members must be 1")
+    return Ensemble(model, training.members)
 
 
 def run_trial(trial: Trial, task: Task, trainer: Mapping[str, Any], report: Callable[[Row], None]) -> dict[str, Any]:
@@ -118,6 +122,8 @@ def run_trial(trial: Trial, task: Task, trainer: Mapping[str, Any], report: Call
         replace_file(trial.folder / "best.ckpt", lambda path: torch.save(state, path))
         replace_json(trial.folder / "result.json", result)
         last.unlink(missing_ok=True)
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()  # all processes go on with what this one has written
     return result
 
 

@@ -70,7 +70,9 @@ def test_tables(tmp_path, monkeypatch):
     summary = {"mean": 0.25, "std": 0.01}
     model = {
         "parameters": 1234,
-        "lr": 0.003,
+        "choice": {"training.lr": 0.003},
+        "tried": [{"choice": {"training.lr": lr}} for lr in (0.003, 0.001)],
+        "valid": {},
         "tests": {"test/rmse": summary},
         "seconds_per_epoch": 1.5,
         "seeds": [{}, {}],
@@ -78,7 +80,7 @@ def test_tables(tmp_path, monkeypatch):
     report = {
         "models": {"plstm": model},
         "command": "plstm-graph dags --config enas.yaml",
-        "config": {"lr": [0.003, 0.001]},
+        "config": {"choose": {"training.lr": [0.003, 0.001]}},
         "machine": {"processor": "CPU", "revision": "abc", "packages": {"torch": "2", "torch_geometric": "3"}},
     }
     run = tmp_path / "runs" / "enas"
@@ -101,11 +103,15 @@ def test_models_that_a_new_run_lacks_keep_their_rows(tmp_path):
     for number, names in enumerate([("plstm", "gin", "bag"), ("plstm", "gin"), ("plstm",)]):
         folder = tmp_path / str(number) / "enas"
         folder.mkdir(parents=True)
-        model = {"parameters": 1, "lr": 0.1, "tests": {}, "seconds_per_epoch": number, "seeds": []}
+        choice = {"training.lr": 0.1 * number}
+        model = {
+            **{"parameters": 1, "choice": choice, "tried": [{"choice": choice}], "tests": {}, "valid": {}},
+            **{"seconds_per_epoch": number, "seeds": []},
+        }
         report = {
             "models": dict.fromkeys(names, model),
             "command": f"run {number}",
-            "config": {"lr": [0.1 * number]},
+            "config": {"choose": {"training.lr": [0.1 * number]}},
             "machine": {"processor": "CPU", "revision": "abc", "packages": {"torch": "2", "torch_geometric": "3"}},
         }
         (folder / "report.json").write_text(json.dumps(report))
@@ -124,7 +130,12 @@ def test_models_that_a_run_went_on_with_keep_the_command_that_trained_them(tmp_p
     script = load("dag_tasks")
     model = {"parameters": 1, "seeds": []}
     machine = {"processor": "CPU"}
-    first = {"models": {"plstm": model, "gin": model}, "command": "first", "config": {"lr": [1]}, "machine": machine}
+    first = {
+        "models": {"plstm": model, "gin": model},
+        "command": "first",
+        "config": {"choose": {"training.lr": [1]}},
+        "machine": machine,
+    }
     again = first | {"models": {"plstm": model, "gin": model | {"parameters": 2}, "bag": model}, "command": "second"}
     kept = script.merged(again, first)
     assert script.merged(again, kept) == kept and kept["command"] == "second"
@@ -153,11 +164,11 @@ def test_errors_of_timing_by_size(tmp_path, monkeypatch, capsys):
         }
         for name, kind in peers.items()
     }
-    config = {"name": "timing", "data": data, "models": models, "training": {"epochs": 1, "batch_size": 8}}
+    config = {"name": "timing", "task": data, "models": models, "training": {"epochs": 1, "batch_size": 8}}
     (tmp_path / "timing.yaml").write_text(yaml.safe_dump(config))
     run, picture = tmp_path / "run", tmp_path / "sizes.png"
     arguments = ["--config", str(tmp_path / "timing.yaml"), "--output", str(run), "--seeds", "0,1", "--threads", "1"]
-    assert main(["dags", *arguments, "--target", "log", "--tests", "false", "--device", "cpu"]) == 0
+    assert main(["dags", *arguments, "--task.target_scale", "log", "--tests", "false", "--device", "cpu"]) == 0
     capsys.readouterr()
     monkeypatch.setattr(sys, "argv", ["timing.py", "--run", str(run), "--output", str(picture)])
     load("timing").main()

@@ -22,7 +22,7 @@ _PATIENCE = 120.0  # seconds, on a machine that may be busy
         ("fit-molecules", signal.SIGTERM, "runs/run/checkpoints/last.ckpt"),
         ("crossval", signal.SIGINT, "runs/crossval/MADE-PLSTM/config.yaml"),
         ("leaderboard", signal.SIGTERM, "runs/leaderboard/run/seed_0/state.pt"),
-        ("dags", signal.SIGINT, "runs/dags/run/plstm/lr_0.001/seed_0/state.pt"),
+        ("dags", signal.SIGINT, "runs/dags/run/plstm/lr_0.001/seed_0/last.ckpt"),
         ("images", signal.SIGTERM, "runs/images/run/lr_0.01/seed_5/state.pt"),
     ],
 )

@@ -164,7 +164,7 @@ def test_check_fit_predict_and_explain_take_a_task(name, tmp_path, monkeypatch, 
     assert [len(read.part(part)) for part in ("train", "valid", "test")] == list(map(len, parts))
     spec = yaml.safe_load(Path("dags/dag.yaml").read_text())
     (target,) = spec["targets"]
-    written = rows_of(f"dags/{task.predict}s.csv")
+    written = rows_of(f"dags/{task.target_level}s.csv")
     told = [float(row[target] or "nan") for row in written]
     given = torch.cat([graph.y for graphs in parts for graph in graphs]).view(-1).double()
     given = given.log1p() if target.startswith("log_") else given
@@ -180,7 +180,7 @@ def test_check_fit_predict_and_explain_take_a_task(name, tmp_path, monkeypatch, 
         assert predict("dags") == 0
     predicted = rows_of("predicted.csv")
     assert len(predicted) == len(written)
-    if task.loss != "cross_entropy":
+    if task.objective != "cross_entropy":
         assert all(math.isfinite(float(row[f"predicted_{target}"])) for row in predicted)
     assert explain("dags", "train_0", item) == 0
     assert Path("explain.png").stat().st_size > 1000
@@ -210,7 +210,12 @@ def test_the_critical_path_is_one_of_the_graph(tmp_path, capsys, monkeypatch):
 
 @pytest.mark.parametrize(
     ("given", "name"),
-    [([], "log_y"), (["--target=raw"], "y"), (["--target=standard"], "y"), (["--target=[log1p]"], "log_y")],
+    [
+        ([], "log_y"),
+        (["--task.target_scale=raw"], "y"),
+        (["--task.target_scale=standard"], "y"),
+        (["--choose={task.target_scale: [log1p], training.lr: [0.1, 0.2]}"], "log_y"),
+    ],
 )
 def test_a_folder_has_targets_on_the_scale_that_is_asked_for(given, name, tmp_path, monkeypatch):
     """``fit`` standardises by itself, so that a standard scale is written as the targets themselves."""
@@ -226,6 +231,11 @@ def test_a_folder_has_targets_on_the_scale_that_is_asked_for(given, name, tmp_pa
 
 def test_a_folder_has_one_scale(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert main(["dags", "--config", config_of(TERRAIN), "--folder", "written", "--target=[raw, log]"]) == 2
-    assert "a folder has its targets on one scale, got --target raw, log" in capsys.readouterr().err
+    assert (
+        main(
+            ["dags", "--config", config_of(TERRAIN), "--folder", "written", "--choose={task.target_scale: [raw, log]}"]
+        )
+        == 2
+    )
+    assert "a folder holds one task, and choose has several: task.target_scale raw, log" in capsys.readouterr().err
     assert not (tmp_path / "written").exists()

@@ -17,26 +17,26 @@ FLOW = "num_graphs: 4, smallest: 5, largest: 20"
 #: Options on top of the configuration, and metrics of a test that the table must have.
 RUNS = {
     "timing": (
-        ["--data.samples=16", "--data.nodes=20", "--target=log"],
+        ["--task.samples=16", "--task.nodes=20", "--task.target_scale=log"],
         [f"test_{circuit}/{metric}" for circuit in ("hyp", "voter") for metric in ("r2", "relative", "slack", "path")],
     ),
     "pedigrees": (
-        [f"--data.train={FAMILY}", f"--data.valid={FAMILY}", f"--data.tests={{6: {FAMILY}}}"],
+        [f"--task.train={FAMILY}", f"--task.valid={FAMILY}", f"--task.tests={{6: {FAMILY}}}"],
         [f"test_6/{metric}" for metric in ("accuracy", "of_blup", "blup", "rmse")],
     ),
     "workflows": (
         [
-            "--data.applications=[bwa, genome]",
-            f"--data.train={{{FLOW}}}",
-            f"--data.valid=[{{{FLOW}}}]",
-            f"--data.tests={{same: {{{FLOW}}}, others: {{applications: [blast], {FLOW}}}}}",
-            "--target=log",
+            "--task.applications=[bwa, genome]",
+            f"--task.train={{{FLOW}}}",
+            f"--task.valid=[{{{FLOW}}}]",
+            f"--task.tests={{same: {{{FLOW}}}, others: {{applications: [blast], {FLOW}}}}}",
+            "--task.target_scale=log",
         ],
         [f"test_{test}/{metric}" for test in ("same", "others") for metric in ("mape", "bounds", "informed")],
     ),
 }
 RUNS["workflows of finish times"] = (
-    [*RUNS["workflows"][0][:-1], "--data.target=critical_path", "--target=standard"],
+    [*RUNS["workflows"][0][:-1], "--task.target=critical_path", "--task.target_scale=standard"],
     [f"test_{test}/{metric}" for test in ("same", "others") for metric in ("mape", "rmse", "planned")],
 )
 
@@ -63,11 +63,11 @@ def test_a_run_goes_on_to_a_table_of_numbers(name, request, tmp_path, monkeypatc
     task = name.split()[0]
     config = request.config.rootpath / "configs" / "dags" / f"{task}.yaml"
     if task == "timing":
-        options = [*options, f"--data.source={circuit_folder(tmp_path / 'source', gates=30)}"]
+        options = [*options, f"--task.source={circuit_folder(tmp_path / 'source', gates=30)}"]
     if task != "pedigrees":  # which are made anew each time
-        options = [*options, f"--data.root={tmp_path / 'root'}"]
+        options = [*options, f"--task.root={tmp_path / 'root'}"]
     command = [
-        *("dags", "--config", str(config), "--only", "plstm", "--seeds", "0", "--lr", "0.003"),
+        *("dags", "--config", str(config), "--only", "plstm", "--seeds", "0", "--training.lr", "0.003", "--choose={}"),
         *("--training.epochs=2", "--training.batch_size=4", "--threads=1", "--device=cpu", *options),
     ]
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
@@ -98,8 +98,8 @@ def test_a_run_goes_on_to_a_table_of_numbers(name, request, tmp_path, monkeypatc
     for file in ("result.json", "tests.json"):
         (one,), (other,) = whole.rglob(file), stopped.rglob(file)
         assert lasting(one) == lasting(other)  # the same arithmetic, with a pause
-    (one,), (other,) = whole.rglob("best.pt"), stopped.rglob("best.pt")
-    one, other = (torch.load(path, weights_only=True) for path in (one, other))
+    (one,), (other,) = whole.rglob("best.ckpt"), stopped.rglob("best.ckpt")
+    one, other = (torch.load(path, weights_only=True)["state_dict"] for path in (one, other))
     assert all(torch.equal(one[key], other[key]) for key in one)
     # Nothing is left to train.
     assert main([*command, "--output", str(stopped)]) == 0

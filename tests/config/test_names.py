@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from plstm_graph.config import names
 from plstm_graph.config.names import (
     NameNotAllowedError,
     allow_names,
@@ -16,7 +17,6 @@ from plstm_graph.config.names import (
     take_allowed,
 )
 from plstm_graph.config.parser import CommandParser, importing_only, make_module, make_transform
-from plstm_graph.train import registry
 
 COMMANDS = [
     "os.system",
@@ -335,4 +335,4 @@ def test_every_class_of_the_registry_is_a_model_or_transform():
     found = check_names([{"class_path": "torch.nn.Linear", "init_args": {"x": [{"class_path": "torch.nn.ReLU"}]}}])
     assert {each.__name__ for each in found} == {"Linear", "ReLU"}
     assert all(issubclass(each, torch.nn.Module) for each in found)
-    assert not registry.KINDS[0].has(torch.optim.Adam) and not registry.KINDS[0].has(torch.nn.Linear(1, 1))
+    assert not names.KINDS[0].has(torch.optim.Adam) and not names.KINDS[0].has(torch.nn.Linear(1, 1))

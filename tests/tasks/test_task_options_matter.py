@@ -8,9 +8,9 @@ import inspect
 from functools import partial
 
 import pytest
-from plstm_graph.train.dag_tasks import tasks
 
 from plstm_graph.datasets import LongRange, Pedigrees, workflows
+from plstm_graph.tasks import registry
 from plstm_graph.tasks.registry import load_task
 from tests.made_circuits import circuit_folder
 from tests.made_workflows import ForksAndJoins
@@ -22,20 +22,24 @@ MANY = {"num_graphs": 2, "size": 20}
 
 #: The function of each task, what it is given, and another value of each of its options.
 TASKS = {
-    "timing": (tasks.timing, {"samples": 14, "nodes": 9}, {"samples": 15, "nodes": 5, "delays": "driven", "seed": 1}),
-    "circuits": (tasks.circuits, {"samples": 14, "nodes": 9}, {"samples": 15, "nodes": 5, "seed": 1}),
+    "timing": (
+        registry.timing,
+        {"samples": 14, "nodes": 9},
+        {"samples": 15, "nodes": 5, "delays": "driven", "seed": 1},
+    ),
+    "circuits": (registry.circuits, {"samples": 14, "nodes": 9}, {"samples": 15, "nodes": 5, "seed": 1}),
     "terrain": (
-        tasks.terrain,
+        registry.terrain,
         {"train": 2, "valid": 2, "test_tiles": 2, "side": 8, "large": 1, "large_side": 10, "size": 40},
         {"train": 3, "valid": 3, "test_tiles": 3, "side": 9, "large": 2, "large_side": 11, "seed": 1, "size": 42},
     ),
     "pedigrees": (
-        tasks.pedigrees,
+        registry.pedigrees,
         {"train": FAMILY, "valid": FAMILY, "tests": {"a": FAMILY}},
         {"train": FAMILY | {"size": 6}, "valid": FAMILY | {"size": 6}, "tests": {"b": FAMILY}, "heritability": 0.5},
     ),
     "workflows": (
-        tasks.workflows,
+        registry.workflows,
         {"applications": ["bwa"], "train": FLOW, "valid": [FLOW], "tests": {"a": FLOW}},
         {
             "applications": ["cycles"],
@@ -49,7 +53,7 @@ TASKS = {
         },
     ),
     "copy": (
-        partial(tasks.long_range, "copy"),
+        partial(registry.long_range, "copy"),
         {"train": PATH, "valid": PATH, "tests": {"a": PATH}},
         {"train": MANY, "valid": MANY, "tests": {"a": MANY}, "shape": "braid"},
     ),
@@ -91,7 +95,7 @@ def content(graphs):
 
 def found(task):
     parts = {part: content(graphs) for part, graphs in task.parts.items()}
-    return parts, task.in_channels, task.edge_dim, task.loss, task.predict
+    return parts, task.in_channels, task.edge_dim, task.objective, task.target_level
 
 
 def options_of(function):

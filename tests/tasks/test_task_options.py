@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import pytest
-from plstm_graph.train.dag_tasks import tasks
 
 from plstm_graph.cli import main
 from plstm_graph.config.fitting import fitting
 from plstm_graph.datasets import workflows
+from plstm_graph.tasks import registry
 from plstm_graph.tasks.registry import load_task
 from tests.made_circuits import circuit_folder
 from tests.made_workflows import ForksAndJoins
@@ -45,7 +45,11 @@ def options_of(name, **of_train):
         ("timing", {"samples": "many"}, "samples must be of the type int, got 'many'"),
         ("timing", {"samples": None}, "samples must be of the type int, got nothing"),
         ("timing", {"delays": "load"}, "delays must be 'fan_out' or 'driven', got 'load'"),
-        ("timing", {"sample": 3}, "there is no option 'sample', of options there are samples, nodes, delays, seed"),
+        (
+            "timing",
+            {"sample": 3},
+            "there is no option 'sample' (did you mean samples?), of options there are samples, nodes, delays, seed",
+        ),
         ("circuits", {"nodes": [3]}, "nodes must be of the type int, got [3]"),
         ("terrain", {"side": True}, "side must be of the type int, got True"),
         ("pedigrees", {}, "train, valid, tests must be given"),
@@ -105,7 +109,7 @@ def test_workflows_of_no_application(changes, message, tmp_path, monkeypatch):
     [
         ("num_graphs", 2.5, "num_graphs must be of the type int, got 2.5"),
         ("num_graphs", None, "num_graphs must be of the type int, got nothing"),
-        ("siez", 9, "there is no option 'siez', of options there are num_graphs"),
+        ("siez", 9, r"there is no option 'siez' \(did you mean size\?\), of options there are num_graphs"),
         ("seed", 9, "there is no option 'seed', of options there are num_graphs"),  # parts have seeds of their own
         ("root", "x", "there is no option 'root'"),
     ],
@@ -137,10 +141,10 @@ def test_an_error_inside_a_task_is_no_fault_of_its_options(monkeypatch):
     def broken(train: dict[str, Any], valid: dict[str, Any], tests: dict[str, dict[str, Any]]) -> None:
         return len(3)
 
-    monkeypatch.setattr(tasks, "pedigrees", broken)
+    monkeypatch.setattr(registry, "pedigrees", broken)
     with pytest.raises(TypeError, match=r"has no len\(\)"):
         load_task("pedigrees", **options_of("pedigrees"))
-    monkeypatch.setattr(tasks.LongRange, "_make", lambda self, random: random + "draws")
+    monkeypatch.setattr(registry.LongRange, "_make", lambda self, random: random + "draws")
     for name in ("copy", "longest_path"):
         with pytest.raises(TypeError, match="unsupported operand"):
             load_task(name, **options_of(name))
@@ -148,14 +152,14 @@ def test_an_error_inside_a_task_is_no_fault_of_its_options(monkeypatch):
 
 def test_the_command_tells_both_apart(tmp_path, monkeypatch, capsys):
     config = tmp_path / "c.yaml"
-    head = "name: t\nmodels: {bag: {class_path: plstm_graph.nn.dag_baselines.BagOfNodes}}\ndata: "
+    head = "name: t\nmodels: {bag: {class_path: plstm_graph.nn.dag_baselines.BagOfNodes}}\ntask: "
     config.write_text(head + "{name: pedigrees, train: {size: ten}, valid: {}, tests: {}}\n")
     assert main(["dags", "--config", str(config), "--folder", str(tmp_path / "dags")]) == 2
     error = capsys.readouterr().err
     assert "of train do not fit the task pedigrees: num_graphs, generations must be given" in error
     small = "{num_graphs: 1, generations: 1, size: 4}"
     config.write_text(f"{head}{{name: pedigrees, train: {small}, valid: {small}, tests: {{}}}}\n")
-    monkeypatch.setattr(tasks.pedigrees.__globals__["Pedigrees"], "_make", lambda self, random: random + "draws")
+    monkeypatch.setattr(registry.pedigrees.__globals__["Pedigrees"], "_make", lambda self, random: random + "draws")
     assert main(["dags", "--config", str(config), "--folder", str(tmp_path / "dags")]) == 1
     assert "failed with TypeError" in capsys.readouterr().err
 

@@ -5,15 +5,13 @@ import json
 import pytest
 import torch
 import yaml
-from plstm_graph.train.dag_tasks.run import score
-from plstm_graph.train.dag_tasks.trained import trained_models
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Data
 
 from plstm_graph.cli import main
 from plstm_graph.datasets import workflows
-from plstm_graph.tasks.forward import attach_line_graph, model_arguments
 from plstm_graph.tasks.registry import load_task
 from plstm_graph.tasks.workflows import fit_bounds
+from plstm_graph.train.trained import trained_models
 from tests.made_workflows import ForksAndJoins
 
 SIZE = {"num_graphs": 8, "smallest": 5, "largest": 20}
@@ -41,7 +39,7 @@ def test_parts(tmp_path):
         "test_large": 4,
         "test_others": 8,
     }
-    assert task.predict == "graph" and task.in_channels == [3, *[0] * 9] and task.monitor == {"mape": "min"}
+    assert task.target_level == "graph" and task.in_channels == [3, *[0] * 9] and task.monitor == {"mape": "min"}
     # Training knows two kinds of tasks, and the third is unknown to it wherever it is.
     assert {float(value) for graph in task.parts["train"] for value in graph.x[:, 0]} == {1, 2}
     assert {float(graph.x[-1, 0]) for graph in task.parts["test_others"]} == {0}
@@ -79,7 +77,7 @@ def test_metrics_by_hand(tmp_path):
 
 def test_finish_times(tmp_path):
     task = load_task("workflows", root=tmp_path, target="critical_path", **OPTIONS)
-    assert task.predict == "node"
+    assert task.target_level == "node"
     columns = {name: torch.cat([graph[name] for graph in task.parts["test_large"]]) for name in task.columns}
     assert int(columns["is_last"].sum()) == len(task.parts["test_large"])
     assert task.metrics(1.2 * columns["y"], **columns)["mape"] == pytest.approx(20, rel=1e-5)
@@ -112,26 +110,26 @@ def test_options_that_are_none(tmp_path, changes, message):
         load_task("workflows", root=tmp_path, **OPTIONS | changes)
 
 
-@pytest.mark.parametrize(("target", "scales"), [("makespan", ["--target", "log"]), ("critical_path", [])])
+@pytest.mark.parametrize(("target", "scales"), [("makespan", ["--task.target_scale", "log"]), ("critical_path", [])])
 def test_command(tmp_path, capsys, target, scales):
     """What is trained is found again where it lies, and is as good as the report says."""
     config = tmp_path / "config.yaml"
     modes = {"hidden_channels": 8, "num_layers": 1, "heads": 2, "modes": "PM", "size_readout": "PM", "degree": False}
     spec = {
         "name": "workflows",
-        "data": {"name": "workflows", "root": str(tmp_path / "data"), "target": target, **OPTIONS},
+        "task": {"name": "workflows", "root": str(tmp_path / "data"), "target": target, **OPTIONS},
         "models": {"plstm": {"class_path": "plstm_graph.nn.PLSTM", "init_args": modes}},
         "training": {"epochs": 2, "batch_size": 8},
     }
     config.write_text(yaml.safe_dump(spec))
     command = ["dags", "--config", str(config), "--threads", "1", "--device", "cpu", "--seeds", "0"]
-    assert main([*command, "--lr", "0.01", *scales, "--output", str(tmp_path / "run")]) == 0
+    assert main([*command, "--training.lr", "0.01", *scales, "--output", str(tmp_path / "run")]) == 0
     assert "epoch 2/2" in capsys.readouterr().err
-    tests = json.loads((tmp_path / "run" / "report.json").read_text())["models"]["plstm"]["tests"]
+    study = json.loads((tmp_path / "run" / "report.json").read_text())
+    tests = study["models"]["plstm"]["tests"]
     assert {"test_large/mape", "test_others/planned", "test_others/informed"} <= set(tests)
-    (trained,) = trained_models(tmp_path / "run", load_task(**spec["data"]))
-    batch = attach_line_graph(Batch.from_data_list(trained.task.parts["test_large"]), model_arguments(trained.model))
-    row = score(trained.model, [batch], trained.task)
+    (trained,) = trained_models(tmp_path / "run", load_task(**study["config"]["task"]))
+    row = trained.score(trained.task.parts["test_large"], 4)
     assert row["mape"] == pytest.approx(tests["test_large/mape"]["mean"], rel=1e-5)  # batches are others
 
 
@@ -144,7 +142,7 @@ def test_the_command_names_what_is_missing(tmp_path, capsys, monkeypatch):
     for name in ("wfcommons", "wfcommons.wfchef", "wfcommons.wfchef.recipes"):
         monkeypatch.setitem(sys.modules, name, None)
     config = tmp_path / "config.yaml"
-    spec = {"name": "w", "data": {"name": "workflows", "root": str(tmp_path / "data"), **OPTIONS}, "models": {"a": {}}}
+    spec = {"name": "w", "task": {"name": "workflows", "root": str(tmp_path / "data"), **OPTIONS}, "models": {"a": {}}}
     config.write_text(yaml.safe_dump(spec))
     assert main(["dags", "--config", str(config), "--output", str(tmp_path / "run")]) == 2
     error = capsys.readouterr().err
