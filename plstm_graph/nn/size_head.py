@@ -25,7 +25,7 @@ class SizeHead(nn.Linear):
         out_channels (int): Number of targets.
         scale (str): ``"linear"``: the map as it is. It starts at zero: at first a model predicts as if it were not
             there, and sizes of thousands do no harm before it has learned what they mean. ``"log"``: the logarithm of
-            an amount, for targets that are one, such as those of ``--target log1p``,
+            an amount, for targets that are one, such as those of ``task.target_scale: log1p``,
 
             .. math::
                 \mathrm{sign}(a) \log(1 + |a|), \qquad a = e^g\, \frac{1}{C} \sum_c w_c s_c

@@ -109,7 +109,7 @@ def test_workflows_of_no_application(changes, message, tmp_path, monkeypatch):
     [
         ("num_graphs", 2.5, "num_graphs must be of the type int, got 2.5"),
         ("num_graphs", None, "num_graphs must be of the type int, got nothing"),
-        ("siez", 9, r"there is no option 'siez' \(did you mean size\?\), of options there are num_graphs"),
+        ("siez", 9, r"there is no option 'siez'( \(did you mean size\?\))?, of options there are num_graphs"),
         ("seed", 9, "there is no option 'seed', of options there are num_graphs"),  # parts have seeds of their own
         ("root", "x", "there is no option 'root'"),
     ],
