@@ -146,10 +146,11 @@ def test_models_that_a_run_went_on_with_keep_the_command_that_trained_them(tmp_p
     }
 
 
-def test_the_page_has_its_numbers():
-    """Tables in docs/dags.md are those of docs/dags/*.json."""
-    page = (ROOT / "docs" / "dags.md").read_text()
-    assert load("dag_tasks").fill(page, ROOT / "docs" / "dags") == page
+@pytest.mark.parametrize("name", ["dags", "modes"])
+def test_a_page_has_its_numbers(name):
+    """Tables in docs/dags.md are those of docs/dags/*.json, and likewise of modes."""
+    page = (ROOT / "docs" / f"{name}.md").read_text()
+    assert load("dag_tasks").fill(page, ROOT / "docs" / name) == page
 
 
 def test_errors_of_timing_by_size(tmp_path, monkeypatch, capsys):
