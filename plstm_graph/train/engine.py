@@ -64,7 +64,8 @@ class TrainingModule(pl.LightningModule):
         if options.batch_size % processes or len(self.task.parts["train"]) < processes:
             raise ValueError(
                 f"batches are split over {processes} processes: batch_size must be a multiple of it, and training "
-                f"needs as many samples, got batch_size={options.batch_size} and {len(self.task.parts['train'])} samples"
+                f"needs as many samples, got batch_size={options.batch_size} and "
+                f"{len(self.task.parts['train'])} samples"
             )
         return self.task.train_loader(
             self.needs, options.batch_size, self.recipe["seed"], self.device, self.shard, options.workers

@@ -248,7 +248,9 @@ def test_half_precision(spec, tmp_path):
     losses = {}
     for precision in ("32-true", "bf16-mixed"):
         rows = []
-        run_trial(tiny_trial(tmp_path / precision, spec, epochs=2), tiny_task(), CPU | {"precision": precision}, rows.append)
+        run_trial(
+            tiny_trial(tmp_path / precision, spec, epochs=2), tiny_task(), CPU | {"precision": precision}, rows.append
+        )
         losses[precision] = [row["train/loss"] for row in rows]
     one, other = losses.values()
     assert one != other
