@@ -151,6 +151,12 @@ class Averaging(WeightAveraging):
         super().__init__(multi_avg_fn=self._move)
         self.epochs, self._steps = epochs, 1.0
 
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Begin the average, in the precision that the weights will have."""
+        super().setup(trainer, pl_module, stage)
+        if self._average_model is not None:
+            trainer.precision_plugin.convert_module(self._average_model)
+
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Count the steps of an epoch."""
         self._steps = max(self.epochs * trainer.estimated_stepping_batches / (trainer.max_epochs or 1), 1.0)

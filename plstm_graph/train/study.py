@@ -140,8 +140,9 @@ def check_choices(choose: Any) -> dict[str, list[Any]]:
     for name, values in flat.items():
         section, *keys = name.split(".")
         if section not in _SECTIONS or not keys or not all(keys):
-            near = meant(name, [f"training.{each}" for each in vars(Training())])
-            near = near or meant(section, _SECTIONS)
+            known = [f"training.{each}" for each in vars(Training())]
+            whole = f"training.{name}"
+            near = meant(whole if whole in known else name, known) or meant(section, _SECTIONS)
             raise ValueError(f"choose.{name} is no option of task, training or model, such as training.lr{near}")
         texts = [_text(value) for value in values] if isinstance(values, list) else []
         if not texts or len(set(texts)) < len(texts):

@@ -113,6 +113,8 @@ def quiet() -> None:
         r".*does not have many workers.*",
         r".*Checkpoint directory .* exists and is not empty.*",
         r".*is smaller than the logging interval.*",
+        # With half precision, norms keep weights in single precision, as they should.
+        r".*Mismatch dtype between input and weight.*",
         # Lightning and PyG use what newer versions of torch deprecate.
         r".*torch\.jit.*",
         r".*LeafSpec.*is deprecated.*",

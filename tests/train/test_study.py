@@ -191,10 +191,9 @@ def test_a_task_needs_a_name(section):
 
 
 def test_a_section_makes_what_its_function_makes():
-    options = {"train": PART, "valid": PART, "tests": {"a": PART}}
-    one, other = (
-        task_of({"name": "longest_path", "target_scale": "log", **options}),
-        load_task("longest_path", **options),
-    )
+    deep = PART | {"size": 20}
+    options = {"train": deep, "valid": deep, "tests": {"a": deep}}
+    one = task_of({"name": "longest_path", "target_scale": "log", **options})
+    other = load_task("longest_path", **options)
     assert one.target.kind == "log" and other.target.kind == "raw"
     assert [graph.y.tolist() for graph in one.parts["train"]] == [graph.y.tolist() for graph in other.parts["train"]]

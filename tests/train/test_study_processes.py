@@ -29,7 +29,7 @@ CONFIG = {
             "init_args": {"hidden_channels": 8, "ffn_ratio": 2},
         },
     },
-    "training": {"epochs": 3, "batch_size": 4, "average": 1.0},
+    "training": {"epochs": 2, "batch_size": 4, "average": 1.0},
     "choose": {"training.lr": [0.001, 0.01]},
     "seeds": "0,1",
     "threads": 1,
