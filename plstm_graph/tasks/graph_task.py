@@ -15,7 +15,9 @@ from torch.utils.data import DataLoader
 from torch_geometric.data import Batch, Data
 
 from plstm_graph.config.names import resolve
+from plstm_graph.nn.baselines import widest
 from plstm_graph.nn.encoders import FeatureSpec
+from plstm_graph.nn.ensemble import Ensemble
 from plstm_graph.tasks.batches import batches_in_order, fixed_batches, fresh_batches
 from plstm_graph.tasks.forward import Arguments, call_model, model_arguments
 from plstm_graph.tasks.regression import mae, pearson, rmse
@@ -51,6 +53,14 @@ class GraphTask(Task):
         graph_metrics (callable, optional): Further metrics for tests, of the outputs of one graph, in the unit of the
             targets, and of that graph; means over the graphs of a part are reported.
         fixed (bool): Whether batches are made once, of graphs of about the same size; they are drawn anew otherwise.
+        prepared (callable, optional): Graphs of a part as a model needs them, where models differ in that: given the
+            name of the part and what the model asks of a batch. (default: the graphs of the part)
+        model_arguments (dict): Further arguments of models that the task decides.
+        label_smoothing (float): Of the cross-entropy.
+        widest_below (int, optional): Give models the largest ``hidden_channels``, a multiple of 8, with fewer
+            parameters than this.
+        max_parameters (int, optional): Refuse models with more parameters.
+        published (dict[str, Row]): What others report, by the names of models, for the table.
     """
 
     name: str
@@ -68,6 +78,12 @@ class GraphTask(Task):
     draw: Callable[[dict[str, Tensor]], dict[str, Figure]] | None = None
     graph_metrics: Callable[[Tensor, Data], Row] | None = None
     fixed: bool = True
+    prepared: Callable[[str, Arguments], Sequence[Data]] | None = None
+    model_arguments: dict[str, Any] = field(default_factory=dict)
+    label_smoothing: float = 0.0
+    widest_below: int | None = None
+    max_parameters: int | None = None
+    published: dict[str, Row] = field(default_factory=dict)
 
     def scaled(self, kind: TargetKind) -> "GraphTask":
         """The same task, with targets learnt on another scale.
@@ -79,14 +95,41 @@ class GraphTask(Task):
             raise ValueError(f"target {kind!r} is a scale of numbers, and the targets of {self.name} are classes")
         return replace(self, target=ScaledTarget.fit(kind, self.parts["train"]))
 
-    def make_model(self, spec: Mapping[str, Any]) -> nn.Module:
+    def make_model(self, spec: Mapping[str, Any], members: int = 1) -> nn.Module:
         """A new model of these sizes."""
+        make = self._factory(spec)
+        extra: dict[str, Any] = {}
+        if self.widest_below is not None:
+            limit = self.widest_below // members
+            extra["hidden_channels"] = widest(lambda width: make(hidden_channels=width), limit)
+        model = make(**extra)
+        whole = model if members == 1 else Ensemble(model, members)
+        count = sum(parameter.numel() for parameter in whole.parameters())
+        if self.max_parameters is not None and count > self.max_parameters:
+            raise ValueError(
+                f"the model has {count:,} parameters, more than max_parameters={self.max_parameters:,}: take fewer "
+                f"layers, hidden_channels or members, or widest_below={self.max_parameters} of the task"
+            )
+        return whole
+
+    def _factory(self, spec: Mapping[str, Any]) -> Callable[..., nn.Module]:
+        """Makes models of these sizes."""
         name, arguments = spec.get("class_path"), spec.get("init_args") or {}
-        make = resolve(name)
-        try:
-            return make(self.out_channels, self.in_channels, self.edge_dim, predict=self.target_level, **arguments)
-        except TypeError as error:
-            raise ValueError(f"{name} cannot be made with {arguments}: {error}") from error
+        found = resolve(name)
+        given = {} if self.target_level == "graph" else {"predict": self.target_level}
+
+        def make(**extra: Any) -> nn.Module:
+            sizes = self.out_channels, self.in_channels, self.edge_dim
+            try:
+                return found(*sizes, **given, **arguments, **self.model_arguments, **extra)
+            except TypeError as error:
+                raise ValueError(f"{name} cannot be made with {arguments}: {error}") from error
+
+        return make
+
+    def graphs(self, part: str, needs: Arguments) -> Sequence[Data]:
+        """Graphs of a part as a model needs them."""
+        return self.parts[part] if self.prepared is None else self.prepared(part, needs)
 
     def needs(self, model: nn.Module) -> Arguments:
         """What the model asks of a batch."""
@@ -96,7 +139,7 @@ class GraphTask(Task):
         self, needs: Arguments, batch_size: int, seed: int, device: torch.device, shard: Shard, workers: int = 0
     ) -> DataLoader:
         """Batches of the training part."""
-        graphs = self.parts["train"]
+        graphs = self.graphs("train", needs)
         if self.fixed:
             return fixed_batches(graphs, batch_size, seed, device, shard, needs)
         return fresh_batches(graphs, batch_size, seed, shard, needs, workers)
@@ -105,8 +148,8 @@ class GraphTask(Task):
         self, part: str, needs: Arguments, batch_size: int, device: torch.device, shard: Shard
     ) -> Iterator[Batch]:
         """Batches of a part, in order; of graphs far larger than those of training fewer are in a batch."""
-        room = batch_size * max((graph.num_nodes or 0) for graph in self.parts["train"])
-        return batches_in_order(self.parts[part], batch_size, device, shard, needs, most_nodes=room)
+        room = batch_size * max((graph.num_nodes or 0) for graph in self.graphs("train", needs))
+        return batches_in_order(self.graphs(part, needs), batch_size, device, shard, needs, most_nodes=room)
 
     def output(self, model: nn.Module, batch: Batch, needs: Arguments) -> Tensor:
         """What a model gives for a batch."""
@@ -118,14 +161,21 @@ class GraphTask(Task):
 
     def loss_of(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Sum of losses and number of known targets, of outputs ``[M, O]`` and targets ``[M, 1]`` in their own unit."""
-        known = target.view(-1).isfinite()
-        output, target = output[known], target[known]
-        count = known.sum()
+        target = target.view(-1)
+        known = target.isfinite()
+        # Each member of an ensemble, [M, B, O], has a loss of its own.
+        output, target = output[..., known, :], target[known]
         if self.objective == "cross_entropy":
-            return F.cross_entropy(output, target.view(-1).long(), reduction="sum"), count
+            labels = target.long().expand(output.shape[:-1]).reshape(-1)
+            logits = output.reshape(-1, output.size(-1))
+            loss = F.cross_entropy(logits, labels, reduction="sum", label_smoothing=self.label_smoothing)
+            return loss, known.new_tensor(labels.numel(), dtype=torch.long)
+        values = target.unsqueeze(-1)
         if self.target is not None:
-            target = self.target.apply(target).to(output.device, output.dtype)
-        return (F.l1_loss if self.objective == "l1" else F.mse_loss)(output, target, reduction="sum"), count
+            values = self.target.apply(values).to(output.device, output.dtype)
+        values = values.expand(output.shape)
+        loss = (F.l1_loss if self.objective == "l1" else F.mse_loss)(output, values, reduction="sum")
+        return loss, known.new_tensor(values.numel(), dtype=torch.long)
 
     def restored(self, output: Tensor) -> Tensor:
         """Outputs ``[M, O]`` in the unit of the targets."""

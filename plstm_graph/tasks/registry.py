@@ -21,6 +21,7 @@ from plstm_graph.tasks.rows import Row
 from plstm_graph.tasks.scaled_target import TargetKind
 from plstm_graph.tasks.terrain import terrain
 from plstm_graph.tasks.timing import timing
+from plstm_graph.tasks.tu import tu
 from plstm_graph.tasks.workflows import workflows
 
 
@@ -58,6 +59,7 @@ def load_task(
         "terrain": terrain,
         "workflows": partial(workflows, root),
         "timing": partial(timing, root, source),
+        "tu": partial(tu, root, source),
         **{task: partial(long_range, task) for task in get_args(Task)},
     }
     if name not in makers:

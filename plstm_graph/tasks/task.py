@@ -35,11 +35,12 @@ class Task(ABC):
         return [name for name in self.parts if name.startswith("test")]
 
     @abstractmethod
-    def make_model(self, spec: Mapping[str, Any]) -> nn.Module:
+    def make_model(self, spec: Mapping[str, Any], members: int = 1) -> nn.Module:
         """A new model that fits the task.
 
         Args:
             spec: ``class_path`` and perhaps ``init_args``, as a configuration has them.
+            members: Number of networks of an :class:`~plstm_graph.nn.Ensemble`; 1 for none.
 
         Raises:
             ValueError: If there is no such class, or its arguments do not fit.

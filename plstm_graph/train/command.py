@@ -16,7 +16,7 @@ from plstm_graph.tasks.registry import load_task
 from plstm_graph.tasks.task_folder import write_task
 from plstm_graph.train.going_on import going_on
 from plstm_graph.train.inference import pick_device
-from plstm_graph.train.options import ThreadCount, parse_seeds, repeatable_command
+from plstm_graph.train.options import ThreadCount, parse_numbers, parse_seeds, repeatable_command
 from plstm_graph.train.run_folder import check_name
 from plstm_graph.train.run_study import cached_task, run_study
 from plstm_graph.train.study import Study, check_choices
@@ -134,6 +134,7 @@ def parse(arguments: list[str]) -> StudyOptions:
             plain=plain | {"choose": check_choices(values["choose"])},
             models=names,
             seeds=parse_seeds(str(config.seeds)),
+            folds=[] if config.folds is None else parse_numbers(str(config.folds), "folds", 1000),
             folder=Path(config.output or f"runs/dags/{config.name}"),
         ),
         trainer=trainer,
@@ -152,6 +153,9 @@ def _make_parser() -> CommandParser:
     parser.add_argument("--name", type=str, required=True, help="Name of the run.")
     parser.add_argument("--only", type=str | None, default=None, help="Models to train, such as plstm,gin.")
     parser.add_argument("--seeds", type=str | int, default="0-2", help="Such as 0-4 or 0,2.")
+    parser.add_argument(
+        "--folds", type=str | int | None, default=None, help="Folds of a task that has them, such as 0-9 or 0,3."
+    )
     parser.add_argument(
         "--choose",
         type=dict[str, Any],

@@ -14,7 +14,7 @@ from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.rows import Row
 from plstm_graph.tasks.task import Shard
 from plstm_graph.train.engine import outputs_of
-from plstm_graph.train.study import Study
+from plstm_graph.train.study import Repeat, Study
 from plstm_graph.train.trial import trained_model
 
 _SCALE = "task.target_scale"
@@ -53,5 +53,5 @@ def trained_models(folder: str | Path, task: GraphTask) -> Iterator[TrainedModel
         scale = model["choice"].get(_SCALE)
         scaled = task if scale is None else task.scaled(scale)
         for row in model["seeds"]:
-            trial = study.trial(name, row["choice"], row["seed"])
+            trial = study.trial(name, row["choice"], Repeat(row["seed"], row.get("fold")))
             yield TrainedModel(name, row["seed"], trained_model(trial, scaled, torch.device("cpu")), scaled)

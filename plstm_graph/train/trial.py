@@ -14,7 +14,6 @@ from torch import nn
 from torch_geometric import seed_everything
 
 from plstm_graph.datasets.files import replace_file, replace_json
-from plstm_graph.nn.ensemble import Ensemble
 from plstm_graph.tasks.rows import Row
 from plstm_graph.tasks.task import Shard, Task
 from plstm_graph.train.checkpoint import KEY, CheckpointError, check_state, read_checkpoint
@@ -34,6 +33,7 @@ class Trial:
         task (dict): Name and options of the task.
         training (Training): How it is trained.
         seed (int): Of weights, order and dropout.
+        fold (int, optional): Of the task.
         choice (dict): Options that this trial has in place of those of its study, by their dotted names.
         folder (Path): ``epochs.jsonl``, ``last.ckpt`` (to go on from, until finished), ``best.ckpt`` (weights of the
             epoch that validation picked), ``result.json`` (once finished), ``tests.json`` (once tested), and what the
@@ -46,12 +46,15 @@ class Trial:
     training: Training
     seed: int
     folder: Path
+    fold: int | None = None
     choice: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
         """The trial in a few words."""
-        return ", ".join([self.model, *(f"{name} {value}" for name, value in self.choice.items()), f"seed {self.seed}"])
+        choice = [f"{name} {value}" for name, value in self.choice.items()]
+        fold = [] if self.fold is None else [f"fold {self.fold}"]
+        return ", ".join([self.model, *choice, *fold, f"seed {self.seed}"])
 
     @property
     def result(self) -> dict[str, Any] | None:
@@ -71,8 +74,7 @@ class Trial:
 
 def make_model(spec: Mapping[str, Any], task: Task, training: Training) -> nn.Module:
     """A new model that fits a task; several of them, side by side, if the training is of several members."""
-    model = task.make_model(spec)
-    return model if training.members == 1 else Ensemble(model, training.members)
+    return task.make_model(spec, training.members)
 
 
 def run_trial(trial: Trial, task: Task, trainer: Mapping[str, Any], report: Callable[[Row], None]) -> dict[str, Any]:
@@ -105,6 +107,7 @@ def run_trial(trial: Trial, task: Task, trainer: Mapping[str, Any], report: Call
     result = {
         "model": trial.model,
         "seed": trial.seed,
+        "fold": trial.fold,
         "choice": dict(trial.choice),
         "parameters": count_parameters(model),
         "epoch": epoch + 1,
