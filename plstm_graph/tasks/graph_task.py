@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch_geometric.data import Batch, Data
 
-from plstm_graph.config.names import resolve
+from plstm_graph.config.sized import make_sized
 from plstm_graph.nn.baselines import widest
 from plstm_graph.nn.encoders import FeatureSpec
 from plstm_graph.nn.ensemble import Ensemble
@@ -26,7 +26,12 @@ from plstm_graph.tasks.scale import TargetScale
 from plstm_graph.tasks.scaled_target import ScaledTarget, TargetKind
 from plstm_graph.tasks.task import Shard, Task
 
-Objective = Literal["mse", "l1", "cross_entropy"]
+Objective = Literal["mse", "l1", "binary", "cross_entropy", "sequence"]
+_LOSSES: dict[str, Callable[..., Tensor]] = {
+    "mse": F.mse_loss,
+    "l1": F.l1_loss,
+    "binary": F.binary_cross_entropy_with_logits,
+}
 
 
 @dataclass(kw_only=True)
@@ -41,7 +46,8 @@ class GraphTask(Task):
         out_channels (int): Number of columns that a model gives: 1, or one per class.
         in_channels (int, list[int] or str): Node features, as :func:`plstm_graph.nn.feature_encoder` takes them.
         edge_dim (int, list[int], str or None): Edge features likewise.
-        objective (str): ``"mse"``, ``"l1"`` or ``"cross_entropy"``, the mean over known targets.
+        objective (str): The loss, a mean over known targets: ``"mse"`` or ``"l1"`` of numbers, ``"binary"`` of labels 0
+            and 1, ``"cross_entropy"`` of a class, or ``"sequence"``, the same at each of several positions.
         metrics (callable): Metrics of outputs ``[M, O]``, in the unit of the targets, and of the tensors of
             :attr:`columns`, concatenated.
         monitor (dict): As of :class:`~plstm_graph.tasks.task.Task`, and so are the columns.
@@ -61,6 +67,7 @@ class GraphTask(Task):
             parameters than this.
         max_parameters (int, optional): Refuse models with more parameters.
         published (dict[str, Row]): What others report, by the names of models, for the table.
+        package (str): Package and version that data and metric come from, for the report.
     """
 
     name: str
@@ -84,6 +91,7 @@ class GraphTask(Task):
     widest_below: int | None = None
     max_parameters: int | None = None
     published: dict[str, Row] = field(default_factory=dict)
+    package: str = ""
 
     def scaled(self, kind: TargetKind) -> "GraphTask":
         """The same task, with targets learnt on another scale.
@@ -114,18 +122,13 @@ class GraphTask(Task):
 
     def _factory(self, spec: Mapping[str, Any]) -> Callable[..., nn.Module]:
         """Makes models of these sizes."""
-        name, arguments = spec.get("class_path"), spec.get("init_args") or {}
-        found = resolve(name)
-        given = {} if self.target_level == "graph" else {"predict": self.target_level}
-
-        def make(**extra: Any) -> nn.Module:
-            sizes = self.out_channels, self.in_channels, self.edge_dim
-            try:
-                return found(*sizes, **given, **arguments, **self.model_arguments, **extra)
-            except TypeError as error:
-                raise ValueError(f"{name} cannot be made with {arguments}: {error}") from error
-
-        return make
+        sizes: dict[str, Any] = {
+            "out_channels": self.out_channels,
+            "in_channels": self.in_channels,
+            "edge_dim": self.edge_dim,
+            "predict": self.target_level,
+        }
+        return lambda **extra: make_sized(spec, sizes | self.model_arguments | extra)
 
     def graphs(self, part: str, needs: Arguments) -> Sequence[Data]:
         """Graphs of a part as a model needs them."""
@@ -160,22 +163,29 @@ class GraphTask(Task):
         return self.loss_of(output, batch.y)
 
     def loss_of(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Sum of losses and number of known targets, of outputs ``[M, O]`` and targets ``[M, 1]`` in their own unit."""
-        target = target.view(-1)
-        known = target.isfinite()
-        # Each member of an ensemble, [M, B, O], has a loss of its own.
-        output, target = output[..., known, :], target[known]
-        if self.objective == "cross_entropy":
-            labels = target.long().expand(output.shape[:-1]).reshape(-1)
-            logits = output.reshape(-1, output.size(-1))
-            loss = F.cross_entropy(logits, labels, reduction="sum", label_smoothing=self.label_smoothing)
-            return loss, known.new_tensor(labels.numel(), dtype=torch.long)
-        values = target.unsqueeze(-1)
-        if self.target is not None:
-            values = self.target.apply(values).to(output.device, output.dtype)
-        values = values.expand(output.shape)
-        loss = (F.l1_loss if self.objective == "l1" else F.mse_loss)(output, values, reduction="sum")
-        return loss, known.new_tensor(values.numel(), dtype=torch.long)
+        """Sum of losses and number of known targets.
+
+        Args:
+            output: ``[..., M, O]``, of an ensemble with its members in front, each of which has a loss of its own.
+            target: In their own unit, ``[M, T]``; NaN where unknown.
+        """
+        if self.objective in ("cross_entropy", "sequence"):
+            # A class of each row, or at each of several positions.
+            labels = target if self.objective == "sequence" else target.view(-1)
+            known = labels.isfinite()
+            labels = torch.where(known, labels, -1).long().expand(output.shape[:-1])
+            loss = F.cross_entropy(
+                output.flatten(0, -2),
+                labels.reshape(-1),
+                ignore_index=-1,
+                reduction="sum",
+                label_smoothing=self.label_smoothing,
+            )
+            return loss, (labels >= 0).sum()
+        values = target if self.target is None else self.target.apply(target)
+        values = values.to(output.device, output.dtype).expand(output.shape)
+        known = values.isfinite()
+        return _LOSSES[self.objective](output[known], values[known], reduction="sum"), known.sum()
 
     def restored(self, output: Tensor) -> Tensor:
         """Outputs ``[M, O]`` in the unit of the targets."""

@@ -14,6 +14,7 @@ from plstm_graph.datasets.architectures import ENASDataset, NASBenchGraph
 from plstm_graph.datasets.circuits import EPFLCircuits
 from plstm_graph.datasets.long_range import SYMBOLS, LongRange, Shape, Task
 from plstm_graph.datasets.sentiment import SentimentTreebank
+from plstm_graph.tasks.benchmark import benchmark
 from plstm_graph.tasks.circuits import sub_circuits, with_probabilities
 from plstm_graph.tasks.graph_task import GraphTask, regression
 from plstm_graph.tasks.pedigrees import pedigrees
@@ -60,6 +61,7 @@ def load_task(
         "workflows": partial(workflows, root),
         "timing": partial(timing, root, source),
         "tu": partial(tu, root, source),
+        "benchmark": partial(benchmark, root, source),
         **{task: partial(long_range, task) for task in get_args(Task)},
     }
     if name not in makers:
