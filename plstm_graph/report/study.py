@@ -27,8 +27,8 @@ def summarise(
 
     Returns:
         Plain values: for each model its parameters, the choice that validation made, and mean, unbiased standard
-        deviation (null for a single seed) and values of each metric of each test and of validation. Of a model that
-        was tested, trials without tests are left out.
+        deviation (null for a single seed) and values of each metric of each test and of each part to validate. Of a
+        model that was tested, trials without tests are left out.
     """
     return {
         "task": name,
@@ -58,13 +58,14 @@ def table(report: Mapping[str, Any], metrics: Sequence[str] | None = None) -> li
     Args:
         report: By :func:`summarise`.
         metrics: Which metrics, such as ``"test/rmse"`` or ``"valid/rmse"``. (default: all of tests but times; of
-            validation, where nothing was tested)
+            validation, where nothing was tested, or where several parts validate)
     """
     models = {name: model | {"all": model["valid"] | model["tests"]} for name, model in report["models"].items()}
     if metrics is None:
         metrics = list(dict.fromkeys(name for model in models.values() for name in model["all"]))
         metrics = [name for name in metrics if not name.endswith("/seconds")]
-        metrics = [name for name in metrics if not name.startswith("valid/")] or metrics
+        if not any(name.startswith("valid_") for name in metrics):
+            metrics = [name for name in metrics if not name.startswith("valid/")] or metrics
     choices = list(dict.fromkeys(name for model in models.values() for row in model["tried"] for name in row["choice"]))
     shown = [name.rpartition(".")[2] for name in choices]
     header = [
@@ -104,13 +105,26 @@ def _model(found: Sequence[Mapping[str, Any]], monitor: Mapping[str, Direction])
     return {
         "parameters": tested[0]["parameters"],
         "choice": best["choice"],
-        "tried": [{"choice": row["choice"], "valid": row["valid"]} for row in found if _repeat(row) == first],
+        "tried": [
+            {"choice": row["choice"], "valid": row["valid"], "validations": row.get("validations", {})}
+            for row in found
+            if _repeat(row) == first
+        ],
         "tests": {f"{part}/{name}": _summary([row["tests"][part].get(name) for row in tested]) for part, name in names},
-        "valid": {f"valid/{name}": _summary([row["valid"].get(name) for row in tested]) for name in best["valid"]},
+        "valid": {
+            f"{part}/{name}": _summary([_validated(row)[part].get(name) for row in tested])
+            for part, row in _validated(best).items()
+            for name in row
+        },
         "seconds": statistics.fmean(row["seconds"] for row in tested),
         "seconds_per_epoch": statistics.fmean(row["seconds_per_epoch"] for row in tested),
         "seeds": tested,
     }
+
+
+def _validated(row: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Metrics of all parts to validate, by their names."""
+    return {"valid": row["valid"], **row.get("validations", {})}
 
 
 def _repeat(row: Mapping[str, Any]) -> tuple[int, int]:

@@ -148,7 +148,7 @@ class GraphTask(Task):
         return fresh_batches(graphs, batch_size, seed, shard, needs, workers)
 
     def batches(
-        self, part: str, needs: Arguments, batch_size: int, device: torch.device, shard: Shard
+        self, part: str, needs: Arguments, batch_size: int, device: torch.device, shard: Shard, workers: int = 0
     ) -> Iterator[Batch]:
         """Batches of a part, in order; of graphs far larger than those of training fewer are in a batch."""
         room = batch_size * max((graph.num_nodes or 0) for graph in self.graphs("train", needs))

@@ -6,7 +6,8 @@ import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch import Tensor, nn
 
 from plstm_graph.nn.ensemble import Ensemble
-from plstm_graph.tasks.batches import kept_batches
+from plstm_graph.tasks.batches import RepeatedBatches, kept_batches
 from plstm_graph.tasks.rows import Row
 from plstm_graph.tasks.task import Shard, Task
 from plstm_graph.train.callbacks import Averaging, BestEpochs, EpochRows, Patience, ReseedEachEpoch, StoppedBy
@@ -76,9 +77,12 @@ class TrainingModule(pl.LightningModule):
         )
 
     def val_dataloader(self) -> Any:
-        """Batches of the validation part, made once."""
-        task, size = self.task, self.training_options.batch_size
-        return kept_batches(task.batches("valid", self.needs, size, self.device, self.shard))
+        """Batches of the validation part, made once if the task can keep them."""
+        task, options = self.task, self.training_options
+        make = partial(
+            task.batches, "valid", self.needs, options.batch_size, self.device, self.shard, options.workers
+        )
+        return kept_batches(make()) if task.keeps_batches else RepeatedBatches(make)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Mean loss of a batch."""
@@ -173,12 +177,28 @@ class Outputs:
 
 
 @torch.no_grad()
-def outputs_of(model: nn.Module, batches: Iterator[Any], task: Task) -> tuple[Tensor, dict[str, Tensor]]:
-    """Outputs of a model in evaluation mode for some batches, on the scale that it learns, and the columns."""
+def outputs_of(
+    model: nn.Module, batches: Iterator[Any], task: Task, precision: Any = None
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Outputs of a trained model in evaluation mode for some batches, on the scale that it learns, and the columns.
+
+    Args:
+        model: The model.
+        batches: Of the task.
+        task: The task.
+        precision: Of the trainer that trained the model.
+    """
     needs, outputs = task.needs(model), Outputs(task.columns)
     for batch in batches:
-        outputs.add(task.output(model, batch, needs), batch)
+        with _mixed(precision, next(model.parameters()).device):
+            outputs.add(task.answer(model, batch, needs), batch)
     return outputs.gathered()
+
+
+def _mixed(precision: Any, device: torch.device) -> AbstractContextManager[Any]:
+    """Matrix products as a trainer of mixed precision has them."""
+    narrow = {"bf16": torch.bfloat16, "16": torch.float16}.get(str(precision).removesuffix("-mixed"))
+    return nullcontext() if narrow is None else torch.autocast(device.type, narrow)
 
 
 class Trained(NamedTuple):
@@ -188,11 +208,13 @@ class Trained(NamedTuple):
         best (list[BestEpoch]): The epoch that validation selected, of each member of an ensemble.
         rows (list[dict[str, float]]): Metrics of all epochs.
         is_first (bool): Whether this is the process that writes.
+        device (torch.device): Where it trained; the model is on the CPU again.
     """
 
     best: Sequence[BestEpoch]
     rows: Sequence[Row]
     is_first: bool
+    device: torch.device
 
 
 def train(
@@ -216,7 +238,7 @@ def train(
         report: Called with the metrics of each epoch that is trained here.
 
     Returns:
-        What came of it; the model has the weights that validation selected.
+        What came of it; the model has the weights that were kept.
 
     Raises:
         ValueError: If the trainer cannot be made with these options, or the checkpoint is of another training.
@@ -226,7 +248,7 @@ def train(
     quiet()
     module = TrainingModule(task, model, training, recipe)
     monitor = {f"valid/{name}": direction for name, direction in task.monitor.items()}
-    best = BestEpochs(module, monitor)
+    best = BestEpochs(module, monitor, training.keep == "last")
     rows = EpochRows(folder, report, best)
     last = folder / "last.ckpt"
     stopped = StoppedBy()
@@ -255,7 +277,7 @@ def train(
                 raise
             raise stopped.by from None
     best.selection.load_best()
-    return Trained(best.selection.best, rows.rows, engine.is_global_zero)
+    return Trained(best.selection.best, rows.rows, engine.is_global_zero, engine.strategy.root_device)
 
 
 def _make_trainer(options: dict[str, Any]) -> pl.Trainer:

@@ -55,7 +55,7 @@ def run_study(
         for trials in (partial(_first_round, study), partial(_second_round, study, task)):
             for trial in _finished(trials(), trainer, workers, progress):
                 if tests:
-                    _test_chosen(study, task, trial, device, console)
+                    _test_chosen(study, task, trial, device, trainer.get("precision"), console)
                 report = {**_report(study, task), **about, "config": study.plain}
                 write_report(study.folder, report)
     return report
@@ -127,7 +127,9 @@ def cached_task(options: str) -> Task:
     return load_task(**json.loads(options))
 
 
-def _test_chosen(study: Study, task: Task, trial: Trial, device: torch.device, console: Console) -> None:
+def _test_chosen(
+    study: Study, task: Task, trial: Trial, device: torch.device, precision: Any, console: Console
+) -> None:
     """Test a trial if it is of the choice that validation made; of the first one, once all choices were tried.
 
     The pictures of the first model's first trial come into the folder of the study.
@@ -137,7 +139,7 @@ def _test_chosen(study: Study, task: Task, trial: Trial, device: torch.device, c
         return
     first = trial.folder in {each.folder for each in study.first_trials(trial.model)}
     best = study.trial(trial.model, choice, study.repeats[0]) if first else trial
-    test_trial(best, _task_of(best), device)
+    test_trial(best, _task_of(best), device, precision)
     if first and trial.model == next(iter(study.plain["models"])):
         for picture in sorted(best.folder.glob("*.png")):
             replace_file(study.folder / picture.name, partial(shutil.copyfile, picture))

@@ -102,7 +102,12 @@ def run_trial(trial: Trial, task: Task, trainer: Mapping[str, Any], report: Call
     model = make_model(trial.spec, task, trial.training)
     trained = train(task, model, trial.training, trial.folder, trial.recipe, trainer, report)
     epoch = max(best.epoch for best in trained.best)
-    valid = trained.best[0].row if len(trained.best) == 1 else _valid_row(model, task, trial.training)
+    validate = partial(_score, model.to(trained.device), task, trial.training, trainer.get("precision"))
+    if len(trained.best) == 1 and not task.looks_again:
+        row = trained.best[0].row
+        valid = {name.removeprefix("valid/"): row[name] for name in row if name.startswith("valid/")}
+    else:
+        valid = validate("valid")
     seconds = [row["seconds"] for row in trained.rows]
     result = {
         "model": trial.model,
@@ -114,9 +119,11 @@ def run_trial(trial: Trial, task: Task, trainer: Mapping[str, Any], report: Call
         "epochs": len(seconds),
         "seconds": sum(seconds),
         "seconds_per_epoch": statistics.median(seconds),
-        "valid": {name.removeprefix("valid/"): value for name, value in valid.items() if name.startswith("valid/")},
+        "valid": valid,
+        "validations": {part: validate(part) for part in task.validations},
     }
     if trained.is_first:
+        model.cpu()
         state = {KEY: trial.recipe, "state_dict": model.state_dict()}
         replace_file(trial.folder / "best.ckpt", lambda path: torch.save(state, path))
         replace_json(trial.folder / "result.json", result)
@@ -124,13 +131,14 @@ def run_trial(trial: Trial, task: Task, trainer: Mapping[str, Any], report: Call
     return result
 
 
-def test_trial(trial: Trial, task: Task, device: torch.device) -> dict[str, Row]:
+def test_trial(trial: Trial, task: Task, device: torch.device, precision: Any = None) -> dict[str, Row]:
     """Metrics of a finished trial on every test of its task; tests that were made already are read.
 
     Args:
         trial: The trial; ``skip_tests`` of its model names tests that are left out, for what a model cannot hold.
         task: Made of ``trial.task``.
         device: Where.
+        precision: Of the trainer that trained it.
     """
     made = trial.tests
     if made is not None:
@@ -142,8 +150,7 @@ def test_trial(trial: Trial, task: Task, device: torch.device) -> dict[str, Row]
         if name in (trial.spec.get("skip_tests") or ()):
             continue
         started = time.perf_counter()
-        batches = task.batches(name, task.needs(model), trial.training.batch_size, device, Shard())
-        output, columns = outputs_of(model, batches, task)
+        output, columns = _outputs(model, task, trial.training, precision, name)
         row = task.score(output, **columns) | task.part_scores(name, output)
         tests[name] = row | {"seconds": time.perf_counter() - started}
         outputs[name] = task.restored(output)
@@ -176,12 +183,16 @@ def count_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def _valid_row(model: nn.Module, task: Task, training: Training) -> Row:
-    """Validation metrics of an ensemble as a whole."""
+def _score(model: nn.Module, task: Task, training: Training, precision: Any, part: str) -> Row:
+    """Metrics of a trained model on a part."""
+    output, columns = _outputs(model.eval(), task, training, precision, part)
+    return task.score(output, **columns)
+
+
+def _outputs(model: nn.Module, task: Task, training: Training, precision: Any, part: str) -> Any:
     device = next(model.parameters()).device
-    batches = task.batches("valid", task.needs(model), training.batch_size, device, Shard())
-    output, columns = outputs_of(model.eval(), batches, task)
-    return {f"valid/{name}": value for name, value in task.score(output, **columns).items()}
+    batches = task.batches(part, task.needs(model), training.batch_size, device, Shard(), training.workers)
+    return outputs_of(model, batches, task, precision)
 
 
 def _read(path: Path) -> Any:
