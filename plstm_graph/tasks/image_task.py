@@ -76,6 +76,7 @@ class ImageTask(Task):
 
     # Images may be many, and are as fast to read as to keep.
     keeps_batches = False
+    steps_alike = True
 
     def __post_init__(self) -> None:
         if self.epoch_images is not None and self.epoch_images < 1:
@@ -115,9 +116,7 @@ class ImageTask(Task):
         """Batches of the training images of a seed."""
         images = self.parts["train"] if self.drawn is None else self.drawn(seed)
         per_epoch = len(images) if self.epoch_images is None else self.epoch_images
-        return image_loader(
-            images, EpochBatches(len(images), per_epoch, batch_size, seed, shard), workers, device
-        )
+        return image_loader(images, EpochBatches(len(images), per_epoch, batch_size, seed, shard), workers, device)
 
     def batches(
         self, part: str, needs: Any, batch_size: int, device: torch.device, shard: Shard, workers: int = 0

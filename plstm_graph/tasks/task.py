@@ -27,9 +27,9 @@ class Task(ABC):
 
     Attributes:
         name (str): Its name.
-        parts (Mapping[str, Samples]): Samples of ``"train"``, ``"valid"`` (which selects), of further parts to validate,
-            whose names begin with ``"valid_"`` and which trained models see once, and of each test, whose names begin
-            with ``"test"``.
+        parts (Mapping[str, Samples]): Samples of ``"train"``, of ``"valid"``, which selects, of further parts to
+            validate, whose names begin with ``"valid_"`` and which trained models see once, and of each test, whose
+            names begin with ``"test"``.
         monitor (dict[str, str]): Metrics that select epochs and choices, ``"min"`` or ``"max"``; a later one breaks
             ties of the earlier ones.
         columns (tuple[str, ...]): Attributes of batches that metrics are given.
@@ -42,6 +42,8 @@ class Task(ABC):
 
     #: Whether batches of the validation part are made once and kept for all epochs.
     keeps_batches: bool = True
+    #: Whether all steps need tensors of the same sizes.
+    steps_alike: bool = False
 
     @property
     def looks_again(self) -> bool:
@@ -70,7 +72,7 @@ class Task(ABC):
             ValueError: If there is no such class, or its arguments do not fit.
         """
 
-    def check(self, model: nn.Module) -> None:
+    def check(self, model: nn.Module) -> None:  # noqa: B027
         """Refuse a model that cannot take the samples of some part.
 
         Raises:

@@ -12,6 +12,7 @@ from plstm_graph.config.names import HELP
 from plstm_graph.config.parser import CommandParser
 from plstm_graph.console import Console
 from plstm_graph.report.study import markdown
+from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.registry import load_task
 from plstm_graph.tasks.task_folder import write_task
 from plstm_graph.train.going_on import going_on
@@ -73,9 +74,11 @@ def run_command(arguments: list[str], machine: dict[str, Any]) -> int:
     options, console = parse(arguments), Console(stderr=True)
     study, plain = options.study, options.study.plain
     torch.set_num_threads(options.threads)
-    console.say(f"graphs of the task {plain['task'].get('name')} ...")  # which may take a minute
+    console.say(f"data of the task {plain['task'].get('name')} ...")  # which may take a minute
     if options.written_to is not None:
         task = load_task(**plain["task"])
+        if not isinstance(task, GraphTask):
+            raise ValueError(f"a folder of DAGs has graphs, and the task {task.name} has none")
         parts = write_task(task, options.written_to, options.written_parts)
         console.say(f"{task.name}: {', '.join(parts)} written to {options.written_to}; nothing was trained")
         return 0
@@ -98,7 +101,9 @@ def _check(study: Study, model: str) -> int:
     """
     counts = []
     for trial in study.first_trials(model):
-        made = make_model(trial.spec, cached_task(json.dumps(dict(trial.task))), trial.training)
+        task = cached_task(json.dumps(dict(trial.task)))
+        made = make_model(trial.spec, task, trial.training)
+        task.check(made)
         counts.append(count_parameters(made))
     return counts[0]
 
@@ -117,7 +122,7 @@ def parse(arguments: list[str]) -> StudyOptions:
     config = parser.parse_args(arguments)
     values: dict[str, Any] = json.loads(parser.dump(config, format="json", skip_unset=False))
     parser.instantiate(config)  # checks the options of training
-    known = values["models"]
+    known = _models(values["model"], values["models"])
     names = list(known) if config.only is None else config.only.split(",")
     missing = [name for name in names if name not in known]
     if missing or not names:
@@ -128,7 +133,7 @@ def parse(arguments: list[str]) -> StudyOptions:
     trainer = {"accelerator": device.type} | values["trainer"]
     if device.index is not None:
         trainer.setdefault("devices", [device.index])
-    plain = {name: values[name] for name in ("task", "models", "training")}
+    plain = {"task": values["task"], "models": known, "training": values["training"]}
     return StudyOptions(
         study=Study(
             plain=plain | {"choose": check_choices(values["choose"])},
@@ -145,6 +150,19 @@ def parse(arguments: list[str]) -> StudyOptions:
         written_to=config.folder,
         written_parts=None if config.folder_parts is None else config.folder_parts.split(","),
     )
+
+
+def _models(model: Any, models: dict[str, Any]) -> dict[str, Any]:
+    """All models by their names; a single one has that of its class."""
+    if model is None:
+        return models
+    if models:
+        raise ValueError(f"give one model (model) or several with names (models), not both: {', '.join(models)}")
+    spec = {"class_path": model} if isinstance(model, str) else model
+    name = spec.get("class_path")
+    if not isinstance(name, str):
+        raise ValueError(f"model needs its class, such as class_path: plstm_graph.nn.PLSTM, got {spec}")
+    return {name.rpartition(".")[2].lower(): spec}
 
 
 def _make_parser() -> CommandParser:
@@ -186,7 +204,13 @@ def _make_parser() -> CommandParser:
         help="Parts to write, such as train,valid,test_tiles. (default: train, valid and the first test)",
     )
     parser.add_argument("--task", type=dict[str, Any], required=True, help="Name of the task, and its options.")
-    parser.add_argument("--models", type=dict[str, dict], required=True, help="Class and arguments of each model.")
+    parser.add_argument(
+        "--model",
+        type=dict[str, Any] | str | None,
+        default=None,
+        help="Class and arguments of a model; --model.KEY VALUE sets one of its arguments.",
+    )
+    parser.add_argument("--models", type=dict[str, dict], default={}, help="Those of several models, by their names.")
     parser.add_class_arguments(Training, "training")
     parser.add_argument("--trainer", type=dict[str, Any], default={}, help="Options of lightning.pytorch.Trainer.")
     return parser

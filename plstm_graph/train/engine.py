@@ -20,6 +20,7 @@ from plstm_graph.nn.ensemble import Ensemble
 from plstm_graph.tasks.batches import RepeatedBatches, kept_batches
 from plstm_graph.tasks.rows import Row
 from plstm_graph.tasks.task import Shard, Task
+from plstm_graph.train.allocator import keep_freed_memory
 from plstm_graph.train.callbacks import Averaging, BestEpochs, EpochRows, Patience, ReseedEachEpoch, StoppedBy
 from plstm_graph.train.checkpoint import KEY, SafeCheckpointIO
 from plstm_graph.train.optimizer import make_adamw, warmup_cosine
@@ -79,9 +80,7 @@ class TrainingModule(pl.LightningModule):
     def val_dataloader(self) -> Any:
         """Batches of the validation part, made once if the task can keep them."""
         task, options = self.task, self.training_options
-        make = partial(
-            task.batches, "valid", self.needs, options.batch_size, self.device, self.shard, options.workers
-        )
+        make = partial(task.batches, "valid", self.needs, options.batch_size, self.device, self.shard, options.workers)
         return kept_batches(make()) if task.keeps_batches else RepeatedBatches(make)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
@@ -246,6 +245,8 @@ def train(
         KeyboardInterrupt: If it was stopped.
     """
     quiet()
+    if task.steps_alike:
+        keep_freed_memory()
     module = TrainingModule(task, model, training, recipe)
     monitor = {f"valid/{name}": direction for name, direction in task.monitor.items()}
     best = BestEpochs(module, monitor, training.keep == "last")

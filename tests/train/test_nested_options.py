@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from plstm_graph.config.nested_options import take_overrides
+from plstm_graph.config.nested_options import put_together
 from plstm_graph.config.parser import CommandParser
 
 _CONFIG = {
@@ -77,5 +77,6 @@ def test_what_cannot_be_meant_is_refused(parse, arguments, message):
 
 
 def test_an_option_does_not_swallow_the_next():
-    rest, taken = take_overrides(["--data.a.b", "--print_config", "--data.a.c", "--x"], ["data"])
-    assert rest == ["--data.a.b", "--print_config", "--data.a.c", "--x"] and not taken
+    given = ["--data.a.b", "--print_config", "--data.a.c", "--x"]
+    rest, taken = put_together(given, ["data"], str)
+    assert rest == given and not taken
