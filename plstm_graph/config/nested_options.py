@@ -64,7 +64,8 @@ def put_together(
         else:
             found[keys[0]] = _with(before, keys, value, option)
         again.add(keys[0])
-    return rest, [f"--{name}={_written(found[name])}" for name in found if name in again]
+    # jsonargparse would take a dictionary that names a class for a change of the one before: there is none before it.
+    return rest, [f"--{name}={text}" for name in found if name in again for text in ("{}", _written(found[name]))]
 
 
 def merged(earlier: Any, later: Any) -> Any:
@@ -77,14 +78,20 @@ def merged(earlier: Any, later: Any) -> Any:
         earlier: Plain values.
         later: Likewise.
     """
-    if _is_model(earlier) and isinstance(later, str):
-        later = {"class_path": later}
+    if _is_model(_whole(earlier)):
+        earlier, later = _whole(earlier), _whole(later)
     if not isinstance(earlier, Mapping) or not isinstance(later, Mapping):
         return copy.deepcopy(later)
     if _is_model(earlier) and _is_model(later):
         return _merged_model(earlier, later)
     both = {key: merged(earlier[key], later[key]) for key in later if _is_model(earlier.get(key))}
     return copy.deepcopy({**earlier, **later, **both})
+
+
+def _whole(section: Any) -> Any:
+    """A section as a dictionary where it is the full name of a class."""
+    is_name = isinstance(section, str) and "." in section and section.replace(".", "_").isidentifier()
+    return {"class_path": section} if is_name else section
 
 
 def _is_model(value: Any) -> bool:
@@ -110,7 +117,7 @@ def _takes(name: Any, argument: str) -> bool:
 
 def _with(section: Any, keys: Sequence[str], value: Any, option: str) -> Any:
     """A section with a value at the end of a way through it."""
-    changed = copy.deepcopy({} if section is None else section)
+    changed = copy.deepcopy({} if section is None else _whole(section))
     place = changed
     for number, name in enumerate(keys[1:], start=1):
         if not isinstance(place, dict):

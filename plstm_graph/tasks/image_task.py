@@ -34,6 +34,7 @@ class Standardised(nn.Module):
     def __init__(self, model: nn.Module, mean: float, std: float) -> None:
         super().__init__()
         self.model, self.mean, self.std = model, mean, std
+        self.training = model.training
 
     def forward(self, images: Tensor) -> Tensor:
         """Classify images."""

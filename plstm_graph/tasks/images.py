@@ -30,6 +30,7 @@ _STATISTICS = {
     "cifar10": (0.473, 0.252),
     "imagenet": (0.449, 0.226),
 }
+_CHANNELS = {"fashion_mnist": 1, "cifar10": 3, "imagenet": 3}
 _FOLDER = {"fashion_mnist": "vision/fashion_mnist", "cifar10": "vision", "imagenet": "imagenet"}
 
 
@@ -156,7 +157,7 @@ def image_set(
         name=name,
         parts=parts,
         classes=train.classes,
-        channels=1 if name == "fashion_mnist" else 3,
+        channels=_CHANNELS[name],
         image_size=size,
         mean=mean,
         std=std,

@@ -206,7 +206,7 @@ def _make_parser() -> CommandParser:
     parser.add_argument("--task", type=dict[str, Any], required=True, help="Name of the task, and its options.")
     parser.add_argument(
         "--model",
-        type=dict[str, Any] | str | None,
+        type=dict | str | None,
         default=None,
         help="Class and arguments of a model; --model.KEY VALUE sets one of its arguments.",
     )

@@ -59,6 +59,7 @@ class TrainingModule(pl.LightningModule):
         self._step_model: Any = [torch.compile(model, dynamic=True) if training.compile else model]  # no submodule
         self._evaluated: list[Outputs] = []
         self._loss_sum, self._loss_count = 0.0, 0.0
+        self._first_epoch = 0
 
     @property
     def members(self) -> Sequence[nn.Module]:
@@ -73,9 +74,13 @@ class TrainingModule(pl.LightningModule):
     def train_dataloader(self) -> Any:
         """Batches of the training part."""
         options = self.training_options
-        return self.task.train_loader(
+        loader = self.task.train_loader(
             self.needs, options.batch_size, self.recipe["seed"], self.device, self.shard, options.workers
         )
+        # Lightning asks for the first batch before it says of which epoch.
+        sampler: Any = loader.sampler if loader.batch_sampler is None else loader.batch_sampler
+        sampler.set_epoch(self._first_epoch)
+        return loader
 
     def val_dataloader(self) -> Any:
         """Batches of the validation part, made once if the task can keep them."""
@@ -134,6 +139,10 @@ class TrainingModule(pl.LightningModule):
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = warmup_cosine(optimizer, steps, options.warmup_fraction, options.final_lr)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Learn with which epoch a training goes on."""
+        self._first_epoch = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what rebuilds model and task."""
