@@ -1,6 +1,6 @@
-"""Tables and pictures of finished runs of ``plstm-graph images`` on arrow pointing.
+"""Tables and pictures of finished studies of arrow pointing.
 
-    python benchmarks/arrows.py runs/images/arrows-* --output docs/grids/arrows
+    python benchmarks/arrows.py runs/dags/arrows-* --output docs/grids/arrows
 
 Writes ``arrows.md`` (a row per run, and what more background and longer distances do to each, on validation images),
 ``accuracy_by_size.png``, ``accuracy_by_distance.png`` (on the validation images of twice the size, all seeds),
@@ -11,7 +11,7 @@ Writes ``arrows.md`` (a row per run, and what more background and longer distanc
 import argparse
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -24,11 +24,10 @@ from torchmetrics.functional.classification import binary_auroc
 
 from plstm_graph.datasets import ArrowPointing
 from plstm_graph.datasets.files import replace_file, replace_json
-from plstm_graph.datasets.image_task import ImageTask, load_image_task
-from plstm_graph.train.images.augment import Augmentation
-from plstm_graph.train.images.batches import ImageBatch, image_batches
-from plstm_graph.train.images.command import run_folder
-from plstm_graph.train.images.run import ImageTraining, PreparedModel, load_run
+from plstm_graph.tasks.image_batches import ImageBatch, as_float, image_batches
+from plstm_graph.tasks.image_task import ImageTask, Standardised
+from plstm_graph.tasks.registry import load_task
+from plstm_graph.train.trained import trained_models
 from plstm_graph.viz import (
     contact_sheet,
     draw_accuracy_by_distance,
@@ -59,11 +58,18 @@ _TITLES = {
 
 @dataclass
 class FinishedRun:
-    """A folder of ``plstm-graph images`` with its report, and the models of its seeds."""
+    """A study of one model: what its report says of it, its task, and the models of its seeds."""
 
     name: str
     report: dict[str, Any]
-    models: list[PreparedModel]
+    task: ImageTask
+    models: list[Standardised]
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """The one model of the report."""
+        (model,) = self.report["models"].values()
+        return model
 
     @property
     def title(self) -> str:
@@ -73,17 +79,16 @@ class FinishedRun:
     @property
     def one_view(self) -> bool:
         """Whether it answers from an image as it is."""
-        return self.report["config"]["training"].get("symmetries", 1) == 1
+        return self.task.symmetries == 1
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, help="folders with report.json")
-    parser.add_argument("--output", type=Path, default=Path("runs/images/arrows-report"))
+    parser.add_argument("--output", type=Path, default=Path("runs/dags/arrows-report"))
     options = parser.parse_args()
-    reports = [json.loads((folder / "report.json").read_text(encoding="utf-8")) for folder in options.runs]
-    task = load_image_task(**reports[0]["config"]["data"])
-    runs = [finished_run(folder, report, task) for folder, report in zip(options.runs, reports, strict=True)]
+    runs = [finished_run(folder) for folder in options.runs]
+    task = runs[0].task
     order = list(_TITLES)
     runs.sort(key=lambda run: (order.index(run.name) if run.name in order else len(order), run.name))
     options.output.mkdir(parents=True, exist_ok=True)
@@ -94,7 +99,7 @@ def main() -> None:
     text = table(runs) + "\n" + background_table(plain, task, logits)
     replace_file(options.output / "arrows.md", lambda path: Path(path).write_text(text, encoding="utf-8"))
     print(text)
-    by_size = {run.title: accuracy_by_size(run.report, task) for run in plain}
+    by_size = {run.title: accuracy_by_size(run.results, task) for run in plain}
     draw_accuracy_by_size(by_size, task.image_size).savefig(options.output / "accuracy_by_size.png", dpi=150)
     examples = ArrowPointing.split("test", image_size=task.image_size)
     images, labels = zip(*(examples[number] for number in range(18)), strict=True)
@@ -105,15 +110,13 @@ def main() -> None:
         pictures(run.models[0], task).savefig(options.output / f"saliency-{run.name}.png", dpi=100)
 
 
-def finished_run(folder: Path, report: dict[str, Any], task: ImageTask) -> FinishedRun:
+def finished_run(folder: Path) -> FinishedRun:
     """Load the models of all seeds."""
-    config = report["config"]
-    training = ImageTraining(
-        **config["training"] | {"augmentation": Augmentation(**config["training"]["augmentation"])}
-    )
-    folders = (run_folder(folder, seed["lr"], seed["seed"]) for seed in report["seeds"])
-    models = [load_run(task, config["model"], training, run, torch.device("cpu")) for run in folders]
-    return FinishedRun(folder.name.removeprefix("arrows-"), report, models)
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    task = load_task(**report["config"]["task"])
+    assert isinstance(task, ImageTask)
+    models = [task.classifier(trained.model) for trained in trained_models(folder, task)]
+    return FinishedRun(folder.name.removeprefix("arrows-"), report, task, models)
 
 
 def table(runs: list[FinishedRun]) -> str:
@@ -123,11 +126,12 @@ def table(runs: list[FinishedRun]) -> str:
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for run in runs:
-        report = run.report
-        cells = [run.title, f"{report['parameters']:,}", f"{report['lr']:g}"]
-        cells += [_text(report["validation"][part]) for part in ("valid", "valid_ext")]
-        cells += [_text(report["test"][part]) for part in ("test", "test_ext")]
-        lines.append("| " + " | ".join([*cells, f"{report['seconds']['mean']:.0f}", str(len(report["seeds"]))]) + " |")
+        results = run.results
+        rate = results["choice"].get("training.lr", run.report["config"]["training"]["lr"])
+        cells = [run.title, f"{results['parameters']:,}", f"{rate:g}"]
+        cells += [_text(results["valid"][f"{part}/accuracy"]) for part in ("valid", "valid_ext")]
+        cells += [_text(results["tests"][f"{part}/accuracy"]) for part in ("test", "test_ext")]
+        lines.append("| " + " | ".join([*cells, f"{results['seconds']:.0f}", str(len(results["seeds"]))]) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -138,55 +142,58 @@ def background_table(runs: list[FinishedRun], task: ImageTask, logits: dict[str,
         "| area under the ROC curve |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
-    labels = torch.cat([batch.y for batch in _validation(task, "valid_ext")])
+    labels = torch.cat([batch["y"] for batch in _validation(task, "valid_ext")])
     for run in runs:
         far = logits[run.title]
         right = torch.stack([(each > 0) == labels for each in far]).double()
-        cells = [run.report["validation"]["valid"]["mean"], fmean(padded_accuracy(model, task) for model in run.models)]
+        cells = [run.results["valid"]["valid/accuracy"]["mean"]]
+        cells += [fmean(padded_accuracy(model, task) for model in run.models)]
         cells += [float(right.mean()), float(right[:, labels == 1].mean()), float(right[:, labels == 0].mean())]
         cells += [fmean(float(binary_auroc(each, labels)) for each in far)]
         lines.append(f"| {run.title} | " + " | ".join(f"{cell:.3f}" for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def accuracy_by_size(report: dict[str, Any], task: ImageTask) -> dict[int, list[float]]:
+def accuracy_by_size(results: dict[str, Any], task: ImageTask) -> dict[int, list[float]]:
     """Accuracies of all seeds at each size."""
     sizes = {"test": task.image_size, "test_ext": 2 * task.image_size}
-    sizes |= {name: int(name.removeprefix("test_")) for name in report["test"] if name not in sizes}
-    return {size: [seed["tests"][name] for seed in report["seeds"]] for name, size in sizes.items()}
+    tested = results["seeds"][0]["tests"]
+    sizes |= {name: int(name.removeprefix("test_")) for name in tested if name not in sizes}
+    return {size: [seed["tests"][name]["accuracy"] for seed in results["seeds"]] for name, size in sizes.items()}
 
 
 @torch.no_grad()
-def far_logits(model: PreparedModel, task: ImageTask) -> Tensor:
+def far_logits(model: Standardised, task: ImageTask) -> Tensor:
     """How much more a model gives for a hit, of each validation image of twice the size, ``[N]``."""
-    return torch.cat([model(batch.x).diff(dim=1)[:, 0] for batch in _validation(task, "valid_ext")])
+    return torch.cat([model(batch["x"]).diff(dim=1)[:, 0] for batch in _validation(task, "valid_ext")])
 
 
 @torch.no_grad()
-def padded_accuracy(model: PreparedModel, task: ImageTask) -> float:
+def padded_accuracy(model: Standardised, task: ImageTask) -> float:
     """Part of the validation images that are right with a white border, as wide as half of the image."""
     width = task.image_size // 2
     right = [
-        model(F.pad(batch.x, (width,) * 4, value=1.0)).argmax(dim=1) == batch.y for batch in _validation(task, "valid")
+        model(F.pad(as_float(batch["x"]), (width,) * 4, value=1.0)).argmax(dim=1) == batch["y"]
+        for batch in _validation(task, "valid")
     ]
     return float(torch.cat(right).double().mean())
 
 
 def by_distance(logits: dict[str, list[Tensor]], task: ImageTask) -> Any:
     """What all models make of validation images of twice the size, by the distance in them."""
-    images = task.valid["valid_ext"]
+    images = task.parts["valid_ext"]
     assert isinstance(images, ArrowPointing)
-    labels = torch.cat([batch.y for batch in _validation(task, "valid_ext")])
+    labels = torch.cat([batch["y"] for batch in _validation(task, "valid_ext")])
     distances = torch.tensor([images.distance(number) for number in range(len(images))])
     right = {name: ((torch.stack(each) > 0) == labels).double().mean(dim=0) for name, each in logits.items()}
     return draw_accuracy_by_distance(right, distances, labels, images.classes)
 
 
-def pictures(model: PreparedModel, task: ImageTask) -> Any:
+def pictures(model: Standardised, task: ImageTask) -> Any:
     """What a model looks at, in images of the training size and of twice that."""
     images, maps, titles, rays = [], [], [], []
     for part in ("test", "test_ext"):
-        dataset = task.test[part]
+        dataset = task.parts[part]
         assert isinstance(dataset, ArrowPointing)
         for number in range(_PICTURES):
             image, label = dataset[number]
@@ -201,10 +208,8 @@ def pictures(model: PreparedModel, task: ImageTask) -> Any:
     return draw_saliency(images, maps, titles, rays)
 
 
-def _validation(task: ImageTask, part: str) -> Iterable[ImageBatch]:
-    images = task.valid[part]
-    assert isinstance(images, ArrowPointing)
-    return image_batches(images, range(len(images)), _BATCH_SIZE, 0, torch.device("cpu"))
+def _validation(task: ImageTask, part: str) -> Iterator[ImageBatch]:
+    return image_batches(task.parts[part], _BATCH_SIZE, torch.device("cpu"))
 
 
 def _text(summary: dict[str, Any]) -> str:

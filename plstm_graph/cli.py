@@ -24,7 +24,7 @@ _EPILOG = """examples:
   plstm-graph check my_dags                                             # a folder of DAGs: is it sound, what is in it?
   plstm-graph fit --config configs/dag.yaml --data.root my_dags
   plstm-graph crossval --config configs/tu/nci1.yaml --jobs 2            # ten folds, the paper's protocol
-  plstm-graph images --config configs/arrows/cpu.yaml                    # arrow pointing, 192 to 384 pixels
+  plstm-graph dags --config configs/arrows/cpu.yaml      # arrow pointing, 192 to 384 pixels
   plstm-graph dags --config configs/dags/enas.yaml       # models side by side on a task of DAGs
   plstm-graph bench --suite molecules       # time pLSTM beside other layers on this machine
 
@@ -35,7 +35,7 @@ models and transforms of your own, in my_models.py of the working folder or inst
 _TRACEBACK = "PLSTM_GRAPH_TRACEBACK"
 _ALLOW = "--allow"
 # Options of these come from classes that are slow to import, so they are left to parsers of their own.
-_OWN_PARSERS = ("fit", "leaderboard", "crossval", "images", "dags")
+_OWN_PARSERS = ("fit", "leaderboard", "crossval", "dags")
 
 
 class Terminated(KeyboardInterrupt):
@@ -167,9 +167,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     leaderboard.set_defaults(run=_leaderboard)
     _add_blend(commands)
-    images = commands.add_parser("images", help="arrow pointing and other images over seeds", add_help=False)
-    images.set_defaults(run=_images)
-    dags = commands.add_parser("dags", help="models side by side on a task of DAGs, over seeds", add_help=False)
+    dags = commands.add_parser(
+        "dags", help="models side by side on a task of DAGs or images, over seeds", add_help=False
+    )
     dags.set_defaults(run=_dags)
 
     check = commands.add_parser("check", help="validate and describe a folder of DAGs")
@@ -291,13 +291,6 @@ def _leaderboard(options: argparse.Namespace) -> int:
     from plstm_graph.train.leaderboard.command import leaderboard
 
     return leaderboard(options.arguments, describe_machine())
-
-
-def _images(options: argparse.Namespace) -> int:
-    from plstm_graph.bench.machine import describe_machine
-    from plstm_graph.train.images.command import images
-
-    return images(options.arguments, describe_machine())
 
 
 def _dags(options: argparse.Namespace) -> int:

@@ -21,10 +21,7 @@ _FREE_PLSTM = {"class_path": "plstm_graph.nn.PLSTM", "init_args": {**_WIDTH, "mo
 _TRAINER = {"accelerator": "cpu"}
 _VIT = {
     "class_path": "plstm_graph.nn.image_baselines.ViT",
-    "init_args": {
-        **{"out_channels": 2, "image_size": 128, "patch_size": 32},
-        **{"hidden_channels": 8, "num_layers": 1, "heads": 1},
-    },
+    "init_args": {"patch_size": 32, "hidden_channels": 8, "num_layers": 1, "heads": 1},
 }
 
 
@@ -154,16 +151,16 @@ LONG_COMMANDS = {
         lambda folder: made_enas(folder / "source"),
     ),
     "images": LongCommand(
-        "images",
+        "dags",
         lambda epochs: {
             "name": "run",
-            "data": {
+            "task": {
                 **{"name": "arrows", "image_size": 128, "num_train": 32, "num_valid": 8, "num_test": 8},
                 **{"test_sizes": [160], "num_per_size": 4},
             },
             "model": _VIT,
             "training": {"epochs": epochs, "batch_size": 8},
-            "lr": [1e-2, 1e-3],
+            "choose": {"training.lr": [1e-2, 1e-3]},
             "seeds": "5-6",
             "device": "cpu",
             "threads": 1,

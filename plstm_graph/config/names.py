@@ -78,8 +78,6 @@ _OPTIONS = (
     "plstm_graph.train.problem.Problem",
     "plstm_graph.train.options.Training",
     "plstm_graph.train.leaderboard.options.Entry",
-    "plstm_graph.train.images.run.ImageTraining",
-    "plstm_graph.train.images.augment.Augmentation",
     "plstm_graph.train.crossval.fold.GraphOptions",
     "plstm_graph.train.crossval.fold.FoldOptions",
 )

@@ -1,95 +1,158 @@
-"""Options that reach into a section of plain values, such as ``--data.train.size 100``.
+"""Sections of plain values, put together from several files and from options such as ``--task.train.size 100``.
 
-jsonargparse takes ``--data.train VALUE`` for one key of a dictionary, but where a name goes deeper it replaces all of
-``train`` by a single key. Here the rest of the section stays.
+jsonargparse replaces a dictionary by that of a later file, and takes no option that reaches deeper than one key. Here
+sections are put together first, in the order in which they are given, and handed to it whole.
 """
 
 import copy
+import inspect
 import math
-from collections.abc import Callable, Collection, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import yaml
 
-from plstm_graph.datasets.plain_values import load_yaml
+from plstm_graph.config.names import resolve
+
+_CONFIG = "--config"
+#: What a model of a configuration has; any other key of one is meant for its arguments.
+MODEL_KEYS = ("class_path", "init_args", "skip_tests")
 
 
-class Override(NamedTuple):
-    """One value of a section.
-
-    Attributes:
-        option (str): As it was given, such as ``"--data.train.size"``.
-        keys (tuple[str, ...]): The way to it.
-        text (str): The value, YAML.
-    """
-
-    option: str
-    keys: tuple[str, ...]
-    text: str
-
-
-def take_overrides(arguments: Sequence[str], sections: Collection[str]) -> tuple[list[str], list[Override]]:
-    """Take the options that go deeper than one key into a section out of the arguments of a command.
+def put_together(
+    arguments: Sequence[str], sections: Collection[str], load: Callable[[str], Any]
+) -> tuple[list[str], list[str]]:
+    """Take the options of sections out of the arguments of a command, and write the sections out whole.
 
     Args:
         arguments: All of them.
         sections: Names of options that are dictionaries.
+        load: Reads YAML.
 
     Returns:
-        The other arguments, and what was taken, in its order. An option without a value is left to the parser.
+        The other arguments, files among them; and an option for each section that is not as a single file has it. What
+        cannot be understood, as an option without a value, is left to the parser.
+
+    Raises:
+        ValueError: If an option leads through something that is no section, or its value is no YAML.
     """
     rest: list[str] = []
-    taken: list[Override] = []
+    found: dict[str, Any] = {}
+    again: set[str] = set()
     waiting = list(arguments)
     while waiting:
         argument = waiting.pop(0)
         option, equals, text = argument.partition("=")
-        keys = tuple(option[2:].split(".")) if option.startswith("--") else ()
+        keys = option[2:].split(".") if option.startswith("--") else [""]
         has_value = equals or (waiting and not waiting[0].startswith("--"))
-        if len(keys) < 3 or keys[0] not in sections or not has_value:
+        if (keys[0] not in sections and option != _CONFIG) or not has_value:
             rest.append(argument)
+            continue
+        text = text if equals else waiting.pop(0)
+        if option == _CONFIG:
+            rest += [option, text]
+            for name, value in _of_file(text, load).items():
+                if name in sections:
+                    again |= {name} & set(found)
+                    found[name] = merged(found.get(name), value)
+            continue
+        value = _read(option, text, load)
+        before = found.get(keys[0])
+        if len(keys) == 1:
+            found[keys[0]] = merged(before if isinstance(value, str) else None, value)
         else:
-            taken.append(Override(option, keys, text if equals else waiting.pop(0)))
-    return rest, taken
+            found[keys[0]] = _with(before, keys, value, option)
+        again.add(keys[0])
+    # jsonargparse would take a dictionary that names a class for a change of the one before: there is none before it.
+    return rest, [f"--{name}={text}" for name in found if name in again for text in ("{}", _written(found[name]))]
 
 
-def written_out(overrides: Sequence[Override], parse: Callable[[], Any]) -> list[str]:
-    """Options that jsonargparse understands: for each section that is reached into, its whole content.
+def merged(earlier: Any, later: Any) -> Any:
+    """A section as a later file changes it: its options replace those of the same names.
+
+    Arguments of a model are merged likewise. Where the class is another one, those remain that it takes too; its name
+    alone may stand for it.
 
     Args:
-        overrides: By :func:`take_overrides`.
-        parse: Parses the other arguments to a namespace.
-
-    Raises:
-        ValueError: If a name leads through something that is no section, or a value is no YAML.
+        earlier: Plain values.
+        later: Likewise.
     """
-    if not overrides:
-        return []
-    parsed = parse()
-    changed: dict[tuple[str, str], Any] = {}
-    for option, keys, text in overrides:
-        top, first, *way, last = keys[0], keys[1], *keys[2:]
-        if (top, first) not in changed:
-            values = parsed.get(top) or {}
-            changed[top, first] = copy.deepcopy(values.get(_key(values, first), {}))
-        place = changed[top, first]
-        for number, key in enumerate((*way, None)):
-            if not isinstance(place, dict):
-                raise ValueError(f"{option}: {'.'.join(keys[: number + 2])} is {place!r}, which has no parts")
-            if key is not None:
-                place = place.setdefault(_key(place, key), {})
-        try:
-            place[_key(place, last)] = load_yaml(text)
-        except (yaml.YAMLError, ValueError) as error:
-            raise ValueError(f"{option}: {text!r} is no value: {error}") from error
-    # In the order of the section, which may decide: the seeds of tests go by it.
-    texts = {
-        place: yaml.safe_dump(value, default_flow_style=True, width=math.inf, sort_keys=False).strip()
-        for place, value in changed.items()
-    }
-    return [f"--{top}.{first}={text}" for (top, first), text in texts.items()]
+    if _is_model(_whole(earlier)):
+        earlier, later = _whole(earlier), _whole(later)
+    if not isinstance(earlier, Mapping) or not isinstance(later, Mapping):
+        return copy.deepcopy(later)
+    if _is_model(earlier) and _is_model(later):
+        return _merged_model(earlier, later)
+    both = {key: merged(earlier[key], later[key]) for key in later if _is_model(earlier.get(key))}
+    return copy.deepcopy({**earlier, **later, **both})
+
+
+def _whole(section: Any) -> Any:
+    """A section as a dictionary where it is the full name of a class."""
+    is_name = isinstance(section, str) and "." in section and section.replace(".", "_").isidentifier()
+    return {"class_path": section} if is_name else section
+
+
+def _is_model(value: Any) -> bool:
+    return isinstance(value, Mapping) and not value.keys().isdisjoint(MODEL_KEYS[:2])
+
+
+def _merged_model(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
+    kept = earlier.get("init_args") or {}
+    name = later.get("class_path", earlier.get("class_path"))
+    if name != earlier.get("class_path"):
+        kept = {key: value for key, value in kept.items() if _takes(name, key)}
+    return {**copy.deepcopy(dict(earlier)), **later, "init_args": merged(kept, later.get("init_args") or {})}
+
+
+def _takes(name: Any, argument: str) -> bool:
+    """Whether a class has an argument; one that may not be named is refused later."""
+    try:
+        parameters = inspect.signature(resolve(name)).parameters
+    except ValueError:
+        return False
+    return argument in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+
+
+def _with(section: Any, keys: Sequence[str], value: Any, option: str) -> Any:
+    """A section with a value at the end of a way through it."""
+    changed = copy.deepcopy({} if section is None else _whole(section))
+    place = changed
+    for number, name in enumerate(keys[1:], start=1):
+        if not isinstance(place, dict):
+            raise ValueError(f"{option}: {'.'.join(keys[:number])} is {place!r}, which has no parts")
+        if _is_model(place) and name not in MODEL_KEYS:
+            place = place.setdefault("init_args", {})
+        dotted = ".".join(keys[number:])
+        if number == len(keys) - 1 or dotted in place:
+            place[_key(place, dotted)] = value
+            break
+        place = place.setdefault(_key(place, name), {})
+    return changed
 
 
 def _key(values: dict[Any, Any], name: str) -> Any:
     """The key of a dictionary that is written so, which may be a number; the name itself if there is none."""
     return next((key for key in values if str(key) == name), name)
+
+
+def _read(option: str, text: str, load: Callable[[str], Any]) -> Any:
+    try:
+        return load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        raise ValueError(f"{option}: {text!r} is no value: {error}") from error
+
+
+def _of_file(path: str, load: Callable[[str], Any]) -> Mapping[str, Any]:
+    """Sections of a file; none if it cannot be read, which the parser says better."""
+    try:
+        content = load(Path(path).expanduser().read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return content if isinstance(content, Mapping) else {}
+
+
+def _written(value: Any) -> str:
+    """A value as YAML in a line, in its order, which may decide: the seeds of tests go by it."""
+    return yaml.safe_dump(value, default_flow_style=True, width=math.inf, sort_keys=False).strip().removesuffix("...")

@@ -7,7 +7,8 @@ from argparse import ArgumentError
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NoReturn, get_origin
+from types import UnionType
+from typing import Any, NoReturn, get_args, get_origin
 
 import jsonargparse
 import yaml
@@ -23,7 +24,7 @@ from plstm_graph.config.names import (
     import_paths,
     refusal,
 )
-from plstm_graph.config.nested_options import take_overrides, written_out
+from plstm_graph.config.nested_options import put_together
 from plstm_graph.datasets.plain_values import check_plain, check_yaml, load_yaml
 
 _DENIED = re.compile(r"Importing '([\w.]+)' is not allowed")
@@ -105,17 +106,15 @@ class CommandParser(GuardedParser):
         super().__init__(*args, **{"parser_mode": MODE} | kwargs)
 
     def parse_args(self, *args: Any, **kwargs: Any) -> Any:
-        """Parse the arguments of a command, among them options that reach deep into a section."""
+        """Parse the arguments of a command, with sections from several files and options put together."""
         given, *more = args or (None,)
         given = sys.argv[1:] if given is None else given
         sections = [action.dest for action in self._actions if _is_section(action)]
-        rest, overrides = take_overrides(given, sections)
-        plain = [argument for argument in rest if not argument.startswith("--print_config")]
         try:
-            rest += written_out(overrides, lambda: super(CommandParser, self).parse_args(plain, *more, **kwargs))
+            rest, written = put_together(given, sections, _load)
         except ValueError as error:
             self.error(str(error), error)
-        return super().parse_args(rest, *more, **kwargs)
+        return super().parse_args([*rest, *written], *more, **kwargs)
 
     def format_help(self, *args: Any, **kwargs: Any) -> str:
         """The help text without the hundreds of classes that happen to be imported."""
@@ -141,7 +140,8 @@ class CommandParser(GuardedParser):
 
 def _is_section(action: Any) -> bool:
     kind = getattr(action, "_typehint", None)
-    return dict in (kind, get_origin(kind))
+    kinds = get_args(kind) if get_origin(kind) is UnionType else (kind,)
+    return any(dict in (each, get_origin(each)) for each in kinds)
 
 
 def make(add: Callable[[ArgumentParser], Any], values: Any, kinds: Sequence[Kind] = KINDS) -> Any:

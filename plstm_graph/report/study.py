@@ -27,8 +27,8 @@ def summarise(
 
     Returns:
         Plain values: for each model its parameters, the choice that validation made, and mean, unbiased standard
-        deviation (null for a single seed) and values of each metric of each test and of validation. Of a model that
-        was tested, trials without tests are left out.
+        deviation (null for a single seed) and values of each metric of each test and of each part to validate. Of a
+        model that was tested, trials without tests are left out.
     """
     return {
         "task": name,
@@ -58,16 +58,24 @@ def table(report: Mapping[str, Any], metrics: Sequence[str] | None = None) -> li
     Args:
         report: By :func:`summarise`.
         metrics: Which metrics, such as ``"test/rmse"`` or ``"valid/rmse"``. (default: all of tests but times; of
-            validation, where nothing was tested)
+            validation, where nothing was tested, or where several parts validate)
     """
     models = {name: model | {"all": model["valid"] | model["tests"]} for name, model in report["models"].items()}
     if metrics is None:
         metrics = list(dict.fromkeys(name for model in models.values() for name in model["all"]))
         metrics = [name for name in metrics if not name.endswith("/seconds")]
-        metrics = [name for name in metrics if not name.startswith("valid/")] or metrics
+        if not any(name.startswith("valid_") for name in metrics):
+            metrics = [name for name in metrics if not name.startswith("valid/")] or metrics
     choices = list(dict.fromkeys(name for model in models.values() for row in model["tried"] for name in row["choice"]))
     shown = [name.rpartition(".")[2] for name in choices]
-    header = ["model", *metrics, "seeds", "parameters", *(_SHORT.get(name, name) for name in shown), "s / epoch"]
+    header = [
+        "model",
+        *metrics,
+        _repeated(models),
+        "parameters",
+        *(_SHORT.get(name, name) for name in shown),
+        "s / epoch",
+    ]
     rows = [header, ["---", *["---:"] * (len(header) - 1)]]
     for name, model in models.items():
         values = [_text(model["all"].get(metric)) for metric in metrics]
@@ -75,6 +83,12 @@ def table(report: Mapping[str, Any], metrics: Sequence[str] | None = None) -> li
         sizes = [str(len(model["seeds"])), f"{model['parameters']:,}", *picked, f"{model['seconds_per_epoch']:.2f}"]
         rows.append([name, *values, *sizes])
     return [markdown_row(row) for row in rows]
+
+
+def _repeated(models: Mapping[str, Mapping[str, Any]]) -> str:
+    """What trainings of a model differ in."""
+    folds = any(row.get("fold") is not None for model in models.values() for row in model["seeds"])
+    return "folds" if folds else "seeds"
 
 
 def _machine(report: Mapping[str, Any], packages: str) -> str:
@@ -85,19 +99,38 @@ def _model(found: Sequence[Mapping[str, Any]], monitor: Mapping[str, Direction])
     # Choices that were added later may have taken the place of one that was tested already.
     known = [row for row in found if row["tests"] is not None] or [{**row, "tests": {}} for row in found]
     best = max(known, key=lambda row: rank(row["valid"], monitor))
-    tested = sorted((row for row in known if row["choice"] == best["choice"]), key=lambda row: row["seed"])
+    tested = sorted((row for row in known if row["choice"] == best["choice"]), key=_repeat)
     names = [(part, name) for part, row in tested[0]["tests"].items() for name in row]
-    first = tested[0]["seed"]
+    first = _repeat(tested[0])
     return {
         "parameters": tested[0]["parameters"],
         "choice": best["choice"],
-        "tried": [{"choice": row["choice"], "valid": row["valid"]} for row in found if row["seed"] == first],
+        "tried": [
+            {"choice": row["choice"], "valid": row["valid"], "validations": row.get("validations", {})}
+            for row in found
+            if _repeat(row) == first
+        ],
         "tests": {f"{part}/{name}": _summary([row["tests"][part].get(name) for row in tested]) for part, name in names},
-        "valid": {f"valid/{name}": _summary([row["valid"].get(name) for row in tested]) for name in best["valid"]},
+        "valid": {
+            f"{part}/{name}": _summary([_validated(row)[part].get(name) for row in tested])
+            for part, row in _validated(best).items()
+            for name in row
+        },
         "seconds": statistics.fmean(row["seconds"] for row in tested),
         "seconds_per_epoch": statistics.fmean(row["seconds_per_epoch"] for row in tested),
         "seeds": tested,
     }
+
+
+def _validated(row: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Metrics of all parts to validate, by their names."""
+    return {"valid": row["valid"], **row.get("validations", {})}
+
+
+def _repeat(row: Mapping[str, Any]) -> tuple[int, int]:
+    """Fold and seed of a trial."""
+    fold = row.get("fold")
+    return (-1 if fold is None else fold), row["seed"]
 
 
 def _summary(values: list[float | None]) -> dict[str, Any] | None:

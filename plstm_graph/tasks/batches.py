@@ -105,6 +105,20 @@ def kept_batches(batches: Iterable[Any]) -> DataLoader:
     return DataLoader(cast(Any, list(batches)), batch_size=None, collate_fn=_same)
 
 
+class RepeatedBatches:
+    """Batches that are made anew each time they are asked for.
+
+    Args:
+        make: Makes them.
+    """
+
+    def __init__(self, make: Callable[[], Iterator[Any]]) -> None:
+        self._make = make
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._make()
+
+
 def collate_for(arguments: Arguments) -> Collate:
     """Makes a batch of graphs, with its line graph if the model asks for one."""
 

@@ -1,6 +1,5 @@
 """Tasks on graphs: parts, what a model must give, loss and metrics."""
 
-import inspect
 import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,8 +14,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch_geometric.data import Batch, Data
 
-from plstm_graph.config.names import resolve
+from plstm_graph.config.sized import make_sized
+from plstm_graph.nn.baselines import widest
 from plstm_graph.nn.encoders import FeatureSpec
+from plstm_graph.nn.ensemble import Ensemble
 from plstm_graph.tasks.batches import batches_in_order, fixed_batches, fresh_batches
 from plstm_graph.tasks.forward import Arguments, call_model, model_arguments
 from plstm_graph.tasks.regression import mae, pearson, rmse
@@ -24,10 +25,13 @@ from plstm_graph.tasks.rows import Direction, Row
 from plstm_graph.tasks.scale import TargetScale
 from plstm_graph.tasks.scaled_target import ScaledTarget, TargetKind
 from plstm_graph.tasks.task import Shard, Task
-from plstm_graph.text import meant
 
-Objective = Literal["mse", "l1", "cross_entropy"]
-_OF_A_MODEL = ("class_path", "init_args", "skip_tests")
+Objective = Literal["mse", "l1", "binary", "cross_entropy", "sequence"]
+_LOSSES: dict[str, Callable[..., Tensor]] = {
+    "mse": F.mse_loss,
+    "l1": F.l1_loss,
+    "binary": F.binary_cross_entropy_with_logits,
+}
 
 
 @dataclass(kw_only=True)
@@ -42,7 +46,8 @@ class GraphTask(Task):
         out_channels (int): Number of columns that a model gives: 1, or one per class.
         in_channels (int, list[int] or str): Node features, as :func:`plstm_graph.nn.feature_encoder` takes them.
         edge_dim (int, list[int], str or None): Edge features likewise.
-        objective (str): ``"mse"``, ``"l1"`` or ``"cross_entropy"``, the mean over known targets.
+        objective (str): The loss, a mean over known targets: ``"mse"`` or ``"l1"`` of numbers, ``"binary"`` of labels 0
+            and 1, ``"cross_entropy"`` of a class, or ``"sequence"``, the same at each of several positions.
         metrics (callable): Metrics of outputs ``[M, O]``, in the unit of the targets, and of the tensors of
             :attr:`columns`, concatenated.
         monitor (dict): As of :class:`~plstm_graph.tasks.task.Task`, and so are the columns.
@@ -54,6 +59,15 @@ class GraphTask(Task):
         graph_metrics (callable, optional): Further metrics for tests, of the outputs of one graph, in the unit of the
             targets, and of that graph; means over the graphs of a part are reported.
         fixed (bool): Whether batches are made once, of graphs of about the same size; they are drawn anew otherwise.
+        prepared (callable, optional): Graphs of a part as a model needs them, where models differ in that: given the
+            name of the part and what the model asks of a batch. (default: the graphs of the part)
+        model_arguments (dict): Further arguments of models that the task decides.
+        label_smoothing (float): Of the cross-entropy.
+        widest_below (int, optional): Give models the largest ``hidden_channels``, a multiple of 8, with fewer
+            parameters than this.
+        max_parameters (int, optional): Refuse models with more parameters.
+        published (dict[str, Row]): What others report, by the names of models, for the table.
+        package (str): Package and version that data and metric come from, for the report.
     """
 
     name: str
@@ -71,6 +85,13 @@ class GraphTask(Task):
     draw: Callable[[dict[str, Tensor]], dict[str, Figure]] | None = None
     graph_metrics: Callable[[Tensor, Data], Row] | None = None
     fixed: bool = True
+    prepared: Callable[[str, Arguments], Sequence[Data]] | None = None
+    model_arguments: dict[str, Any] = field(default_factory=dict)
+    label_smoothing: float = 0.0
+    widest_below: int | None = None
+    max_parameters: int | None = None
+    published: dict[str, Row] = field(default_factory=dict)
+    package: str = ""
 
     def scaled(self, kind: TargetKind) -> "GraphTask":
         """The same task, with targets learnt on another scale.
@@ -82,19 +103,38 @@ class GraphTask(Task):
             raise ValueError(f"target_scale {kind!r} is a scale of numbers, and the targets of {self.name} are classes")
         return replace(self, target=ScaledTarget.fit(kind, self.parts["train"]))
 
-    def make_model(self, spec: Mapping[str, Any]) -> nn.Module:
+    def make_model(self, spec: Mapping[str, Any], members: int = 1) -> nn.Module:
         """A new model of these sizes."""
-        for key in spec:
-            if key not in _OF_A_MODEL:
-                raise ValueError(f"a model has {', '.join(_OF_A_MODEL)}, and no {key}{meant(key, _OF_A_MODEL)}")
-        name, arguments = spec.get("class_path"), spec.get("init_args") or {}
-        make = resolve(name)
-        try:
-            return make(self.out_channels, self.in_channels, self.edge_dim, predict=self.target_level, **arguments)
-        except TypeError as error:
-            known = inspect.signature(make).parameters
-            near = "".join(meant(key, known) for key in arguments if key not in known)
-            raise ValueError(f"{name} cannot be made with {arguments}: {error}{near}") from error
+        make = self._factory(spec)
+        extra: dict[str, Any] = {}
+        if self.widest_below is not None:
+            limit = self.widest_below // members
+            extra["hidden_channels"] = widest(lambda width: make(hidden_channels=width), limit)
+        model = make(**extra)
+        if members > 1 and not hasattr(model, "reset_parameters"):
+            raise ValueError(f"{spec['class_path']} has no reset_parameters, so training.members must be 1")
+        whole = model if members == 1 else Ensemble(model, members)
+        count = sum(parameter.numel() for parameter in whole.parameters())
+        if self.max_parameters is not None and count > self.max_parameters:
+            raise ValueError(
+                f"the model has {count:,} parameters, more than max_parameters={self.max_parameters:,}: take fewer "
+                f"layers, hidden_channels or members, or widest_below={self.max_parameters} of the task"
+            )
+        return whole
+
+    def _factory(self, spec: Mapping[str, Any]) -> Callable[..., nn.Module]:
+        """Makes models of these sizes."""
+        sizes: dict[str, Any] = {
+            "out_channels": self.out_channels,
+            "in_channels": self.in_channels,
+            "edge_dim": self.edge_dim,
+            "predict": self.target_level,
+        }
+        return lambda **extra: make_sized(spec, sizes | self.model_arguments | extra)
+
+    def graphs(self, part: str, needs: Arguments) -> Sequence[Data]:
+        """Graphs of a part as a model needs them."""
+        return self.parts[part] if self.prepared is None else self.prepared(part, needs)
 
     def needs(self, model: nn.Module) -> Arguments:
         """What the model asks of a batch."""
@@ -104,17 +144,17 @@ class GraphTask(Task):
         self, needs: Arguments, batch_size: int, seed: int, device: torch.device, shard: Shard, workers: int = 0
     ) -> DataLoader:
         """Batches of the training part."""
-        graphs = self.parts["train"]
+        graphs = self.graphs("train", needs)
         if self.fixed:
             return fixed_batches(graphs, batch_size, seed, device, shard, needs)
         return fresh_batches(graphs, batch_size, seed, shard, needs, workers)
 
     def batches(
-        self, part: str, needs: Arguments, batch_size: int, device: torch.device, shard: Shard
+        self, part: str, needs: Arguments, batch_size: int, device: torch.device, shard: Shard, workers: int = 0
     ) -> Iterator[Batch]:
         """Batches of a part, in order; of graphs far larger than those of training fewer are in a batch."""
-        room = batch_size * max((graph.num_nodes or 0) for graph in self.parts["train"])
-        return batches_in_order(self.parts[part], batch_size, device, shard, needs, most_nodes=room)
+        room = batch_size * max((graph.num_nodes or 0) for graph in self.graphs("train", needs))
+        return batches_in_order(self.graphs(part, needs), batch_size, device, shard, needs, most_nodes=room)
 
     def output(self, model: nn.Module, batch: Batch, needs: Arguments) -> Tensor:
         """What a model gives for a batch."""
@@ -128,20 +168,26 @@ class GraphTask(Task):
         """Sum of losses and number of known targets.
 
         Args:
-            output: ``[M, O]``, or ``[E, M, O]`` of an ensemble in training, of which losses are means over ``E``.
-            target: In their own unit, ``[M, 1]``.
+            output: ``[..., M, O]``, of an ensemble with its members in front, each of which has a loss of its own.
+            target: In their own unit, ``[M, T]``; NaN where unknown.
         """
-        known = target.view(-1).isfinite()
-        output, target = output[..., known, :], target[known]
-        members = output.size(0) if output.dim() == 3 else 1
-        count = known.sum()
-        if self.objective == "cross_entropy":
-            label = target.view(-1).long().repeat(members)
-            return F.cross_entropy(output.flatten(0, -2), label, reduction="sum") / members, count
-        if self.target is not None:
-            target = self.target.apply(target).to(output.device, output.dtype)
-        loss = F.l1_loss if self.objective == "l1" else F.mse_loss
-        return loss(output, target.expand_as(output), reduction="sum") / members, count
+        if self.objective in ("cross_entropy", "sequence"):
+            # A class of each row, or at each of several positions.
+            labels = target if self.objective == "sequence" else target.view(-1)
+            known = labels.isfinite()
+            labels = torch.where(known, labels, -1).long().expand(output.shape[:-1])
+            loss = F.cross_entropy(
+                output.flatten(0, -2),
+                labels.reshape(-1),
+                ignore_index=-1,
+                reduction="sum",
+                label_smoothing=self.label_smoothing,
+            )
+            return loss, (labels >= 0).sum()
+        values = target if self.target is None else self.target.apply(target)
+        values = values.to(output.device, output.dtype).expand(output.shape)
+        known = values.isfinite()
+        return _LOSSES[self.objective](output[known], values[known], reduction="sum"), known.sum()
 
     def restored(self, output: Tensor) -> Tensor:
         """Outputs ``[M, O]`` in the unit of the targets."""

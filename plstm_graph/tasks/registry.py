@@ -1,4 +1,4 @@
-"""Tasks on DAGs, by their names."""
+"""Tasks by their names."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -12,15 +12,20 @@ from torch_geometric.data import Data
 from plstm_graph.config.fitting import fitting
 from plstm_graph.datasets.architectures import ENASDataset, NASBenchGraph
 from plstm_graph.datasets.circuits import EPFLCircuits
-from plstm_graph.datasets.long_range import SYMBOLS, LongRange, Shape, Task
+from plstm_graph.datasets.long_range import SYMBOLS, LongRange, Shape
+from plstm_graph.datasets.long_range import Task as LongRangeTask
 from plstm_graph.datasets.sentiment import SentimentTreebank
+from plstm_graph.tasks.benchmark import benchmark
 from plstm_graph.tasks.circuits import sub_circuits, with_probabilities
 from plstm_graph.tasks.graph_task import GraphTask, regression
+from plstm_graph.tasks.images import ImageSet, arrows, image_set
 from plstm_graph.tasks.pedigrees import pedigrees
 from plstm_graph.tasks.rows import Row
 from plstm_graph.tasks.scaled_target import TargetKind
+from plstm_graph.tasks.task import Task
 from plstm_graph.tasks.terrain import terrain
 from plstm_graph.tasks.timing import timing
+from plstm_graph.tasks.tu import tu
 from plstm_graph.tasks.workflows import workflows
 from plstm_graph.text import meant
 
@@ -34,26 +39,27 @@ def load_task(
     source: str | None = None,
     target_scale: TargetKind | None = None,
     **options: Any,
-) -> GraphTask:
+) -> Task:
     """Load a task by its name.
 
     Args:
         name: ``"enas"``, ``"nas_bench_graph"``, ``"sst"``, ``"circuits"``, ``"timing"``, ``"pedigrees"``,
-            ``"terrain"``, ``"workflows"``, ``"copy"``, ``"longest_path"``, ``"reachability"`` or ``"path_parity"``.
+            ``"terrain"``, ``"workflows"``, ``"tu"``, ``"copy"``, ``"longest_path"``, ``"reachability"``,
+            ``"path_parity"``, ``"arrows"``, ``"fashion_mnist"``, ``"cifar10"`` or ``"imagenet"``.
         root: Folder of all data sets.
         source: Folder with an offline copy of the raw files. (default: the environment variable PLSTM_DATA, else a
             download)
         target_scale: Scale on which numbers are learnt: ``"raw"``, ``"standard"`` (mean 0, standard deviation 1),
             ``"log"`` (of 1 + target, then standard) or ``"log1p"`` (that logarithm itself). (default: that of the task)
         **options: Of the task: of :func:`nas_bench_graph`, :func:`circuits`, :func:`timing`, :func:`pedigrees`,
-            :func:`terrain`, :func:`workflows` or :func:`long_range`.
+            :func:`terrain`, :func:`workflows`, :func:`tu`, :func:`long_range`, :func:`arrows` or :func:`image_set`.
 
     Raises:
-        ValueError: If there is no such task, an option does not fit, or a part is left without graphs.
+        ValueError: If there is no such task, an option does not fit, or a part is left without samples.
         OSError: If data cannot be had.
         ImportError: If data are made by a package that is not installed.
     """
-    makers: dict[str, Callable[..., GraphTask]] = {
+    makers: dict[str, Callable[..., Task]] = {
         "enas": partial(enas, root, source),
         "nas_bench_graph": partial(nas_bench_graph, root, source),
         "sst": partial(sst, root, source),
@@ -62,18 +68,27 @@ def load_task(
         "terrain": terrain,
         "workflows": partial(workflows, root),
         "timing": partial(timing, root, source),
-        **{task: partial(long_range, task) for task in get_args(Task)},
+        "tu": partial(tu, root, source),
+        "benchmark": partial(benchmark, root, source),
+        **{task: partial(long_range, task) for task in get_args(LongRangeTask)},
+        "arrows": arrows,
+        **{images: partial(image_set, images, root, source) for images in get_args(ImageSet)},
     }
     if name not in makers:
         raise ValueError(f"no task {name!r}{meant(name, makers)}: expected one of {', '.join(makers)}")
     task = makers[name](**fitting(makers[name], options, f"the task {name}", besides=_COMMON))
     empty = [part for part, graphs in task.parts.items() if len(graphs) == 0]
     if empty:
-        raise ValueError(f"options {options} leave the task {name} without a graph in {', '.join(empty)}")
-    return task if target_scale is None else task.scaled(target_scale)
+        kind = "a graph" if isinstance(task, GraphTask) else "an image"
+        raise ValueError(f"options {options} leave the task {name} without {kind} in {', '.join(empty)}")
+    if target_scale is None:
+        return task
+    if not isinstance(task, GraphTask):
+        raise ValueError(f"target_scale {target_scale!r} is a scale of numbers, and the targets of {name} are classes")
+    return task.scaled(target_scale)
 
 
-def task_of(section: Mapping[str, Any]) -> GraphTask:
+def task_of(section: Mapping[str, Any]) -> Task:
     """The task of a section of a configuration: its name, and arguments of :func:`load_task`.
 
     Args:
@@ -163,7 +178,7 @@ def circuits(root: str, source: str | None, samples: int = 300, nodes: int = 300
 
 
 def long_range(
-    task: Task,
+    task: LongRangeTask,
     train: dict[str, Any],
     valid: dict[str, Any],
     tests: dict[str, dict[str, Any]],

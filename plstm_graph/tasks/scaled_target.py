@@ -39,7 +39,7 @@ class ScaledTarget:
 
         Args:
             kind: See above.
-            graphs: With targets ``y`` ``[M, 1]``; NaN where none was measured.
+            graphs: With targets ``y`` ``[M, T]``; NaN where none was measured.
 
         Raises:
             ValueError: If there is no such kind; if a mean is taken and no target was measured; or if a target has no
@@ -57,16 +57,16 @@ class ScaledTarget:
                     )
         if kind in ("raw", "log1p"):
             return cls(kind, TargetScale.identity())
-        targets = as_double(torch.cat([graph.y.view(-1, 1) for graph in graphs]))
+        targets = as_double(torch.cat([graph.y.view(-1, graph.y.size(-1)) for graph in graphs]))
         return cls(kind, TargetScale.fit(targets.log1p() if kind == "log" else targets))
 
     def apply(self, targets: Tensor) -> Tensor:
-        """Targets on the scale that models learn, ``[M, 1]``; NaN stays."""
+        """Targets on the scale that models learn, ``[M, T]``; NaN stays."""
         if self.kind == "raw":
             return targets
         return self.scale.standardise(as_double(targets).log1p() if self.is_logarithm else targets)
 
     def restore(self, output: Tensor) -> Tensor:
-        """Outputs ``[M, 1]`` in the unit of the targets, float64."""
+        """Outputs ``[M, T]`` in the unit of the targets, float64."""
         values = self.scale.restore(output)
         return values.clamp(max=_LARGEST_LOG).expm1() if self.is_logarithm else values

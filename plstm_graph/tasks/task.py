@@ -1,8 +1,8 @@
 """What every task has: parts, a model that fits, batches, a loss, metrics. The engine asks for nothing else."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
 
 import torch
 from matplotlib.figure import Figure
@@ -12,22 +12,48 @@ from torch.utils.data import DataLoader
 from plstm_graph.tasks.rows import Direction, Row
 
 
+class Samples(Protocol):
+    """Samples of a part, by their numbers."""
+
+    def __len__(self) -> int:
+        """How many."""
+
+    def __getitem__(self, number: int, /) -> Any:
+        """One of them."""
+
+
 class Task(ABC):
     """What is to be learnt.
 
     Attributes:
         name (str): Its name.
-        parts (Mapping[str, Sequence]): Samples of ``"train"``, ``"valid"`` and of each test, whose names begin with
-            ``"test"``.
+        parts (Mapping[str, Samples]): Samples of ``"train"``, of ``"valid"``, which selects, of further parts to
+            validate, whose names begin with ``"valid_"`` and which trained models see once, and of each test, whose
+            names begin with ``"test"``.
         monitor (dict[str, str]): Metrics that select epochs and choices, ``"min"`` or ``"max"``; a later one breaks
             ties of the earlier ones.
         columns (tuple[str, ...]): Attributes of batches that metrics are given.
     """
 
     name: str
-    parts: Mapping[str, Sequence[Any]]
+    parts: Mapping[str, Samples]
     monitor: dict[str, Direction]
     columns: tuple[str, ...]
+
+    #: Whether batches of the validation part are made once and kept for all epochs.
+    keeps_batches: bool = True
+    #: Whether all steps need tensors of the same sizes.
+    steps_alike: bool = False
+
+    @property
+    def looks_again(self) -> bool:
+        """Whether :meth:`answer` differs from :meth:`output`."""
+        return False
+
+    @property
+    def validations(self) -> list[str]:
+        """Names of further parts to validate."""
+        return [name for name in self.parts if name.startswith("valid_")]
 
     @property
     def tests(self) -> list[str]:
@@ -35,14 +61,22 @@ class Task(ABC):
         return [name for name in self.parts if name.startswith("test")]
 
     @abstractmethod
-    def make_model(self, spec: Mapping[str, Any]) -> nn.Module:
+    def make_model(self, spec: Mapping[str, Any], members: int = 1) -> nn.Module:
         """A new model that fits the task.
 
         Args:
             spec: ``class_path`` and perhaps ``init_args``, as a configuration has them.
+            members: Number of networks of an :class:`~plstm_graph.nn.Ensemble`; 1 for none.
 
         Raises:
             ValueError: If there is no such class, or its arguments do not fit.
+        """
+
+    def check(self, model: nn.Module) -> None:  # noqa: B027
+        """Refuse a model that cannot take the samples of some part.
+
+        Raises:
+            ValueError: If it cannot; it names the part.
         """
 
     def needs(self, model: nn.Module) -> Any:
@@ -68,7 +102,9 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def batches(self, part: str, needs: Any, batch_size: int, device: torch.device, shard: "Shard") -> Iterator[Any]:
+    def batches(
+        self, part: str, needs: Any, batch_size: int, device: torch.device, shard: "Shard", workers: int = 0
+    ) -> Iterator[Any]:
         """Batches of a part, in order; arguments as of :meth:`train_loader`."""
 
     def changed(self, batch: Any) -> Any:
@@ -78,6 +114,10 @@ class Task(ABC):
     @abstractmethod
     def output(self, model: nn.Module, batch: Any, needs: Any) -> Tensor:
         """What a model gives for a batch: ``[B, ...]``, or ``[M, B, ...]`` of an ensemble in training."""
+
+    def answer(self, model: nn.Module, batch: Any, needs: Any) -> Tensor:
+        """What a trained model gives for a batch, where that differs from what it gives in training."""
+        return self.output(model, batch, needs)
 
     @abstractmethod
     def loss(self, output: Tensor, batch: Any) -> tuple[Tensor, Tensor]:

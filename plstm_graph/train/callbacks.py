@@ -47,13 +47,14 @@ class BestEpochs(Callback):
     Args:
         module: What is trained.
         monitor: As of :class:`~plstm_graph.train.selection.Selection`.
+        last: Keep those of the last epoch instead.
 
     Attributes:
         row (dict[str, float]): Validation metrics of the last epoch.
     """
 
-    def __init__(self, module: "TrainingModule", monitor: dict[str, Direction]) -> None:
-        self.selection = Selection(module.model, monitor)
+    def __init__(self, module: "TrainingModule", monitor: dict[str, Direction], last: bool = False) -> None:
+        self.selection = Selection(module.model, monitor, last)
         self.row: Row = {}
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:

@@ -17,7 +17,7 @@ from plstm_graph.tasks.task_folder import write_task
 from plstm_graph.text import meant
 from plstm_graph.train.going_on import going_on
 from plstm_graph.train.inference import pick_device
-from plstm_graph.train.options import ThreadCount, parse_seeds, repeatable_command
+from plstm_graph.train.options import ThreadCount, parse_numbers, parse_seeds, repeatable_command
 from plstm_graph.train.run_folder import check_name
 from plstm_graph.train.run_study import cached_task, run_study
 from plstm_graph.train.study import Study, check_choices
@@ -76,9 +76,11 @@ def run_command(arguments: list[str], machine: dict[str, Any]) -> int:
     study, plain = options.study, options.study.plain
     torch.set_num_threads(options.threads)
     console.quiet = not is_first()
-    console.say(f"graphs of the task {plain['task'].get('name')} ...")  # which may take a minute
+    console.say(f"data of the task {plain['task'].get('name')} ...")  # which may take a minute
     if options.written_to is not None:
         task = _only_task(study)
+        if not isinstance(task, GraphTask):
+            raise ValueError(f"a folder of DAGs has graphs, and the task {task.name} has none")
         parts = write_task(task, options.written_to, options.written_parts)
         console.say(f"{task.name}: {', '.join(parts)} written to {options.written_to}; nothing was trained")
         return 0
@@ -112,7 +114,9 @@ def _check(study: Study, model: str) -> int:
     """
     counts = []
     for trial in study.first_trials(model):
-        made = make_model(trial.spec, cached_task(json.dumps(dict(trial.task))), trial.training)
+        task = cached_task(json.dumps(dict(trial.task)))
+        made = make_model(trial.spec, task, trial.training)
+        task.check(made)
         counts.append(count_parameters(made))
     return counts[0]
 
@@ -131,7 +135,7 @@ def parse(arguments: list[str]) -> StudyOptions:
     config = parser.parse_args(arguments)
     values: dict[str, Any] = json.loads(parser.dump(config, format="json", skip_unset=False))
     parser.instantiate(config)  # checks the options of training
-    known = values["models"]
+    known = _models(values["model"], values["models"])
     names = list(known) if config.only is None else config.only.split(",")
     missing = [name for name in names if name not in known]
     if missing or not names:
@@ -147,13 +151,14 @@ def parse(arguments: list[str]) -> StudyOptions:
         trainer.setdefault("devices", [device.index])
     workers, choose = int(config.workers), check_choices(values["choose"])
     _check_given(arguments, choose)
-    plain = {name: values[name] for name in ("task", "models", "training")}
+    plain = {"task": values["task"], "models": known, "training": values["training"]}
     plain |= {"trainer": check_trainer(trainer, workers), "choose": choose}
     return StudyOptions(
         study=Study(
             plain=plain,
             models=names,
             seeds=parse_seeds(str(config.seeds)),
+            folds=[] if config.folds is None else parse_numbers(str(config.folds), "folds", 1000),
             folder=Path(config.output or f"runs/dags/{config.name}"),
         ),
         trainer=trainer,
@@ -180,12 +185,28 @@ def _check_given(arguments: list[str], choose: dict[str, Any]) -> None:
             )
 
 
+def _models(model: Any, models: dict[str, Any]) -> dict[str, Any]:
+    """All models by their names; a single one has that of its class."""
+    if model is None:
+        return models
+    if models:
+        raise ValueError(f"give one model (model) or several with names (models), not both: {', '.join(models)}")
+    spec = {"class_path": model} if isinstance(model, str) else model
+    name = spec.get("class_path")
+    if not isinstance(name, str):
+        raise ValueError(f"model needs its class, such as class_path: plstm_graph.nn.PLSTM, got {spec}")
+    return {name.rpartition(".")[2].lower(): spec}
+
+
 def _make_parser() -> CommandParser:
     parser = CommandParser(prog="plstm-graph dags", description=f"{_DESCRIPTION} {HELP}", allow_abbrev=False)
     parser.add_argument("--config", action="config", help="YAML file; several are merged in order.")
     parser.add_argument("--name", type=str, required=True, help="Name of the run.")
     parser.add_argument("--only", type=str | None, default=None, help="Models to train, such as plstm,gin.")
     parser.add_argument("--seeds", type=str | int, default="0-2", help="Such as 0-4 or 0,2.")
+    parser.add_argument(
+        "--folds", type=str | int | None, default=None, help="Folds of a task that has them, such as 0-9 or 0,3."
+    )
     parser.add_argument(
         "--choose",
         type=dict[str, Any],
@@ -216,7 +237,13 @@ def _make_parser() -> CommandParser:
         help="Parts to write, such as train,valid,test_tiles. (default: train, valid and the first test)",
     )
     parser.add_argument("--task", type=dict[str, Any], required=True, help="Name of the task, and its options.")
-    parser.add_argument("--models", type=dict[str, dict], required=True, help="Class and arguments of each model.")
+    parser.add_argument(
+        "--model",
+        type=dict | str | None,
+        default=None,
+        help="Class and arguments of a model; --model.KEY VALUE sets one of its arguments.",
+    )
+    parser.add_argument("--models", type=dict[str, dict], default={}, help="Those of several models, by their names.")
     parser.add_class_arguments(Training, "training")
     parser.add_argument("--trainer", type=dict[str, Any], default={}, help="Options of lightning.pytorch.Trainer.")
     return parser

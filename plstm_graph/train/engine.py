@@ -4,7 +4,8 @@ import math
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,9 +15,10 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch import Tensor, nn
 
 from plstm_graph.nn.ensemble import Ensemble
-from plstm_graph.tasks.batches import kept_batches
+from plstm_graph.tasks.batches import RepeatedBatches, kept_batches
 from plstm_graph.tasks.rows import Row
 from plstm_graph.tasks.task import Shard, Task
+from plstm_graph.train.allocator import keep_freed_memory
 from plstm_graph.train.callbacks import Averaging, BestEpochs, EpochRows, Patience, ReseedEachEpoch, StoppedBy
 from plstm_graph.train.checkpoint import KEY, SafeCheckpointIO
 from plstm_graph.train.optimizer import make_adamw, warmup_cosine
@@ -47,6 +49,7 @@ class TrainingModule(pl.LightningModule):
         self._evaluated: list[Outputs] = []
         self._loss_sum, self._loss_count = 0.0, 0.0
         self._is_split = False
+        self._first_epoch = 0
 
     @property
     def members(self) -> Sequence[nn.Module]:
@@ -67,16 +70,21 @@ class TrainingModule(pl.LightningModule):
                 f"needs as many samples, got batch_size={options.batch_size} and "
                 f"{len(self.task.parts['train'])} samples"
             )
-        return self.task.train_loader(
+        loader = self.task.train_loader(
             self.needs, options.batch_size, self.recipe["seed"], self.device, self.shard, options.workers
         )
+        # Lightning asks for the first batch before it says of which epoch.
+        sampler: Any = loader.sampler if loader.batch_sampler is None else loader.batch_sampler
+        sampler.set_epoch(self._first_epoch)
+        return loader
 
     def val_dataloader(self) -> Any:
-        """Batches of the validation part, made once; each process has all of it if it is too small to be split."""
-        task, size = self.task, self.training_options.batch_size
+        """Batches of the validation part; each process has all of it if it is too small to be split."""
+        task, options = self.task, self.training_options
         self._is_split = 1 < self.trainer.world_size <= len(task.parts["valid"])
         shard = self.shard if self._is_split else Shard()
-        return kept_batches(task.batches("valid", self.needs, size, self.device, shard))
+        make = partial(task.batches, "valid", self.needs, options.batch_size, self.device, shard, options.workers)
+        return kept_batches(make()) if task.keeps_batches else RepeatedBatches(make)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Mean loss of a batch."""
@@ -135,6 +143,10 @@ class TrainingModule(pl.LightningModule):
         schedule = warmup_cosine(optimizer, steps, options.warmup_fraction, options.final_lr)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Learn with which epoch a training goes on."""
+        self._first_epoch = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what rebuilds model and task."""
         checkpoint[KEY] = self.recipe
@@ -176,12 +188,28 @@ class Outputs:
 
 
 @torch.no_grad()
-def outputs_of(model: nn.Module, batches: Iterator[Any], task: Task) -> tuple[Tensor, dict[str, Tensor]]:
-    """Outputs of a model in evaluation mode for some batches, on the scale that it learns, and the columns."""
+def outputs_of(
+    model: nn.Module, batches: Iterator[Any], task: Task, precision: Any = None
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Outputs of a trained model in evaluation mode for some batches, on the scale that it learns, and the columns.
+
+    Args:
+        model: The model.
+        batches: Of the task.
+        task: The task.
+        precision: Of the trainer that trained the model.
+    """
     needs, outputs = task.needs(model), Outputs(task.columns)
     for batch in batches:
-        outputs.add(task.output(model, batch, needs), batch)
+        with _mixed(precision, next(model.parameters()).device):
+            outputs.add(task.answer(model, batch, needs), batch)
     return outputs.gathered()
+
+
+def _mixed(precision: Any, device: torch.device) -> AbstractContextManager[Any]:
+    """Matrix products as a trainer of mixed precision has them."""
+    narrow = {"bf16": torch.bfloat16, "16": torch.float16}.get(str(precision).removesuffix("-mixed"))
+    return nullcontext() if narrow is None else torch.autocast(device.type, narrow)
 
 
 class Trained(NamedTuple):
@@ -191,11 +219,13 @@ class Trained(NamedTuple):
         best (list[BestEpoch]): The epoch that validation selected, of each member of an ensemble.
         rows (list[dict[str, float]]): Metrics of all epochs.
         is_first (bool): Whether this is the process that writes.
+        device (torch.device): Where it trained; the model is on the CPU again.
     """
 
     best: Sequence[BestEpoch]
     rows: Sequence[Row]
     is_first: bool
+    device: torch.device
 
 
 def train(
@@ -219,16 +249,18 @@ def train(
         report: Called with the metrics of each epoch that is trained here.
 
     Returns:
-        What came of it; the model has the weights that validation selected.
+        What came of it; the model has the weights that were kept.
 
     Raises:
         ValueError: If the trainer cannot be made with these options, or the checkpoint is of another training.
         FloatingPointError: If a loss is not finite, or the metric that selects in no epoch.
         KeyboardInterrupt: If it was stopped.
     """
+    if task.steps_alike:
+        keep_freed_memory()
     module = TrainingModule(task, model, training, recipe)
     monitor = {f"valid/{name}": direction for name, direction in task.monitor.items()}
-    best = BestEpochs(module, monitor)
+    best = BestEpochs(module, monitor, training.keep == "last")
     rows = EpochRows(folder, report, best)
     last = folder / "last.ckpt"
     stopped = StoppedBy()
@@ -250,7 +282,7 @@ def train(
                 raise
             raise stopped.by from None
     best.selection.load_best()
-    return Trained(best.selection.best, rows.rows, engine.is_global_zero)
+    return Trained(best.selection.best, rows.rows, engine.is_global_zero, engine.strategy.root_device)
 
 
 @contextmanager

@@ -58,50 +58,46 @@ def run_study(
     report: dict[str, Any] = {}
     task = cached_task(json.dumps(study.plain["task"]))
     with StudyProgress(console, study.plain["training"]["epochs"]) as progress:
-        for round_of in _rounds(study, workers):
-            trials = [trial for model, seed in round_of for trial in _trials(study, task, model, seed)]
-            _run(trials, trainer, workers, progress)
-            if not is_first():  # which trains with the first process, and leaves the rest to it
-                continue
-            for model, seed in round_of if tests else []:
-                _test(study, task, model, seed, device, console)
-            report = {**_report(study, task), **about, "config": study.plain}
-            write_report(study.folder, report)
+        # The first repeat tries all choices; of the best one, the others follow.
+        for trials in (partial(_first_round, study), partial(_second_round, study, task)):
+            for trial in _finished(trials(), trainer, workers, progress):
+                if not is_first():  # which trains with the first process, and leaves the rest to it
+                    continue
+                if tests:
+                    _test_chosen(study, task, trial, device, trainer.get("precision"), console)
+                report = {**_report(study, task), **about, "config": study.plain}
+                write_report(study.folder, report)
     return report
 
 
-def _rounds(study: Study, workers: int) -> Iterator[list[tuple[str, int]]]:
-    """Models and seeds that run before the next are looked at: as many as can, if several run at the same time."""
-    first, *others = study.seeds
-    if workers == 1:
-        yield from ([(model, seed)] for seed in study.seeds for model in study.models)
-        return
-    yield [(model, first) for model in study.models]
-    if others:
-        yield [(model, seed) for seed in others for model in study.models]
+def _first_round(study: Study) -> list[Trial]:
+    return [trial for model in study.models for trial in study.first_trials(model)]
 
 
-def _trials(study: Study, task: Task, model: str, seed: int) -> list[Trial]:
-    """The trials of a model and a seed: the first seed tries all choices; of the best one, the others follow."""
-    if seed == study.seeds[0]:
-        return study.first_trials(model)
-    choice = study.best_choice(model, task.monitor)
-    assert choice is not None
-    return [study.trial(model, choice, seed)]
+def _second_round(study: Study, task: Task) -> list[Trial]:
+    chosen = [(model, study.best_choice(model, task.monitor)) for model in study.models]
+    return [study.trial(model, choice or {}, repeat) for repeat in study.repeats[1:] for model, choice in chosen]
 
 
-def _run(trials: list[Trial], trainer: Mapping[str, Any], workers: int, progress: StudyProgress) -> None:
-    """Run trials, in processes of their own if several may run at the same time."""
-    if workers == 1 or len(trials) == 1:
+def _finished(
+    trials: list[Trial], trainer: Mapping[str, Any], workers: int, progress: StudyProgress
+) -> Iterator[Trial]:
+    """Run trials, in processes of their own if several may run at the same time, and give each that is finished."""
+    if workers == 1 or len(trials) <= 1:
         for trial in trials:
             run_trial(trial, _task_of(trial), trainer, partial(progress.update, trial))
+            yield trial
         return
+    yielded: set[Path] = set()
     for attempt in range(_ATTEMPTS):
         missing = [trial for trial in trials if trial.result is None]
         calls = (delayed(_work)(trial, dict(trainer), torch.get_num_threads(), allowed_names()) for trial in missing)
+        pool = Parallel(n_jobs=min(workers, max(len(missing), 1)), batch_size=1, return_as="generator_unordered")
         try:
             with progress.watching(missing):
-                Parallel(n_jobs=min(workers, max(len(missing), 1)), batch_size=1)(calls)
+                for _ in pool(calls):
+                    yield from _new(trials, yielded)
+            yield from _new(trials, yielded)
             return
         except TerminatedWorkerError as error:
             if attempt == _ATTEMPTS - 1:
@@ -109,6 +105,14 @@ def _run(trials: list[Trial], trainer: Mapping[str, Any], workers: int, progress
                     "a process that trained was killed again and again, perhaps for want of memory; the same command "
                     "goes on from the last whole epoch of each trial, with --workers 1 if memory is short"
                 ) from error
+
+
+def _new(trials: list[Trial], yielded: set[Path]) -> Iterator[Trial]:
+    """Trials that are finished by now and were not before."""
+    for trial in trials:
+        if trial.folder not in yielded and trial.result is not None:
+            yielded.add(trial.folder)
+            yield trial
 
 
 def _work(trial: Trial, trainer: dict[str, Any], threads: int, allowed: Iterable[str]) -> None:
@@ -141,14 +145,21 @@ def cached_task(options: str) -> GraphTask:
     return task_of(json.loads(options))
 
 
-def _test(study: Study, task: Task, model: str, seed: int, device: torch.device, console: Console) -> None:
-    """Test the trial of a seed, and lay the pictures of the first one into the folder of the study."""
-    choice = study.best_choice(model, task.monitor)
-    assert choice is not None
-    trial = study.trial(model, choice, seed)
-    test_trial(trial, _task_of(trial), device)
-    if model == next(iter(study.plain["models"])) and seed == study.seeds[0]:
-        for picture in sorted(trial.folder.glob("*.png")):
+def _test_chosen(
+    study: Study, task: Task, trial: Trial, device: torch.device, precision: Any, console: Console
+) -> None:
+    """Test a trial if it is of the choice that validation made; of the first one, once all choices were tried.
+
+    The pictures of the first model's first trial come into the folder of the study.
+    """
+    choice = study.best_choice(trial.model, task.monitor)
+    if choice is None:
+        return
+    first = trial.folder in {each.folder for each in study.first_trials(trial.model)}
+    best = study.trial(trial.model, choice, study.repeats[0]) if first else trial
+    test_trial(best, _task_of(best), device, precision)
+    if first and trial.model == next(iter(study.plain["models"])):
+        for picture in sorted(best.folder.glob("*.png")):
             replace_file(study.folder / picture.name, partial(shutil.copyfile, picture))
             console.say(f"a picture of the tests: {study.folder / picture.name}")
 

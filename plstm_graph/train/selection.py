@@ -1,4 +1,4 @@
-"""Keep the weights of the epoch that validation likes best; of an ensemble, those of each member's own best epoch."""
+"""Keep the weights of the epoch that validation likes best, of an ensemble each member's own; or those of the last."""
 
 import math
 from collections.abc import Sequence
@@ -36,10 +36,11 @@ class Selection:
         model: The model in training.
         monitor: Metrics that select the epoch, see :func:`~plstm_graph.tasks.rows.rank`; of equal epochs the first is
             kept.
+        last: Keep the last epoch, whatever its metrics.
     """
 
-    def __init__(self, model: nn.Module, monitor: dict[str, Direction]) -> None:
-        self.model, self.monitor = model, monitor
+    def __init__(self, model: nn.Module, monitor: dict[str, Direction], last: bool = False) -> None:
+        self.model, self.monitor, self.last = model, monitor, last
         self.members: Sequence[nn.Module] = list(model.members) if isinstance(model, Ensemble) else [model]
         self.best: list[BestEpoch] = []
 
@@ -60,11 +61,14 @@ class Selection:
         """
         self.best = [
             BestEpoch(epoch, row, _weights(member))
-            if number >= len(self.best) or rank(row, self.monitor) > rank(self.best[number].row, self.monitor)
+            if self.last or number >= len(self.best) or self._is_better(row, self.best[number].row)
             else self.best[number]
             for number, (member, row) in enumerate(zip(self.members, rows, strict=True))
         ]
         return {name: fmean(row[name] for row in rows) for name in rows[0]}
+
+    def _is_better(self, row: Row, than: Row) -> bool:
+        return rank(row, self.monitor) > rank(than, self.monitor)
 
     def load_best(self) -> None:
         """Give the model the weights that were kept, each member its own.
@@ -77,7 +81,7 @@ class Selection:
             raise ValueError("epochs must be at least 1, got 0")
         name = next(iter(self.monitor))
         lacking = [best for best in self.best if not math.isfinite(best.row[name])]
-        if lacking:
+        if lacking and not self.last:
             raise FloatingPointError(
                 f"{name} was {lacking[0].row[name]} in every epoch, so none could be selected: the validation part "
                 "does not define it, or the model diverged"

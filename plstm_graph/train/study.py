@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from plstm_graph.config.fitting import fitting
 from plstm_graph.config.run_config import differences, read_configuration, refuse, write_configuration
@@ -22,6 +22,18 @@ _SECTIONS = ("task", "training", "model")
 _FREE = ("choose", "task.root", "task.source", "training.workers")
 
 
+class Repeat(NamedTuple):
+    """A seed, and a fold of tasks that have folds."""
+
+    seed: int
+    fold: int | None = None
+
+    @property
+    def places(self) -> list[str]:
+        """Folders of its trial."""
+        return [*([] if self.fold is None else [f"fold_{self.fold}"]), f"seed_{self.seed}"]
+
+
 @dataclass(frozen=True)
 class Study:
     """Models side by side on a task, under equal terms.
@@ -30,14 +42,21 @@ class Study:
         plain (dict): What decides the numbers: ``task``, ``models``, ``training``, ``trainer``, and ``choose``, values
             of dotted options of which validation picks one for each model.
         models (list[str]): Names of the models that are trained.
-        seeds (list[int]): In the order in which they run; the first of them tries all choices.
+        seeds (list[int]): In the order in which they run.
         folder (Path): Where all trials lie.
+        folds (list[int]): Folds of the task, each trained with every seed; none for tasks without.
     """
 
     plain: dict[str, Any]
     models: Sequence[str]
     seeds: Sequence[int]
     folder: Path
+    folds: Sequence[int] = ()
+
+    @property
+    def repeats(self) -> list[Repeat]:
+        """How often each model is trained; the first of them tries all choices."""
+        return [Repeat(seed, fold) for fold in (self.folds or (None,)) for seed in self.seeds]
 
     @property
     def choices(self) -> Iterator[dict[str, Any]]:
@@ -46,26 +65,27 @@ class Study:
         for values in itertools.product(*self.plain["choose"].values()):
             yield dict(zip(names, values, strict=True))
 
-    def trial(self, model: str, choice: Mapping[str, Any], seed: int) -> Trial:
+    def trial(self, model: str, choice: Mapping[str, Any], repeat: Repeat) -> Trial:
         """One training of the study."""
         plain = chosen(self.plain | {"model": self.plain["models"][model]}, choice)
         places = [f"{name.rpartition('.')[2]}_{_text(value)}" for name, value in choice.items()]
         return Trial(
             model=model,
             spec=plain["model"],
-            task=plain["task"],
+            task=plain["task"] | ({} if repeat.fold is None else {"fold": repeat.fold}),
             training=Training(**fitting(Training, plain["training"], "training")),
-            seed=seed,
-            folder=self.folder.joinpath(model, *places, f"seed_{seed}"),
+            seed=repeat.seed,
+            fold=repeat.fold,
+            folder=self.folder.joinpath(model, *places, *repeat.places),
             choice=choice,
         )
 
     def first_trials(self, model: str) -> list[Trial]:
-        """Those of the first seed, one for each choice."""
-        return [self.trial(model, choice, self.seeds[0]) for choice in self.choices]
+        """Those of the first repeat, one for each choice."""
+        return [self.trial(model, choice, self.repeats[0]) for choice in self.choices]
 
     def best_choice(self, model: str, monitor: Mapping[str, Any]) -> dict[str, Any] | None:
-        """What validation picks for a model; None until all trials of the first seed are finished.
+        """What validation picks for a model; None until all trials of the first repeat are finished.
 
         Args:
             model: Its name.
@@ -78,9 +98,9 @@ class Study:
         return max(finished, key=lambda result: rank(result["valid"], monitor))["choice"]
 
     def trials(self, model: str, task: Task) -> list[Trial]:
-        """Those that are reported, one for each seed; none until a choice was made."""
+        """Those that are reported, one for each repeat; none until a choice was made."""
         choice = self.best_choice(model, task.monitor)
-        return [] if choice is None else [self.trial(model, choice, seed) for seed in self.seeds]
+        return [] if choice is None else [self.trial(model, choice, repeat) for repeat in self.repeats]
 
     def claim(self) -> None:
         """Write the configuration into the folder, unless it holds a study of other data or another way of training.

@@ -12,9 +12,9 @@ from torch_geometric.data import Data
 from plstm_graph.tasks.batches import batches_in_order
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.rows import Row
-from plstm_graph.tasks.task import Shard
+from plstm_graph.tasks.task import Shard, Task
 from plstm_graph.train.engine import outputs_of
-from plstm_graph.train.study import Study
+from plstm_graph.train.study import Repeat, Study
 from plstm_graph.train.trial import trained_model
 
 _SCALE = "task.target_scale"
@@ -26,7 +26,7 @@ class TrainedModel(NamedTuple):
     name: str
     seed: int
     model: nn.Module
-    task: GraphTask
+    task: Task
 
     def score(self, graphs: Sequence[Data], batch_size: int = 1) -> Row:
         """Metrics over graphs, prepared as those of the task."""
@@ -35,7 +35,7 @@ class TrainedModel(NamedTuple):
         return self.task.score(output, **columns)
 
 
-def trained_models(folder: str | Path, task: GraphTask) -> Iterator[TrainedModel]:
+def trained_models(folder: str | Path, task: Task) -> Iterator[TrainedModel]:
     """The models that a study reports, one for each seed, ready to be evaluated on the CPU.
 
     Args:
@@ -51,7 +51,7 @@ def trained_models(folder: str | Path, task: GraphTask) -> Iterator[TrainedModel
     study = Study(report["config"], list(report["models"]), [0], folder)
     for name, model in report["models"].items():
         scale = model["choice"].get(_SCALE)
-        scaled = task if scale is None else task.scaled(scale)
+        scaled = task.scaled(scale) if isinstance(task, GraphTask) and scale is not None else task
         for row in model["seeds"]:
-            trial = study.trial(name, row["choice"], row["seed"])
+            trial = study.trial(name, row["choice"], Repeat(row["seed"], row.get("fold")))
             yield TrainedModel(name, row["seed"], trained_model(trial, scaled, torch.device("cpu")), scaled)

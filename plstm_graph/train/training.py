@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass
@@ -17,12 +18,13 @@ class Training:
         final_lr: Learning rate at the end, as a fraction of the peak.
         clip: Largest norm of the gradient.
         average: Evaluate, and keep, weights averaged over about this many epochs; 0 for those of the last step.
+        keep: Weights that are tested: of the ``"best"`` epoch in validation, or of the ``"last"``.
         patience: Stop after this many epochs without a better validation metric; null for never.
         members: Train this many networks side by side on the same batches; their mean is the prediction, see
             :class:`~plstm_graph.nn.Ensemble`.
         compile: Compile the training step (torch.compile; needs a C++ compiler). That takes some minutes at first; it
             pays for long trainings on small graphs. Results differ by rounding.
-        workers: Processes that load batches; 0 is fastest for graphs in memory on a CPU.
+        workers: Processes that load batches; 0 is fastest for samples in memory on a CPU.
     """
 
     epochs: int = 100
@@ -33,6 +35,7 @@ class Training:
     final_lr: float = 0.01
     clip: float = 1.0
     average: float = 0.0
+    keep: Literal["best", "last"] = "best"
     patience: int | None = None
     members: int = 1
     compile: bool = False
@@ -57,3 +60,7 @@ class Training:
             )
         if self.patience is not None and self.patience < 1:
             raise ValueError(f"patience must be at least 1, or null for never, got {self.patience}")
+        if self.keep not in ("best", "last"):
+            raise ValueError(f"keep must be 'best' or 'last', got {self.keep!r}")
+        if self.patience is not None and self.keep == "last":
+            raise ValueError("patience needs keep='best': it waits for a better epoch, and the last is kept anyway")

@@ -14,7 +14,6 @@ from torch import nn
 from torch_geometric import seed_everything
 
 from plstm_graph.datasets.files import replace_file, replace_json
-from plstm_graph.nn.ensemble import Ensemble
 from plstm_graph.tasks.rows import Row
 from plstm_graph.tasks.task import Shard, Task
 from plstm_graph.train.checkpoint import KEY, CheckpointError, check_state, read_checkpoint
@@ -34,6 +33,7 @@ class Trial:
         task (dict): Name and options of the task.
         training (Training): How it is trained.
         seed (int): Of weights, order and dropout.
+        fold (int, optional): Of the task.
         choice (dict): Options that this trial has in place of those of its study, by their dotted names.
         folder (Path): ``epochs.jsonl``, ``last.ckpt`` (to go on from, until finished), ``best.ckpt`` (weights of the
             epoch that validation picked), ``result.json`` (once finished), ``tests.json`` (once tested), and what the
@@ -46,12 +46,15 @@ class Trial:
     training: Training
     seed: int
     folder: Path
+    fold: int | None = None
     choice: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
         """The trial in a few words."""
-        return ", ".join([self.model, *(f"{name} {value}" for name, value in self.choice.items()), f"seed {self.seed}"])
+        choice = [f"{name} {value}" for name, value in self.choice.items()]
+        fold = [] if self.fold is None else [f"fold {self.fold}"]
+        return ", ".join([self.model, *choice, *fold, f"seed {self.seed}"])
 
     @property
     def result(self) -> dict[str, Any] | None:
@@ -71,12 +74,7 @@ class Trial:
 
 def make_model(spec: Mapping[str, Any], task: Task, training: Training) -> nn.Module:
     """A new model that fits a task; several of them, side by side, if the training is of several members."""
-    model = task.make_model(spec)
-    if training.members == 1:
-        return model
-    if not hasattr(model, "reset_parameters"):
-        raise ValueError(f"{spec['class_path']} has no reset_parameters, so training.members must be 1")
-    return Ensemble(model, training.members)
+    return task.make_model(spec, training.members)
 
 
 def run_trial(trial: Trial, task: Task, trainer: Mapping[str, Any], report: Callable[[Row], None]) -> dict[str, Any]:
@@ -104,20 +102,28 @@ def run_trial(trial: Trial, task: Task, trainer: Mapping[str, Any], report: Call
     model = make_model(trial.spec, task, trial.training)
     trained = train(task, model, trial.training, trial.folder, trial.recipe, trainer, report)
     epoch = max(best.epoch for best in trained.best)
-    valid = trained.best[0].row if len(trained.best) == 1 else _valid_row(model, task, trial.training)
+    validate = partial(_score, model.to(trained.device), task, trial.training, trainer.get("precision"))
+    if len(trained.best) == 1 and not task.looks_again:
+        row = trained.best[0].row
+        valid = {name.removeprefix("valid/"): row[name] for name in row if name.startswith("valid/")}
+    else:
+        valid = validate("valid")
     seconds = [row["seconds"] for row in trained.rows]
     result = {
         "model": trial.model,
         "seed": trial.seed,
+        "fold": trial.fold,
         "choice": dict(trial.choice),
         "parameters": count_parameters(model),
         "epoch": epoch + 1,
         "epochs": len(seconds),
         "seconds": sum(seconds),
         "seconds_per_epoch": statistics.median(seconds),
-        "valid": {name.removeprefix("valid/"): value for name, value in valid.items() if name.startswith("valid/")},
+        "valid": valid,
+        "validations": {part: validate(part) for part in task.validations},
     }
     if trained.is_first:
+        model.cpu()
         state = {KEY: trial.recipe, "state_dict": model.state_dict()}
         replace_file(trial.folder / "best.ckpt", lambda path: torch.save(state, path))
         replace_json(trial.folder / "result.json", result)
@@ -127,13 +133,14 @@ def run_trial(trial: Trial, task: Task, trainer: Mapping[str, Any], report: Call
     return result
 
 
-def test_trial(trial: Trial, task: Task, device: torch.device) -> dict[str, Row]:
+def test_trial(trial: Trial, task: Task, device: torch.device, precision: Any = None) -> dict[str, Row]:
     """Metrics of a finished trial on every test of its task; tests that were made already are read.
 
     Args:
         trial: The trial; ``skip_tests`` of its model names tests that are left out, for what a model cannot hold.
         task: Made of ``trial.task``.
         device: Where.
+        precision: Of the trainer that trained it.
     """
     made = trial.tests
     if made is not None:
@@ -145,8 +152,7 @@ def test_trial(trial: Trial, task: Task, device: torch.device) -> dict[str, Row]
         if name in (trial.spec.get("skip_tests") or ()):
             continue
         started = time.perf_counter()
-        batches = task.batches(name, task.needs(model), trial.training.batch_size, device, Shard())
-        output, columns = outputs_of(model, batches, task)
+        output, columns = _outputs(model, task, trial.training, precision, name)
         row = task.score(output, **columns) | task.part_scores(name, output)
         tests[name] = row | {"seconds": time.perf_counter() - started}
         outputs[name] = task.restored(output)
@@ -179,12 +185,16 @@ def count_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def _valid_row(model: nn.Module, task: Task, training: Training) -> Row:
-    """Validation metrics of an ensemble as a whole."""
+def _score(model: nn.Module, task: Task, training: Training, precision: Any, part: str) -> Row:
+    """Metrics of a trained model on a part."""
+    output, columns = _outputs(model.eval(), task, training, precision, part)
+    return task.score(output, **columns)
+
+
+def _outputs(model: nn.Module, task: Task, training: Training, precision: Any, part: str) -> Any:
     device = next(model.parameters()).device
-    batches = task.batches("valid", task.needs(model), training.batch_size, device, Shard())
-    output, columns = outputs_of(model.eval(), batches, task)
-    return {f"valid/{name}": value for name, value in task.score(output, **columns).items()}
+    batches = task.batches(part, task.needs(model), training.batch_size, device, Shard(), training.workers)
+    return outputs_of(model, batches, task, precision)
 
 
 def _read(path: Path) -> Any:

@@ -23,7 +23,7 @@ _PATIENCE = 120.0  # seconds, on a machine that may be busy
         ("crossval", signal.SIGINT, "runs/crossval/MADE-PLSTM/config.yaml"),
         ("leaderboard", signal.SIGTERM, "runs/leaderboard/run/seed_0/state.pt"),
         ("dags", signal.SIGINT, "runs/dags/run/plstm/lr_0.001/seed_0/last.ckpt"),
-        ("images", signal.SIGTERM, "runs/images/run/lr_0.01/seed_5/state.pt"),
+        ("images", signal.SIGTERM, "runs/dags/run/vit/lr_0.01/seed_5/last.ckpt"),
     ],
 )
 def test_a_long_command_ends_in_good_order(name, number, kept, tmp_path):
@@ -73,7 +73,7 @@ def test_a_command_that_is_stopped_as_soon_as_its_folder_is_there_says_how_to_go
     monkeypatch.chdir(tmp_path / "work")
     threads = torch.get_num_threads()
     try:
-        assert main(arguments[arguments.index(name) :]) == 130
+        assert main(arguments[arguments.index(LONG_COMMANDS[name].command) :]) == 130
     finally:
         torch.set_num_threads(threads)
     assert "he same command goes on" in capsys.readouterr().err

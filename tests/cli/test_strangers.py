@@ -277,17 +277,19 @@ def test_configurations_of_fit(stranger, capsys, text):
 
 
 COMMANDS = {
-    "images": ("data: {name: arrows}\nmodel: {class_path: %s}\n", ("--name", "a")),
     "leaderboard": ("data: {name: ogbg-molbace}\nmodel: {class_path: %s}\n", ("--name", "a")),
     "crossval": ("data: {name: MUTAG}\nmodel: {class_path: %s}\n", ()),
-    "dags": ("name: a\ndata: {name: copy}\nmodels: {a: {class_path: %s}}\n", ()),
+    "dags": ("name: a\ntask: {name: copy}\nmodels: {a: {class_path: %s}}\n", ()),
 }
+#: A command by each of the ways to name a model.
+NAMED = [*((command, *given) for command, given in COMMANDS.items())]
+NAMED += [("dags", "name: a\ntask: {name: arrows, num_train: 2}\nmodel: {class_path: %s}\n", ())]
+NAMED += [("dags", "name: a\ntask: {name: arrows, num_train: 2}\nmodel: %s\n", ())]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(("command", "text", "more"), NAMED)
 @pytest.mark.parametrize("name", ["evil.Model", "os.system", "torch.hub.load", "plstm_graph.cli.main"])
-def test_configurations_of_other_commands(stranger, capsys, command, name):
-    text, more = COMMANDS[command]
+def test_configurations_of_other_commands(stranger, capsys, command, text, more, name):
     try:
         status = main([command, "--config", configuration(stranger, text % name), *more])
     except SystemExit as exit:
@@ -311,7 +313,7 @@ def test_run_folders(stranger, capsys):
     folder.mkdir()
     sizes = "{num_graphs: 4, size: 5}"
     data = f"{{name: copy, train: {sizes}, valid: {sizes}, tests: {{5: {sizes}}}}}"
-    text = f"name: run\ndata: {data}\nmodels: {{a: {{class_path: %s}}}}\ntraining: {{epochs: 1}}\n"
+    text = f"name: run\ntask: {data}\nmodels: {{a: {{class_path: %s}}}}\ntraining: {{epochs: 1}}\n"
     config = configuration(stranger, text % "plstm_graph.nn.dag_baselines.BagOfNodes")
     for content in ("evil.Model", "os.system"):
         (folder / "config.yaml").write_text(text % content)

@@ -1,9 +1,11 @@
-"""Options that reach into a section keep the rest of it."""
+"""Options that reach into a section keep the rest of it; sections of several files are put together."""
+
+from typing import Any
 
 import pytest
 import yaml
 
-from plstm_graph.config.nested_options import take_overrides
+from plstm_graph.config.nested_options import put_together
 from plstm_graph.config.parser import CommandParser
 
 _CONFIG = {
@@ -77,5 +79,85 @@ def test_what_cannot_be_meant_is_refused(parse, arguments, message):
 
 
 def test_an_option_does_not_swallow_the_next():
-    rest, taken = take_overrides(["--data.a.b", "--print_config", "--data.a.c", "--x"], ["data"])
-    assert rest == ["--data.a.b", "--print_config", "--data.a.c", "--x"] and not taken
+    given = ["--data.a.b", "--print_config", "--data.a.c", "--x"]
+    rest, taken = put_together(given, ["data"], str)
+    assert rest == given and not taken
+
+
+VISION, VIT = "plstm_graph.nn.PLSTMVision", "plstm_graph.nn.image_baselines.ViT"
+CNN = "plstm_graph.nn.image_baselines.SmallCNN"
+
+
+@pytest.fixture
+def together(tmp_path):
+    """Parses files of these contents, and arguments behind them."""
+
+    def together(contents, *arguments):
+        parser = CommandParser(exit_on_error=False)
+        parser.add_argument("--config", action="config")
+        parser.add_argument("--task", type=dict[str, Any], required=True)
+        parser.add_argument("--model", type=dict | str | None, default=None)
+        parser.add_argument("--models", type=dict[str, dict], default={})
+        parser.add_argument("--choose", type=dict[str, Any], default={})
+        files = []
+        for number, content in enumerate(contents):
+            path = tmp_path / f"{number}.yaml"
+            path.write_text(yaml.safe_dump({"task": {"name": "copy"}} | content, sort_keys=False))
+            files += ["--config", str(path)]
+        return parser.parse_args([*files, *arguments])
+
+    return together
+
+
+def spec(name, **arguments):
+    return {"class_path": name, "init_args": arguments}
+
+
+@pytest.mark.parametrize(
+    ("contents", "arguments", "expected"),
+    [
+        ([spec(VISION, heads=2, modes="P"), {"init_args": {"modes": "D"}}], [], spec(VISION, heads=2, modes="D")),
+        ([spec(VISION, heads=2, modes="P"), spec(VIT, pool="mean")], [], spec(VIT, heads=2, pool="mean")),
+        ([spec(VISION, heads=2), {"class_path": VIT}, spec(CNN, channels=[4])], [], spec(CNN, channels=[4])),
+        ([spec(VISION, heads=2)], ["--model.heads", "3"], spec(VISION, heads=3)),
+        (
+            [spec(VISION, heads=2)],
+            ["--model.init_args.heads=3", "--model.norm", "null"],
+            spec(VISION, heads=3, norm=None),
+        ),
+        ([spec(VISION, heads=2, modes="P")], ["--model", VIT], spec(VIT, heads=2)),
+        ([spec(VISION, heads=2, modes="P")], [f"--model={VIT}", "--model.heads", "1"], spec(VIT, heads=1)),
+        ([spec(VISION, heads=2), spec(VISION)], ["--model.class_path", VIT], spec(VIT, heads=2)),
+        ([spec(VISION, heads=2)], ["--model", f"{{class_path: {VIT}}}"], spec(VIT)),
+        ([VIT], ["--model.heads", "1"], spec(VIT, heads=1)),
+        (
+            [spec("plstm_graph.nn.Ensemble", size=2, model=spec(VISION, heads=2))],
+            ["--model.init_args.model.init_args.heads", "4"],
+            spec("plstm_graph.nn.Ensemble", size=2, model=spec(VISION, heads=4)),
+        ),
+    ],
+)
+def test_a_model_is_put_together(together, contents, arguments, expected):
+    found = together([{"model": content} for content in contents], *arguments).model
+    assert {"init_args": {}, **found} == {"init_args": {}, **expected}
+
+
+def test_sections_of_several_files_are_put_together(together):
+    first = {"task": {"name": "arrows", "num_test": 5, "augmentation": {"flip": True, "erase": 0.5}}}
+    second = {"task": {"num_test": 6, "augmentation": {"erase": 0.1}}, "models": {"one": spec(VIT, heads=1)}}
+    third = {"task": {}, "models": {"one": spec(VIT, norm="batch"), "two": spec(CNN)}}
+    found = together([first, second, third], "--task.num_valid", "7", "--models.two.channels", "[2]")
+    # An option is replaced whole, and so keeps nothing of what it was.
+    assert found.task == {"name": "arrows", "num_test": 6, "augmentation": {"erase": 0.1}, "num_valid": 7}
+    assert found.models == {"one": spec(VIT, heads=1, norm="batch"), "two": spec(CNN, channels=[2])}
+
+
+@pytest.mark.parametrize("name", ["training.lr", "model.num_layers", "task.target_scale"])
+def test_dotted_names_are_names(together, name):
+    found = together([{"choose": {name: [1, 2], "training.clip": [1.0]}}], f"--choose.{name}", "[3]").choose
+    assert found == {name: [3], "training.clip": [1.0]}
+
+
+def test_a_class_that_may_not_be_named_keeps_nothing(together):
+    with pytest.raises(Exception, match=r"os\.system"):
+        together([{"model": spec(VISION, heads=2)}, {"model": {"class_path": "os.system"}}])

@@ -1,0 +1,186 @@
+"""Tasks of images by their names: arrow pointing, Fashion-MNIST, CIFAR-10, ImageNet-1k."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch.utils.data import Subset
+
+from plstm_graph.config.fitting import fitting
+from plstm_graph.datasets.arrow_pointing import ArrowPointing
+from plstm_graph.datasets.image_folder import ImageFolder
+from plstm_graph.datasets.image_sets import CIFAR10, FashionMNIST
+from plstm_graph.tasks.augmentation import Augmentation
+from plstm_graph.tasks.image_task import ImageTask
+from plstm_graph.tasks.symmetries import Symmetries
+from plstm_graph.tasks.task import Samples
+
+ImageSet = Literal["fashion_mnist", "cifar10", "imagenet"]
+
+_SPLIT_SEED = 42
+_NUM_VALID = {"fashion_mnist": 5_000, "cifar10": 5_000, "imagenet": 10_000}
+_IMAGE_SIZE = {"fashion_mnist": 28, "cifar10": 32, "imagenet": 224}
+# Mean and standard deviation of all pixels of the training images, from 0 to 1; of arrows, in place of the mean, the
+# white background, so that it is zero, as is what convolutions see beyond the edge of an image.
+_STATISTICS = {
+    "arrows": (1.0, 0.215),
+    "fashion_mnist": (0.286, 0.353),
+    "cifar10": (0.473, 0.252),
+    "imagenet": (0.449, 0.226),
+}
+_CHANNELS = {"fashion_mnist": 1, "cifar10": 3, "imagenet": 3}
+_FOLDER = {"fashion_mnist": "vision/fashion_mnist", "cifar10": "vision", "imagenet": "imagenet"}
+
+
+def arrows(
+    image_size: int = 192,
+    num_train: int | None = None,
+    num_valid: int | None = None,
+    num_test: int | None = None,
+    test_sizes: Sequence[int] = (),
+    num_per_size: int = 1_000,
+    epoch_images: int | None = None,
+    standardise: bool = True,
+    augmentation: dict[str, Any] | None = None,
+    symmetries: Symmetries = 1,
+) -> ImageTask:
+    """Arrow pointing, drawn on the fly; the training images depend on the seed of the training.
+
+    Args:
+        image_size: Side of the training images; ``valid_ext`` and ``test_ext`` are at twice that.
+        num_train: Number of training images. (default: the paper's 100,000)
+        num_valid: Number of validation images. (default: 5,120)
+        num_test: Number of test images. (default: 10,240)
+        test_sizes: Further sizes that are tested.
+        num_per_size: Number of images at each of these.
+        epoch_images: Images of an epoch. (default: all training images)
+        standardise: Subtract the white background from pixels, and divide by their standard deviation.
+        augmentation: Random changes of training images, see :class:`Augmentation`.
+        symmetries: After training, average outputs over the 4 turns of an image, or with their mirror images 8, at as
+            many times the cost. Where a label does not depend on how an image lies, errors of one view average out.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    def split(name: Literal["valid", "valid_ext", "test", "test_ext"], count: int | None) -> ArrowPointing:
+        return ArrowPointing.split(name, image_size=image_size, num_samples=count)
+
+    def drawn(seed: int) -> ArrowPointing:
+        return ArrowPointing.split("train", seed, image_size, num_train)
+
+    further = {
+        f"test_{side}": ArrowPointing.split("test", image_size=side, num_samples=num_per_size) for side in test_sizes
+    }
+    mean, std = _STATISTICS["arrows"] if standardise else (0.0, 1.0)
+    return ImageTask(
+        name="arrows",
+        parts={
+            "train": drawn(_SPLIT_SEED),
+            "valid": split("valid", num_valid),
+            "valid_ext": split("valid_ext", num_valid),
+            "test": split("test", num_test),
+            "test_ext": split("test_ext", num_test),
+            **further,
+        },
+        classes=ArrowPointing.classes,
+        channels=3,
+        image_size=image_size,
+        mean=mean,
+        std=std,
+        drawn=drawn,
+        epoch_images=epoch_images,
+        augmentation=_augmentation(augmentation, "arrows"),
+        symmetries=symmetries,
+    )
+
+
+def image_set(
+    name: ImageSet,
+    root: str,
+    source: str | None,
+    image_size: int | None = None,
+    num_train: int | None = None,
+    num_valid: int | None = None,
+    num_test: int | None = None,
+    epoch_images: int | None = None,
+    standardise: bool = True,
+    augmentation: dict[str, Any] | None = None,
+    symmetries: Symmetries = 1,
+) -> ImageTask:
+    """A set of images in files.
+
+    Args:
+        name: ``"fashion_mnist"``, ``"cifar10"``, or ``"imagenet"`` (ImageNet-1k or any folder with sub-folders
+            ``train`` and ``val``, each with a sub-folder per class).
+        root: Folder of all data sets, in which the set may have its own.
+        source: Folder of the files. (default: the set's own in the folder that PLSTM_DATA names)
+        image_size: Side of the images, for ImageNet. (default: 224)
+        num_train: Number of training images, taken from the front. (default: all)
+        num_valid: Number of validation images, which are set apart from the training images by a fixed random choice.
+            (default: 5,000; 10,000 of ImageNet)
+        num_test: Number of test images, taken from the front. (default: all)
+        epoch_images: As of :func:`arrows`, and so are the following.
+        standardise: Subtract from pixels the mean of the training images, and divide by their standard deviation.
+        augmentation: Random changes of training images.
+        symmetries: Views of an image after training.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If an argument does not fit the set, or a file is damaged.
+    """
+    if name != "imagenet" and image_size not in (None, _IMAGE_SIZE[name]):
+        raise ValueError(f"images of {name} are of size {_IMAGE_SIZE[name]}, image_size cannot be {image_size}")
+    size = _IMAGE_SIZE[name] if image_size is None else image_size
+    folder = _folder(name, root, source)
+    train: FashionMNIST | CIFAR10 | ImageFolder
+    test: FashionMNIST | CIFAR10 | ImageFolder
+    if name == "imagenet":
+        train = ImageFolder(folder / "train", size)
+        test = ImageFolder(folder / "val", size, classes=train.classes)
+    else:
+        kind = FashionMNIST if name == "fashion_mnist" else CIFAR10
+        train, test = kind(folder, "train"), kind(folder, "test")
+    rows = torch.randperm(len(train), generator=torch.Generator().manual_seed(_SPLIT_SEED)).tolist()
+    held_out = _NUM_VALID[name] if num_valid is None else num_valid
+    if not 0 < held_out < len(train):
+        raise ValueError(f"num_valid must be from 1 to {len(train) - 1}, got {held_out}")
+    parts: dict[str, Samples] = {
+        "train": Subset(train, rows[held_out:][:num_train]),
+        "valid": Subset(train, rows[:held_out]),
+        "test": test if num_test is None else Subset(test, range(min(num_test, len(test)))),
+    }
+    mean, std = _STATISTICS[name] if standardise else (0.0, 1.0)
+    return ImageTask(
+        name=name,
+        parts=parts,
+        classes=train.classes,
+        channels=_CHANNELS[name],
+        image_size=size,
+        mean=mean,
+        std=std,
+        epoch_images=epoch_images,
+        augmentation=_augmentation(augmentation, name),
+        symmetries=symmetries,
+    )
+
+
+def _augmentation(options: dict[str, Any] | None, name: str) -> Augmentation:
+    return Augmentation(**fitting(Augmentation, options or {}, f"the task {name}", "augmentation"))
+
+
+def _folder(name: ImageSet, root: str, source: str | None) -> Path:
+    """The folder of the files of a set."""
+    if source is not None:
+        return Path(source)
+    shared, own = os.environ.get("PLSTM_DATA"), Path(root) / _FOLDER[name]
+    if shared:
+        return Path(shared) / _FOLDER[name]
+    if own.is_dir():
+        return own
+    raise ValueError(
+        f"{name} needs its folder: give source (--task.source), put it at {own}, or set the environment variable "
+        "PLSTM_DATA"
+    )

@@ -1,1 +1,0 @@
-"""Arrow pointing and other images over seeds: ``plstm-graph images``."""
