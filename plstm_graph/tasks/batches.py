@@ -27,9 +27,7 @@ def fresh_batches(
         arguments: What the model asks of a batch.
         workers: Processes that load batches; 0 is fastest for graphs in memory on a CPU.
     """
-    sampler = EpochBatchSampler(
-        len(graphs), max(batch_size // shard.world_size, 1), True, seed, shard.rank, shard.world_size
-    )
+    sampler = _cut(len(graphs), batch_size, shard, shuffle=True, seed=seed)
     return DataLoader(
         cast(Any, graphs),
         batch_sampler=sampler,
@@ -58,8 +56,7 @@ def fixed_batches(
     shuffled = sorted((graphs[row] for row in order), key=lambda graph: graph.num_nodes)
     collate = collate_for(arguments)
     batches = [
-        collate(shuffled[start : start + batch_size][shard.rank :: shard.world_size]).to(device)
-        for start in range(0, len(graphs), batch_size)
+        collate([shuffled[row] for row in rows]).to(device) for rows in _cut(len(graphs), batch_size, shard, False)
     ]
     return DataLoader(cast(Any, batches), batch_size=None, sampler=OrderOfEpochs(len(batches), seed), collate_fn=_same)
 
@@ -131,6 +128,12 @@ class OrderOfEpochs(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         return (row for (row,) in self._batches)
+
+
+def _cut(num_rows: int, batch_size: int, shard: Shard, shuffle: bool, seed: int = 0) -> EpochBatchSampler:
+    """This process's share of batches of so many samples over all processes."""
+    size = max(batch_size // shard.world_size, 1)
+    return EpochBatchSampler(num_rows, size, shuffle, seed, shard.rank, shard.world_size)
 
 
 def _same(batch: Any) -> Any:
