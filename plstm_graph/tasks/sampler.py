@@ -12,8 +12,8 @@ class EpochBatchSampler(Sampler[list[int]]):
     The permutation follows from ``seed`` and the epoch, not from how many random numbers were drawn before, so a
     resumed run sees the order an uninterrupted one sees. Each row is drawn exactly once per epoch by exactly one
     process, and all processes take the same number of steps (:class:`~torch.utils.data.DistributedSampler` draws
-    some rows twice instead). A last batch that would leave a process a single row, of which batch norm can make nothing, or
-    none joins the one before it.
+    some rows twice instead). A last batch that would leave a process without a row, or with a single one, of which
+    batch norm can make nothing, joins the one before it.
 
     Args:
         num_rows: Number of rows of the dataset.

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -21,6 +22,8 @@ class Task(ABC):
             ``"test"``.
         monitor (dict[str, str]): Metrics that select epochs and choices, ``"min"`` or ``"max"``; a later one breaks
             ties of the earlier ones.
+        num_folds (int): How many folds it can be split into, which its option ``fold`` chooses from; 0 for none.
+        published (Mapping[str, dict]): What others report, by the names of models, for the table.
         columns (tuple[str, ...]): Attributes of batches that metrics are given.
     """
 
@@ -28,6 +31,8 @@ class Task(ABC):
     parts: Mapping[str, Sequence[Any]]
     monitor: dict[str, Direction]
     columns: tuple[str, ...]
+    num_folds: int = 0
+    published: Mapping[str, Row] = MappingProxyType({})
 
     @property
     def tests(self) -> list[str]:
@@ -48,6 +53,14 @@ class Task(ABC):
 
     def needs(self, model: nn.Module) -> Any:
         """What batches have to bring along for a model; handed to the methods below."""
+        return None
+
+    def check(self, model: nn.Module) -> None:
+        """Try a model on a few samples, before anything is trained.
+
+        Raises:
+            ValueError: If what it gives does not fit the targets.
+        """
         return None
 
     @abstractmethod

@@ -4,11 +4,11 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from plstm_graph.datasets.benchmark import Benchmark
 from plstm_graph.train.crossval.report import summarise
 from plstm_graph.train.leaderboard.options import Entry, Options
 from plstm_graph.train.leaderboard.report import make_report
+
+from plstm_graph.datasets.benchmark import Benchmark
 from plstm_graph.train.options import repeatable_command
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "results.py"

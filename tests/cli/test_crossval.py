@@ -9,8 +9,6 @@ import sys
 import time
 
 import pytest
-
-from plstm_graph.cli import main
 from plstm_graph.train.crossval.fold import count_parameters
 from plstm_graph.train.crossval.options import (
     MODELS,
@@ -22,6 +20,8 @@ from plstm_graph.train.crossval.options import (
     write_results,
 )
 from plstm_graph.train.crossval.report import markdown, summarise
+
+from plstm_graph.cli import main
 from tests.cli.conftest import ROOT, command
 
 _CONFIG = """

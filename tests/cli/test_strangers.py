@@ -369,7 +369,7 @@ def test_a_checkpoint_of_a_trainer_in_python(stranger):
 
 @pytest.mark.slow
 def test_a_model_of_ones_own_from_training_to_prediction(stranger, capsys, monkeypatch):
-    monkeypatch.setattr("plstm_graph.train.baselines._TREES", 10)
+    monkeypatch.setattr("plstm_graph.tasks.baselines._TREES", 10)
     graphs = [nx.DiGraph([(0, 1), (1, 2 + number)], graph=f"g{number}", y=float(number)) for number in range(20)]
     from_networkx(graphs, "dags", targets=["y"])
     text = """

@@ -5,10 +5,10 @@ import functools
 import numpy as np
 import pytest
 import torch
+from plstm_graph.train.crossval.fold import FoldOptions, GraphOptions, fold_split, run_fold
 
 from plstm_graph.nn import PLSTM
 from plstm_graph.nn.baselines import GIN
-from plstm_graph.train.crossval.fold import FoldOptions, GraphOptions, fold_split, run_fold
 
 CPU = torch.device("cpu")
 small_plstm = functools.partial(PLSTM, hidden_channels=16, num_layers=1, modes="P", tied=True, norm="batch")

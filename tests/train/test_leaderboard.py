@@ -5,12 +5,12 @@ import statistics
 import pytest
 import torch
 import yaml
-
-from plstm_graph.cli import main
-from plstm_graph.datasets.benchmark import load_benchmark
 from plstm_graph.train.leaderboard.options import Entry, Options
 from plstm_graph.train.leaderboard.report import make_report, write_report
 from plstm_graph.train.leaderboard.seed_run import run_seed
+
+from plstm_graph.cli import main
+from plstm_graph.datasets.benchmark import load_benchmark
 from plstm_graph.train.options import parse_seeds
 from plstm_graph.transforms import ToDAG
 from tests.tiny_sets import tiny_ogb

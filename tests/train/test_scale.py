@@ -5,18 +5,18 @@ import math
 import numpy as np
 import pytest
 import torch
+from plstm_graph.train.leaderboard.forest import Forest
 from scipy.stats import pearsonr
 from sklearn.metrics import r2_score
 from torch_geometric.data import Batch
 
 from plstm_graph.datasets import smiles_to_data
 from plstm_graph.datasets.moments import Moments
+from plstm_graph.tasks.baselines import baseline_predictions
 from plstm_graph.tasks.regression import mae, pearson, r2, rmse
 from plstm_graph.tasks.scale import TargetScale
 from plstm_graph.train import GraphModule, evaluate
-from plstm_graph.train.baselines import baseline_predictions
 from plstm_graph.train.inference import predict
-from plstm_graph.train.leaderboard.forest import Forest
 from plstm_graph.transforms import ToDAG
 from tests.train.tiny_model import TinyModel
 
@@ -173,7 +173,7 @@ def test_loss_and_predictions_follow_the_unit(a, b, cast, tmp_path):
 
 @pytest.mark.parametrize(("a", "b"), [(1e-30, 0.0), (1e-10, 0.0), (1e20, 0.0), (1.0, 1e8)])
 def test_baselines_do_not_depend_on_the_unit(a, b, monkeypatch):
-    monkeypatch.setattr("plstm_graph.train.baselines._TREES", 5)
+    monkeypatch.setattr("plstm_graph.tasks.baselines._TREES", 5)
     generator = torch.Generator().manual_seed(0)
     features = {part: torch.randn(20, 3, generator=generator).numpy() for part in ("train", "valid", "test")}
     targets = {part: torch.from_numpy(x[:, :1] * 2 + x[:, 1:2]).double() for part, x in features.items()}
