@@ -113,7 +113,7 @@ def make_form(name: str, report: Mapping[str, Any], entry: Entry, circumstances:
         "test": _over_seeds(seeds, "test"),
         "validation": _over_seeds(seeds, "valid"),
         "parameters": model["parameters"],
-        "tuned_hyperparameters": tuned_text(_chosen(report["config"].get("choose", {}), model["choice"]) | entry.tuned),
+        "tuned_hyperparameters": tuned_text(entry.tuned | _chosen(report["config"]["choose"], model["choice"])),
         "hardware": _hardware(machine, circumstances.device),
         "external_data": entry.external_data,
         "official": entry.official,

@@ -63,7 +63,7 @@ def learning_rates(given: float | list[float]) -> list[float]:
 
 
 #: Options that name folders of one machine, and decide nothing.
-_FOLDERS = ("--output", "--data.root", "--data.source")
+_FOLDERS = ("--output", "--data.root", "--data.source", "--task.root", "--task.source")
 
 
 def repeatable_command(arguments: Sequence[str]) -> str:

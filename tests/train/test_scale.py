@@ -5,14 +5,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from plstm_graph.train.leaderboard.forest import Forest
 from scipy.stats import pearsonr
 from sklearn.metrics import r2_score
 from torch_geometric.data import Batch
 
 from plstm_graph.datasets import smiles_to_data
 from plstm_graph.datasets.moments import Moments
-from plstm_graph.tasks.baselines import baseline_predictions
+from plstm_graph.tasks.baselines import Forest, baseline_predictions
 from plstm_graph.tasks.regression import mae, pearson, r2, rmse
 from plstm_graph.tasks.scale import TargetScale
 from plstm_graph.train import GraphModule, evaluate
@@ -180,9 +179,9 @@ def test_baselines_do_not_depend_on_the_unit(a, b, monkeypatch):
     plain = baseline_predictions(features, targets, "regression")
     other = baseline_predictions(features, {part: a * y + b for part, y in targets.items()}, "regression")
     trees = Forest(trees=5, jobs=1)
-    y = targets["train"].numpy()
+    y = targets["train"]
     plain["forest"], other["forest"] = (
-        torch.from_numpy(trees.fit_predict(features["train"], values, {"test": features["test"]}, False)["test"])
+        trees.fit_predict(features["train"], values, {"test": features["test"]}, "regression")["test"]
         for values in (y, a * y + b)
     )
     for name, predicted in plain.items():
