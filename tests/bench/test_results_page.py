@@ -4,8 +4,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from plstm_graph.train.crossval.report import summarise
-from plstm_graph.train.leaderboard.options import Entry
 
 from plstm_graph.report.ogb_form import Circumstances, Entry, write_forms
 from plstm_graph.report.study import summarise, write_report

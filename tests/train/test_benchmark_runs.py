@@ -55,9 +55,8 @@ def train(folder, seed=7, report=lambda row: None, name="ogbg-molbace"):
     plain = {"name": "benchmark", "set": name, "source": "source"}
     task = load_task(**plain)
     trial = Trial("plstm", _PLSTM, plain, Training(epochs=3, batch_size=16), seed, folder)
-    return run_trial(trial, task, {"accelerator": "cpu"}, report), trials.test_trial(trial, task, torch.device("cpu"))[
-        "test"
-    ]
+    result = run_trial(trial, task, {"accelerator": "cpu"}, report)
+    return result, trials.test_trial(trial, task, torch.device("cpu"))["test"]
 
 
 def read(path):
