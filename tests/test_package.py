@@ -21,9 +21,19 @@ ALLOWED = {
     "nn": {"graph", "ops"},
     "testing": {"graph", "ops"},
     "viz": {"text", "graph", "ops", "nn"},
-    "train": {"text", "console", "graph", "ops", "nn", "transforms", "datasets", "viz"},
+    "config": {"text", "datasets"},
+    "tasks": {"text", "graph", "nn", "transforms", "datasets", "config", "viz"},
+    "report": {"text", "datasets", "tasks"},
+    "train": {
+        *("text", "console", "graph", "ops", "nn", "transforms", "datasets", "viz"),
+        *("config", "tasks", "report"),
+    },
+    "predict": {"text", "console", "datasets", "tasks", "report", "train"},
     "bench": {"text", "console", "graph", "ops", "nn", "transforms", "datasets", "testing", "viz"},
-    "cli": {"text", "console", "graph", "ops", "nn", "transforms", "datasets", "viz", "train", "bench"},
+    "cli": {
+        *("text", "console", "graph", "ops", "nn", "transforms", "datasets", "viz", "config", "tasks", "train"),
+        *("predict", "bench"),
+    },
 }
 
 #: Within a part: each folder may import the folders named here, itself, and the files that stand beside the folders.
