@@ -139,7 +139,7 @@ def parse(arguments: list[str]) -> StudyOptions:
     parser = _make_parser()
     config = parser.parse_args(arguments)
     values: dict[str, Any] = json.loads(parser.dump(config, format="json", skip_unset=False))
-    parser.instantiate(config)  # checks the options of training
+    Training(**values["training"])  # checks its values before anything starts
     known = values["models"]
     names = list(known) if config.only is None else config.only.split(",")
     missing = [name for name in names if name not in known]
