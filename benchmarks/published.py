@@ -1,6 +1,6 @@
 """Numbers of others, to stand beside ours; each with where it is from."""
 
-from plstm_graph.train.crossval.report import PAPER as BY_SET
+from plstm_graph.tasks.tu import PAPER as BY_SET
 
 PAPER = "pLSTM paper (arXiv 2506.11997)"
 

@@ -1,9 +1,10 @@
-"""Writes docs/results.md from the results of `plstm-graph crossval` and `plstm-graph leaderboard`.
+"""Writes docs/results.md from studies of TU sets over folds and of benchmarks over seeds.
 
-    python benchmarks/results.py runs/crossval/* runs/leaderboard/*
+    python benchmarks/results.py runs/dags/*
 
-What each folder says is kept as a small JSON file in docs/results/, and the page is made from all of these: without
-arguments the page alone is made anew. What the numbers mean is written by hand in docs/results_reading.md.
+What each folder says of a model (over folds, of a model and a seed) is kept as a small JSON file in docs/results/, and
+the page is made from all of these: without arguments the page alone is made anew. What the numbers mean is written by
+hand in docs/results_reading.md.
 """
 
 import json
@@ -16,7 +17,8 @@ from typing import Any
 
 from published import OFFICIAL, PAPER, TU
 
-from plstm_graph.report.summary import with_std
+from plstm_graph.report.summary import mean_and_std, with_std
+from plstm_graph.train.study import Repeat, Study, chosen
 from plstm_graph.viz.curves import new_figure
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -27,24 +29,92 @@ _COLORS = {"pLSTM": "black"}  # none of the colours that the others take in turn
 
 HEAD = """# Results
 
-Real runs of `plstm-graph crossval` and `plstm-graph leaderboard`, collected by `python benchmarks/results.py`. What
-decides a run (options, command, revision, versions) and its metrics in every epoch are in `docs/results/*.json`.
+Real studies over folds and seeds, collected by `python benchmarks/results.py`. What decides a run (options, command,
+revision, versions) and its metrics in every epoch are in `docs/results/*.json`, with commands as they were given: what
+was `crossval` and `leaderboard` then is `plstm-graph dags` with the same configurations now.
 """
 
 
 def collect(folder: Path) -> None:
-    """Keep what matters of a finished run."""
+    """Keep what matters of a finished study."""
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    for option in ("root", "source"):
-        report["config"]["data"].pop(option, None)
-    report["config"].pop("output", None)
-    curves = {path.stem if path.stem != "epochs" else path.parent.name: _curve(path) for path in _epoch_files(folder)}
-    report["curves"] = curves
-    if (folder / "blend.json").is_file():
-        report["blend"] = json.loads((folder / "blend.json").read_text(encoding="utf-8"))
+    forms, blends = _optional(folder / "ogb_form.json"), _optional(folder / "blend.json").get("models", {})
+    for name, model in report["models"].items():
+        if name in forms:
+            kept = [forms[name] | {"rows": model["seeds"]}]
+        else:
+            seeds = sorted({row["seed"] for row in model["seeds"] if row["fold"] is not None})
+            kept = [_over_folds(report, name, seed) for seed in seeds]
+        for each in kept:
+            rows = each.pop("rows")
+            each["config"] = _config(report, name, rows[0])
+            each["curves"] = _curves(folder, report, name, rows)
+            if name in blends:
+                each["blend"] = blends[name]
+            _keep(folder, each)
+
+
+def _optional(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _over_folds(report: dict[str, Any], name: str, seed: int) -> dict[str, Any]:
+    """One model with one seed over the folds of a TU set."""
+    rows = [row for row in report["models"][name]["seeds"] if row["seed"] == seed]
+    test = mean_and_std([row["tests"]["test"]["accuracy"] for row in rows])
+    valid = mean_and_std([row["valid"]["accuracy"] for row in rows])
+    folds = [
+        {
+            "fold": row["fold"],
+            "test_accuracy": row["tests"]["test"]["accuracy"],
+            "valid_accuracy": row["valid"]["accuracy"],
+            "best_epoch": row["epoch"],
+            "seconds": row["seconds"],
+        }
+        for row in rows
+    ]
+    return {
+        "set": report["task"],
+        "model": report["config"]["models"][name]["class_path"].rpartition(".")[2],
+        "test_accuracy": test["mean"],
+        "test_std": test["std"],
+        "valid_accuracy": valid["mean"],
+        "valid_std": valid["std"],
+        "parameters": report["models"][name]["parameters"],
+        "seconds": sum(row["seconds"] for row in rows),
+        "folds": folds,
+        "command": report["command"],
+        "versions": report["machine"]["packages"],
+        "rows": rows,
+    }
+
+
+def _config(report: dict[str, Any], name: str, row: dict[str, Any]) -> dict[str, Any]:
+    """What decides the numbers of a model: data, model and training, with what validation chose."""
+    plain = chosen(report["config"] | {"model": report["config"]["models"][name]}, row["choice"])
+    data = {key: value for key, value in plain["task"].items() if key not in ("name", "set", "root", "source")}
+    return {
+        "data": {"name": report["task"], **data},
+        "model": plain["model"],
+        "training": plain["training"] | {"seed": row["seed"]},
+    }
+
+
+def _curves(folder: Path, report: dict[str, Any], name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Validation in each epoch of each training."""
+    study = Study(report["config"], [name], [0], folder)
+    curves = {}
+    for row in rows:
+        trial = study.trial(name, row["choice"], Repeat(row["seed"], row["fold"]))
+        key = f"seed_{row['seed']}" if row["fold"] is None else f"fold-{row['fold']}"
+        curves[key] = _curve(trial.folder / "epochs.jsonl", next(iter(report["monitor"])))
+    return curves
+
+
+def _keep(folder: Path, kept: dict[str, Any]) -> None:
     KEPT.mkdir(parents=True, exist_ok=True)
-    name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{_set(report)} {_label(report)} {_seed(report)}").strip("-").lower()
-    (KEPT / f"{name}.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{_set(kept)} {_label(kept)} {_seed(kept)}").strip("-").lower()
+    (KEPT / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     print(f"{folder} -> docs/results/{name}.json")
 
 
@@ -191,14 +261,9 @@ def _draw(name: str, reports: list[dict[str, Any]]) -> str:
     return f"![Validation by epoch on {name}]({path.relative_to(DOCS).as_posix()})\n"
 
 
-def _epoch_files(folder: Path) -> list[Path]:
-    return sorted([*folder.glob("folds/fold-*.jsonl"), *folder.glob("seed_*/epochs.jsonl")])
-
-
-def _curve(path: Path) -> dict[str, Any]:
+def _curve(path: Path, metric: str) -> dict[str, Any]:
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    metric = next(name for name in rows[0] if name.startswith("valid/") and name != "valid/loss")
-    return {"metric": metric, "values": [round(row[metric], 5) for row in rows]}
+    return {"metric": f"valid/{metric}", "values": [round(row[f"valid/{metric}"], 5) for row in rows]}
 
 
 def _set(report: dict[str, Any]) -> str:

@@ -16,14 +16,14 @@ _EPILOG = """examples:
   plstm-graph fit --config configs/chembl.yaml
   plstm-graph fit --config configs/chembl.yaml --name small --model.lr 3e-4 --trainer.max_epochs 20
   plstm-graph fit --config configs/chembl.yaml                            # goes on after an interruption
-  plstm-graph leaderboard --config configs/ogb/molhiv.yaml --seeds 0-9    # OGB's molecules, as its rules ask
-  plstm-graph blend runs/leaderboard/ogbg-molhiv-plstm                    # with forests on fingerprints
+  plstm-graph dags --config configs/ogb/molhiv.yaml --seeds 0-9    # OGB's molecules, as its rules ask
+  plstm-graph blend runs/dags/ogbg-molhiv-plstm                    # with forests on fingerprints
   plstm-graph test --ckpt_path runs/chembl/checkpoints/best.ckpt
   plstm-graph predict --ckpt_path runs/chembl/checkpoints/best.ckpt "CCO" more.csv --output predictions.csv
   plstm-graph explain --ckpt_path runs/chembl/checkpoints/best.ckpt "CCO" --output explain.png
   plstm-graph check my_dags                                             # a folder of DAGs: is it sound, what is in it?
   plstm-graph fit --config configs/dag.yaml --data.root my_dags
-  plstm-graph crossval --config configs/tu/nci1.yaml --jobs 2            # ten folds, the paper's protocol
+  plstm-graph dags --config configs/tu/nci1.yaml --workers 2           # ten folds, the paper's protocol
   plstm-graph dags --config configs/arrows/cpu.yaml      # arrow pointing, 192 to 384 pixels
   plstm-graph dags --config configs/dags/enas.yaml       # models side by side on a task of DAGs
   plstm-graph bench --suite molecules       # time pLSTM beside other layers on this machine
@@ -35,7 +35,7 @@ models and transforms of your own, in my_models.py of the working folder or inst
 _TRACEBACK = "PLSTM_GRAPH_TRACEBACK"
 _ALLOW = "--allow"
 # Options of these come from classes that are slow to import, so they are left to parsers of their own.
-_OWN_PARSERS = ("fit", "leaderboard", "crossval", "dags")
+_OWN_PARSERS = ("fit", "dags")
 
 
 class Terminated(KeyboardInterrupt):
@@ -160,16 +160,8 @@ def _parser() -> argparse.ArgumentParser:
     fit = commands.add_parser("fit", help="train a model and report test metrics beside baselines", add_help=False)
     fit.set_defaults(run=_fit)
 
-    crossval = commands.add_parser("crossval", help="ten folds of a TU set by the paper's protocol", add_help=False)
-    crossval.set_defaults(run=_crossval)
-    leaderboard = commands.add_parser(
-        "leaderboard", help="benchmarks with an official split (ogbg-..., peptides) over seeds", add_help=False
-    )
-    leaderboard.set_defaults(run=_leaderboard)
     _add_blend(commands)
-    dags = commands.add_parser(
-        "dags", help="models side by side on a task of DAGs or images, over seeds", add_help=False
-    )
+    dags = commands.add_parser("dags", help="models side by side on a task, over seeds or folds", add_help=False)
     dags.set_defaults(run=_dags)
 
     check = commands.add_parser("check", help="validate and describe a folder of DAGs")
@@ -227,13 +219,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_blend(commands: argparse._SubParsersAction) -> None:
-    blend = commands.add_parser("blend", help="average a benchmark run with forests on fingerprints")
+    blend = commands.add_parser("blend", help="average a study of molecules with forests on fingerprints")
     blend.set_defaults(run=_blend)
     blend.description = (
-        "Fits a random forest on Morgan fingerprints for each seed of a finished `leaderboard` run, and averages it "
+        "Fits a random forest on Morgan fingerprints for each seed of a finished study of molecules, and averages it "
         "with the network; validation picks the share of each. Writes blend.json and blend.md into the folder."
     )
-    blend.add_argument("folder", metavar="DIR", help="folder of the run")
+    blend.add_argument("folder", metavar="DIR", help="folder of the study")
     blend.add_argument("--trees", type=int, default=300, help="of each forest (default: %(default)s)")
     blend.add_argument(
         "--counts",
@@ -268,8 +260,8 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
 
 
 def _blend(options: argparse.Namespace) -> int:
-    from plstm_graph.train.leaderboard.blend import blend
-    from plstm_graph.train.leaderboard.forest import Forest
+    from plstm_graph.predict.blend import blend
+    from plstm_graph.tasks.baselines import Forest
 
     return blend(options.folder, Forest(trees=options.trees, jobs=options.jobs), options.device, options.counts)
 
@@ -286,24 +278,11 @@ def _fit(options: argparse.Namespace) -> None:
     fit(options.arguments)
 
 
-def _leaderboard(options: argparse.Namespace) -> int:
-    from plstm_graph.bench.machine import describe_machine
-    from plstm_graph.train.leaderboard.command import leaderboard
-
-    return leaderboard(options.arguments, describe_machine())
-
-
 def _dags(options: argparse.Namespace) -> int:
     from plstm_graph.bench.machine import describe_machine
     from plstm_graph.train.command import run_command
 
     return run_command(options.arguments, describe_machine())
-
-
-def _crossval(options: argparse.Namespace) -> int:
-    from plstm_graph.train.crossval.command import crossval
-
-    return crossval(options.arguments)
 
 
 def _test(options: argparse.Namespace) -> None:

@@ -102,29 +102,29 @@ LONG_COMMANDS = {
         ),
         lambda folder: make_folder(folder / "dags"),
     ),
-    "crossval": LongCommand(
-        "crossval",
+    "folds": LongCommand(
+        "dags",
         lambda epochs: {
-            "data": {"name": "MADE", "source": "zips"},
-            "model": _FREE_PLSTM,
+            "task": {"name": "tu", "set": "MADE", "source": "zips"},
+            "models": {"plstm": _FREE_PLSTM},
             "training": {"batch_size": 8, "epochs": epochs},
-            "jobs": 2,
+            "device": "cpu",
+            "threads": 1,
+            "workers": 2,
+            "seeds": 42,
             "folds": "0-2",
         },
         lambda folder: made_tu(folder / "zips"),
     ),
-    "leaderboard": LongCommand(
-        "leaderboard",
+    "benchmark": LongCommand(
+        "dags",
         lambda epochs: {
-            "data": {
-                "name": "ogbg-molfreesolv",
-                "source": "source",
-                "pre_transform": {"class_path": "plstm_graph.transforms.ToDAG"},
-            },
-            "model": _PLSTM,
+            "task": {"name": "benchmark", "set": "ogbg-molfreesolv", "source": "source"},
+            "models": {"plstm": _FREE_PLSTM},
             "training": {"batch_size": 8, "epochs": epochs},
             "device": "cpu",
-            "jobs": 2,
+            "threads": 1,
+            "workers": 2,
             "seeds": "0-1",
             "name": "run",
         },

@@ -22,14 +22,18 @@ ALLOWED = {
     "testing": {"graph", "ops"},
     "viz": {"text", "graph", "ops", "nn"},
     "config": {"text", "datasets"},
-    "tasks": {"text", "graph", "nn", "datasets", "config", "viz"},
+    "tasks": {"text", "graph", "nn", "transforms", "datasets", "config", "viz"},
     "report": {"text", "datasets", "tasks"},
     "train": {
         *("text", "console", "graph", "ops", "nn", "transforms", "datasets", "viz"),
         *("config", "tasks", "report"),
     },
+    "predict": {"text", "console", "datasets", "tasks", "report", "train"},
     "bench": {"text", "console", "graph", "ops", "nn", "transforms", "datasets", "testing", "viz"},
-    "cli": {"text", "console", "graph", "ops", "nn", "transforms", "datasets", "viz", "config", "train", "bench"},
+    "cli": {
+        *("text", "console", "graph", "ops", "nn", "transforms", "datasets", "viz", "config", "tasks", "train"),
+        *("predict", "bench"),
+    },
 }
 
 #: Within a part: each folder may import the folders named here, itself, and the files that stand beside the folders.

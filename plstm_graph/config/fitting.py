@@ -1,10 +1,13 @@
 """Options of tasks, checked against the function that takes them before it is called."""
 
+import copy
 import inspect
 from argparse import ArgumentError
 from collections.abc import Callable, Collection, Mapping
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
+
+from jsonargparse import Namespace
 
 from plstm_graph.config.parser import GuardedParser
 from plstm_graph.text import meant
@@ -62,10 +65,19 @@ def fitting(
         parser = GuardedParser(exit_on_error=False)
         parser.add_argument("--value", type=kind)
         try:
-            checked[name] = parser.parse_object({"value": value}).value
+            checked[name] = _plain(parser.parse_object({"value": copy.deepcopy(value)}).value)
         except ArgumentError as error:
             raise refusal(f"{name} must be {_described(kind)}, got {value!r}") from error
     return checked
+
+
+def _plain(value: Any) -> Any:
+    """A value without the namespaces that the parser makes of whatever looks like a class with arguments."""
+    if isinstance(value, Namespace):
+        value = value.as_dict()
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list) else value
 
 
 def _described(kind: Any) -> str:

@@ -74,13 +74,7 @@ _SHOWN = (
     "plstm_graph.train.DAGDataModule",
 )
 # Dataclasses of options. A parser imports them by name, though a file has no need to name them.
-_OPTIONS = (
-    "plstm_graph.train.problem.Problem",
-    "plstm_graph.train.options.Training",
-    "plstm_graph.train.leaderboard.options.Entry",
-    "plstm_graph.train.crossval.fold.GraphOptions",
-    "plstm_graph.train.crossval.fold.FoldOptions",
-)
+_OPTIONS = ("plstm_graph.train.problem.Problem",)
 # Functions of numbers; those of other packages may do anything.
 _FUNCTIONS = ("torch.nn.functional",)
 

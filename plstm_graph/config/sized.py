@@ -15,6 +15,19 @@ _OF_A_MODEL = ("class_path", "init_args", "skip_tests")
 def make_sized(spec: Mapping[str, Any], sizes: Mapping[str, Any]) -> nn.Module:
     """The model that a configuration names, with the sizes that its task decides.
 
+    Args:
+        spec: As of :func:`sized_spec`.
+        sizes: Likewise.
+
+    Raises:
+        ValueError: If there is no such class, or its arguments do not fit.
+    """
+    return _make(sized_spec(spec, sizes))
+
+
+def sized_spec(spec: Mapping[str, Any], sizes: Mapping[str, Any]) -> dict[str, Any]:
+    """What a configuration says of a model, with the sizes that its task decides.
+
     A class gets those of the sizes that its arguments name. A class that takes other modules, as
     :class:`~plstm_graph.nn.Positions` does, gets these made so, and no sizes itself.
 
@@ -23,23 +36,38 @@ def make_sized(spec: Mapping[str, Any], sizes: Mapping[str, Any]) -> nn.Module:
         sizes: Such as ``out_channels``, by the names of arguments.
 
     Raises:
-        ValueError: If there is no such class, or its arguments do not fit.
+        ValueError: If there is no such class, or it cannot give what it is asked for.
     """
     for key in spec:
         if key not in _OF_A_MODEL:
             raise ValueError(f"a model has {', '.join(_OF_A_MODEL)}, and no {key}{meant(key, _OF_A_MODEL)}")
     name, given = spec.get("class_path"), dict(spec.get("init_args") or {})
     kind = resolve(name)
-    nested = {key: value for key, value in given.items() if isinstance(value, Mapping) and "class_path" in value}
+    nested = {key: sized_spec(value, sizes) for key, value in given.items() if _is_spec(value)}
+    if nested:
+        return {"class_path": name, "init_args": given | nested}
     parameters = inspect.signature(kind).parameters
+    takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    taken = {key: value for key, value in sizes.items() if takes_all or key in parameters}
+    if sizes.get("predict", "graph") != "graph" and "predict" not in taken:
+        raise _refusal(name, given, f"targets are of {sizes['predict']}s, and it has no argument 'predict'")
+    return {"class_path": name, "init_args": taken | given}
+
+
+def _make(spec: Mapping[str, Any]) -> nn.Module:
+    name, given = spec["class_path"], spec["init_args"]
+    made = {key: _make(value) if _is_spec(value) else value for key, value in given.items()}
     try:
-        if nested:
-            return kind(**given | {key: make_sized(value, sizes) for key, value in nested.items()})
-        takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-        taken = {key: value for key, value in sizes.items() if takes_all or key in parameters}
-        if sizes.get("predict", "graph") != "graph" and "predict" not in taken:
-            raise TypeError(f"targets are of {sizes['predict']}s, and it has no argument 'predict'")
-        return kind(**taken | given)
+        return resolve(name)(**made)
     except TypeError as error:
-        near = "".join(meant(key, parameters) for key in given if key not in parameters)
-        raise ValueError(f"{name} cannot be made with {given}: {error}{near}") from error
+        raise _refusal(name, given, error) from error
+
+
+def _is_spec(value: Any) -> bool:
+    return isinstance(value, Mapping) and "class_path" in value
+
+
+def _refusal(name: Any, given: Mapping[str, Any], why: object) -> ValueError:
+    known = inspect.signature(resolve(name)).parameters
+    near = "".join(meant(key, known) for key in given if key not in known)
+    return ValueError(f"{name} cannot be made with {dict(given)}: {why}{near}")

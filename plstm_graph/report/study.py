@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from plstm_graph.datasets.digits import rows_of_columns
 from plstm_graph.datasets.files import replace_json, replace_text
 from plstm_graph.report.summary import mean_and_std, with_std
-from plstm_graph.tasks.rows import Direction, rank
+from plstm_graph.tasks.rows import Direction, Row, rank
 from plstm_graph.text import markdown_code, markdown_row, markdown_text
 
 #: Names of choices in tables.
@@ -16,7 +17,10 @@ _SHORT = {"lr": "learning rate"}
 
 
 def summarise(
-    name: str, results: Mapping[str, Sequence[Mapping[str, Any]]], monitor: Mapping[str, Direction]
+    name: str,
+    results: Mapping[str, Sequence[Mapping[str, Any]]],
+    monitor: Mapping[str, Direction],
+    published: Mapping[str, Row] | None = None,
 ) -> dict[str, Any]:
     """Put the results of finished trials together.
 
@@ -24,6 +28,7 @@ def summarise(
         name: Of the task.
         results: By model: what ``result.json`` of each trial says, with its tests under ``"tests"`` (None without).
         monitor: Of the task.
+        published: What others report, by the names of models, such as ``{"test/accuracy": 0.8}`` each.
 
     Returns:
         Plain values: for each model its parameters, the choice that validation made, and mean, unbiased standard
@@ -34,6 +39,7 @@ def summarise(
         "task": name,
         "monitor": dict(monitor),
         "models": {model: _model(found, monitor) for model, found in results.items() if found},
+        "published": {model: dict(row) for model, row in (published or {}).items()},
     }
 
 
@@ -47,8 +53,11 @@ def write_report(folder: Path, report: Mapping[str, Any]) -> None:
 
 def markdown(report: Mapping[str, Any]) -> str:
     """The report as text."""
-    lines = [f"# {markdown_text(report['task'])}", "", *table(report), ""]
+    lines = [f"# {markdown_text(report['task'])}", "", *table(report), "", *trials_table(report), ""]
     packages = ", ".join(f"{name} {version}" for name, version in report["machine"]["packages"].items())
+    if report.get("samples"):
+        sizes = ", ".join(f"{part} {size:,}" for part, size in report["samples"].items())
+        lines += [f"Samples: {markdown_text(sizes)}", ""]
     return "\n".join([*lines, f"Command: {markdown_code(report['command'])}", "", _machine(report, packages), ""])
 
 
@@ -82,6 +91,32 @@ def table(report: Mapping[str, Any], metrics: Sequence[str] | None = None) -> li
         picked = [_value(model["choice"].get(choice)) for choice in choices]
         sizes = [str(len(model["seeds"])), f"{model['parameters']:,}", *picked, f"{model['seconds_per_epoch']:.2f}"]
         rows.append([name, *values, *sizes])
+    for name, row in report.get("published", {}).items():
+        values = [f"{row[metric]:.4f}" if metric in row else "" for metric in metrics]
+        rows.append([name, *values, *[""] * (len(header) - 1 - len(values))])
+    return [markdown_row(row) for row in rows]
+
+
+def trials_table(report: Mapping[str, Any]) -> list[str]:
+    """Lines of a Markdown table, a row for each training that is reported.
+
+    Args:
+        report: By :func:`summarise`.
+    """
+    found = [(name, row) for name, model in report["models"].items() for row in model["seeds"]]
+    has_folds = _repeated(report["models"]) == "folds"
+    metric = next(iter(report["monitor"]))
+    tests = list(dict.fromkeys(part for _, row in found for part, each in row["tests"].items() if metric in each))
+    header = ["training of", *(["fold"] if has_folds else []), "seed", f"valid/{metric}"]
+    header += [*(f"{part}/{metric}" for part in tests), "epoch", "epochs", "seconds"]
+    cells = rows_of_columns(
+        [[row["valid"].get(metric), *(row["tests"].get(part, {}).get(metric) for part in tests)] for _, row in found]
+    )
+    rows = [header, ["---", *["---:"] * (len(header) - 1)]]
+    for (name, row), texts in zip(found, cells, strict=True):
+        number = [str(row.get("fold"))] if has_folds else []
+        ends = [str(row["epoch"]), str(row["epochs"]), f"{row['seconds']:.0f}"]
+        rows.append([name, *number, str(row["seed"]), *texts, *ends])
     return [markdown_row(row) for row in rows]
 
 

@@ -27,9 +27,7 @@ def fresh_batches(
         arguments: What the model asks of a batch.
         workers: Processes that load batches; 0 is fastest for graphs in memory on a CPU.
     """
-    sampler = EpochBatchSampler(
-        len(graphs), max(batch_size // shard.world_size, 1), True, seed, shard.rank, shard.world_size
-    )
+    sampler = _cut(len(graphs), batch_size, shard, shuffle=True, seed=seed)
     return DataLoader(
         cast(Any, graphs),
         batch_sampler=sampler,
@@ -57,12 +55,8 @@ def fixed_batches(
     order = torch.randperm(len(graphs), generator=torch.Generator().manual_seed(seed)).tolist()
     shuffled = sorted((graphs[row] for row in order), key=lambda graph: graph.num_nodes)
     collate = collate_for(arguments)
-    starts = list(range(0, len(graphs), batch_size))
-    if len(starts) > 1 and len(graphs) - starts[-1] < shard.world_size:
-        starts.pop()  # fewer graphs than processes join the batch before
     batches = [
-        collate(shuffled[start:end][shard.rank :: shard.world_size]).to(device)
-        for start, end in zip(starts, [*starts[1:], len(graphs)], strict=True)
+        collate([shuffled[row] for row in rows]).to(device) for rows in _cut(len(graphs), batch_size, shard, False)
     ]
     return DataLoader(cast(Any, batches), batch_size=None, sampler=OrderOfEpochs(len(batches), seed), collate_fn=_same)
 
@@ -148,6 +142,12 @@ class OrderOfEpochs(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         return (row for (row,) in self._batches)
+
+
+def _cut(num_rows: int, batch_size: int, shard: Shard, shuffle: bool, seed: int = 0) -> EpochBatchSampler:
+    """This process's share of batches of so many samples over all processes."""
+    size = max(batch_size // shard.world_size, 1)
+    return EpochBatchSampler(num_rows, size, shuffle, seed, shard.rank, shard.world_size)
 
 
 def _same(batch: Any) -> Any:

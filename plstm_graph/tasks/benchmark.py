@@ -89,7 +89,24 @@ def benchmark(
         fixed=False,
         prepared=prepared,
         package=plain.package,
+        molecules=lambda needs: _molecules(set, pre_transform, orientation, needs),
     )
+
+
+def _molecules(
+    name: str, pre_transform: dict[str, Any] | None, orientation: Orientation, needs: Arguments
+) -> dict[str, Any]:
+    """How ``predict`` prepares molecules as the benchmark was for a model.
+
+    The benchmark is no table of SMILES; its name stands where ``test`` would look for one.
+    """
+    steps = [pre_transform] if pre_transform else []
+    if "line_graph" in needs.names:
+        dag = {"orientation": orientation, "multitree": needs.multitree}
+        steps.append({"class_path": "plstm_graph.transforms.ToDAG", "init_args": dag})
+    # Where no transform is named, ``predict`` would make a DAG of each molecule.
+    transform = {"class_path": "torch_geometric.transforms.Compose", "init_args": {"transforms": steps}}
+    return {"path": name, "smiles_column": "smiles", "pre_transform": transform}
 
 
 def _with_floats(graph: Data) -> Data:

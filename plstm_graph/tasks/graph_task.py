@@ -14,10 +14,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch_geometric.data import Batch, Data
 
-from plstm_graph.config.sized import make_sized
+from plstm_graph.config.sized import make_sized, sized_spec
 from plstm_graph.nn.baselines import widest
 from plstm_graph.nn.encoders import FeatureSpec
-from plstm_graph.nn.ensemble import Ensemble
 from plstm_graph.tasks.batches import batches_in_order, fixed_batches, fresh_batches
 from plstm_graph.tasks.forward import Arguments, call_model, model_arguments
 from plstm_graph.tasks.regression import mae, pearson, rmse
@@ -67,7 +66,9 @@ class GraphTask(Task):
             parameters than this.
         max_parameters (int, optional): Refuse models with more parameters.
         published (dict[str, Row]): What others report, by the names of models, for the table.
-        package (str): Package and version that data and metric come from, for the report.
+        package (str): Package and version that data and metric come from; of benchmarks alone.
+        molecules (callable, optional): How ``predict`` prepares molecules for a model, as arguments of
+            :class:`~plstm_graph.train.MoleculeDataModule`: given what the model asks of a batch.
     """
 
     name: str
@@ -90,8 +91,10 @@ class GraphTask(Task):
     label_smoothing: float = 0.0
     widest_below: int | None = None
     max_parameters: int | None = None
-    published: dict[str, Row] = field(default_factory=dict)
+    published: Mapping[str, Row] = field(default_factory=dict)
     package: str = ""
+    num_folds: int = 0
+    molecules: Callable[[Arguments], dict[str, Any]] | None = None
 
     def scaled(self, kind: TargetKind) -> "GraphTask":
         """The same task, with targets learnt on another scale.
@@ -105,32 +108,47 @@ class GraphTask(Task):
 
     def make_model(self, spec: Mapping[str, Any], members: int = 1) -> nn.Module:
         """A new model of these sizes."""
-        make = self._factory(spec)
-        extra: dict[str, Any] = {}
-        if self.widest_below is not None:
-            limit = self.widest_below // members
-            extra["hidden_channels"] = widest(lambda width: make(hidden_channels=width), limit)
-        model = make(**extra)
-        if members > 1 and not hasattr(model, "reset_parameters"):
-            raise ValueError(f"{spec['class_path']} has no reset_parameters, so training.members must be 1")
-        whole = model if members == 1 else Ensemble(model, members)
-        count = sum(parameter.numel() for parameter in whole.parameters())
+        model = make_sized(self.sized_spec(spec, members), {})
+        count = sum(parameter.numel() for parameter in model.parameters())
         if self.max_parameters is not None and count > self.max_parameters:
             raise ValueError(
                 f"the model has {count:,} parameters, more than max_parameters={self.max_parameters:,}: take fewer "
                 f"layers, hidden_channels or members, or widest_below={self.max_parameters} of the task"
             )
-        return whole
+        return model
 
-    def _factory(self, spec: Mapping[str, Any]) -> Callable[..., nn.Module]:
-        """Makes models of these sizes."""
+    def sized_spec(self, spec: Mapping[str, Any], members: int = 1) -> dict[str, Any]:
+        """Class and all arguments of the model that :meth:`make_model` makes."""
         sizes: dict[str, Any] = {
             "out_channels": self.out_channels,
             "in_channels": self.in_channels,
             "edge_dim": self.edge_dim,
             "predict": self.target_level,
+            **self.model_arguments,
         }
-        return lambda **extra: make_sized(spec, sizes | self.model_arguments | extra)
+        if self.widest_below is not None:
+            with torch.random.fork_rng([]):  # the seed decides the weights of the model alone
+                limit = self.widest_below // members
+                width = widest(lambda width: make_sized(_of_width(spec, width), sizes), limit)
+            spec = _of_width(spec, width)
+        sized = sized_spec(spec, sizes)
+        if members == 1:
+            return sized
+        return {"class_path": "plstm_graph.nn.Ensemble", "init_args": {"model": sized, "size": members}}
+
+    @torch.no_grad()
+    def check(self, model: nn.Module) -> None:
+        """Try a model on the first two graphs of the training part."""
+        needs = self.needs(model)
+        (batch,) = batches_in_order(self.graphs("train", needs)[:2], 2, torch.device("cpu"), Shard(), needs)
+        given = list(self.output(model.eval(), batch, needs).shape)
+        expected = list(batch.y.shape)
+        if self.objective == "cross_entropy":
+            expected = [batch.y.numel(), self.out_channels]
+        elif self.objective == "sequence":
+            expected = [*expected, *given[-1:]]
+        if given != expected:
+            raise ValueError(f"the model gives {given} where the targets are {expected}")
 
     def graphs(self, part: str, needs: Arguments) -> Sequence[Data]:
         """Graphs of a part as a model needs them."""
@@ -262,6 +280,10 @@ def regression_metrics(output: Tensor, y: Tensor, unit: float = 1.0) -> Row:
     row = {"rmse": rmse(predicted, true) / unit, "mae": mae(predicted, true) / unit}
     correlation = pearson(predicted, true)
     return row if math.isnan(correlation) else row | {"pearson": correlation}
+
+
+def _of_width(spec: Mapping[str, Any], width: int) -> dict[str, Any]:
+    return {**spec, "init_args": {**(spec.get("init_args") or {}), "hidden_channels": width}}
 
 
 def _targets(graphs: Sequence[Data]) -> Tensor:

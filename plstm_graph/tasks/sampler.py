@@ -12,7 +12,8 @@ class EpochBatchSampler(Sampler[list[int]]):
     The permutation follows from ``seed`` and the epoch, not from how many random numbers were drawn before, so a
     resumed run sees the order an uninterrupted one sees. Each row is drawn exactly once per epoch by exactly one
     process, and all processes take the same number of steps (:class:`~torch.utils.data.DistributedSampler` draws
-    some rows twice instead). A last batch with fewer rows than processes joins the one before it.
+    some rows twice instead). A last batch that would leave a process without a row, or with a single one, of which
+    batch norm can make nothing, joins the one before it.
 
     Args:
         num_rows: Number of rows of the dataset.
@@ -47,7 +48,7 @@ class EpochBatchSampler(Sampler[list[int]]):
         self.epoch = epoch
         self._step = batch_size * world_size
         self._num_batches = max(num_rows // self._step, 1)
-        if num_rows - self._num_batches * self._step >= world_size:
+        if num_rows - self._num_batches * self._step >= min(2, batch_size) * world_size:
             self._num_batches += 1
 
     @property

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import torch
@@ -32,6 +33,8 @@ class Task(ABC):
             names begin with ``"test"``.
         monitor (dict[str, str]): Metrics that select epochs and choices, ``"min"`` or ``"max"``; a later one breaks
             ties of the earlier ones.
+        num_folds (int): How many folds it can be split into, which its option ``fold`` chooses from; 0 for none.
+        published (Mapping[str, dict]): What others report, by the names of models, for the table.
         columns (tuple[str, ...]): Attributes of batches that metrics are given.
     """
 
@@ -39,6 +42,8 @@ class Task(ABC):
     parts: Mapping[str, Samples]
     monitor: dict[str, Direction]
     columns: tuple[str, ...]
+    num_folds: int = 0
+    published: Mapping[str, Row] = MappingProxyType({})
 
     #: Whether batches of the validation part are made once and kept for all epochs.
     keeps_batches: bool = True
@@ -72,15 +77,16 @@ class Task(ABC):
             ValueError: If there is no such class, or its arguments do not fit.
         """
 
-    def check(self, model: nn.Module) -> None:  # noqa: B027
-        """Refuse a model that cannot take the samples of some part.
-
-        Raises:
-            ValueError: If it cannot; it names the part.
-        """
-
     def needs(self, model: nn.Module) -> Any:
         """What batches have to bring along for a model; handed to the methods below."""
+        return None
+
+    def check(self, model: nn.Module) -> None:
+        """Try a model on a few samples, before anything is trained.
+
+        Raises:
+            ValueError: If it cannot take the samples of some part, or what it gives does not fit the targets.
+        """
         return None
 
     @abstractmethod

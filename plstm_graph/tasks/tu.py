@@ -123,6 +123,7 @@ def tu(
         label_smoothing=label_smoothing,
         widest_below=widest_below,
         max_parameters=max_parameters,
+        num_folds=NUM_FOLDS,
         published={f"{model} (paper)": {"test/accuracy": value} for model, value in PAPER.get(set, {}).items()},
     )
 

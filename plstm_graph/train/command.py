@@ -1,6 +1,8 @@
 """``plstm-graph dags``: models side by side on a task, over choices of options and seeds."""
 
 import json
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,18 +10,21 @@ from typing import Any
 import torch
 from jsonargparse.typing import PositiveInt
 
+from plstm_graph.config.fitting import fitting
 from plstm_graph.config.names import HELP
 from plstm_graph.config.parser import CommandParser
 from plstm_graph.console import Console
+from plstm_graph.report.ogb_form import Circumstances, Entry, write_forms
 from plstm_graph.report.study import markdown
 from plstm_graph.tasks.graph_task import GraphTask
+from plstm_graph.tasks.task import Task
 from plstm_graph.tasks.task_folder import write_task
 from plstm_graph.text import meant
 from plstm_graph.train.going_on import going_on
 from plstm_graph.train.inference import pick_device
 from plstm_graph.train.options import ThreadCount, parse_numbers, parse_seeds, repeatable_command
 from plstm_graph.train.run_folder import check_name
-from plstm_graph.train.run_study import cached_task, run_study
+from plstm_graph.train.run_study import cached_task, run_study, task_of
 from plstm_graph.train.study import Study, check_choices
 from plstm_graph.train.trainer_options import check_trainer, is_first
 from plstm_graph.train.training import Training
@@ -44,6 +49,7 @@ class StudyOptions:
         tests (bool): Whether trials are tested.
         written_to (str, optional): Folder of DAGs that the task is written to, in place of training.
         written_parts (list[str], optional): Parts that are written.
+        entries (dict[str, Entry]): What OGB's form asks of models beyond their trainings.
     """
 
     study: Study
@@ -54,6 +60,7 @@ class StudyOptions:
     tests: bool
     written_to: str | None
     written_parts: list[str] | None
+    entries: dict[str, Entry]
 
 
 def run_command(arguments: list[str], machine: dict[str, Any]) -> int:
@@ -78,32 +85,45 @@ def run_command(arguments: list[str], machine: dict[str, Any]) -> int:
     console.quiet = not is_first()
     console.say(f"data of the task {plain['task'].get('name')} ...")  # which may take a minute
     if options.written_to is not None:
-        task = _only_task(study)
-        if not isinstance(task, GraphTask):
-            raise ValueError(f"a folder of DAGs has graphs, and the task {task.name} has none")
-        parts = write_task(task, options.written_to, options.written_parts)
-        console.say(f"{task.name}: {', '.join(parts)} written to {options.written_to}; nothing was trained")
+        whole = _only_task(study)
+        if not isinstance(whole, GraphTask):
+            raise ValueError(f"a folder of DAGs has graphs, and the task {whole.name} has none")
+        parts = write_task(whole, options.written_to, options.written_parts)
+        console.say(f"{whole.name}: {', '.join(parts)} written to {options.written_to}; nothing was trained")
         return 0
+    task: Task = cached_task(json.dumps(plain["task"]))
+    _check_folds(study.folds, task)
     sizes = {name: _check(study, name) for name in study.models}
     text = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
-    console.say(f"{plain['task']['name']}: {text} parameters, results in {study.folder}")
+    console.say(f"{task.name}: {text} parameters, results in {study.folder}")
     about = {"command": repeatable_command(["dags", *arguments]), "machine": machine}
     with going_on("The same command goes on from the last whole epoch."):
         if is_first():
             study.claim()
         report = run_study(study, options.trainer, options.device, options.workers, options.tests, about, console)
         if is_first():
+            if isinstance(task, GraphTask) and task.package:
+                how = Circumstances(task.package, str(options.device), options.workers, options.threads)
+                write_forms(study.folder, report, options.entries, how)
             Console().say(markdown(report).rstrip())
     return 0
 
 
-def _only_task(study: Study) -> GraphTask:
+def _only_task(study: Study) -> Task:
     """The task of a study, if its choices leave but one."""
     several = {name: values for name, values in study.plain["choose"].items() if name.startswith("task.")}
     if any(len(values) > 1 for values in several.values()):
         text = "; ".join(f"{name} {', '.join(map(str, values))}" for name, values in several.items())
         raise ValueError(f"a folder holds one task, and choose has several: {text}")
-    return cached_task(json.dumps(dict(study.first_trials(study.models[0])[0].task)))
+    return task_of(study.first_trials(study.models[0])[0])
+
+
+def _check_folds(folds: Sequence[int], task: Task) -> None:
+    """Refuse folds that the task does not have."""
+    if folds and not task.num_folds:
+        raise ValueError(f"the task {task.name} has no folds, got {folds}")
+    if folds and max(folds) >= task.num_folds:
+        raise ValueError(f"folds are numbered from 0 to {task.num_folds - 1}, got {max(folds)}")
 
 
 def _check(study: Study, model: str) -> int:
@@ -114,7 +134,7 @@ def _check(study: Study, model: str) -> int:
     """
     counts = []
     for trial in study.first_trials(model):
-        task = cached_task(json.dumps(dict(trial.task)))
+        task = task_of(trial)
         made = make_model(trial.spec, task, trial.training)
         task.check(made)
         counts.append(count_parameters(made))
@@ -134,7 +154,7 @@ def parse(arguments: list[str]) -> StudyOptions:
     parser = _make_parser()
     config = parser.parse_args(arguments)
     values: dict[str, Any] = json.loads(parser.dump(config, format="json", skip_unset=False))
-    parser.instantiate(config)  # checks the options of training
+    Training(**values["training"])  # checks its values before anything starts
     known = _models(values["model"], values["models"])
     names = list(known) if config.only is None else config.only.split(",")
     missing = [name for name in names if name not in known]
@@ -143,7 +163,8 @@ def parse(arguments: list[str]) -> StudyOptions:
         raise ValueError(
             f"there is no model {', '.join(missing) or 'at all'} in the configuration{near}: {', '.join(known)}"
         )
-    for name in (config.name, *names):
+    run = config.name or _default_name(values["task"], list(known))
+    for name in (run, *names):
         check_name(name)
     device = pick_device(config.device)
     trainer = {"accelerator": device.type} | values["trainer"]
@@ -159,7 +180,7 @@ def parse(arguments: list[str]) -> StudyOptions:
             models=names,
             seeds=parse_seeds(str(config.seeds)),
             folds=[] if config.folds is None else parse_numbers(str(config.folds), "folds", 1000),
-            folder=Path(config.output or f"runs/dags/{config.name}"),
+            folder=Path(config.output or f"runs/dags/{run}"),
         ),
         trainer=trainer,
         device=device,
@@ -167,6 +188,7 @@ def parse(arguments: list[str]) -> StudyOptions:
         workers=workers,
         tests=config.tests,
         written_to=config.folder,
+        entries={name: _entry(name, entry, list(known)) for name, entry in values["entry"].items()},
         written_parts=None if config.folder_parts is None else config.folder_parts.split(","),
     )
 
@@ -198,10 +220,25 @@ def _models(model: Any, models: dict[str, Any]) -> dict[str, Any]:
     return {name.rpartition(".")[2].lower(): spec}
 
 
+def _default_name(task: Mapping[str, Any], models: Sequence[str]) -> str:
+    """A name for a study that was given none: of its task and its models."""
+    text = "-".join([str(task.get("set") or task.get("name")), *models]).lower()
+    return re.sub(r"[^a-z0-9]+", "-", text).strip("-")
+
+
+def _entry(model: str, values: dict[str, Any], models: Sequence[str]) -> Entry:
+    """What a form asks of a model, as a configuration has it."""
+    if model not in models:
+        raise ValueError(f"entry.{model} is of no model in the configuration: {', '.join(models)}")
+    return Entry(**fitting(Entry, values, f"entry.{model}"))
+
+
 def _make_parser() -> CommandParser:
     parser = CommandParser(prog="plstm-graph dags", description=f"{_DESCRIPTION} {HELP}", allow_abbrev=False)
     parser.add_argument("--config", action="config", help="YAML file; several are merged in order.")
-    parser.add_argument("--name", type=str, required=True, help="Name of the run.")
+    parser.add_argument(
+        "--name", type=str | None, default=None, help="Name of the run. (default: of the task and its models)"
+    )
     parser.add_argument("--only", type=str | None, default=None, help="Models to train, such as plstm,gin.")
     parser.add_argument("--seeds", type=str | int, default="0-2", help="Such as 0-4 or 0,2.")
     parser.add_argument(
@@ -244,6 +281,13 @@ def _make_parser() -> CommandParser:
         help="Class and arguments of a model; --model.KEY VALUE sets one of its arguments.",
     )
     parser.add_argument("--models", type=dict[str, dict], default={}, help="Those of several models, by their names.")
+    parser.add_argument(
+        "--entry",
+        type=dict[str, dict],
+        default={},
+        help="What OGB's form asks of each model of a benchmark beyond its trainings: method, external_data, official, "
+        "contact, code, paper, and tuned, values tried of options with a star at the selected one.",
+    )
     parser.add_class_arguments(Training, "training")
     parser.add_argument("--trainer", type=dict[str, Any], default={}, help="Options of lightning.pytorch.Trainer.")
     return parser

@@ -15,9 +15,9 @@ from torch_geometric.transforms import BaseTransform
 from plstm_graph.datasets.dag_folder.dataset import DAGFolder, OnDiskDAGFolder
 from plstm_graph.datasets.dag_folder.encoding import Encoding, row_names
 from plstm_graph.nn.encoders import FeatureSpec
-from plstm_graph.train.baselines import baseline_predictions
+from plstm_graph.tasks.baselines import baseline_predictions
+from plstm_graph.tasks.metrics import Task
 from plstm_graph.train.graph_data import Baselines, GraphDataModule
-from plstm_graph.train.metrics import Task
 from plstm_graph.train.problem import Problem
 from plstm_graph.transforms import ToDAG
 

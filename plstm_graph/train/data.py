@@ -23,9 +23,9 @@ from plstm_graph.datasets import (
 )
 from plstm_graph.datasets.fingerprints import morgan_fingerprints
 from plstm_graph.datasets.smiles_targets import TargetKind
-from plstm_graph.train.baselines import baseline_predictions
+from plstm_graph.tasks.baselines import baseline_predictions
+from plstm_graph.tasks.metrics import Task
 from plstm_graph.train.graph_data import Baselines, GraphDataModule
-from plstm_graph.train.metrics import Task
 from plstm_graph.train.problem import Problem
 from plstm_graph.transforms import ToDAG
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.loader import DataLoader
 
+from plstm_graph.tasks.metrics import Task
 from plstm_graph.tasks.sampler import EpochBatchSampler
-from plstm_graph.train.metrics import Task
 from plstm_graph.train.problem import Problem
 
 Baselines = dict[str, Tensor]

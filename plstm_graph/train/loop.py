@@ -1,4 +1,4 @@
-"""A compact training loop for many short trainings: cross-validation folds, seeds of a leaderboard run."""
+"""A compact training loop for many short trainings: seeds of a run on images."""
 
 import time
 from collections.abc import Callable, Iterable

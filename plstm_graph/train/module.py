@@ -12,10 +12,10 @@ from torch.nn import functional as F
 from torch_geometric.data import Batch
 
 from plstm_graph.tasks.forward import attach_line_graph, call_model, model_arguments
+from plstm_graph.tasks.metrics import MONITOR, GraphMetrics, Task
 from plstm_graph.tasks.scale import TargetScale, as_double, is_scale
 from plstm_graph.train.checkpoint import KEY, CheckpointError, check_state, read_checkpoint
 from plstm_graph.train.graph_data import GraphDataModule
-from plstm_graph.train.metrics import MONITOR, GraphMetrics, Task
 from plstm_graph.train.optimizer import make_adamw, warmup_cosine
 from plstm_graph.train.problem import ModelFactory, Problem
 from plstm_graph.train.target_check import Checked, check_targets, misfit

@@ -4,8 +4,6 @@ import math
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from jsonargparse.typing import restricted_number_type
 
@@ -15,61 +13,6 @@ from plstm_graph.config.names import OPTION, allowed_names
 ThreadCount = restricted_number_type("ThreadCount", int, [(">=", 1), ("<=", 1024)])
 
 _MOST = 10_000  # seeds or folds of one command
-
-
-@dataclass
-class Training:
-    """How a model is trained.
-
-    Args:
-        epochs: Number of epochs.
-        batch_size: Graphs per batch.
-        lr: Peak learning rate of AdamW.
-        weight_decay: Decay of weight matrices.
-        warmup: Part of all steps over which the learning rate rises; then it falls along a cosine.
-        final_lr: Learning rate at the end, as a part of the peak.
-        clip: Largest norm of the gradient.
-        average: Evaluate weights averaged over about this many epochs; 0 for those of the last step.
-        patience: Stop after this many epochs without a better validation metric; null for never.
-    """
-
-    epochs: int = 100
-    batch_size: int = 32
-    lr: float = 1e-3
-    weight_decay: float = 1e-2
-    warmup: float = 0.05
-    final_lr: float = 0.01
-    clip: float = 1.0
-    average: float = 0.0
-    patience: int | None = None
-
-    def __post_init__(self) -> None:
-        check_training(self)
-
-
-def check_training(options: Any) -> None:
-    """Check the numbers that every training has.
-
-    Args:
-        options: Has the attributes of :class:`Training`.
-
-    Raises:
-        ValueError: If one makes no sense, as a learning rate that is NaN; it names all of them.
-    """
-    positive = all(0 < number < math.inf for number in (options.lr, options.clip))
-    if options.epochs < 1 or options.batch_size < 1 or not positive or not 0 <= options.average < math.inf:
-        raise ValueError(
-            "epochs and batch_size must be at least 1, lr and clip positive, average not negative, got "
-            f"epochs={options.epochs}, batch_size={options.batch_size}, lr={options.lr}, clip={options.clip}, "
-            f"average={options.average}"
-        )
-    if not (0 <= options.warmup < 1 and 0 <= options.final_lr <= 1 and 0 <= options.weight_decay < math.inf):
-        raise ValueError(
-            "warmup must be in [0, 1), final_lr in [0, 1] and weight_decay at least 0, got "
-            f"warmup={options.warmup}, final_lr={options.final_lr}, weight_decay={options.weight_decay}"
-        )
-    if options.patience is not None and options.patience < 1:
-        raise ValueError(f"patience must be at least 1, or null for never, got {options.patience}")
 
 
 def parse_seeds(text: str) -> list[int]:

@@ -12,7 +12,7 @@ from torch_geometric.data import Batch
 from torch_geometric.transforms import Compose
 
 from plstm_graph.nn.encoders import OGB_DIMS, CategoryEncoder, FeatureSpec
-from plstm_graph.train.metrics import Task
+from plstm_graph.tasks.metrics import Task
 from plstm_graph.transforms import SubdivideEdges
 
 #: Makes a model of the number of its outputs and the kinds of node and edge features (None for none).

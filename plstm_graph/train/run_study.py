@@ -6,7 +6,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,20 @@ from plstm_graph.config.names import allowed_names, set_allowed_names
 from plstm_graph.console import Console
 from plstm_graph.datasets.files import replace_file
 from plstm_graph.report.study import summarise, write_report
-from plstm_graph.tasks.graph_task import GraphTask
-from plstm_graph.tasks.registry import task_of
+from plstm_graph.tasks.registry import task_of as load_section
+from plstm_graph.tasks.rows import Row, rank
 from plstm_graph.tasks.task import Task
+from plstm_graph.train.export import export
 from plstm_graph.train.progress import StudyProgress
-from plstm_graph.train.study import Study
+from plstm_graph.train.study import Repeat, Study
 from plstm_graph.train.trainer_options import is_first
-from plstm_graph.train.trial import Trial, run_trial, test_trial
+from plstm_graph.train.trial import Trial, read_json, run_trial, test_trial
 
 #: How often trials are given to new processes where one was killed.
 _ATTEMPTS = 3
 _SECONDS = 1.0  # between two looks at whether the process that started this one lives
+#: What ends a trial, but no other one.
+_FAILURES = (ValueError, OSError, FloatingPointError)
 
 
 def run_study(
@@ -53,20 +56,29 @@ def run_study(
         console: For the progress.
 
     Returns:
-        The report, which has been written into the folder after each round of trials.
+        The report, which has been written into the folder after each trial, beside ``best.ckpt``, the best one of all
+        by validation.
+
+    Raises:
+        ValueError: If trials failed, after the others have ended; it names each with its error.
     """
     report: dict[str, Any] = {}
     task = cached_task(json.dumps(study.plain["task"]))
+    runner = _Runner(trainer, about["machine"]["revision"], workers)
     with StudyProgress(console, study.plain["training"]["epochs"]) as progress:
         # The first repeat tries all choices; of the best one, the others follow.
         for trials in (partial(_first_round, study), partial(_second_round, study, task)):
-            for trial in _finished(trials(), trainer, workers, progress):
+            for trial in runner.finished(trials(), progress):
                 if not is_first():  # which trains with the first process, and leaves the rest to it
                     continue
                 if tests:
                     _test_chosen(study, task, trial, device, trainer.get("precision"), console)
                 report = {**_report(study, task), **about, "config": study.plain}
                 write_report(study.folder, report)
+    if report:
+        best = _best_trial(study, report, task)
+        export(best, task_of(best), study.folder / "best.ckpt")
+    runner.raise_failures(study.folder)
     return report
 
 
@@ -75,36 +87,71 @@ def _first_round(study: Study) -> list[Trial]:
 
 
 def _second_round(study: Study, task: Task) -> list[Trial]:
-    chosen = [(model, study.best_choice(model, task.monitor)) for model in study.models]
-    return [study.trial(model, choice or {}, repeat) for repeat in study.repeats[1:] for model, choice in chosen]
+    chosen = {model: study.best_choice(model, task.monitor) for model in study.models}
+    return [
+        study.trial(model, choice, repeat)
+        for repeat in study.repeats[1:]
+        for model, choice in chosen.items()
+        if choice is not None  # a trial of a choice failed
+    ]
 
 
-def _finished(
-    trials: list[Trial], trainer: Mapping[str, Any], workers: int, progress: StudyProgress
-) -> Iterator[Trial]:
-    """Run trials, in processes of their own if several may run at the same time, and give each that is finished."""
-    if workers == 1 or len(trials) <= 1:
-        for trial in trials:
-            run_trial(trial, _task_of(trial), trainer, partial(progress.update, trial))
-            yield trial
-        return
-    yielded: set[Path] = set()
-    for attempt in range(_ATTEMPTS):
-        missing = [trial for trial in trials if trial.result is None]
-        calls = (delayed(_work)(trial, dict(trainer), torch.get_num_threads(), allowed_names()) for trial in missing)
-        pool = Parallel(n_jobs=min(workers, max(len(missing), 1)), batch_size=1, return_as="generator_unordered")
-        try:
-            with progress.watching(missing):
-                for _ in pool(calls):
-                    yield from _new(trials, yielded)
-            yield from _new(trials, yielded)
+class _Runner:
+    """Runs trials, in processes of their own if several may run at the same time; one that fails stops no other.
+
+    Args:
+        trainer: Options of Lightning's trainer.
+        revision: Of the code, for the record.
+        workers: Trials that run at the same time.
+    """
+
+    def __init__(self, trainer: Mapping[str, Any], revision: str | None, workers: int) -> None:
+        self._trainer, self._revision, self._workers = dict(trainer), revision, workers
+        self._count = 0
+        self._failed: dict[str, Exception] = {}
+
+    def finished(self, trials: list[Trial], progress: StudyProgress) -> Iterator[Trial]:
+        """Run trials and give each that is finished."""
+        self._count += len(trials)
+        if self._workers == 1 or len(trials) <= 1:
+            for trial in trials:
+                error = _attempt(trial, self._trainer, self._revision, partial(progress.update, trial))
+                if error is None:
+                    yield trial
+                else:
+                    self._failed[trial.title] = error
             return
-        except TerminatedWorkerError as error:
-            if attempt == _ATTEMPTS - 1:
-                raise ValueError(
-                    "a process that trained was killed again and again, perhaps for want of memory; the same command "
-                    "goes on from the last whole epoch of each trial, with --workers 1 if memory is short"
-                ) from error
+        yielded: set[Path] = set()
+        for attempt in range(_ATTEMPTS):
+            missing = [trial for trial in trials if trial.result is None and trial.title not in self._failed]
+            threads, allowed = torch.get_num_threads(), allowed_names()
+            calls = (delayed(_work)(trial, self._trainer, self._revision, threads, allowed) for trial in missing)
+            jobs = min(self._workers, max(len(missing), 1))
+            pool = Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")
+            try:
+                with progress.watching(missing):
+                    for title, error in pool(calls):
+                        if error is not None:
+                            self._failed[title] = error
+                        yield from _new(trials, yielded)
+                yield from _new(trials, yielded)
+                return
+            except TerminatedWorkerError as killed:
+                if attempt == _ATTEMPTS - 1:
+                    raise ValueError(
+                        "a process that trained was killed again and again, perhaps for want of memory; the same "
+                        "command goes on from the last whole epoch of each trial, with --workers 1 if memory is short"
+                    ) from killed
+
+    def raise_failures(self, folder: Path) -> None:
+        """Raise an error that names each trial that failed, if there is any."""
+        if not self._failed:
+            return
+        reasons = "; ".join(f"{title}: {error}" for title, error in self._failed.items())
+        raise ValueError(
+            f"{len(self._failed)} of {self._count} trainings failed ({reasons}). The others are kept in {folder}, and "
+            "the same command goes on with those that failed"
+        ) from next(iter(self._failed.values()))
 
 
 def _new(trials: list[Trial], yielded: set[Path]) -> Iterator[Trial]:
@@ -115,13 +162,30 @@ def _new(trials: list[Trial], yielded: set[Path]) -> Iterator[Trial]:
             yield trial
 
 
-def _work(trial: Trial, trainer: dict[str, Any], threads: int, allowed: Iterable[str]) -> None:
+def _attempt(
+    trial: Trial, trainer: Mapping[str, Any], revision: str | None, report: Callable[[Row], None]
+) -> Exception | None:
+    """Run a trial; what it failed with, if it did."""
+    try:
+        run_trial(trial, task_of(trial), trainer, report, revision)
+    except _FAILURES as error:
+        if isinstance(error, OSError) and error.filename and error.strerror:
+            return OSError(f"{error.filename}: {error.strerror}")  # without the number of the error
+        return error
+    return None
+
+
+def _work(
+    trial: Trial, trainer: dict[str, Any], revision: str | None, threads: int, allowed: Iterable[str]
+) -> tuple[str, Exception | None]:
     """Run a trial in this process, which was made for it, and ends with the one that made it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # which a terminal sends here too; whoever is asked ends all
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     torch.set_num_threads(threads)
     set_allowed_names(allowed)
-    run_trial(trial, _task_of(trial), trainer, lambda row: None)
+    error = _attempt(trial, trainer, revision, lambda row: None)
+    # Not every exception can be sent to another process.
+    return trial.title, None if error is None else ValueError(str(error))
 
 
 def _end_with(parent: int) -> None:
@@ -131,18 +195,19 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _task_of(trial: Trial) -> Task:
+def task_of(trial: Trial) -> Task:
+    """The task of a trial."""
     return cached_task(json.dumps(dict(trial.task)))
 
 
 @lru_cache(maxsize=4)
-def cached_task(options: str) -> GraphTask:
+def cached_task(options: str) -> Task:
     """The task of a configuration, read once in each process.
 
     Args:
         options: Its section as JSON.
     """
-    return task_of(json.loads(options))
+    return load_section(json.loads(options))
 
 
 def _test_chosen(
@@ -157,7 +222,7 @@ def _test_chosen(
         return
     first = trial.folder in {each.folder for each in study.first_trials(trial.model)}
     best = study.trial(trial.model, choice, study.repeats[0]) if first else trial
-    test_trial(best, _task_of(best), device, precision)
+    test_trial(best, task_of(best), device, precision)
     if first and trial.model == next(iter(study.plain["models"])):
         for picture in sorted(best.folder.glob("*.png")):
             replace_file(study.folder / picture.name, partial(shutil.copyfile, picture))
@@ -169,11 +234,16 @@ def _report(study: Study, task: Task) -> dict[str, Any]:
     for model in study.plain["models"]:
         found = [path.parent for path in sorted(study.folder.glob(f"{model}/**/seed_*/result.json"))]
         results[model] = [_read(folder) for folder in found]
-    summary = summarise(study.plain["task"]["name"], results, task.monitor)
+    summary = summarise(task.name, results, task.monitor, task.published)
     return summary | {"samples": {part: len(samples) for part, samples in task.parts.items()}}
 
 
 def _read(folder: Path) -> dict[str, Any]:
-    tests = folder / "tests.json"
-    row = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    return row | {"tests": json.loads(tests.read_text(encoding="utf-8")) if tests.is_file() else None}
+    return read_json(folder / "result.json") | {"tests": read_json(folder / "tests.json")}
+
+
+def _best_trial(study: Study, report: Mapping[str, Any], task: Task) -> Trial:
+    """The trial of all models that are reported that validation likes best."""
+    rows = [(name, row) for name, model in report["models"].items() for row in model["seeds"]]
+    name, row = max(rows, key=lambda each: rank(each[1]["valid"], task.monitor))
+    return study.trial(name, row["choice"], Repeat(row["seed"], row["fold"]))

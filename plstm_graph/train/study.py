@@ -18,8 +18,8 @@ from plstm_graph.train.training import Training
 from plstm_graph.train.trial import Trial
 
 _SECTIONS = ("task", "training", "model")
-#: Options that may change between commands of one study: choices may be added, data may move.
-_FREE = ("choose", "task.root", "task.source", "training.workers")
+#: Options that may change between commands of one study: choices may be added, data may move, steps be compiled.
+_FREE = ("choose", "task.root", "task.source", "training.workers", "training.compile")
 
 
 class Repeat(NamedTuple):
@@ -87,10 +87,14 @@ class Study:
     def best_choice(self, model: str, monitor: Mapping[str, Any]) -> dict[str, Any] | None:
         """What validation picks for a model; None until all trials of the first repeat are finished.
 
+        Where there is nothing to choose from, that is nothing, from the start.
+
         Args:
             model: Its name.
             monitor: Of the task.
         """
+        if not self.plain["choose"]:
+            return {}
         results = [trial.result for trial in self.first_trials(model)]
         finished = [result for result in results if result is not None]
         if len(finished) < len(results):

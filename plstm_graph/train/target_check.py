@@ -6,8 +6,8 @@ from typing import Any, Literal
 from torch import Tensor
 
 from plstm_graph.datasets.classes import PLAIN_LABELS, note_of_labels
+from plstm_graph.tasks.metrics import MONITOR, Task
 from plstm_graph.train.graph_data import GraphDataModule
-from plstm_graph.train.metrics import MONITOR, Task
 
 _PARTS = ("train", "valid", "test")
 _WORDS = {"train": "training", "valid": "validation", "test": "test"}

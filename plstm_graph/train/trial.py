@@ -1,7 +1,9 @@
 """One training of one model on a task: a seed, a choice of options; a folder that goes on where it stopped."""
 
 import json
+import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -59,12 +61,12 @@ class Trial:
     @property
     def result(self) -> dict[str, Any] | None:
         """What ``result.json`` says, if the training is finished."""
-        return _read(self.folder / "result.json")
+        return read_json(self.folder / "result.json")
 
     @property
     def tests(self) -> dict[str, Row] | None:
         """Metrics of the tests by their names, if they were made."""
-        return _read(self.folder / "tests.json")
+        return read_json(self.folder / "tests.json")
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -77,7 +79,9 @@ def make_model(spec: Mapping[str, Any], task: Task, training: Training) -> nn.Mo
     return task.make_model(spec, training.members)
 
 
-def run_trial(trial: Trial, task: Task, trainer: Mapping[str, Any], report: Callable[[Row], None]) -> dict[str, Any]:
+def run_trial(
+    trial: Trial, task: Task, trainer: Mapping[str, Any], report: Callable[[Row], None], revision: str | None = None
+) -> dict[str, Any]:
     """Train, or go on with a training that was interrupted. A finished one is not run again.
 
     Args:
@@ -85,9 +89,10 @@ def run_trial(trial: Trial, task: Task, trainer: Mapping[str, Any], report: Call
         task: Made of ``trial.task``.
         trainer: Options of :class:`lightning.pytorch.Trainer`.
         report: Called with the metrics of each epoch.
+        revision: Of the code, for the record.
 
     Returns:
-        What ``result.json`` says: validation metrics of the selected epoch, sizes and times.
+        What ``result.json`` says: validation metrics of the selected epoch, sizes, times and memory.
 
     Raises:
         ValueError: If the model does not fit the task.
@@ -119,6 +124,8 @@ def run_trial(trial: Trial, task: Task, trainer: Mapping[str, Any], report: Call
         "epochs": len(seconds),
         "seconds": sum(seconds),
         "seconds_per_epoch": statistics.median(seconds),
+        "peak_memory_mib": _peak_memory(),
+        "revision": revision,
         "valid": valid,
         "validations": {part: validate(part) for part in task.validations},
     }
@@ -197,5 +204,25 @@ def _outputs(model: nn.Module, task: Task, training: Training, precision: Any, p
     return outputs_of(model, batches, task, precision)
 
 
-def _read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+def read_json(path: Path) -> Any:
+    """What a file of a trial says; None if there is none.
+
+    Raises:
+        ValueError: If it is damaged; it names the file.
+    """
+    if not path.is_file():
+        return None
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged ({error}); remove it to have it made anew") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} is damaged (it has no fields); remove it to have it made anew")
+    return values
+
+
+def _peak_memory() -> int:
+    """Most memory that this process had, in MiB."""
+    # KiB on Linux, bytes on macOS.
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)

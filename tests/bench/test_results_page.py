@@ -1,15 +1,14 @@
 import importlib.util
 import json
-import sys
+import shutil
 from pathlib import Path
 
 import pytest
 
-from plstm_graph.datasets.benchmark import Benchmark
-from plstm_graph.train.crossval.report import summarise
-from plstm_graph.train.leaderboard.options import Entry, Options
-from plstm_graph.train.leaderboard.report import make_report
+from plstm_graph.report.ogb_form import Circumstances, Entry, write_forms
+from plstm_graph.report.study import summarise, write_report
 from plstm_graph.train.options import repeatable_command
+from plstm_graph.train.study import Repeat, Study
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "results.py"
 
@@ -25,43 +24,56 @@ def script(tmp_path, monkeypatch):
     return module
 
 
-def crossval_run(folder, seed, local=False, name="MUTAG", accuracy=0.8, valid=0.9):
+def over_folds(folder, seed, local=False, name="MUTAG", accuracy=0.8, valid=0.9):
+    row = {"valid": {"accuracy": valid}, "epoch": 2, "epochs": 3, "parameters": 1000, "seconds": 30.0}
+    rows = [
+        row | {"fold": fold, "seed": seed, "tests": {"test": {"accuracy": accuracy + fold / 100}}} for fold in range(10)
+    ]
+    write(folder, {"name": "tu", "set": name}, rows, "accuracy", {"local": local})
+
+
+def over_seeds(folder):
+    row = {"valid": {"rocauc": 0.8}, "epoch": 1, "epochs": 2, "seconds": 90.0, "parameters": 5, "peak_memory_mib": 7}
+    row |= {"fold": None, "revision": "abc"}
+    rows = [row | {"seed": seed, "tests": {"test": {"rocauc": 0.7 + seed / 10}}} for seed in (0, 1)]
+    report = write(folder, {"name": "benchmark", "set": "ogbg-molhiv"}, rows, "rocauc", {})
+    entry = Entry(method="pLSTM")
+    write_forms(folder, report, {"plstm": entry}, Circumstances("ogb 1.3.6", "cpu", 1, 1))
+
+
+def write(folder, task, rows, metric, arguments):
+    rows = [row | {"choice": {}, "seconds_per_epoch": 1.0} for row in rows]
+    summary = summarise(task["set"], {"plstm": rows}, {metric: "max"})
+    arguments_given = [
+        "dags",
+        "--config",
+        "configs/x.yaml",
+        "--task.root",
+        "/somewhere",
+        "--task.source=/somewhere/ogb",
+    ]
     config = {
-        "data": {"name": name, "root": "/somewhere/data", "source": None},
-        "model": {"class_path": "plstm_graph.nn.PLSTM", "init_args": {"local": local}},
-        "training": {"seed": seed},
+        "task": task | {"root": "/somewhere/data", "source": None},
+        "models": {"plstm": {"class_path": "plstm_graph.nn.PLSTM", "init_args": arguments}},
+        "training": {"epochs": 3},
+        "choose": {},
     }
-    row = {"valid_accuracy": valid, "best_epoch": 2, "parameters": 1000, "seconds": 30.0}
-    folds = [{**row, "fold": fold, "test_accuracy": accuracy + fold / 100} for fold in range(10)]
-    command = repeatable_command(["crossval", "--config", "configs/tu/mutag.yaml", "--data.root", "/somewhere/data"])
-    write(folder, summarise(folds, config, command), {f"folds/fold-{fold}.jsonl": "accuracy" for fold in range(10)})
-
-
-def leaderboard_run(folder, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["plstm-graph", "leaderboard", "--data.source=/somewhere/ogb", "--seeds", "0-1"])
-    benchmark = Benchmark("ogbg-molhiv", {}, "classification", ["HIV"], "rocauc", "max", lambda *_: 0.0, "ogb 1.3.6")
-    data = {"name": "ogbg-molhiv", "source": "/somewhere/ogb"}
-    options = Options({"device": "cpu", "data": data, "model": {"class_path": "plstm_graph.nn.PLSTM"}}, [0, 1], Entry())
     machine = {"processor": "p", "cores": 2, "memory_gib": 8, "revision": "abc", "packages": {}}
-    row = {"valid": 0.8, "best_epoch": 1, "epochs": 2, "seconds": 90.0, "parameters": 5, "peak_memory_mib": 7}
-    rows = [{**row, "seed": seed, "test": 0.7 + seed / 10, "revision": "abc"} for seed in (0, 1)]
-    report = make_report(options, benchmark, rows, machine)
-    write(folder, report, {f"seed_{seed}/epochs.jsonl": "rocauc" for seed in (0, 1)})
+    report = summary | {"command": repeatable_command(arguments_given), "machine": machine, "config": config}
+    for row in rows:
+        trial = Study(config, ["plstm"], [0], folder).trial("plstm", {}, Repeat(row["seed"], row["fold"]))
+        trial.folder.mkdir(parents=True)
+        epochs = [{"epoch": epoch, "valid/loss": 1.0, f"valid/{metric}": 0.5 + epoch / 10} for epoch in range(3)]
+        (trial.folder / "epochs.jsonl").write_text("".join(json.dumps(each) + "\n" for each in epochs))
+    write_report(folder, report)
+    return report
 
 
-def write(folder, report, curves):
-    for path, metric in curves.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        rows = [{"epoch": epoch, "valid/loss": 1.0, f"valid/{metric}": 0.5 + epoch / 10} for epoch in range(3)]
-        (folder / path).write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (folder / "report.json").write_text(json.dumps(report))
-
-
-def test_page_of_runs(script, tmp_path, monkeypatch):
-    crossval_run(tmp_path / "a", seed=0)
-    crossval_run(tmp_path / "b", seed=1, accuracy=0.82)
-    crossval_run(tmp_path / "c", seed=0, local=True, valid=0.91)
-    leaderboard_run(tmp_path / "d", monkeypatch)
+def test_page_of_runs(script, tmp_path):
+    over_folds(tmp_path / "a", seed=0)
+    over_folds(tmp_path / "b", seed=1, accuracy=0.82)
+    over_folds(tmp_path / "c", seed=0, local=True, valid=0.91)
+    over_seeds(tmp_path / "d")
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs/results_reading.md").write_text("## Reading\n\nTwenty graphs a fold.\n")
     script.main([tmp_path / name for name in "abcd"])
@@ -85,6 +97,14 @@ def test_page_of_runs(script, tmp_path, monkeypatch):
     (tmp_path / "docs/results.md").unlink()
     script.main([])
     assert (tmp_path / "docs/results.md").read_text() == page
+
+
+def test_the_published_page_is_made_of_what_is_kept(script, tmp_path, monkeypatch):
+    kept = SCRIPT.parents[1] / "docs" / "results"
+    shutil.copytree(kept, tmp_path / "docs" / "results")
+    shutil.copyfile(kept.parent / "results_reading.md", tmp_path / "docs" / "results_reading.md")
+    script.main([])
+    assert (tmp_path / "docs" / "results.md").read_text() == (kept.parent / "results.md").read_text()
 
 
 def test_unfinished_run_is_named(script, tmp_path, capsys):

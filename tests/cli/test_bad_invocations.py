@@ -13,6 +13,7 @@ pytestmark = [
 ]
 _ALLOW = ("--allow", "tests")  # whose model the workspace is trained with
 _BEST = "runs/small/checkpoints/best.ckpt"
+_STUDY = ("dags", "--task", "{name: tu, set: MUTAG}", "--models", "{gin: {class_path: plstm_graph.nn.baselines.GIN}}")
 _FIT = ("fit", "--config", "config.yaml", "--name", "bad", "--baselines", "false", "--trainer.max_epochs", "1")
 _LONG = "C" * 300
 _FILES = {
@@ -120,7 +121,7 @@ def test_decimal_commas(capsys):
 def test_configurations(file, message, capsys, workspace):
     for command in ("fit", "dags"):
         assert message in _message(capsys, command, "--config", file)
-    assert message in _message(capsys, "crossval", f"--config={file}")
+    assert message in _message(capsys, "images", f"--config={file}")
     assert not (workspace / "ran").exists()
 
 
@@ -232,11 +233,11 @@ def test_molecules_that_are_no_ascii(capsys, workspace):
         (("bench", "--threads", "0"), "--threads, --repeat and --budget must be positive"),
         (("bench", "--threads", "1000000"), "--threads must be at most 1024"),
         (("bench", "--budget", "nan"), "--threads, --repeat and --budget must be positive"),
-        (("crossval", "--data.name", "MUTAG", "--folds", "3-1,5"), "folds '3-1,5': the range 3-1 runs backwards"),
-        (("crossval", "--data.name", "MUTAG", "--training.lr", "-1"), "lr and clip positive"),
-        (("crossval", "--data.name", "MUTAG", "--training.warmup", "2"), "warmup must be in [0, 1)"),
-        (("crossval", "--data.name", "MUTAG", "--training.members", "0"), "members must be at least 1"),
-        (("crossval", "--data.name", "../x", "--data.source", "none"), "../x"),
+        ((*_STUDY, "--folds", "3-1,5"), "folds '3-1,5': the range 3-1 runs backwards"),
+        ((*_STUDY, "--training.lr", "-1"), "lr and clip must be positive"),
+        ((*_STUDY, "--training.warmup_fraction", "2"), "warmup_fraction must be in [0, 1)"),
+        ((*_STUDY, "--training.members", "0"), "members must be at least 1"),
+        ((*_STUDY, "--task.set", "../x", "--task.source", "none"), "../x"),
         (("dags", "--nope"), "nope"),
         (("fitt",), "invalid choice: 'fitt'"),
         ((), "COMMAND"),

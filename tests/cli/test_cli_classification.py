@@ -29,7 +29,7 @@ trainer: {max_epochs: 2, accelerator: cpu}
 @pytest.mark.filterwarnings(r"ignore:(?s).*instantiate_classes.* was deprecated:DeprecationWarning")
 def test_classification_from_table_to_predictions(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("plstm_graph.train.baselines._TREES", 10)
+    monkeypatch.setattr("plstm_graph.tasks.baselines._TREES", 10)
     smiles = ["C" * n + end for n in range(1, 11) for end in ("O", "N", "Cl")]
     parts = ["train", "train", "valid", "test", "train"]
     rows = [f"{s},{int('O' in s)},{'' if i % 4 == 0 else int('N' in s)},{parts[i % 5]}" for i, s in enumerate(smiles)]

@@ -26,7 +26,7 @@ pytestmark = [
 @pytest.fixture(autouse=True)
 def _in_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("plstm_graph.train.baselines._TREES", 5)
+    monkeypatch.setattr("plstm_graph.tasks.baselines._TREES", 5)
 
 
 def test_check_describes_a_good_folder_and_lists_what_is_wrong_with_a_bad_one(tmp_path, capsys):

@@ -19,7 +19,7 @@ _TARGET = "rate[mol/L]"
 @pytest.fixture(autouse=True)
 def _in_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("plstm_graph.train.baselines._TREES", 5)
+    monkeypatch.setattr("plstm_graph.tasks.baselines._TREES", 5)
 
 
 def _folder(path, *edges):

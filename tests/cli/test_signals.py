@@ -20,8 +20,8 @@ _PATIENCE = 120.0  # seconds, on a machine that may be busy
     [
         ("fit-molecules", signal.SIGINT, "runs/run/checkpoints/last.ckpt"),
         ("fit-molecules", signal.SIGTERM, "runs/run/checkpoints/last.ckpt"),
-        ("crossval", signal.SIGINT, "runs/crossval/MADE-PLSTM/config.yaml"),
-        ("leaderboard", signal.SIGTERM, "runs/leaderboard/run/seed_0/state.pt"),
+        ("folds", signal.SIGINT, "runs/dags/made-plstm/config.yaml"),
+        ("benchmark", signal.SIGTERM, "runs/dags/run/plstm/seed_0/last.ckpt"),
         ("dags", signal.SIGINT, "runs/dags/run/plstm/lr_0.001/seed_0/last.ckpt"),
         ("images", signal.SIGTERM, "runs/dags/run/vit/lr_0.01/seed_5/last.ckpt"),
     ],
@@ -58,7 +58,7 @@ def test_a_long_command_ends_in_good_order(name, number, kept, tmp_path):
     assert not left
 
 
-@pytest.mark.parametrize("name", ["crossval", "leaderboard", "dags", "images"])
+@pytest.mark.parametrize("name", ["folds", "benchmark", "dags", "images"])
 def test_a_command_that_is_stopped_as_soon_as_its_folder_is_there_says_how_to_go_on(
     name, tmp_path, monkeypatch, capsys
 ):

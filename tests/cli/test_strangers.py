@@ -277,8 +277,6 @@ def test_configurations_of_fit(stranger, capsys, text):
 
 
 COMMANDS = {
-    "leaderboard": ("data: {name: ogbg-molbace}\nmodel: {class_path: %s}\n", ("--name", "a")),
-    "crossval": ("data: {name: MUTAG}\nmodel: {class_path: %s}\n", ()),
     "dags": ("name: a\ntask: {name: copy}\nmodels: {a: {class_path: %s}}\n", ()),
 }
 #: A command by each of the ways to name a model.
@@ -312,8 +310,8 @@ def test_run_folders(stranger, capsys):
     folder = stranger / "run"
     folder.mkdir()
     sizes = "{num_graphs: 4, size: 5}"
-    data = f"{{name: copy, train: {sizes}, valid: {sizes}, tests: {{5: {sizes}}}}}"
-    text = f"name: run\ntask: {data}\nmodels: {{a: {{class_path: %s}}}}\ntraining: {{epochs: 1}}\n"
+    task = f"{{name: copy, train: {sizes}, valid: {sizes}, tests: {{'5': {sizes}}}}}"
+    text = f"name: run\ntask: {task}\nmodels: {{a: {{class_path: %s}}}}\ntraining: {{epochs: 1}}\n"
     config = configuration(stranger, text % "plstm_graph.nn.dag_baselines.BagOfNodes")
     for content in ("evil.Model", "os.system"):
         (folder / "config.yaml").write_text(text % content)
@@ -329,12 +327,36 @@ def test_run_folders(stranger, capsys):
 def test_reports_that_blend_reads(stranger, capsys):
     folder = stranger / "run"
     folder.mkdir()
-    whole = {
-        "config": {"data": {"name": "ogbg-molbace", "pre_transform": spec("evil.Transform")}, "model": MODEL},
-        "seeds": [{"seed": 0}],
-        **dict.fromkeys(("dataset", "method", "metric"), "x"),
-    }
-    wrong = [whole, whole | {"seeds": [{"seed": "../../x"}]}, whole | {"config": {}}, {}, [], 7, whole | {"seeds": 7}]
+    row = {"seed": 0, "fold": None, "choice": {}}
+    task = {"name": "benchmark", "set": "ogbg-molbace", "pre_transform": spec("evil.Transform")}
+    config = {"task": task, "models": {"a": MODEL}, "training": {}, "choose": {}}
+
+    def report_of(row=row, name="a", **changes):
+        return {"config": config | changes, "models": {name: {"seeds": [row]}}}
+
+    wrong = [
+        report_of(),
+        report_of(row | {"seed": "../../x"}),
+        report_of(row | {"fold": "../../x"}),
+        report_of(row | {"choice": {"training.lr": "../../x"}}),
+        report_of(row | {"choice": []}),
+        report_of(name="../../x"),
+        report_of(models={"../../x": MODEL}, name="../../x"),
+        report_of(models={"a": spec("evil.Model")}, task={"name": "benchmark", "set": "ogbg-molbace"}),
+        report_of(choose={"training.epochs.x": [1]}, row=row | {"choice": {"training.epochs.x": 1}}),
+        report_of(choose={"evil.x": [1]}),
+        report_of(choose=7),
+        report_of(training={"epochs": "many"}),
+        report_of(task={"name": "evil"}),
+        report_of(task=[]),
+        report_of() | {"config": {}},
+        report_of() | {"models": {}},
+        report_of() | {"models": 7},
+        report_of() | {"models": {"a": {"seeds": 7}}},
+        {},
+        [],
+        7,
+    ]
     for report in wrong:
         (folder / "report.json").write_text(json.dumps(report))
         assert main(["blend", str(folder)]) == 2
@@ -371,7 +393,7 @@ def test_a_checkpoint_of_a_trainer_in_python(stranger):
 
 @pytest.mark.slow
 def test_a_model_of_ones_own_from_training_to_prediction(stranger, capsys, monkeypatch):
-    monkeypatch.setattr("plstm_graph.train.baselines._TREES", 10)
+    monkeypatch.setattr("plstm_graph.tasks.baselines._TREES", 10)
     graphs = [nx.DiGraph([(0, 1), (1, 2 + number)], graph=f"g{number}", y=float(number)) for number in range(20)]
     from_networkx(graphs, "dags", targets=["y"])
     text = """

@@ -141,7 +141,7 @@ TASKS = {
 @pytest.mark.parametrize("name", TASKS)
 def test_check_fit_predict_and_explain_take_a_task(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("plstm_graph.train.baselines._TREES", 5)
+    monkeypatch.setattr("plstm_graph.tasks.baselines._TREES", 5)
     monkeypatch.setattr(workflows, "Recipe", ForksAndJoins)
     data, model, item = TASKS[name]
     data = data | {"root": "data"}
@@ -192,7 +192,7 @@ def test_check_fit_predict_and_explain_take_a_task(name, tmp_path, monkeypatch, 
 def test_the_critical_path_is_one_of_the_graph(tmp_path, capsys, monkeypatch):
     """Of circuits, whose pieces are as deep as they have gates, and of layers with sums beside the maxima."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("plstm_graph.train.baselines._TREES", 5)
+    monkeypatch.setattr("plstm_graph.tasks.baselines._TREES", 5)
     source = str(circuit_folder(tmp_path / "source"))
     task = load_task("timing", "data", source, samples=24, nodes=20, delays="driven")
     write_task(task, "pieces")

@@ -159,12 +159,12 @@ def test_benchmark_compares_whole_names(source, tmp_path):
 
 
 @pytest.mark.slow
-def test_leaderboard_trains_and_reports_f1(source, tmp_path, capsys):
+def test_a_study_trains_and_reports_f1(source, tmp_path, capsys):
     data = OGBCode2Dataset(tmp_path / "root", source)
-    model = "--model.init_args.model.init_args"
+    model = "--models.plstm.init_args.model.init_args"
     arguments = (
-        *("leaderboard", "--config", str(CONFIG), "--data.root", str(tmp_path / "root"), "--data.source", str(source)),
-        *(f"{model}.in_channels", f"[{data.num_types},{data.num_attributes},21]", f"{model}.hidden_channels", "16"),
+        *("dags", "--config", str(CONFIG), "--task.root", str(tmp_path / "root"), "--task.source", str(source)),
+        *("--task.in_channels", f"[{data.num_types},{data.num_attributes},21]", f"{model}.hidden_channels", "16"),
         *(
             f"{model}.out_channels",
             "20",
@@ -178,13 +178,13 @@ def test_leaderboard_trains_and_reports_f1(source, tmp_path, capsys):
         *("--seeds", "0-1", "--device", "cpu", "--output", str(tmp_path / "run"), "--training.average", "0"),
     )
     assert main(list(arguments)) == 0
-    assert "mean" in capsys.readouterr().out
-    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert "test/F1" in capsys.readouterr().out
+    report = json.loads((tmp_path / "run" / "ogb_form.json").read_text())["plstm"]
     assert (report["metric"], len(report["seeds"])) == ("F1", 2)
     # Learnt from one function, "add two": "add" is in the name of the validation function too.
     assert report["validation"]["mean"] > 0.2
     assert report["test"]["mean"] == 0
     losses = [
-        json.loads(line)["train/loss"] for line in (tmp_path / "run/seed_0/epochs.jsonl").read_text().splitlines()
+        json.loads(line)["train/loss"] for line in (tmp_path / "run/plstm/seed_0/epochs.jsonl").read_text().splitlines()
     ]
     assert losses[-1] < 0.1 < 1.0 < losses[0]

@@ -11,12 +11,11 @@ from torch_geometric.data import Batch
 
 from plstm_graph.datasets import smiles_to_data
 from plstm_graph.datasets.moments import Moments
+from plstm_graph.tasks.baselines import Forest, baseline_predictions
 from plstm_graph.tasks.regression import mae, pearson, r2, rmse
 from plstm_graph.tasks.scale import TargetScale
 from plstm_graph.train import GraphModule, evaluate
-from plstm_graph.train.baselines import baseline_predictions
 from plstm_graph.train.inference import predict
-from plstm_graph.train.leaderboard.forest import Forest
 from plstm_graph.transforms import ToDAG
 from tests.train.tiny_model import TinyModel
 
@@ -173,16 +172,16 @@ def test_loss_and_predictions_follow_the_unit(a, b, cast, tmp_path):
 
 @pytest.mark.parametrize(("a", "b"), [(1e-30, 0.0), (1e-10, 0.0), (1e20, 0.0), (1.0, 1e8)])
 def test_baselines_do_not_depend_on_the_unit(a, b, monkeypatch):
-    monkeypatch.setattr("plstm_graph.train.baselines._TREES", 5)
+    monkeypatch.setattr("plstm_graph.tasks.baselines._TREES", 5)
     generator = torch.Generator().manual_seed(0)
     features = {part: torch.randn(20, 3, generator=generator).numpy() for part in ("train", "valid", "test")}
     targets = {part: torch.from_numpy(x[:, :1] * 2 + x[:, 1:2]).double() for part, x in features.items()}
     plain = baseline_predictions(features, targets, "regression")
     other = baseline_predictions(features, {part: a * y + b for part, y in targets.items()}, "regression")
     trees = Forest(trees=5, jobs=1)
-    y = targets["train"].numpy()
+    y = targets["train"]
     plain["forest"], other["forest"] = (
-        torch.from_numpy(trees.fit_predict(features["train"], values, {"test": features["test"]}, False)["test"])
+        trees.fit_predict(features["train"], values, {"test": features["test"]}, "regression")["test"]
         for values in (y, a * y + b)
     )
     for name, predicted in plain.items():

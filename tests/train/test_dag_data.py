@@ -126,7 +126,7 @@ def test_multiclass_metrics():
 
 
 def test_baselines_of_each_level(tmp_path, monkeypatch):
-    monkeypatch.setattr("plstm_graph.train.baselines._TREES", 5)
+    monkeypatch.setattr("plstm_graph.tasks.baselines._TREES", 5)
     for level, name in (("graph", "bag of nodes"), ("node", "node, level, degrees"), ("edge", "edge, level, degrees")):
         data = DAGDataModule(str(make_folder(tmp_path / level, level)))
         predictions = data.baselines("multiclass")

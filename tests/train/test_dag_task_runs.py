@@ -42,8 +42,9 @@ RUNS["workflows of finish times"] = (
 
 
 def table_of(text):
-    """The rows of the Markdown table in a text, by their first column."""
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+    """The rows of the first Markdown table in a text, by their first column."""
+    first = text[text.index("\n|") :].strip().split("\n\n")[0]  # of models; one of trainings follows
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in first.splitlines()]
     header, _, *rows = rows
     return {row[0]: dict(zip(header, row, strict=True)) for row in rows}
 

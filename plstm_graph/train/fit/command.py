@@ -6,11 +6,11 @@ import warnings
 from contextlib import ExitStack
 
 from plstm_graph.console import Console
+from plstm_graph.tasks.metrics import evaluate
 from plstm_graph.train.fit.cli import FitCLI
 from plstm_graph.train.fit.report import draw_run, print_metrics, write_results, write_test_predictions
 from plstm_graph.train.fit.summary import print_summary
 from plstm_graph.train.inference import load_module, predict
-from plstm_graph.train.metrics import evaluate
 from plstm_graph.train.predict.table import measured_columns, prediction_columns
 
 

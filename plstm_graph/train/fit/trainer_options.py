@@ -38,7 +38,7 @@ def check_resumable(checkpoint: dict[str, Any], path: object) -> None:
         path: Where, for the message.
 
     Raises:
-        ValueError: If it holds a model only, as `leaderboard` exports it.
+        ValueError: If it holds a model only, as a study exports it.
     """
     missing = [name for name in _STATE if name not in checkpoint]
     if missing:

@@ -12,7 +12,7 @@ from plstm_graph.console import write_data
 from plstm_graph.datasets.classes import PLAIN_LABELS
 from plstm_graph.datasets.digits import exact_cells
 from plstm_graph.datasets.files import replace_file
-from plstm_graph.train.metrics import Task
+from plstm_graph.tasks.metrics import Task
 
 
 def write_csv(header: Sequence[str], rows: Iterable[Sequence[str]], output: str | None) -> None:

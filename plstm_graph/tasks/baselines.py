@@ -1,7 +1,8 @@
-"""What a model has to beat: the training mean, and ridge regression and a random forest on fixed features."""
+"""What a model has to beat: the training mean, and ridge regression and random forests on fixed features."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,73 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from torch import Tensor
 
+from plstm_graph.tasks.metrics import MONITOR, Task, evaluate
 from plstm_graph.tasks.scale import TargetScale
-from plstm_graph.train.metrics import MONITOR, Task, evaluate
 
 _ALPHAS = (1.0, 3.0, 10.0, 30.0, 100.0)
 _FEATURES_PER_SPLIT = ("sqrt", 0.1, 0.3)
 _TREES = 300
+
+
+@dataclass
+class Forest:
+    """A random forest for each target: on fingerprints, the strongest simple model of a molecule.
+
+    Args:
+        trees: Number of trees.
+        min_samples_leaf: Fewest training samples in a leaf.
+        max_features: Features that are tried at each split: a part of them, or ``"sqrt"``.
+        seed: Of the bootstrap samples and of the features tried at each split.
+        jobs: Cores to grow trees on; -1 for all.
+    """
+
+    trees: int = _TREES
+    min_samples_leaf: int = 2
+    max_features: str | float = "sqrt"
+    seed: int = 0
+    jobs: int = -1
+
+    def __post_init__(self) -> None:
+        if self.trees < 1 or self.min_samples_leaf < 1:
+            raise ValueError(
+                f"trees and min_samples_leaf must be at least 1, got {self.trees}, {self.min_samples_leaf}"
+            )
+
+    def estimator(self, task: Task) -> Any:
+        """A forest of scikit-learn, not yet fitted."""
+        kind = RandomForestRegressor if task == "regression" else RandomForestClassifier
+        return kind(
+            self.trees,
+            min_samples_leaf=self.min_samples_leaf,
+            max_features=self.max_features,
+            n_jobs=self.jobs,
+            random_state=self.seed,
+        )
+
+    def fit_predict(
+        self, features: np.ndarray, targets: Tensor, others: Mapping[str, np.ndarray], task: Task
+    ) -> dict[str, Tensor]:
+        """Fit on the rows where a target is known, and predict other samples.
+
+        Args:
+            features: Of training samples, ``[n, F]``.
+            targets: NaN where unknown, ``[n, T]``.
+            others: Features of samples to predict, by the name of their part, ``[m, F]`` each.
+            task: ``"regression"`` or ``"classification"`` of labels 0 and 1.
+
+        Returns:
+            By part: values or probabilities, ``[m, T]`` float64.
+
+        Raises:
+            ValueError: If a target is unknown for every training sample; gives its column.
+        """
+        columns = []
+        for number, column in enumerate(targets.double().unbind(dim=1)):
+            if not column.isfinite().any():
+                raise ValueError(f"target {number} is unknown for every training sample")
+            parts = {"train": features, **others}
+            columns.append(_predict_column([self.estimator(task)], parts, {"train": column}, task, list(others)))
+        return {part: torch.stack([column[part] for column in columns], dim=1) for part in others}
 
 
 def baseline_predictions(
@@ -41,7 +103,7 @@ def baseline_predictions(
     predictions = {}
     for model, candidates in _candidates(task, seed, name).items():
         columns = [
-            _predict_column(candidates, features, {split: y[:, column] for split, y in targets.items()}, task)
+            _predict_column(candidates, features, {split: y[:, column] for split, y in targets.items()}, task)["test"]
             for column in range(targets["train"].size(1))
         ]
         predictions[model] = columns[0] if task == "multiclass" else torch.stack(columns, dim=1)
@@ -50,28 +112,32 @@ def baseline_predictions(
 
 def _candidates(task: Task, seed: int, name: str) -> dict[str, list[Any]]:
     """Estimators, not yet fitted, by name of the baseline."""
-    forest: dict[str, Any] = {"n_estimators": _TREES, "n_jobs": -1, "random_state": seed}
+    forests = [
+        Forest(_TREES, min_samples_leaf=1, max_features=part, seed=seed).estimator(task) for part in _FEATURES_PER_SPLIT
+    ]
     if task != "regression":
         return {
             "mean predictor": [DummyClassifier(strategy="prior")],
             f"{name} + logistic regression": [LogisticRegression(C=1 / alpha, max_iter=1000) for alpha in _ALPHAS],
-            f"{name} + random forest": [
-                RandomForestClassifier(max_features=part, **forest) for part in _FEATURES_PER_SPLIT
-            ],
+            f"{name} + random forest": forests,
         }
     return {
         "mean predictor": [DummyRegressor()],
         f"{name} + ridge": [Ridge(alpha=alpha) for alpha in _ALPHAS],
-        f"{name} + random forest": [RandomForestRegressor(max_features=part, **forest) for part in _FEATURES_PER_SPLIT],
+        f"{name} + random forest": forests,
     }
 
 
 def _predict_column(
-    candidates: list[Any], features: Mapping[str, np.ndarray], targets: dict[str, Tensor], task: Task
-) -> Tensor:
-    """Test predictions for one target, of the candidate that is best on the validation split.
+    candidates: list[Any],
+    features: Mapping[str, np.ndarray],
+    targets: Mapping[str, Tensor],
+    task: Task,
+    parts: Sequence[str] = ("test",),
+) -> dict[str, Tensor]:
+    """Predictions of parts for one target, of the candidate that is best on the validation part, if there are several.
 
-    ``[n]``, or ``[n, C]`` for classes.
+    ``[n]`` each, or ``[n, C]`` for classes.
     """
     known = targets["train"].isfinite().numpy()
     # Trees stop to split where the variance is below 1e-16, so nothing may depend on the unit of the target.
@@ -79,9 +145,12 @@ def _predict_column(
     targets = {split: scale.standardise(y) for split, y in targets.items()}
     inputs, values = features["train"][known], targets["train"].numpy()[known]
     if task == "classification" and np.unique(values).size == 1:
-        return torch.full_like(targets["test"], float(values[0]))
+        value = float(values[0])
+        return {part: torch.full((len(features[part]),), value, dtype=torch.double) for part in parts}
     metric, mode = MONITOR[task]
-    classes = 1 + max(int(y[y.isfinite()].max()) for y in targets.values() if y.isfinite().any())
+    classes = 2
+    if task == "multiclass":
+        classes = 1 + max(int(y[y.isfinite()].max()) for y in targets.values() if y.isfinite().any())
     best, best_score = None, -np.inf
     for candidate in candidates:
         model = clone(candidate).fit(inputs, values)
@@ -95,8 +164,8 @@ def _predict_column(
             score = 0.0
         if best is None or score > best_score:
             best, best_score = model, score
-    predicted = _predict(best, features["test"], task, classes)
-    return scale.restore(predicted) if task == "regression" else predicted
+    predictions = {part: _predict(best, features[part], task, classes) for part in parts}
+    return {part: scale.restore(each) if task == "regression" else each for part, each in predictions.items()}
 
 
 def _predict(model: Any, inputs: np.ndarray, task: Task, classes: int) -> Tensor:

@@ -2,8 +2,8 @@ import numpy as np
 import torch
 
 from plstm_graph.datasets.fingerprints import morgan_fingerprints
+from plstm_graph.tasks.baselines import baseline_predictions
 from plstm_graph.train import evaluate
-from plstm_graph.train.baselines import baseline_predictions
 
 _SMILES = ["C" * n + end for n in range(1, 13) for end in ("O", "N", "Cl", "S")]
 
@@ -17,7 +17,7 @@ def _prints():
 
 
 def test_regression_baselines(monkeypatch):
-    monkeypatch.setattr("plstm_graph.train.baselines._TREES", 20)
+    monkeypatch.setattr("plstm_graph.tasks.baselines._TREES", 20)
     target = torch.tensor([[float("O" in s), 3.0 * ("N" in s)] for s in _SMILES])
     targets = _split(target)
     targets["train"][0, 0] = torch.nan
@@ -31,7 +31,7 @@ def test_regression_baselines(monkeypatch):
 
 
 def test_classification_baselines(monkeypatch):
-    monkeypatch.setattr("plstm_graph.train.baselines._TREES", 20)
+    monkeypatch.setattr("plstm_graph.tasks.baselines._TREES", 20)
     target = torch.tensor([[float("O" in s), 1.0] for s in _SMILES])
     predictions = baseline_predictions(_prints(), _split(target), "classification", name="Morgan")
     assert len(predictions) == 3
@@ -42,7 +42,7 @@ def test_classification_baselines(monkeypatch):
 
 
 def test_multiclass_baselines(monkeypatch):
-    monkeypatch.setattr("plstm_graph.train.baselines._TREES", 20)
+    monkeypatch.setattr("plstm_graph.tasks.baselines._TREES", 20)
     target = torch.tensor([[float("ONS".find(s[-1]) + 1)] for s in _SMILES])
     targets = _split(target)
     targets["train"][0] = torch.nan

@@ -1,1 +1,0 @@
-"""Cross-validation on TU sets by the paper's protocol: ``plstm-graph crossval``."""

@@ -1,1 +1,0 @@
-"""Benchmarks with an official split and metric over seeds: ``plstm-graph leaderboard`` and ``blend``."""
