@@ -26,8 +26,7 @@ from plstm_graph.datasets.files import replace_file
 from plstm_graph.datasets.long_range import LongRange
 from plstm_graph.graph import LineGraph, random_dag
 from plstm_graph.nn import PLSTM
-from plstm_graph.nn.dag_baselines import DirectedGATv2, DirectedGCN, DirectedGIN
-from plstm_graph.nn.dag_baselines_gru import LevelGRU
+from plstm_graph.nn.baselines import DirectedGATv2, DirectedGCN, DirectedGIN, LevelGRU
 from plstm_graph.train.dag_tasks.run import make_model
 from plstm_graph.train.dag_tasks.tasks import DAGTask, load_dag_task
 

@@ -26,7 +26,7 @@ from plstm_graph.bench.timing import Timer, time_in_turns
 from plstm_graph.datasets.ogb import OGBMolDataset
 from plstm_graph.datasets.tu import TUGraphs
 from plstm_graph.nn import PLSTM, baselines
-from plstm_graph.nn.ogb_gnn import OGBGNN
+from plstm_graph.nn.baselines import OGBGNN
 from plstm_graph.train.forward import attach_line_graph, call_model, model_arguments
 from plstm_graph.train.inference import pick_device
 from plstm_graph.train.optimizer import make_adamw

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from plstm_graph.graph import LineGraph
+from plstm_graph.nn.fused_linear import fused_linear
 from plstm_graph.nn.gates import GateLinear
-from plstm_graph.nn.joined import joined_linear
 
 
 def form_of_maxima(form: str, own: Any, of_sums: Any) -> Any:
@@ -70,7 +70,7 @@ class MaxPlusGates(nn.Module):
 
     def logits(self, x: Tensor, edge_attr: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """What the linear maps give, the same for both directions: ``[N, 6 C]`` and ``[E, 4 C]``, or None."""
-        (at_nodes,) = joined_linear(x, [self.node_lin])
+        (at_nodes,) = fused_linear(x, [self.node_lin])
         return at_nodes, None if self.edge_lin is None else self.edge_lin(edge_attr)
 
     def of_logits(

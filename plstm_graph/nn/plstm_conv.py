@@ -11,9 +11,9 @@ from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.dense import Linear
 
 from plstm_graph.graph import LineGraph
+from plstm_graph.nn.fused_linear import take_channels
 from plstm_graph.nn.gates import Decay, Normalization, check_decay
 from plstm_graph.nn.head_norm import HeadNorm, make_head_norm, projected_channels, query_key_value
-from plstm_graph.nn.joined import take_channels
 from plstm_graph.nn.matrix_transition import MatrixKind, MatrixOptions
 from plstm_graph.nn.max_plus_gates import MaxPlusGates, MaxPlusTerms, form_of_maxima
 from plstm_graph.nn.neighbours import NeighbourKind, make_neighbour_input

@@ -15,7 +15,7 @@ CONFIGS = Path(__file__).parent.parent.parent / "configs"
 TINY = """
 data: {name: arrows, image_size: 128, num_train: 16, num_valid: 8, num_test: 8, test_sizes: [160], num_per_size: 4}
 model:
-  class_path: plstm_graph.nn.image_baselines.ViT
+  class_path: plstm_graph.nn.vision.ViT
   init_args: {out_channels: 2, image_size: 128, patch_size: 32, hidden_channels: 8, num_layers: 1, heads: 1}
 training: {epochs: 2, batch_size: 8}
 lr: [1.0e-2, 1.0e-3]

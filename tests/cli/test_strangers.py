@@ -312,7 +312,7 @@ def test_run_folders(stranger, capsys):
     sizes = "{num_graphs: 4, size: 5}"
     data = f"{{name: copy, train: {sizes}, valid: {sizes}, tests: {{5: {sizes}}}}}"
     text = f"name: run\ndata: {data}\nmodels: {{a: {{class_path: %s}}}}\ntraining: {{epochs: 1}}\n"
-    config = configuration(stranger, text % "plstm_graph.nn.dag_baselines.BagOfNodes")
+    config = configuration(stranger, text % "plstm_graph.nn.baselines.BagOfNodes")
     for content in ("evil.Model", "os.system"):
         (folder / "config.yaml").write_text(text % content)
         assert main(["dags", "--config", config, "--output", str(folder), "--device", "cpu"]) == 2

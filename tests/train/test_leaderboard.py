@@ -152,7 +152,7 @@ def test_full_disk_is_named_and_leaves_no_half_file(workspace, capsys):
 
 def test_baseline_takes_bonds_in_both_directions_and_a_last_batch_of_one(workspace, capsys):
     arguments = {"hidden_channels": 8, "num_layers": 2, "virtual_node": True}
-    model = {"class_path": "plstm_graph.nn.ogb_gnn.OGBGNN", "init_args": arguments}
+    model = {"class_path": "plstm_graph.nn.baselines.OGBGNN", "init_args": arguments}
     change = {"data": {"pre_transform": None}, "model": model, "entry": {"method": "GIN, small"}}
     (workspace / "gin.yaml").write_text(yaml.safe_dump(change))
     assert leaderboard("--config", "gin.yaml", "--seeds", "0", "--training.batch_size", "59") == 0

@@ -121,7 +121,7 @@ def test_what_is_no_model_is_not_resolved(evil, name):
         "plstm_graph.nn.PLSTM",
         "plstm_graph.PLSTM",
         "plstm_graph.nn.baselines.GIN",
-        "plstm_graph.nn.ogb_gnn.OGBGNN",
+        "plstm_graph.nn.baselines.OGBGNN",
         "plstm_graph.transforms.ToDAG",
         "plstm_graph.datasets.ogb_code2.ASTNodes",
         "plstm_graph.train.MoleculeDataModule",

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plstm_graph.nn.batch_norm import BatchRMSNorm
+from plstm_graph.nn.vision.batch_norm import BatchRMSNorm
 
 Stem = Literal["linear", "conv"]
 

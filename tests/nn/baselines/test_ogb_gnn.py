@@ -3,7 +3,7 @@ import torch
 from torch_geometric.data import Batch
 
 from plstm_graph.datasets import smiles_to_data
-from plstm_graph.nn.ogb_gnn import OGBGNN
+from plstm_graph.nn.baselines import OGBGNN
 from tests.rounding import rounding
 
 

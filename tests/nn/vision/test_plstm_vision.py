@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from plstm_graph.nn import PLSTMVision
-from plstm_graph.nn.drop_path import DropPath
-from plstm_graph.nn.image_baselines import SmallCNN, ViT
-from plstm_graph.nn.patches import ConvStem
-from plstm_graph.nn.plstm_vision import PLSTM2dBlock
+from plstm_graph.nn.vision import SmallCNN, ViT
+from plstm_graph.nn.vision.drop_path import DropPath
+from plstm_graph.nn.vision.patches import ConvStem
+from plstm_graph.nn.vision.plstm_vision import PLSTM2dBlock
 
 TINY = {"image_size": 32, "patch_size": 8, "hidden_channels": 16, "num_layers": 4, "heads": 2}
 EMPTY = {"stem": "conv", "norm": "batch_rms", "pool": "top", "positions": False}

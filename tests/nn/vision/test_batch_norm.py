@@ -2,7 +2,7 @@
 
 import torch
 
-from plstm_graph.nn.batch_norm import BatchNorm, BatchRMSNorm
+from plstm_graph.nn.vision.batch_norm import BatchNorm, BatchRMSNorm
 
 
 def test_channels_have_a_root_mean_square_of_their_scale():

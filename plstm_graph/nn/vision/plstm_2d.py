@@ -5,11 +5,11 @@ from typing import get_args
 import torch
 from torch import Tensor, nn
 
-from plstm_graph.nn.grid_gates import Chirality, Grid2dGate, Grid2dGates
 from plstm_graph.nn.head_norm import HeadNorm, make_head_norm, projected_channels, query_key_value
 from plstm_graph.nn.max_plus_gates import form_of_maxima
-from plstm_graph.nn.max_plus_grid_gates import MaxPlusGrid2dGate
 from plstm_graph.nn.plstm_conv import LayerMode
+from plstm_graph.nn.vision.grid_gates import Chirality, Grid2dGate, Grid2dGates
+from plstm_graph.nn.vision.max_plus_grid_gates import MaxPlusGrid2dGate
 from plstm_graph.ops import GridForm, MaxPlusGridForm, plstm_grid2d_oriented, plstm_max_plus_grid2d_oriented
 
 
@@ -37,7 +37,7 @@ class PLSTM2d(nn.Module):
         head_norm (str): As in :class:`~plstm_graph.nn.PLSTMConv`. (default: ``"rms"``)
         norm_eps (float, optional): As in :class:`~plstm_graph.nn.PLSTMConv`.
         attenuation (float): In training, weaken the transitions of each image by up to this exponent, see
-            :class:`~plstm_graph.nn.grid_gates.Grid2dGate`. (default: ``0``)
+            :class:`~plstm_graph.nn.vision.grid_gates.Grid2dGate`. (default: ``0``)
         form (str): How to evaluate the operator, see :func:`~plstm_graph.ops.plstm_grid2d`; M-mode takes ``"auto"`` in
             place of forms that it does not have. (default: ``"auto"``)
 

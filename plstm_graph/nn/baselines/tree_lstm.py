@@ -8,7 +8,7 @@ from torch.autograd.function import once_differentiable
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.graph.node_levels import NodeLevels
-from plstm_graph.nn.dag_baselines import DAGBaseline
+from plstm_graph.nn.baselines.directed import DAGBaseline
 
 
 class ChildSumTreeLSTM(DAGBaseline):

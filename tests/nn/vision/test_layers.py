@@ -7,7 +7,7 @@ import torch
 
 from plstm_graph import LineGraph, plstm
 from plstm_graph.nn import PLSTM1d, PLSTM2d
-from plstm_graph.nn.grid_gates import Grid2dGate
+from plstm_graph.nn.vision.grid_gates import Grid2dGate
 from plstm_graph.ops.grid2d.plstm_grid2d import ORIENTATIONS
 from tests.rounding import rounding
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from plstm_graph.nn import PLSTMVision
-from plstm_graph.nn.image_baselines import ViT
-from plstm_graph.nn.image_pool import TOP, ImagePool
+from plstm_graph.nn.vision import ViT
+from plstm_graph.nn.vision.pool import TOP, ImagePool
 
 
 def test_what_a_larger_background_dilutes():

@@ -5,7 +5,8 @@ import torch
 from torch_geometric.data import Batch, Data
 from torch_geometric.utils import to_undirected
 
-from plstm_graph.nn.baselines import GAT, GCN, GIN, LSTMGNN, MPNN, widest
+from plstm_graph.nn.baselines import GAT, GCN, GIN, LSTMGNN, MPNN
+from plstm_graph.nn.baselines.undirected import widest
 
 MODELS = [GCN, GAT, GIN, MPNN, LSTMGNN]
 

@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor, nn
 
 
-class Positions(nn.Module):
+class SequenceHead(nn.Module):
     """Reads the output of a graph model as scores of the classes at each of several positions.
 
     Args:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch_geometric.nn import PositionalEncoding
 
 from plstm_graph.graph import LineGraph, ancestor_pairs
-from plstm_graph.nn.dag_baselines import DAGBaseline
+from plstm_graph.nn.baselines.directed import DAGBaseline
 
 
 class DAGTransformer(DAGBaseline):

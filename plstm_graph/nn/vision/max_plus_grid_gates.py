@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from plstm_graph.nn.grid_gates import Grid2dGates, check_grid_gate, per_orientation
+from plstm_graph.nn.vision.grid_gates import Grid2dGates, check_grid_gate, per_orientation
 from plstm_graph.ops.grid2d.plstm_grid2d import ORIENTATIONS
 
 
@@ -15,7 +15,7 @@ class MaxPlusGrid2dGate(nn.Module):
     Source and Mark belong to the edge that they enter or read, and are shared by the two orientations that use its
     direction. A transition at a node is the sum of a term of the edge that comes and a term of the edge that goes, as
     in :class:`~plstm_graph.nn.max_plus_gates.MaxPlusGates`. Each head's terms read that head's share of the channels,
-    as in :class:`~plstm_graph.nn.grid_gates.Grid2dGate`.
+    as in :class:`~plstm_graph.nn.vision.grid_gates.Grid2dGate`.
 
     Args:
         in_channels (int): Size of node features, divisible by ``heads``.
@@ -26,8 +26,8 @@ class MaxPlusGrid2dGate(nn.Module):
 
     Shapes:
         - **input:** ``[..., X, Y, in_channels]``
-        - **output:** :class:`~plstm_graph.nn.grid_gates.Grid2dGates` with ``[..., X, Y, O, C]`` each, and Direct,
-          ``[..., X, Y, C]``, in float32 or wider
+        - **output:** :class:`~plstm_graph.nn.vision.grid_gates.Grid2dGates` with ``[..., X, Y, O, C]`` each, and
+          Direct, ``[..., X, Y, C]``, in float32 or wider
     """
 
     def __init__(

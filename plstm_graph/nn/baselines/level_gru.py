@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.nn.dag_baselines import DAGBaseline
+from plstm_graph.nn.baselines.directed import DAGBaseline
 from plstm_graph.nn.gated_cell import Flow, GatedCell
 from plstm_graph.ops.dag.gated_levels import Gathering
 

@@ -7,10 +7,16 @@ import torch
 from torch_geometric.data import Batch, Data
 
 from plstm_graph.graph import LineGraph, ancestors, random_dag
-from plstm_graph.nn.dag_baselines import BagOfNodes, DirectedGATv2, DirectedGCN, DirectedGIN
-from plstm_graph.nn.dag_baselines_gru import LevelGRU
-from plstm_graph.nn.dag_baselines_transformer import DAGTransformer
-from plstm_graph.nn.dag_baselines_tree_lstm import ChildSumTreeLSTM, TreeLSTMPass
+from plstm_graph.nn.baselines import (
+    BagOfNodes,
+    ChildSumTreeLSTM,
+    DAGTransformer,
+    DirectedGATv2,
+    DirectedGCN,
+    DirectedGIN,
+    LevelGRU,
+)
+from plstm_graph.nn.baselines.tree_lstm import TreeLSTMPass
 
 MODELS = (
     BagOfNodes,

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from plstm_graph.nn import PLSTM1d, PLSTM2d, PLSTMConv, PLSTMVision
-from plstm_graph.nn.grid_gates import Grid2dGates
+from plstm_graph.nn.vision.grid_gates import Grid2dGates
 from plstm_graph.ops import ORIENTATIONS, plstm_max_plus_chain, plstm_max_plus_grid2d
 from plstm_graph.testing import assert_close, assert_compiles_once
-from tests.nn.test_grid_layers import excite
+from tests.nn.vision.test_layers import excite
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])

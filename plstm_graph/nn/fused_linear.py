@@ -8,7 +8,7 @@ from torch import Tensor
 from torch_geometric.nn.dense import Linear
 
 
-def joined_linear(x: Tensor, maps: Sequence[Linear]) -> tuple[Tensor, ...]:
+def fused_linear(x: Tensor, maps: Sequence[Linear]) -> tuple[Tensor, ...]:
     """Apply linear maps to the same input; the maps of a few columns then cost next to nothing.
 
     Forward hooks of the single maps do not run.
@@ -26,14 +26,14 @@ def joined_linear(x: Tensor, maps: Sequence[Linear]) -> tuple[Tensor, ...]:
     return F.linear(x, weight, torch.cat(bias)).split([lin.out_channels for lin in maps], dim=-1)
 
 
-def joined_where_any(x: Tensor | None, maps: Sequence[Linear | None]) -> list[Tensor | None]:
-    """What :func:`joined_linear` gives for the maps that there are, and None in the place of each that is None.
+def fused_where_any(x: Tensor | None, maps: Sequence[Linear | None]) -> list[Tensor | None]:
+    """What :func:`fused_linear` gives for the maps that there are, and None in the place of each that is None.
 
     Args:
         x: ``[N, C]``; None where there is no map at all.
         maps: Linear maps, or None.
     """
-    found = list(joined_linear(x, [lin for lin in maps if lin is not None])) if x is not None else []
+    found = list(fused_linear(x, [lin for lin in maps if lin is not None])) if x is not None else []
     return [None if lin is None else found.pop(0) for lin in maps]
 
 

@@ -7,7 +7,7 @@ import torch
 
 from plstm_graph import PLSTM, LineGraph, PLSTMConv
 from plstm_graph.graph import random_dag
-from plstm_graph.nn.maximising_path import maximising_path, predicted_path
+from plstm_graph.nn.critical_path import maximising_path, predicted_path
 
 SIZES = [(6, 8), (9, 16), (12, 24)]
 FLOWS = ["source_to_target", "target_to_source"]

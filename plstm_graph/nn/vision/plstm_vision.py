@@ -7,15 +7,15 @@ from typing import Any, Literal, cast, get_args
 import torch
 from torch import Tensor, nn
 
-from plstm_graph.nn.batch_norm import BatchNorm, BatchRMSNorm
-from plstm_graph.nn.drop_path import DropPath
-from plstm_graph.nn.grid_gates import Chirality
 from plstm_graph.nn.head_norm import HeadNorm
-from plstm_graph.nn.image_pool import ImagePool, NodePool, check_pool
 from plstm_graph.nn.norm import rms_norm
-from plstm_graph.nn.patches import PositionEmbedding, Stem, make_stem
-from plstm_graph.nn.plstm_2d import PLSTM2d
 from plstm_graph.nn.plstm_conv import LayerMode
+from plstm_graph.nn.vision.batch_norm import BatchNorm, BatchRMSNorm
+from plstm_graph.nn.vision.drop_path import DropPath
+from plstm_graph.nn.vision.grid_gates import Chirality
+from plstm_graph.nn.vision.patches import PositionEmbedding, Stem, make_stem
+from plstm_graph.nn.vision.plstm_2d import PLSTM2d
+from plstm_graph.nn.vision.pool import ImagePool, NodePool, check_pool
 
 Size = Literal["T", "S", "B"]
 Pool = Literal["corners"] | NodePool
@@ -39,11 +39,11 @@ class PLSTM2dBlock(nn.Module):
         heads (int): Number of heads.
         mode (str): As in :class:`PLSTM2d`.
         ffn_ratio (float): Width of the feed-forward network over ``channels``. (default: ``4``)
-        drop_path (float): Rate of :class:`~plstm_graph.nn.drop_path.DropPath`. (default: ``0``)
+        drop_path (float): Rate of :class:`~plstm_graph.nn.vision.drop_path.DropPath`. (default: ``0``)
         chirality (str): As in :class:`PLSTM2d`. (default: ``"L"``)
         gate_weights (bool): As in :class:`PLSTM2d`. (default: ``True``)
         norm (str): Norm before the mixer and the feed-forward network: ``"rms"``, ``"batch"``, or ``"batch_rms"``,
-            :class:`~plstm_graph.nn.batch_norm.BatchRMSNorm`. (default: ``"rms"``)
+            :class:`~plstm_graph.nn.vision.batch_norm.BatchRMSNorm`. (default: ``"rms"``)
         norm_eps (float, optional): As in :class:`PLSTM2d`.
         attenuation (float): As in :class:`PLSTM2d`. (default: ``0``)
         head_norm (str): As in :class:`PLSTM2d`. (default: ``"rms"``)
@@ -121,13 +121,13 @@ class PLSTMVision(nn.Module):
         gate_weights (bool): As in :class:`~plstm_graph.nn.PLSTM2d`. (default: ``True``)
         positions (bool): Whether to add a position embedding. (default: ``True``)
         stem (str): ``"linear"``, or ``"conv"`` for convolutions that overlap,
-            :class:`~plstm_graph.nn.patches.ConvStem`. (default: ``"linear"``)
+            :class:`~plstm_graph.nn.vision.patches.ConvStem`. (default: ``"linear"``)
         norm (str): ``"rms"``, or over the batch: a norm of each node alone keeps what all nodes have in common, and in
             sums over an image that is mostly background this hides the rest. ``"batch"`` subtracts it; ``"batch_rms"``
             does not, but leaves at zero what is zero, so that without positions a larger background changes nothing
             where its patches are embedded as zero. (default: ``"rms"``)
         pool (str): What is read at the end, ``"corners"``, or all nodes by ``"mean"``, ``"max"``, ``"attention"``
-            or ``"top"``, see :class:`~plstm_graph.nn.image_pool.ImagePool`. (default: ``"corners"``)
+            or ``"top"``, see :class:`~plstm_graph.nn.vision.pool.ImagePool`. (default: ``"corners"``)
         norm_eps (float, optional): As in :class:`~plstm_graph.nn.PLSTM2d`; about 1 leaves nodes that hear nothing near
             zero.
         attenuation (float): As in :class:`~plstm_graph.nn.PLSTM2d`; for tests on images larger than those of training.
