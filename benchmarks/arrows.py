@@ -23,8 +23,8 @@ from torch.nn import functional as F
 from torchmetrics.functional.classification import binary_auroc
 
 from plstm_graph.datasets import ArrowPointing
-from plstm_graph.datasets.files import replace_file, replace_json
-from plstm_graph.datasets.image_task import ImageTask, load_image_task
+from plstm_graph.datasets.images.task import ImageTask, load_image_task
+from plstm_graph.datasets.storage.files import replace_file, replace_json
 from plstm_graph.train.images.augment import Augmentation
 from plstm_graph.train.images.batches import ImageBatch, image_batches
 from plstm_graph.train.images.command import run_folder

@@ -16,7 +16,7 @@ import torch
 import yaml
 from torch_geometric.data import Batch
 
-from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.storage.files import replace_file
 from plstm_graph.train.dag_tasks.run import count_parameters, make_model
 from plstm_graph.train.dag_tasks.tasks import load_dag_task
 from plstm_graph.train.forward import attach_line_graph, call_model, model_arguments

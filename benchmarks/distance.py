@@ -22,8 +22,8 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from plstm_graph.datasets.files import replace_file
 from plstm_graph.datasets.long_range import LongRange
+from plstm_graph.datasets.storage.files import replace_file
 from plstm_graph.graph import LineGraph, random_dag
 from plstm_graph.nn import PLSTM
 from plstm_graph.nn.baselines import DirectedGATv2, DirectedGCN, DirectedGIN, LevelGRU

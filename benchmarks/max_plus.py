@@ -24,7 +24,7 @@ from plstm_graph.bench.operators import plstm_operands
 from plstm_graph.bench.registry import Width, Workload, differentiable
 from plstm_graph.bench.timing import Timer, time_in_turns
 from plstm_graph.bench.workloads import nci
-from plstm_graph.datasets.files import replace_text
+from plstm_graph.datasets.storage.files import replace_text
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops import plstm, plstm_max_plus, plstm_max_plus_factorized
 from plstm_graph.testing import assert_close

@@ -23,8 +23,8 @@ from torch_geometric.transforms import Compose
 
 from plstm_graph.bench.machine import describe_machine
 from plstm_graph.bench.timing import Timer, time_in_turns
-from plstm_graph.datasets.ogb import OGBMolDataset
-from plstm_graph.datasets.tu import TUGraphs
+from plstm_graph.datasets.molecules.ogb import OGBMolDataset
+from plstm_graph.datasets.molecules.tu import TUGraphs
 from plstm_graph.nn import PLSTM, baselines
 from plstm_graph.nn.baselines import OGBGNN
 from plstm_graph.train.forward import attach_line_graph, call_model, model_arguments

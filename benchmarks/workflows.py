@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from torch_geometric.data import Batch, Data
 from tqdm import tqdm
 
-from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.storage.files import replace_file
 from plstm_graph.train.dag_tasks.run import score
 from plstm_graph.train.dag_tasks.task import DAGTask
 from plstm_graph.train.dag_tasks.tasks import load_dag_task

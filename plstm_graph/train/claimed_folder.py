@@ -6,9 +6,9 @@ from typing import Any
 
 import yaml
 
-from plstm_graph.datasets.files import replace_text
-from plstm_graph.datasets.plain_values import load_yaml
-from plstm_graph.datasets.unfinished import remove_leftovers
+from plstm_graph.datasets.storage.files import replace_text
+from plstm_graph.datasets.storage.plain_values import load_yaml
+from plstm_graph.datasets.storage.unfinished import remove_leftovers
 from plstm_graph.train.command_parser import CommandParser
 
 _FILE = "config.yaml"

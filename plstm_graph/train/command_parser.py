@@ -15,7 +15,7 @@ from jsonargparse import ArgumentParser
 from torch import nn
 from torch_geometric.transforms import BaseTransform
 
-from plstm_graph.datasets.plain_values import check_plain, check_yaml, load_yaml
+from plstm_graph.datasets.storage.plain_values import check_plain, check_yaml, load_yaml
 from plstm_graph.train.nested_options import take_overrides, written_out
 from plstm_graph.train.registry import (
     KINDS,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from plstm_graph.datasets.plain_values import load_yaml
+from plstm_graph.datasets.storage.plain_values import load_yaml
 
 
 class Override(NamedTuple):

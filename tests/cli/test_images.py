@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from plstm_graph.cli import main
-from plstm_graph.datasets.image_task import ImageTask, load_image_task
+from plstm_graph.datasets.images.task import ImageTask, load_image_task
 from plstm_graph.train.images.options import parse
 from plstm_graph.train.images.run import check_test_images, make_model
 

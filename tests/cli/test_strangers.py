@@ -17,7 +17,7 @@ from plstm_graph.train import CheckpointError, GraphModule, read_checkpoint
 from plstm_graph.train.checkpoint import SafeCheckpointIO
 from plstm_graph.train.inference import load_module, make_recipe
 from tests.cli.conftest import ROOT
-from tests.datasets.test_plain_values import LAUGHS
+from tests.datasets.storage.test_plain_values import LAUGHS
 
 pytestmark = [
     pytest.mark.filterwarnings(r"ignore:(?s).*JsonargparseDeprecation:DeprecationWarning"),

@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 
 from plstm_graph.cli import main
 from plstm_graph.datasets.benchmark import load_benchmark
-from plstm_graph.datasets.fingerprints import morgan_fingerprints
+from plstm_graph.datasets.molecules.fingerprints import morgan_fingerprints
 from plstm_graph.train.leaderboard.forest import Forest
 from tests.tiny_sets import tiny_ogb
 

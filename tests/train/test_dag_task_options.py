@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 
 from plstm_graph.cli import main
-from plstm_graph.datasets import workflows
+from plstm_graph.datasets.workflows import workflows
 from plstm_graph.train.dag_tasks import tasks
 from plstm_graph.train.dag_tasks.options import fitting
 from plstm_graph.train.dag_tasks.tasks import load_dag_task

@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
-from plstm_graph.datasets.image_sets import ImageArrays
-from plstm_graph.datasets.image_task import ImageTask, load_image_task
+from plstm_graph.datasets.images.sets import ImageArrays
+from plstm_graph.datasets.images.task import ImageTask, load_image_task
 from plstm_graph.testing import assert_close
 from plstm_graph.train.images.batches import epoch_rows, image_batches
 from plstm_graph.train.images.run import ImageTraining, accuracy, evaluate_run, load_run, make_model, train_run

@@ -9,7 +9,8 @@ from functools import partial
 
 import pytest
 
-from plstm_graph.datasets import LongRange, Pedigrees, workflows
+from plstm_graph.datasets import LongRange, Pedigrees
+from plstm_graph.datasets.workflows import workflows
 from plstm_graph.train.dag_tasks import tasks
 from plstm_graph.train.dag_tasks.tasks import load_dag_task
 from tests.made_circuits import circuit_folder

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from plstm_graph.console import Console
-from plstm_graph.datasets.files import write_errors
+from plstm_graph.datasets.storage.files import write_errors
 from plstm_graph.train.crossval.fold import build_model, count_parameters, factory_arguments, load_graphs, run_fold
 from plstm_graph.train.crossval.options import (
     expand,

@@ -14,7 +14,7 @@ from torch_geometric import seed_everything
 from torch_geometric.data import Batch, Data
 from torch_geometric.transforms import AddRandomWalkPE, BaseTransform, Compose
 
-from plstm_graph.datasets.tu import TUGraphs
+from plstm_graph.datasets.molecules.tu import TUGraphs
 from plstm_graph.nn.baselines.undirected import widest
 from plstm_graph.nn.ensemble import Ensemble
 from plstm_graph.train.forward import Arguments, attach_line_graph, call_model, model_arguments

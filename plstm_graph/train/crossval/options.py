@@ -7,8 +7,8 @@ from typing import Any
 
 from jsonargparse.typing import PositiveInt
 
-from plstm_graph.datasets.files import replace_text
-from plstm_graph.datasets.plain_values import load_yaml
+from plstm_graph.datasets.storage.files import replace_text
+from plstm_graph.datasets.storage.plain_values import load_yaml
 from plstm_graph.train.claimed_folder import claim_folder, differences_to, write_configuration
 from plstm_graph.train.command_parser import CommandParser
 from plstm_graph.train.crossval.fold import NUM_FOLDS, FoldOptions, GraphOptions, ModelFactory

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from plstm_graph.datasets.files import replace_json, replace_text
+from plstm_graph.datasets.storage.files import replace_json, replace_text
 from plstm_graph.text import markdown_code, markdown_text
 
 #: Test accuracy in the paper's table of TU sets, by set and model.

@@ -13,7 +13,7 @@ from jsonargparse.typing import PositiveFloat
 
 from plstm_graph.console import Console
 from plstm_graph.datasets.digits import shown
-from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.storage.files import replace_file
 from plstm_graph.train.claimed_folder import differences, read_configuration, refuse, write_configuration
 from plstm_graph.train.command_parser import CommandParser
 from plstm_graph.train.dag_tasks.folder import write_task

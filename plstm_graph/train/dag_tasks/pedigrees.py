@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from plstm_graph.datasets.blup import blup
-from plstm_graph.datasets.pedigrees import Pedigrees
+from plstm_graph.datasets.pedigrees.blup import blup
+from plstm_graph.datasets.pedigrees.pedigrees import Pedigrees
 from plstm_graph.train.dag_tasks.options import fitting
 from plstm_graph.train.dag_tasks.task import DAGTask, regression
 from plstm_graph.train.regression import pearson, rmse

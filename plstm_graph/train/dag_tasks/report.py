@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from plstm_graph.datasets.files import replace_text
+from plstm_graph.datasets.storage.files import replace_text
 from plstm_graph.text import markdown_code, markdown_row, markdown_text
 from plstm_graph.train.claimed_folder import read_configuration
 from plstm_graph.train.dag_tasks.task import DAGTask

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch_geometric import seed_everything
 from torch_geometric.data import Batch, Data
 
-from plstm_graph.datasets.files import replace_file, replace_json
+from plstm_graph.datasets.storage.files import replace_file, replace_json
 from plstm_graph.train.checkpoint import load_weights
 from plstm_graph.train.dag_tasks.task import DAGTask
 from plstm_graph.train.epoch_log import EpochLog

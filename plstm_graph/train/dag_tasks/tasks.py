@@ -10,7 +10,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from plstm_graph.datasets.architectures import ENASDataset, NASBenchGraph
-from plstm_graph.datasets.circuits import EPFLCircuits
+from plstm_graph.datasets.circuits.epfl import EPFLCircuits
 from plstm_graph.datasets.long_range import SYMBOLS, LongRange, Shape, Task
 from plstm_graph.datasets.sentiment import SentimentTreebank
 from plstm_graph.train.dag_tasks.circuits import sub_circuits, with_probabilities

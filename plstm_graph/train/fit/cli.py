@@ -16,8 +16,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from plstm_graph.console import Console
-from plstm_graph.datasets.files import replace_text
-from plstm_graph.datasets.plain_values import load_yaml
+from plstm_graph.datasets.storage.files import replace_text
+from plstm_graph.datasets.storage.plain_values import load_yaml
 from plstm_graph.train.checkpoint import SafeCheckpointIO, read_checkpoint
 from plstm_graph.train.command_parser import MODE, GuardedParser
 from plstm_graph.train.fit.callbacks import History, ReseedEachEpoch, ResumableEarlyStopping

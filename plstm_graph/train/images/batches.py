@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from plstm_graph.datasets.image_task import Images
+from plstm_graph.datasets.images.task import Images
 
 
 @dataclass

@@ -8,7 +8,7 @@ import torch
 
 from plstm_graph.console import Console
 from plstm_graph.datasets.digits import shown
-from plstm_graph.datasets.image_task import load_image_task
+from plstm_graph.datasets.images.task import load_image_task
 from plstm_graph.train.allocator import keep_freed_memory
 from plstm_graph.train.going_on import going_on
 from plstm_graph.train.images.options import claim, parse

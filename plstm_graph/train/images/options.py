@@ -8,7 +8,7 @@ from typing import Any
 from jsonargparse.typing import PositiveFloat
 from torch import nn
 
-from plstm_graph.datasets.image_task import load_image_task
+from plstm_graph.datasets.images.task import load_image_task
 from plstm_graph.train.claimed_folder import claim_folder
 from plstm_graph.train.command_parser import CommandParser
 from plstm_graph.train.images.run import ImageTraining

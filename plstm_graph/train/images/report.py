@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from plstm_graph.console import Console
-from plstm_graph.datasets.files import replace_json, replace_text
+from plstm_graph.datasets.storage.files import replace_json, replace_text
 from plstm_graph.text import markdown_code, markdown_row, markdown_text
 from plstm_graph.train.images.options import ImageOptions
 from plstm_graph.train.options import repeatable_command

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from torch_geometric import seed_everything
 from torch_geometric.data import Batch
 
-from plstm_graph.datasets.files import replace_file, replace_json
-from plstm_graph.datasets.image_task import Images, ImageTask
+from plstm_graph.datasets.images.task import Images, ImageTask
+from plstm_graph.datasets.storage.files import replace_file, replace_json
 from plstm_graph.train.checkpoint import load_weights
 from plstm_graph.train.command_parser import make_module
 from plstm_graph.train.epoch_log import EpochLog

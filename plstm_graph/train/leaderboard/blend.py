@@ -13,8 +13,8 @@ import torch
 from plstm_graph.console import Console
 from plstm_graph.datasets.benchmark import Benchmark
 from plstm_graph.datasets.digits import rows_of_columns
-from plstm_graph.datasets.files import replace_json, replace_text
-from plstm_graph.datasets.fingerprints import morgan_fingerprints
+from plstm_graph.datasets.molecules.fingerprints import morgan_fingerprints
+from plstm_graph.datasets.storage.files import replace_json, replace_text
 from plstm_graph.text import markdown_text
 from plstm_graph.train.checkpoint import load_weights
 from plstm_graph.train.inference import pick_device, predict

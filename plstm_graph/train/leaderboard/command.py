@@ -9,8 +9,8 @@ from rich.table import Table
 from plstm_graph.console import Console
 from plstm_graph.datasets.benchmark import Benchmark
 from plstm_graph.datasets.digits import rows_of_columns, shown
-from plstm_graph.datasets.files import replace_file
-from plstm_graph.datasets.tensor_files import load_tensors
+from plstm_graph.datasets.storage.files import replace_file
+from plstm_graph.datasets.storage.tensor_files import load_tensors
 from plstm_graph.train.checkpoint import KEY
 from plstm_graph.train.claimed_folder import claim_folder
 from plstm_graph.train.going_on import going_on

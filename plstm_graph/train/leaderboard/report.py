@@ -9,7 +9,7 @@ import torch
 
 from plstm_graph.datasets.benchmark import Benchmark
 from plstm_graph.datasets.digits import rows_of_columns
-from plstm_graph.datasets.files import replace_json, replace_text
+from plstm_graph.datasets.storage.files import replace_json, replace_text
 from plstm_graph.text import markdown_code, markdown_text
 from plstm_graph.train.leaderboard.options import Options
 from plstm_graph.train.options import repeatable_command

@@ -14,7 +14,7 @@ from torch_geometric import seed_everything
 from torch_geometric.data import Batch, Data
 
 from plstm_graph.datasets.benchmark import Benchmark, load_benchmark
-from plstm_graph.datasets.files import replace_file, replace_json
+from plstm_graph.datasets.storage.files import replace_file, replace_json
 from plstm_graph.train import command_parser
 from plstm_graph.train.command_parser import make_transform
 from plstm_graph.train.epoch_log import EpochLog
