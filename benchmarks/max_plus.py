@@ -87,7 +87,7 @@ def cases(workload: Workload) -> dict[str, Callable[[], object]]:
     through = {name: tensor for name, tensor in given.items() if name != "transition"}
     through |= {
         name: torch.randn(graph.num_edges, CHANNELS, generator=generator).requires_grad_()
-        for name in ("leave", "enter")
+        for name in ("out_gate", "in_gate")
     }
     functions: dict[str, tuple[Callable[[], Tensor], dict[str, Tensor], Tensor]] = {
         UNIT: (lambda: plstm_max_plus(**given, line_graph=graph), given, out_grad),

@@ -173,7 +173,7 @@ def _traced(conv: PLSTMConv, terms: MaxPlusTerms, graph: LineGraph, node: int, w
     with torch.enable_grad():
         terms = MaxPlusTerms(*(term.detach().requires_grad_() for term in terms))
         total = (conv.maxima_of(terms, graph)[node] * weights.to(terms.direct.dtype)).sum()
-        asked = terms.source, terms.enter
+        asked = terms.source, terms.in_gate
         begins, enters = (
             torch.zeros_like(term[:, 0]) if slope is None else slope.sum(dim=1)
             for term, slope in zip(asked, torch.autograd.grad(total, asked, allow_unused=True), strict=True)

@@ -40,12 +40,12 @@ def largest(conv, x, edge_index, edge_attr, node, channel):
     if conv.neighbours is not None:
         x = conv.neighbours(x, graph.edge_index)
     terms = conv.gates.of_logits(*conv.gates.logits(x, edge_attr), graph)
-    source, leave, enter, mark, direct = (term.detach()[:, channel].double() for term in terms)
+    source, out_gate, in_gate, mark, direct = (term.detach()[:, channel].double() for term in terms)
 
     def sum_of(walk):
         if not walk:
             return float(direct[node])
-        steps = sum(leave[before] + enter[after] for before, after in pairwise(walk))
+        steps = sum(out_gate[before] + in_gate[after] for before, after in pairwise(walk))
         return float(source[walk[0]] + steps + mark[walk[-1]])
 
     return max(walks_to(graph.edge_index, node), key=sum_of)
@@ -115,7 +115,7 @@ class LongestPath(torch.nn.Module):
         for parameter in self.parameters():
             torch.nn.init.zeros_(parameter)
         with torch.no_grad():
-            # Of each edge: source, leave, enter, mark. An edge counts what its feature says, when it is entered.
+            # Of each edge: source, out_gate, in_gate, mark. An edge counts what its feature says, when it is entered.
             self.conv.gates.edge_lin.weight[:1] = self.conv.gates.edge_lin.weight[2:3] = 1.0
             self.conv.lin_out.weight.fill_(1.0)
 
