@@ -70,7 +70,7 @@ COMMANDS = [
     "plstm_graph.cli.main",
     "plstm_graph.cli.os.system",
     "plstm_graph.datasets.storage.files.replace_text",
-    "plstm_graph.datasets.storage.cache.shutil.rmtree",
+    "plstm_graph.datasets.storage.files.shutil.rmtree",
     "plstm_graph.train.inference.load_module",
     "plstm_graph.train.registry.allow_names",
     "plstm_graph.train.registry.set_allowed_names",

@@ -17,7 +17,7 @@ class LevelGRU(DAGBaseline):
         both (bool): Whether each layer also runs against the edges. (default: ``True``)
         aggr (str): How predecessors are gathered, as in :class:`~plstm_graph.nn.GatedCell`: ``"max"`` is the fair
             peer of M-mode. (default: ``"attention"``)
-        **kwargs: Of :class:`~plstm_graph.nn.DAGBaseline`.
+        **kwargs: Of :class:`~plstm_graph.nn.baselines.DAGBaseline`.
     """
 
     def make_mixer(self, both: bool = True, aggr: Gathering = "attention") -> nn.Module:

@@ -20,7 +20,7 @@ class DAGTransformer(DAGBaseline):
 
     Args:
         heads (int): Number of heads; ``hidden_channels`` must be a multiple of it. (default: ``4``)
-        **kwargs: Of :class:`~plstm_graph.nn.DAGBaseline`.
+        **kwargs: Of :class:`~plstm_graph.nn.baselines.DAGBaseline`.
     """
 
     def make_mixer(self, heads: int = 4) -> nn.Module:

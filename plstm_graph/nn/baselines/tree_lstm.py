@@ -15,7 +15,7 @@ class ChildSumTreeLSTM(DAGBaseline):
     """`Tree-LSTM <https://arxiv.org/abs/1503.00075>`_ in its child-sum variant: a node's children are its predecessors,
     so the root of a tree whose edges lead to the root has read all of it. Works on any DAG.
 
-    Arguments as in :class:`~plstm_graph.nn.DAGBaseline`.
+    Arguments as in :class:`~plstm_graph.nn.baselines.DAGBaseline`.
     """
 
     def make_mixer(self) -> nn.Module:
