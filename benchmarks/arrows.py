@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from torchmetrics.functional.classification import binary_auroc
 
 from plstm_graph.datasets import ArrowPointing
-from plstm_graph.datasets.files import replace_file, replace_json
+from plstm_graph.datasets.storage.files import replace_file, replace_json
 from plstm_graph.tasks.image_batches import ImageBatch, as_float, image_batches
 from plstm_graph.tasks.image_task import ImageTask, Standardised
 from plstm_graph.tasks.registry import load_task

@@ -16,7 +16,7 @@ import torch
 import yaml
 from torch_geometric.data import Batch
 
-from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.storage.files import replace_file
 from plstm_graph.tasks.forward import attach_line_graph, call_model, model_arguments
 from plstm_graph.tasks.registry import load_task
 from plstm_graph.train.trial import count_parameters

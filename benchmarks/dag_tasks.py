@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.storage.files import replace_file
 from plstm_graph.report.study import table
 
 _TABLE = re.compile(r"(<!-- table (\w+)((?: [\w/]+)*) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -22,12 +22,11 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from plstm_graph.datasets.files import replace_file
 from plstm_graph.datasets.long_range import LongRange
+from plstm_graph.datasets.storage.files import replace_file
 from plstm_graph.graph import LineGraph, random_dag
 from plstm_graph.nn import PLSTM
-from plstm_graph.nn.dag_baselines import DirectedGATv2, DirectedGCN, DirectedGIN
-from plstm_graph.nn.dag_baselines_gru import LevelGRU
+from plstm_graph.nn.baselines import DirectedGATv2, DirectedGCN, DirectedGIN, LevelGRU
 from plstm_graph.tasks.registry import GraphTask, load_task
 from plstm_graph.train import read_checkpoint
 

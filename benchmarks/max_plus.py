@@ -24,7 +24,7 @@ from plstm_graph.bench.operators import plstm_operands
 from plstm_graph.bench.registry import Width, Workload, differentiable
 from plstm_graph.bench.timing import Timer, time_in_turns
 from plstm_graph.bench.workloads import nci
-from plstm_graph.datasets.files import replace_text
+from plstm_graph.datasets.storage.files import replace_text
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops import plstm, plstm_max_plus, plstm_max_plus_factorized
 from plstm_graph.testing import assert_close
@@ -87,7 +87,7 @@ def cases(workload: Workload) -> dict[str, Callable[[], object]]:
     through = {name: tensor for name, tensor in given.items() if name != "transition"}
     through |= {
         name: torch.randn(graph.num_edges, CHANNELS, generator=generator).requires_grad_()
-        for name in ("leave", "enter")
+        for name in ("out_gate", "in_gate")
     }
     functions: dict[str, tuple[Callable[[], Tensor], dict[str, Tensor], Tensor]] = {
         UNIT: (lambda: plstm_max_plus(**given, line_graph=graph), given, out_grad),

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 from tqdm import tqdm
 
-from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.storage.files import replace_file
 from plstm_graph.datasets.terrain import Terrain
 from plstm_graph.datasets.terrain.hydrology import accumulate
 from plstm_graph.graph import longest_path_levels

@@ -23,10 +23,10 @@ from torch_geometric.transforms import Compose
 
 from plstm_graph.bench.machine import describe_machine
 from plstm_graph.bench.timing import Timer, time_in_turns
-from plstm_graph.datasets.ogb import OGBMolDataset
-from plstm_graph.datasets.tu import TUGraphs
+from plstm_graph.datasets.molecules.ogb import OGBMolDataset
+from plstm_graph.datasets.molecules.tu import TUGraphs
 from plstm_graph.nn import PLSTM, baselines
-from plstm_graph.nn.ogb_gnn import OGBGNN
+from plstm_graph.nn.baselines import OGBGNN
 from plstm_graph.tasks.forward import attach_line_graph, call_model, model_arguments
 from plstm_graph.train.inference import pick_device
 from plstm_graph.train.optimizer import make_adamw

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from torch_geometric.data import Data
 from tqdm import tqdm
 
-from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.storage.files import replace_file
 from plstm_graph.graph import longest_path_levels
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.registry import load_task

@@ -12,7 +12,7 @@ import random
 import networkx as nx
 
 from plstm_graph.datasets import from_networkx
-from plstm_graph.datasets.restricted_pickle import load_arrays
+from plstm_graph.datasets.storage.restricted_pickle import load_arrays
 
 WIRINGS = ("0000", "0001", "0011", "0012", "0013", "0111", "0112", "0122", "0123")
 OPERATIONS = ("gat", "gcn", "gin", "cheb", "sage", "arma", "graph", "fc", "skip")

@@ -20,7 +20,7 @@ _PLSTM = {"class_path": "plstm_graph.nn.PLSTM", "init_args": {"out_channels": 1,
 _FREE_PLSTM = {"class_path": "plstm_graph.nn.PLSTM", "init_args": {**_WIDTH, "modes": "P"}}
 _TRAINER = {"accelerator": "cpu"}
 _VIT = {
-    "class_path": "plstm_graph.nn.image_baselines.ViT",
+    "class_path": "plstm_graph.nn.vision.ViT",
     "init_args": {"patch_size": 32, "hidden_channels": 8, "num_layers": 1, "heads": 1},
 }
 
@@ -138,7 +138,7 @@ LONG_COMMANDS = {
             "models": {
                 "plstm": _FREE_PLSTM,
                 "bag": {
-                    "class_path": "plstm_graph.nn.dag_baselines.BagOfNodes",
+                    "class_path": "plstm_graph.nn.baselines.BagOfNodes",
                     "init_args": {"hidden_channels": 8, "ffn_ratio": 2},
                 },
             },

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from plstm_graph.datasets.aiger import Circuit
-from plstm_graph.datasets.circuits import PARTS
+from plstm_graph.datasets.circuits.aiger import Circuit
+from plstm_graph.datasets.circuits.epfl import PARTS
 
 
 def random_circuit(inputs=8, gates=120, seed=0):

@@ -15,7 +15,7 @@ from plstm_graph.bench.results import Results
 from plstm_graph.bench.runner import run_suite
 from plstm_graph.bench.suites import SUITES
 from plstm_graph.console import Console, FieldColumn
-from plstm_graph.datasets.files import replace_text
+from plstm_graph.datasets.storage.files import replace_text
 
 _MOST_THREADS = 1024  # more would take the process down
 

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 
 from plstm_graph.bench.results import Results, measurements
 from plstm_graph.bench.suites import BOTH
-from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.storage.files import replace_file
 from plstm_graph.viz.curves import new_figure
 
 _OPERATORS = "plstm "

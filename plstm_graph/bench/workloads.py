@@ -12,8 +12,8 @@ from rdkit import RDConfig
 from torch_geometric.data import Batch
 
 from plstm_graph.bench.registry import NotMeasured, Workload, family
-from plstm_graph.datasets.aiger import read_aiger
-from plstm_graph.datasets.molecule import InvalidSmilesError, smiles_to_data
+from plstm_graph.datasets.circuits.aiger import read_aiger
+from plstm_graph.datasets.molecules.molecule import InvalidSmilesError, smiles_to_data
 from plstm_graph.graph import LineGraph
 from plstm_graph.testing import random_dag
 from plstm_graph.transforms import ToDAG

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from plstm_graph.datasets.plain_values import YamlError, load_yaml
+from plstm_graph.datasets.storage.plain_values import YamlError, load_yaml
 from plstm_graph.datasets.text_files import not_text
 
 _OPTION = "--config"

@@ -70,6 +70,8 @@ TRAINER_KINDS = (
 _SHOWN = (
     "plstm_graph.PLSTM",
     "plstm_graph.PLSTMConv",
+    "plstm_graph.datasets.ASTEdges",
+    "plstm_graph.datasets.ASTNodes",
     "plstm_graph.train.MoleculeDataModule",
     "plstm_graph.train.DAGDataModule",
 )

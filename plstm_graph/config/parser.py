@@ -25,7 +25,7 @@ from plstm_graph.config.names import (
     refusal,
 )
 from plstm_graph.config.nested_options import put_together
-from plstm_graph.datasets.plain_values import check_plain, check_yaml, load_yaml
+from plstm_graph.datasets.storage.plain_values import check_plain, check_yaml, load_yaml
 
 _DENIED = re.compile(r"Importing '([\w.]+)' is not allowed")
 _POLICY = ("import_path_verdicts", "import_paths_enforced")

@@ -7,9 +7,9 @@ from typing import Any
 import yaml
 
 from plstm_graph.config.parser import CommandParser
-from plstm_graph.datasets.files import replace_text
-from plstm_graph.datasets.plain_values import load_yaml
-from plstm_graph.datasets.unfinished import remove_leftovers
+from plstm_graph.datasets.storage.files import replace_text
+from plstm_graph.datasets.storage.plain_values import load_yaml
+from plstm_graph.datasets.storage.unfinished import remove_leftovers
 
 _FILE = "config.yaml"
 

@@ -29,7 +29,7 @@ def sized_spec(spec: Mapping[str, Any], sizes: Mapping[str, Any]) -> dict[str, A
     """What a configuration says of a model, with the sizes that its task decides.
 
     A class gets those of the sizes that its arguments name. A class that takes other modules, as
-    :class:`~plstm_graph.nn.Positions` does, gets these made so, and no sizes itself.
+    :class:`~plstm_graph.nn.SequenceHead` does, gets these made so, and no sizes itself.
 
     Args:
         spec: ``class_path`` and perhaps ``init_args``, which come before the sizes.

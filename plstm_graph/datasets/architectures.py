@@ -9,8 +9,8 @@ from typing import ClassVar
 import torch
 from torch_geometric.data import Data
 
-from plstm_graph.datasets.dag_set import DAGSet, typed_dag
-from plstm_graph.datasets.plain_values import literal
+from plstm_graph.datasets.storage.dag_set import DAGSet, typed_dag
+from plstm_graph.datasets.storage.plain_values import literal
 from plstm_graph.datasets.table import read_whole_table
 
 _BURN_IN = 1000

@@ -11,10 +11,10 @@ from torch import Tensor
 from torch_geometric.data import Dataset
 from torch_geometric.transforms import BaseTransform
 
-from plstm_graph.datasets.ogb import OGBMolDataset, ogb_evaluator
+from plstm_graph.datasets.molecules.ogb import OGBMolDataset, ogb_evaluator
+from plstm_graph.datasets.molecules.peptides import PEPTIDES, PeptidesDataset
 from plstm_graph.datasets.ogb_code2 import NAME as CODE2
 from plstm_graph.datasets.ogb_code2 import NamedFunctions, NameVocabulary, OGBCode2Dataset, code2_f1
-from plstm_graph.datasets.peptides import PEPTIDES, PeptidesDataset
 
 PARTS = ("train", "valid", "test")
 

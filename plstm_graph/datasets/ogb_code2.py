@@ -18,13 +18,13 @@ from torch_geometric.data import Data, Dataset
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
-from plstm_graph.datasets.archives import check_gzip
-from plstm_graph.datasets.cache import cache_key
-from plstm_graph.datasets.checksums import record
-from plstm_graph.datasets.download import download_zip
-from plstm_graph.datasets.files import new_folder
-from plstm_graph.datasets.ogb_check import check_tables
-from plstm_graph.datasets.ogb_graphs import OGBGraphs
+from plstm_graph.datasets.storage.archives import check_gzip
+from plstm_graph.datasets.storage.cache import cache_key
+from plstm_graph.datasets.storage.checksums import record
+from plstm_graph.datasets.storage.download import download_zip
+from plstm_graph.datasets.storage.files import new_folder
+from plstm_graph.datasets.storage.ogb_check import check_tables
+from plstm_graph.datasets.storage.ogb_graphs import OGBGraphs
 
 NAME = "ogbg-code2"
 _URL = "https://snap.stanford.edu/ogb/data/graphproppred/code2.zip"

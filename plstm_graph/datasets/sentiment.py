@@ -8,8 +8,8 @@ from typing import ClassVar
 import torch
 from torch_geometric.data import Data
 
-from plstm_graph.datasets.archives import ArchiveError, read_zip
-from plstm_graph.datasets.dag_set import DAGSet
+from plstm_graph.datasets.storage.archives import ArchiveError, read_zip
+from plstm_graph.datasets.storage.dag_set import DAGSet
 
 # Words may have other white space in them, such as that of "8 1/2", which does not break.
 _TOKEN = re.compile(r"\(|\)|[^ \r()]+")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from plstm_graph.datasets.archives import ArchiveError, gunzip
+from plstm_graph.datasets.storage.archives import ArchiveError, gunzip
 from plstm_graph.datasets.text_files import not_text, other_separator
 
 

@@ -1,15 +1,10 @@
-"""Layers and models."""
+"""Layers and models; those to compare with are in :mod:`plstm_graph.nn.baselines`, those of images in
+:mod:`plstm_graph.nn.vision`."""
 
 from plstm_graph.nn.block import PLSTMBlock as PLSTMBlock
 from plstm_graph.nn.block import PLSTMLayer as PLSTMLayer
-from plstm_graph.nn.dag_baselines import BagOfNodes as BagOfNodes
-from plstm_graph.nn.dag_baselines import DAGBaseline as DAGBaseline
-from plstm_graph.nn.dag_baselines import DirectedGATv2 as DirectedGATv2
-from plstm_graph.nn.dag_baselines import DirectedGCN as DirectedGCN
-from plstm_graph.nn.dag_baselines import DirectedGIN as DirectedGIN
-from plstm_graph.nn.dag_baselines_gru import LevelGRU as LevelGRU
-from plstm_graph.nn.dag_baselines_transformer import DAGTransformer as DAGTransformer
-from plstm_graph.nn.dag_baselines_tree_lstm import ChildSumTreeLSTM as ChildSumTreeLSTM
+from plstm_graph.nn.critical_path import maximising_path as maximising_path
+from plstm_graph.nn.critical_path import predicted_path as predicted_path
 from plstm_graph.nn.encoders import CategoryEncoder as CategoryEncoder
 from plstm_graph.nn.encoders import DegreeEncoder as DegreeEncoder
 from plstm_graph.nn.encoders import feature_encoder as feature_encoder
@@ -23,13 +18,11 @@ from plstm_graph.nn.head_norm import MultiHeadLogNorm as MultiHeadLogNorm
 from plstm_graph.nn.head_norm import MultiHeadRatioNorm as MultiHeadRatioNorm
 from plstm_graph.nn.head_norm import MultiHeadRMSNorm as MultiHeadRMSNorm
 from plstm_graph.nn.matrix_transition import MatrixTransitionGate as MatrixTransitionGate
-from plstm_graph.nn.maximising_path import maximising_path as maximising_path
-from plstm_graph.nn.maximising_path import predicted_path as predicted_path
 from plstm_graph.nn.neighbours import NeighbourInput as NeighbourInput
 from plstm_graph.nn.node_transition import NodeTransitionGate as NodeTransitionGate
 from plstm_graph.nn.plstm import PLSTM as PLSTM
-from plstm_graph.nn.plstm_1d import PLSTM1d as PLSTM1d
-from plstm_graph.nn.plstm_2d import PLSTM2d as PLSTM2d
 from plstm_graph.nn.plstm_conv import PLSTMConv as PLSTMConv
-from plstm_graph.nn.plstm_vision import PLSTMVision as PLSTMVision
-from plstm_graph.nn.positions import Positions as Positions
+from plstm_graph.nn.sequence_head import SequenceHead as SequenceHead
+from plstm_graph.nn.vision.plstm_1d import PLSTM1d as PLSTM1d
+from plstm_graph.nn.vision.plstm_2d import PLSTM2d as PLSTM2d
+from plstm_graph.nn.vision.plstm_vision import PLSTMVision as PLSTMVision

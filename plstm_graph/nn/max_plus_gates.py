@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from plstm_graph.graph import LineGraph
+from plstm_graph.nn.fused_linear import fused_linear
 from plstm_graph.nn.gates import GateLinear
-from plstm_graph.nn.joined import joined_linear
 
 
 def form_of_maxima(form: str, own: Any, of_sums: Any) -> Any:
@@ -31,8 +31,8 @@ class MaxPlusTerms(NamedTuple):
     """Operands of :func:`~plstm_graph.ops.plstm_max_plus_factorized`: ``[E, C]``, Direct ``[N, C]``."""
 
     source: Tensor
-    leave: Tensor
-    enter: Tensor
+    out_gate: Tensor
+    in_gate: Tensor
     mark: Tensor
     direct: Tensor
 
@@ -52,14 +52,14 @@ class MaxPlusGates(nn.Module):
 
     Shapes:
         - **input:** node features ``[N, in_channels]``, line graph, edge features ``[E, edge_dim]`` *(optional)*
-        - **output:** source, leave, enter, mark ``[E, C]``, and direct ``[N, C]``
+        - **output:** source, out_gate, in_gate, mark ``[E, C]``, and direct ``[N, C]``
     """
 
     def __init__(self, in_channels: int, channels: int, edge_dim: int | None = None) -> None:
         super().__init__()
-        # Of each node: source as start; leave as start, as end; enter as end; mark as end; direct.
+        # Of each node: source as start; out_gate as start, as end; in_gate as end; mark as end; direct.
         self.node_lin = GateLinear(in_channels, 6 * channels)
-        # Of each edge: source, leave, enter, mark.
+        # Of each edge: source, out_gate, in_gate, mark.
         self.edge_lin = None if edge_dim is None else GateLinear(edge_dim, 4 * channels, bias=False)
 
     def reset_parameters(self) -> None:
@@ -70,7 +70,7 @@ class MaxPlusGates(nn.Module):
 
     def logits(self, x: Tensor, edge_attr: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """What the linear maps give, the same for both directions: ``[N, 6 C]`` and ``[E, 4 C]``, or None."""
-        (at_nodes,) = joined_linear(x, [self.node_lin])
+        (at_nodes,) = fused_linear(x, [self.node_lin])
         return at_nodes, None if self.edge_lin is None else self.edge_lin(edge_attr)
 
     def of_logits(
@@ -86,12 +86,12 @@ class MaxPlusGates(nn.Module):
                 logarithm: an edge that is masked out brings nothing.
         """
         wide = torch.promote_types(at_nodes.dtype, torch.float32)
-        source, leave, between, enter, mark, direct = at_nodes.to(wide).chunk(6, dim=-1)
+        source, out_gate, between, in_gate, mark, direct = at_nodes.to(wide).chunk(6, dim=-1)
         start, end = line_graph.edge_index
         terms = [
             source.index_select(0, start),
-            leave.index_select(0, start) + between.index_select(0, end),
-            enter.index_select(0, end),
+            out_gate.index_select(0, start) + between.index_select(0, end),
+            in_gate.index_select(0, end),
             mark.index_select(0, end),
         ]
         if at_edges is not None:
@@ -99,8 +99,8 @@ class MaxPlusGates(nn.Module):
         if edge_mask is not None:
             hidden = edge_mask.to(wide).clamp(min=torch.finfo(wide).tiny).log().unsqueeze(-1)
             terms[0], terms[2] = terms[0] + hidden, terms[2] + hidden
-        source, leave, enter, mark = terms
-        return MaxPlusTerms(source, leave, enter, mark, direct)
+        source, out_gate, in_gate, mark = terms
+        return MaxPlusTerms(source, out_gate, in_gate, mark, direct)
 
     def forward(self, x: Tensor, line_graph: LineGraph, edge_attr: Tensor | None = None) -> MaxPlusTerms:
         """Evaluate all terms."""

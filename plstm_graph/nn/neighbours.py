@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.nn.dense import Linear
 
-from plstm_graph.nn.joined import joined_linear
+from plstm_graph.nn.fused_linear import fused_linear
 from plstm_graph.ops.scatter import sum_rows
 
 NeighbourKind = bool | Literal["channel"]
@@ -51,10 +51,10 @@ class NeighbourInput(nn.Module):
         start, end = edge_index
         # Mapped before they are summed up: one matrix product does all of it.
         if self.behind is None:
-            own, before = joined_linear(x, [self.lin, self.before])
+            own, before = fused_linear(x, [self.lin, self.before])
             behind = before
         else:
-            own, before, behind = joined_linear(x, [self.lin, self.before, self.behind])
+            own, before, behind = fused_linear(x, [self.lin, self.before, self.behind])
         own = own + sum_of_edges(before.index_select(0, start), end, x.size(0), edge_mask)
         return F.silu(own + sum_of_edges(behind.index_select(0, end), start, x.size(0), edge_mask))
 

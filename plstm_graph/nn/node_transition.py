@@ -28,7 +28,7 @@ class NodeTransitionGate(nn.Module):
 
     Shapes:
         - **input:** node features ``[N, C]``, line graph, edge features ``[E, D]`` *(optional)*
-        - **output:** ``leave`` and ``enter``, each ``[E, H]`` in (0, 1], as
+        - **output:** ``out_gate`` and ``in_gate``, each ``[E, H]`` in (0, 1], as
           :func:`~plstm_graph.ops.plstm_factorized` takes them
     """
 
@@ -73,7 +73,7 @@ class NodeTransitionGate(nn.Module):
         start, end = line_graph.edge_index
         at_start, at_end = at_nodes[0].chunk(2, dim=-1)
         logits = at_start.index_select(0, start) + at_end.index_select(0, end) + self.bias
-        enter = normalized_shares(logits if at_edge is None else logits + at_edge, start, line_graph.num_nodes)
+        in_gate = normalized_shares(logits if at_edge is None else logits + at_edge, start, line_graph.num_nodes)
         if self.decay_lin is None:
-            return torch.ones_like(enter), enter
-        return decay_of_edges(self.decay, at_nodes[1], line_graph), enter
+            return torch.ones_like(in_gate), in_gate
+        return decay_of_edges(self.decay, at_nodes[1], line_graph), in_gate

@@ -11,9 +11,9 @@ from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.dense import Linear
 
 from plstm_graph.graph import LineGraph
+from plstm_graph.nn.fused_linear import take_channels
 from plstm_graph.nn.gates import Decay, Normalization, check_decay
 from plstm_graph.nn.head_norm import HeadNorm, make_head_norm, projected_channels, query_key_value
-from plstm_graph.nn.joined import take_channels
 from plstm_graph.nn.matrix_transition import MatrixKind, MatrixOptions
 from plstm_graph.nn.max_plus_gates import MaxPlusGates, MaxPlusTerms, form_of_maxima
 from plstm_graph.nn.neighbours import NeighbourKind, make_neighbour_input
@@ -246,12 +246,12 @@ class PLSTMConv(MessagePassing):
 
     def maxima_of(self, terms: MaxPlusTerms, graph: LineGraph) -> Tensor:
         """The operator of M-mode on the terms of its gates, ``[N, C]`` for ``C`` channels of all heads."""
-        source, leave, enter, mark, direct = terms
+        source, out_gate, in_gate, mark, direct = terms
         form: MaxPlusForm = form_of_maxima(self.form, MaxPlusForm, Form)
         if self.transition == "node":
-            return plstm_max_plus_factorized(source, leave, enter, mark, direct, graph, form=form)
+            return plstm_max_plus_factorized(source, out_gate, in_gate, mark, direct, graph, form=form)
         pair_from, pair_to = graph.pairs
-        transition = leave.index_select(0, pair_from) + enter.index_select(0, pair_to)
+        transition = out_gate.index_select(0, pair_from) + in_gate.index_select(0, pair_to)
         return plstm_max_plus(source, transition, mark, direct, graph, form=form)
 
     def _sums(
@@ -314,8 +314,8 @@ class PLSTMConv(MessagePassing):
         for direction in (graph, graph.reverse()) if self.symmetric else (graph,):
             source, transition, mark, direct = self.gates.of_logits(logits, direction, self.explaining_mask())
             if not isinstance(transition, Tensor):
-                leave, enter = transition
-                transition = leave[direction.pairs[0]] * enter[direction.pairs[1]]
+                out_gate, in_gate = transition
+                transition = out_gate[direction.pairs[0]] * in_gate[direction.pairs[1]]
             of_direction = gating_matrix_of_matrices if transition.dim() == 4 else gating_matrix
             matrix = matrix + of_direction(source, transition, mark, direct, direction)
         return matrix

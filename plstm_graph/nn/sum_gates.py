@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple, cast
 from torch import Tensor, nn
 
 from plstm_graph.graph import LineGraph
+from plstm_graph.nn.fused_linear import fused_where_any
 from plstm_graph.nn.gates import Decay, DirectGate, MarkGate, Mode, Normalization, SourceGate, TransitionGate
-from plstm_graph.nn.joined import joined_where_any
 from plstm_graph.nn.matrix_transition import MatrixOptions, MatrixTransitionGate
 from plstm_graph.nn.node_transition import NodeTransitionGate
 
@@ -117,11 +117,11 @@ class SumGates(nn.Module):
             edge_attr: ``[E, edge_dim]``
         """
         own = (None, None) if self.mark is None or self.direct is None else (self.direct.lin, self.mark.node_lin)
-        direct, source, mark, *passed = joined_where_any(
+        direct, source, mark, *passed = fused_where_any(
             x, [own[0], self.source.node_lin, own[1], *self.transition.node_maps]
         )
         of_edges = [None if gate is None else gate.edge_lin for gate in (self.source, self.mark, self.transition)]
-        at_edges = joined_where_any(edge_attr, of_edges)
+        at_edges = fused_where_any(edge_attr, of_edges)
         return Logits(direct, cast(Tensor, source), mark, cast(list[Tensor], passed), at_edges)
 
     def of_logits(self, logits: Logits, line_graph: LineGraph, edge_mask: Tensor | None = None) -> SumTerms:

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from plstm_graph.console import Console
 from plstm_graph.datasets.digits import rows_of_columns
-from plstm_graph.datasets.files import replace_json, replace_text
-from plstm_graph.datasets.fingerprints import morgan_fingerprints
+from plstm_graph.datasets.molecules.fingerprints import morgan_fingerprints
+from plstm_graph.datasets.storage.files import replace_json, replace_text
 from plstm_graph.report.summary import mean_and_std, with_std
 from plstm_graph.tasks.baselines import Forest
 from plstm_graph.tasks.graph_task import GraphTask

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from plstm_graph.datasets.digits import rows_of_columns
-from plstm_graph.datasets.files import replace_json, replace_text
+from plstm_graph.datasets.storage.files import replace_json, replace_text
 from plstm_graph.report.summary import mean_and_std, with_std
 from plstm_graph.tasks.rows import Direction, Row, rank
 from plstm_graph.text import markdown_code, markdown_row, markdown_text

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.nn import Ensemble, GatedCell, MatrixTransitionGate, PLSTMConv, Positions
+from plstm_graph.nn import Ensemble, GatedCell, MatrixTransitionGate, PLSTMConv, SequenceHead
 
 _ARGUMENTS = ("x", "edge_index", "edge_attr", "batch", "line_graph", "batch_size")
 
@@ -43,7 +43,7 @@ def model_arguments(model: nn.Module) -> Arguments:
 
 def _inner(model: nn.Module) -> nn.Module:
     """The model that names its arguments, inside those that pass on whatever they get."""
-    while isinstance(model, Ensemble | Positions):
+    while isinstance(model, Ensemble | SequenceHead):
         model = model.members[0] if isinstance(model, Ensemble) else model.model
     return model
 

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from torch_geometric.data import Batch, Data
 
 from plstm_graph.config.sized import make_sized, sized_spec
-from plstm_graph.nn.baselines import widest
+from plstm_graph.nn.baselines.undirected import widest
 from plstm_graph.nn.encoders import FeatureSpec
 from plstm_graph.tasks.batches import batches_in_order, fixed_batches, fresh_batches
 from plstm_graph.tasks.forward import Arguments, call_model, model_arguments

@@ -9,9 +9,9 @@ import torch
 from torch.utils.data import Subset
 
 from plstm_graph.config.fitting import fitting
-from plstm_graph.datasets.arrow_pointing import ArrowPointing
-from plstm_graph.datasets.image_folder import ImageFolder
-from plstm_graph.datasets.image_sets import CIFAR10, FashionMNIST
+from plstm_graph.datasets.images.arrow_pointing import ArrowPointing
+from plstm_graph.datasets.images.folder import ImageFolder
+from plstm_graph.datasets.images.sets import CIFAR10, FashionMNIST
 from plstm_graph.tasks.augmentation import Augmentation
 from plstm_graph.tasks.image_task import ImageTask
 from plstm_graph.tasks.symmetries import Symmetries

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from plstm_graph.config.fitting import fitting
-from plstm_graph.datasets.blup import blup
-from plstm_graph.datasets.pedigrees import Pedigrees
+from plstm_graph.datasets.pedigrees.blup import blup
+from plstm_graph.datasets.pedigrees.pedigrees import Pedigrees
 from plstm_graph.tasks.graph_task import GraphTask, regression
 from plstm_graph.tasks.regression import pearson, rmse
 from plstm_graph.tasks.rows import Row

@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 
 from plstm_graph.config.fitting import fitting
 from plstm_graph.datasets.architectures import ENASDataset, NASBenchGraph
-from plstm_graph.datasets.circuits import EPFLCircuits
+from plstm_graph.datasets.circuits.epfl import EPFLCircuits
 from plstm_graph.datasets.long_range import SYMBOLS, LongRange, Shape
 from plstm_graph.datasets.long_range import Task as LongRangeTask
 from plstm_graph.datasets.sentiment import SentimentTreebank

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from plstm_graph.datasets.circuit_timing import CircuitTiming
-from plstm_graph.datasets.gate_delays import KINDS, Delays
-from plstm_graph.datasets.timing_analysis import arrival_times, latest_path
+from plstm_graph.datasets.circuits.gate_delays import KINDS, Delays
+from plstm_graph.datasets.circuits.timing import CircuitTiming
+from plstm_graph.datasets.circuits.timing_analysis import arrival_times, latest_path
 from plstm_graph.tasks.circuits import draw_cones
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.regression import mae, r2, rmse

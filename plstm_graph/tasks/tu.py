@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch_geometric.data import Data
 from torch_geometric.transforms import AddRandomWalkPE, BaseTransform, Compose
 
-from plstm_graph.datasets.tu import TUGraphs
+from plstm_graph.datasets.molecules.tu import TUGraphs
 from plstm_graph.tasks.forward import Arguments
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.rows import Direction, Row

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from plstm_graph.config.fitting import fitting
-from plstm_graph.datasets.workflow_plans import COLUMNS, Planner, PlanTarget
-from plstm_graph.datasets.workflows import Workflows
+from plstm_graph.datasets.workflows.plans import COLUMNS, Planner, PlanTarget
+from plstm_graph.datasets.workflows.workflows import Workflows
 from plstm_graph.tasks.graph_task import GraphTask, regression
 from plstm_graph.tasks.regression import rmse
 from plstm_graph.tasks.rows import Row
@@ -39,7 +39,7 @@ def workflows(
         tests: Those of each test, by its name, in an order that decides their seeds; ``applications`` may say
             which others they are of.
         target: ``"makespan"`` or ``"critical_path"``.
-        bias: As of :class:`~plstm_graph.datasets.workflow_plans.Planner`, and so is ``noise``.
+        bias: As of :class:`~plstm_graph.datasets.workflows.plans.Planner`, and so is ``noise``.
         noise: See there.
         loss: ``"mse"`` or ``"l1"``.
 

@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Callback, WeightAveraging
 from torch import Tensor
 from torch_geometric import seed_everything
 
-from plstm_graph.datasets.files import replace_text
+from plstm_graph.datasets.storage.files import replace_text
 from plstm_graph.tasks.rows import Direction, Row
 from plstm_graph.train.selection import Selection
 

@@ -9,8 +9,8 @@ from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from plstm_graph.datasets.files import replace_file
-from plstm_graph.datasets.tensor_files import TensorFileError, load_tensors
+from plstm_graph.datasets.storage.files import replace_file
+from plstm_graph.datasets.storage.tensor_files import TensorFileError, load_tensors
 
 # Key under which GraphModule stores what rebuilds it. A checkpoint without it was not written by this package.
 KEY = "plstm_graph"

@@ -21,8 +21,8 @@ from plstm_graph.datasets import (
     random_split,
     scaffold_split,
 )
-from plstm_graph.datasets.fingerprints import morgan_fingerprints
-from plstm_graph.datasets.smiles_targets import TargetKind
+from plstm_graph.datasets.molecules.fingerprints import morgan_fingerprints
+from plstm_graph.datasets.molecules.smiles_targets import TargetKind
 from plstm_graph.tasks.baselines import baseline_predictions
 from plstm_graph.tasks.metrics import Task
 from plstm_graph.train.graph_data import Baselines, GraphDataModule

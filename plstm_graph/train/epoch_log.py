@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from plstm_graph.datasets.files import replace_text
+from plstm_graph.datasets.storage.files import replace_text
 from plstm_graph.tasks.rows import Row
 
 

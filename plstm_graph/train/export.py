@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.storage.files import replace_file
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.metrics import Task as Kind
 from plstm_graph.tasks.task import Task

@@ -10,7 +10,7 @@ from torch_geometric.data import Batch, Data
 from torch_geometric.transforms import BaseTransform
 
 from plstm_graph.config.parser import make, make_transform
-from plstm_graph.datasets.plain_values import check_plain
+from plstm_graph.datasets.storage.plain_values import check_plain
 from plstm_graph.train.checkpoint import KEY, CheckpointError, read_checkpoint
 from plstm_graph.train.module import GraphModule
 

@@ -12,8 +12,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch_geometric import seed_everything
 from torch_geometric.data import Batch
 
-from plstm_graph.datasets.files import replace_file
-from plstm_graph.datasets.tensor_files import load_tensors
+from plstm_graph.datasets.storage.files import replace_file
+from plstm_graph.datasets.storage.tensor_files import load_tensors
 from plstm_graph.tasks.forward import call_model, model_arguments
 from plstm_graph.tasks.rows import Direction, Row
 from plstm_graph.train.averaging import WeightAverage

@@ -48,7 +48,7 @@ class GraphModule(LightningModule):
     training split, which are kept in the checkpoint; predictions are float64, in the unit of the data. Classification
     minimises the binary cross-entropy of each label, ``"multiclass"`` the cross-entropy of one label with as many
     columns as classes; predictions are probabilities. ``"sequence"`` is a class at each of ``L`` positions: targets
-    ``[B, L]``, output ``[B, L, C]`` (:class:`~plstm_graph.nn.Positions`), predictions the most probable classes.
+    ``[B, L]``, output ``[B, L, C]`` (:class:`~plstm_graph.nn.SequenceHead`), predictions the most probable classes.
     Missing targets (NaN) count for nothing. Under several processes the gradient is that of the mean over all measured
     targets of the global batch.
 
@@ -300,7 +300,7 @@ class GraphModule(LightningModule):
             if output.dim() < 3 or output.shape[-3:-1] != target.shape:
                 raise ValueError(
                     f"the model gives {list(output.shape)} where the targets are {list(target.shape)}: scores "
-                    "[B, L, C] are needed, see plstm_graph.nn.Positions"
+                    "[B, L, C] are needed, see plstm_graph.nn.SequenceHead"
                 )
             return self._multiclass_loss(output.flatten(-3, -2), target.reshape(-1, 1))
         self._check_targets(target, output)

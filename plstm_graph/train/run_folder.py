@@ -4,8 +4,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from plstm_graph.datasets.files import write_errors
-from plstm_graph.datasets.unfinished import is_living, owner, remove_leftovers, unfinished_path
+from plstm_graph.datasets.storage.files import write_errors
+from plstm_graph.datasets.storage.unfinished import is_living, owner, remove_leftovers, unfinished_path
 
 _RUNNING = ".running"
 # What a run writes before its first epoch is over.

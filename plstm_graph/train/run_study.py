@@ -17,7 +17,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from plstm_graph.config.names import allowed_names, set_allowed_names
 from plstm_graph.console import Console
-from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.storage.files import replace_file
 from plstm_graph.report.study import summarise, write_report
 from plstm_graph.tasks.registry import task_of as load_section
 from plstm_graph.tasks.rows import Row, rank

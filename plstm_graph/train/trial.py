@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch_geometric import seed_everything
 
-from plstm_graph.datasets.files import replace_file, replace_json
+from plstm_graph.datasets.storage.files import replace_file, replace_json
 from plstm_graph.tasks.rows import Row
 from plstm_graph.tasks.task import Shard, Task
 from plstm_graph.train.checkpoint import KEY, CheckpointError, check_state, read_checkpoint

@@ -13,7 +13,7 @@ import yaml
 from plstm_graph.cli import main
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn import PLSTM
-from plstm_graph.nn.dag_baselines import DirectedGIN
+from plstm_graph.nn.baselines import DirectedGIN
 from tests.made_circuits import circuit_folder
 
 ROOT = Path(__file__).parents[2]
@@ -160,7 +160,7 @@ def test_errors_of_timing_by_size(tmp_path, monkeypatch, capsys):
     peers = {"bag": "BagOfNodes", "gin": "DirectedGIN"}
     models = {
         name: {
-            "class_path": f"plstm_graph.nn.dag_baselines.{kind}",
+            "class_path": f"plstm_graph.nn.baselines.{kind}",
             "init_args": {"hidden_channels": 8, "ffn_ratio": 2},
         }
         for name, kind in peers.items()

@@ -13,7 +13,13 @@ pytestmark = [
 ]
 _ALLOW = ("--allow", "tests")  # whose model the workspace is trained with
 _BEST = "runs/small/checkpoints/best.ckpt"
-_STUDY = ("dags", "--task", "{name: tu, set: MUTAG}", "--models", "{gin: {class_path: plstm_graph.nn.baselines.GIN}}")
+_STUDY = (
+    "dags",
+    "--task",
+    "{name: tu, set: MUTAG}",
+    "--models",
+    "{gin: {class_path: plstm_graph.nn.baselines.GIN}}",
+)
 _FIT = ("fit", "--config", "config.yaml", "--name", "bad", "--baselines", "false", "--trainer.max_epochs", "1")
 _LONG = "C" * 300
 _FILES = {

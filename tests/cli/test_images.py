@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from plstm_graph.cli import main
-from plstm_graph.datasets.image_sets import ImageArrays
+from plstm_graph.datasets.images.sets import ImageArrays
 from plstm_graph.tasks.image_task import ImageTask
 from plstm_graph.tasks.registry import load_task
 from plstm_graph.train.command import parse
@@ -16,7 +16,7 @@ CONFIGS = Path(__file__).parent.parent.parent / "configs"
 TINY = """
 task: {name: arrows, image_size: 128, num_train: 16, num_valid: 8, num_test: 8, test_sizes: [160], num_per_size: 4}
 model:
-  class_path: plstm_graph.nn.image_baselines.ViT
+  class_path: plstm_graph.nn.vision.ViT
   init_args: {patch_size: 32, hidden_channels: 8, num_layers: 1, heads: 1}
 training: {epochs: 2, batch_size: 8}
 choose: {training.lr: [1.0e-2, 1.0e-3]}
@@ -169,7 +169,7 @@ def test_a_set_of_files_is_learned_and_read_again(tmp_path, monkeypatch, symmetr
     monkeypatch.setattr(images, "_CHANNELS", {"cifar10": 1})
     monkeypatch.chdir(tmp_path)
     command = ["dags", "--name", "a", "--task.name", "cifar10", "--task.source", ".", "--task.num_valid", "20"]
-    command += ["--model", "plstm_graph.nn.image_baselines.SmallCNN", "--model.channels", "[4, 8]"]
+    command += ["--model", "plstm_graph.nn.vision.SmallCNN", "--model.channels", "[4, 8]"]
     command += ["--training.epochs", "1", "--seeds", "0", "--device", "cpu", "--threads", "1"]
     assert main([*command, "--task.symmetries", str(symmetries)]) == 0
     report = json.loads(Path("runs/dags/a/report.json").read_text())

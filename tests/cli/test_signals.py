@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from plstm_graph.cli import Terminated, main
-from plstm_graph.datasets.files import replace_text
+from plstm_graph.datasets.storage.files import replace_text
 from tests.long_commands import LONG_COMMANDS, group_lives, start
 
 _PATIENCE = 120.0  # seconds, on a machine that may be busy

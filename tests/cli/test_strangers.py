@@ -17,7 +17,7 @@ from plstm_graph.train import CheckpointError, GraphModule, read_checkpoint
 from plstm_graph.train.checkpoint import SafeCheckpointIO
 from plstm_graph.train.inference import load_module, make_recipe
 from tests.cli.conftest import ROOT
-from tests.datasets.test_plain_values import LAUGHS
+from tests.datasets.storage.test_plain_values import LAUGHS
 
 pytestmark = [
     pytest.mark.filterwarnings(r"ignore:(?s).*JsonargparseDeprecation:DeprecationWarning"),
@@ -312,7 +312,7 @@ def test_run_folders(stranger, capsys):
     sizes = "{num_graphs: 4, size: 5}"
     task = f"{{name: copy, train: {sizes}, valid: {sizes}, tests: {{'5': {sizes}}}}}"
     text = f"name: run\ntask: {task}\nmodels: {{a: {{class_path: %s}}}}\ntraining: {{epochs: 1}}\n"
-    config = configuration(stranger, text % "plstm_graph.nn.dag_baselines.BagOfNodes")
+    config = configuration(stranger, text % "plstm_graph.nn.baselines.BagOfNodes")
     for content in ("evil.Model", "os.system"):
         (folder / "config.yaml").write_text(text % content)
         assert main(["dags", "--config", config, "--output", str(folder), "--device", "cpu"]) == 2

@@ -25,7 +25,7 @@ def data(tmp_path):
 def test_a_run_reports_what_a_designer_asks(data, tmp_path, capsys):
     models = {"plstm": {"class_path": "plstm_graph.nn.PLSTM", "init_args": MODEL}}
     models["bag"] = {
-        "class_path": "plstm_graph.nn.dag_baselines.BagOfNodes",
+        "class_path": "plstm_graph.nn.baselines.BagOfNodes",
         "init_args": {"hidden_channels": 8, "ffn_ratio": 2},
         "skip_tests": ["test_hyp"],
     }

@@ -84,8 +84,8 @@ def test_an_option_does_not_swallow_the_next():
     assert rest == given and not taken
 
 
-VISION, VIT = "plstm_graph.nn.PLSTMVision", "plstm_graph.nn.image_baselines.ViT"
-CNN = "plstm_graph.nn.image_baselines.SmallCNN"
+VISION, VIT = "plstm_graph.nn.PLSTMVision", "plstm_graph.nn.vision.ViT"
+CNN = "plstm_graph.nn.vision.SmallCNN"
 
 
 @pytest.fixture

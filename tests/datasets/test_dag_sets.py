@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from plstm_graph.datasets.aiger import Circuit, read_circuit
 from plstm_graph.datasets.architectures import ENASDataset, NASBenchGraph
-from plstm_graph.datasets.circuits import circuit_data
+from plstm_graph.datasets.circuits.aiger import Circuit, read_circuit
+from plstm_graph.datasets.circuits.epfl import circuit_data
+from plstm_graph.datasets.circuits.signal_probability import signal_probability
 from plstm_graph.datasets.sentiment import SentimentTreebank, parse_tree, root_sentiment
-from plstm_graph.datasets.signal_probability import signal_probability
 from plstm_graph.transforms import ToDAG
 
 _ENAS = "[[1], [4, 0], [5, 0, 0], [0, 1, 1, 1], [2, 1, 1, 1, 1], [3, 0, 0, 0, 0, 1]], 0.7302"
@@ -169,7 +169,7 @@ def _exact(circuit):
 
 @pytest.mark.parametrize("limit", [2**28, 2**12])
 def test_random_circuits_have_the_probabilities_of_their_truth_tables(limit, monkeypatch):
-    monkeypatch.setattr("plstm_graph.datasets.signal_probability._BYTES", limit)
+    monkeypatch.setattr("plstm_graph.datasets.circuits.signal_probability._BYTES", limit)
     generator = np.random.default_rng(0)
     gates = np.arange(60)
     fan_in = np.stack([generator.integers(0, 9 + gates), generator.integers(0, 9 + gates)], axis=1)

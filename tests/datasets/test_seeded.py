@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from plstm_graph.datasets.long_range import LongRange
-from plstm_graph.datasets.pedigrees import Pedigrees
+from plstm_graph.datasets.pedigrees.pedigrees import Pedigrees
 
 MAKERS = {
     "pedigrees": lambda count, seed=0: Pedigrees(count, 2, 6, seed=seed),

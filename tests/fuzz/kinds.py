@@ -24,15 +24,15 @@ from plstm_graph.config.run_config import read_yaml
 from plstm_graph.console import Console
 from plstm_graph.datasets import SmilesDataset, from_networkx
 from plstm_graph.datasets.architectures import ENASDataset, NASBenchGraph
-from plstm_graph.datasets.circuits import circuit_data
+from plstm_graph.datasets.circuits.epfl import circuit_data
 from plstm_graph.datasets.dag_folder.check import check
 from plstm_graph.datasets.dag_folder.dataset import DAGFolder, OnDiskDAGFolder
-from plstm_graph.datasets.idx import read_idx
-from plstm_graph.datasets.ogb import OGBMolDataset
-from plstm_graph.datasets.peptides import PeptidesDataset
-from plstm_graph.datasets.restricted_pickle import load_arrays
+from plstm_graph.datasets.images.idx import read_idx
+from plstm_graph.datasets.molecules.ogb import OGBMolDataset
+from plstm_graph.datasets.molecules.peptides import PeptidesDataset
+from plstm_graph.datasets.molecules.tu import TUGraphs
 from plstm_graph.datasets.sentiment import SentimentTreebank
-from plstm_graph.datasets.tu import TUGraphs
+from plstm_graph.datasets.storage.restricted_pickle import load_arrays
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn import PLSTM
 from plstm_graph.ops import plstm

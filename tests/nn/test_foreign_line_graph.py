@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from plstm_graph import PLSTM, LineGraph, PLSTMConv
-from plstm_graph.nn import ChildSumTreeLSTM, DAGTransformer, LevelGRU
+from plstm_graph.nn.baselines import ChildSumTreeLSTM, DAGTransformer, LevelGRU
 from plstm_graph.testing import random_dag
 
 EDGES = random_dag(8, 14, torch.Generator().manual_seed(0))

@@ -10,7 +10,7 @@ from plstm_graph.nn import MultiHeadLogNorm, MultiHeadRatioNorm, PLSTM1d, PLSTM2
 from plstm_graph.nn.head_norm import make_head_norm, with_ones
 from plstm_graph.ops import plstm_chain
 from plstm_graph.testing import assert_close, random_dag
-from tests.nn.test_grid_layers import excite
+from tests.nn.vision.test_layers import excite
 
 
 def naive_log(y, weight, eps):

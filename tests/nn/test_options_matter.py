@@ -15,11 +15,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import plstm_graph.nn
+import plstm_graph.nn.baselines
 from plstm_graph.graph import random_dag
 from plstm_graph.nn import PLSTM, PLSTMConv, plstm_conv
+from plstm_graph.nn.baselines import DAGBaseline
 from plstm_graph.nn.block import PLSTMLayer
-from plstm_graph.nn.dag_baselines import DAGBaseline
 from plstm_graph.nn.encoders import num_columns
 
 
@@ -96,11 +96,9 @@ PEER_OPTIONS = _SHARED | {
 
 
 def _peers() -> list[type[DAGBaseline]]:
-    """The models of all modules that are called so."""
-    names = [
-        each.name for each in pkgutil.iter_modules(plstm_graph.nn.__path__) if each.name.startswith("dag_baselines")
-    ]
-    modules = [import_module(f"plstm_graph.nn.{name}") for name in names]
+    """The models of DAGs of all modules of the folder."""
+    folder = plstm_graph.nn.baselines
+    modules = [import_module(f"{folder.__name__}.{each.name}") for each in pkgutil.iter_modules(folder.__path__)]
     found = [value for module in modules for value in vars(module).values() if isinstance(value, type)]
     return sorted(
         {each for each in found if issubclass(each, DAGBaseline)} - {DAGBaseline}, key=lambda each: each.__name__

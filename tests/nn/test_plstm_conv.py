@@ -223,13 +223,13 @@ def test_transition_of_nodes_is_a_column_of_shares_for_each_node(fan, flow, deca
     conv = PLSTMConv(8, 8, edge_dim=8, flow=flow, decay=decay, transition="node").double()
     graph = LineGraph(edge_index, 15)
     graph = graph.reverse() if flow == "target_to_source" else graph
-    leave, enter = conv.gates.transition(x, graph, edge_attr)
-    gate = leave[graph.pairs[0]] * enter[graph.pairs[1]]
+    out_gate, in_gate = conv.gates.transition(x, graph, edge_attr)
+    gate = out_gate[graph.pairs[0]] * in_gate[graph.pairs[1]]
     total = torch.zeros(50, 4).double().index_add(0, graph.pairs[0], gate)
     passes_on = total > 0
     assert passes_on.any() and (gate > 0).all()
-    assert_close(total[passes_on], leave[passes_on], 1e-12, "sum over the out-edges of an in-edge")
-    assert (leave < 1).all() if decay else (leave == 1).all()
+    assert_close(total[passes_on], out_gate[passes_on], 1e-12, "sum over the out-edges of an in-edge")
+    assert (out_gate < 1).all() if decay else (out_gate == 1).all()
 
 
 @pytest.mark.parametrize("decay", [False, True, "node"])
@@ -282,13 +282,13 @@ def test_what_a_tied_layer_reads_is_what_leaves(fan, flow, decay):
     graph = graph.reverse() if flow == "target_to_source" else graph
     sizes = []
     conv(x, edge_index, edge_attr, sizes=sizes)
-    source, (leave, enter), *_ = conv.gates.of_logits(conv.gates.logits(x, edge_attr), graph)
+    source, (out_gate, in_gate), *_ = conv.gates.of_logits(conv.gates.logits(x, edge_attr), graph)
     value = conv.lin(x).view(15, 4, 2)
     state = torch.zeros(50, 4, 2).double()
     start, end = graph.edge_index
     for _ in range(15):  # more often than there are levels
-        passed = torch.zeros(15, 4, 2).double().index_add(0, end, leave.unsqueeze(-1) * state)
-        state = enter.unsqueeze(-1) * passed[start] + source.unsqueeze(-1) * value[start]
+        passed = torch.zeros(15, 4, 2).double().index_add(0, end, out_gate.unsqueeze(-1) * state)
+        state = in_gate.unsqueeze(-1) * passed[start] + source.unsqueeze(-1) * value[start]
     has_out_edges = torch.bincount(start, minlength=15) > 0
     left = torch.zeros(15, 4, 2).double().index_add(0, start, state)
     assert_close(sizes[0].view(15, 4, 2)[has_out_edges], left[has_out_edges], 1e-12, "what leaves")

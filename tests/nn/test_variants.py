@@ -7,7 +7,7 @@ import torch
 from torch_geometric.data import Batch
 
 from plstm_graph import PLSTM, LineGraph, PLSTMConv
-from plstm_graph.nn.dag_baselines import DirectedGIN
+from plstm_graph.nn.baselines import DirectedGIN
 from plstm_graph.nn.edge_context import EdgeContext
 from plstm_graph.nn.local import LocalConv, LocalFFN
 from plstm_graph.nn.virtual_node import VirtualNode

@@ -91,7 +91,7 @@ def _factorized(form: Form) -> Case:
 
     operands = random_operands(graph, 2, 3, 4)
     del operands["transition"]
-    operands |= _drawn({"leave": tuple(operands["mark"].shape), "enter": tuple(operands["mark"].shape)})
+    operands |= _drawn({"out_gate": tuple(operands["mark"].shape), "in_gate": tuple(operands["mark"].shape)})
     return Case(call, lambda **o: call("naive", **o), operands)
 
 
@@ -99,7 +99,7 @@ def max_plus_operands(graph: LineGraph, channels: int, factorized: bool = False)
     edges, pairs, nodes = graph.num_edges, graph.num_pairs, graph.num_nodes
     shapes = {"source": edges, "transition": pairs, "mark": edges, "direct": nodes}
     if factorized:
-        shapes = {"source": edges, "leave": edges, "enter": edges, "mark": edges, "direct": nodes}
+        shapes = {"source": edges, "out_gate": edges, "in_gate": edges, "mark": edges, "direct": nodes}
     return _drawn({name: (rows, channels) for name, rows in shapes.items()})
 
 

@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from plstm_graph.cli import main
 from plstm_graph.datasets.benchmark import load_benchmark
-from plstm_graph.datasets.fingerprints import morgan_fingerprints
+from plstm_graph.datasets.molecules.fingerprints import morgan_fingerprints
 from plstm_graph.tasks.baselines import Forest
 from tests.tiny_sets import tiny_ogb
 
@@ -19,7 +19,10 @@ def run(real_data, tmp_path_factory):
     tiny_ogb(real_data, folder / "source", "ogbg_molbace")
     tiny_ogb(real_data, folder / "source", "ogbg_molfreesolv")
     plstm = {"class_path": "plstm_graph.nn.PLSTM", "init_args": {"hidden_channels": 8, "num_layers": 1, "heads": 2}}
-    gin = {"class_path": "plstm_graph.nn.ogb_gnn.OGBGNN", "init_args": {"hidden_channels": 8, "num_layers": 2}}
+    gin = {
+        "class_path": "plstm_graph.nn.baselines.OGBGNN",
+        "init_args": {"hidden_channels": 8, "num_layers": 2},
+    }
     task = {"name": "benchmark", "root": str(folder / "datasets"), "source": str(folder / "source")}
     config = {
         "task": task | {"set": "ogbg-molbace"},
@@ -65,7 +68,7 @@ def test_blend_reports_network_forest_and_both(run, output):
 def test_a_study_without_smiles(tmp_path, capsys):
     sizes = "{num_graphs: 4, size: 5}"
     task = f"{{name: copy, train: {sizes}, valid: {sizes}, tests: {{5: {sizes}}}}}"
-    model = "{a: {class_path: plstm_graph.nn.dag_baselines.BagOfNodes}}"
+    model = "{a: {class_path: plstm_graph.nn.baselines.BagOfNodes}}"
     command = ["dags", "--task", task, "--models", model, "--training.epochs", "1", "--seeds", "0", "--device", "cpu"]
     assert main([*command, "--output", str(tmp_path / "run")]) == 0
     capsys.readouterr()

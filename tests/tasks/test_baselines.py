@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from plstm_graph.datasets.fingerprints import morgan_fingerprints
+from plstm_graph.datasets.molecules.fingerprints import morgan_fingerprints
 from plstm_graph.tasks.baselines import baseline_predictions
 from plstm_graph.train import evaluate
 

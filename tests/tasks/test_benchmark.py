@@ -28,7 +28,7 @@ def names_of(spec):
 
 
 _PLSTM = {"class_path": "plstm_graph.nn.PLSTM", "init_args": {"hidden_channels": 8, "num_layers": 1, "modes": "P"}}
-_GIN = {"class_path": "plstm_graph.nn.ogb_gnn.OGBGNN", "init_args": {"hidden_channels": 8, "num_layers": 2}}
+_GIN = {"class_path": "plstm_graph.nn.baselines.OGBGNN", "init_args": {"hidden_channels": 8, "num_layers": 2}}
 
 
 @pytest.mark.parametrize("transform", [_COLOURS, _COMPOSED, None])
@@ -90,7 +90,7 @@ def test_a_configuration_with_transforms_is_plain(tmp_path):
     (tmp_path / "config.yaml").write_text(
         "task: {name: benchmark, set: ogbg-molhiv, pre_transform: {class_path: torch_geometric.transforms.Compose, "
         "init_args: {transforms: [{class_path: torch_geometric.transforms.Constant}]}}}\n"
-        "models: {gin: {class_path: plstm_graph.nn.ogb_gnn.OGBGNN}}\n"
+        "models: {gin: {class_path: plstm_graph.nn.baselines.OGBGNN}}\n"
     )
     plain = parse(["--config", str(tmp_path / "config.yaml"), "--device", "cpu"]).study.plain["task"]
     assert names_of(plain["pre_transform"]) == names_of(_COMPOSED)[:2]

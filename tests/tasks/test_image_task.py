@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from plstm_graph.datasets.image_sets import ImageArrays
+from plstm_graph.datasets.images.sets import ImageArrays
 from plstm_graph.tasks.augmentation import Augmentation
 from plstm_graph.tasks.image_batches import EpochBatches, cut, epoch_rows, image_batches, image_loader
 from plstm_graph.tasks.image_task import ImageTask

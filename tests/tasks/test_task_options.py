@@ -152,7 +152,7 @@ def test_an_error_inside_a_task_is_no_fault_of_its_options(monkeypatch):
 
 def test_the_command_tells_both_apart(tmp_path, monkeypatch, capsys):
     config = tmp_path / "c.yaml"
-    head = "name: t\nmodels: {bag: {class_path: plstm_graph.nn.dag_baselines.BagOfNodes}}\ntask: "
+    head = "name: t\nmodels: {bag: {class_path: plstm_graph.nn.baselines.BagOfNodes}}\ntask: "
     config.write_text(head + "{name: pedigrees, train: {size: ten}, valid: {}, tests: {}}\n")
     assert main(["dags", "--config", str(config), "--folder", str(tmp_path / "dags")]) == 2
     error = capsys.readouterr().err

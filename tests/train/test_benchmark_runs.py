@@ -113,7 +113,7 @@ def test_exported_model_predicts_what_it_did_on_the_benchmark(workspace):
 
 
 def test_the_best_trial_of_all_models_is_exported(workspace):
-    models = {"small": {"class_path": "plstm_graph.nn.ogb_gnn.OGBGNN", "init_args": {"hidden_channels": 8}}}
+    models = {"small": {"class_path": "plstm_graph.nn.baselines.OGBGNN", "init_args": {"hidden_channels": 8}}}
     (workspace / "two.yaml").write_text(yaml.safe_dump({"models": {"plstm": _PLSTM, **models}, "entry": {}}))
     assert study("--config", "two.yaml", "--seeds", "0-1", "--output", "two") == 0
     models = read(workspace / "two/report.json")["models"]
@@ -207,7 +207,7 @@ def test_full_disk_is_named_and_leaves_no_half_file(workspace, capsys):
 
 def test_baseline_takes_bonds_in_both_directions_and_a_last_batch_of_one(workspace, capsys):
     arguments = {"hidden_channels": 8, "num_layers": 2, "virtual_node": True}
-    models = {"gin_small": {"class_path": "plstm_graph.nn.ogb_gnn.OGBGNN", "init_args": arguments}}
+    models = {"gin_small": {"class_path": "plstm_graph.nn.baselines.OGBGNN", "init_args": arguments}}
     change = {"models": models, "entry": {"gin_small": {"method": "GIN, small"}}}
     (workspace / "gin.yaml").write_text(yaml.safe_dump(change))
     assert study("--config", "gin.yaml", "--seeds", "0", "--training.batch_size", "59") == 0

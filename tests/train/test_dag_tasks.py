@@ -25,7 +25,7 @@ SMALL = {
             "init_args": {"hidden_channels": 16, "num_layers": 1, "modes": "P", "direction": "forward"},
         },
         "bag": {
-            "class_path": "plstm_graph.nn.dag_baselines.BagOfNodes",
+            "class_path": "plstm_graph.nn.baselines.BagOfNodes",
             "init_args": {"hidden_channels": 16, "ffn_ratio": 2},
         },
     },

@@ -8,7 +8,7 @@ from torch_geometric.data import Batch
 from torch_geometric.nn import GCN
 
 from plstm_graph.datasets import smiles_to_data
-from plstm_graph.nn import PLSTM, Positions
+from plstm_graph.nn import PLSTM, SequenceHead
 from plstm_graph.train import GraphModule, evaluate
 from plstm_graph.train.inference import predict
 from plstm_graph.transforms import ToDAG
@@ -54,7 +54,7 @@ def test_classification_loss_masks_missing_labels():
 
 
 def test_a_sequence_is_a_class_at_each_position():
-    module = GraphModule(Positions(TinyModel(out_channels=6, dropout=0), 2), task="sequence")
+    module = GraphModule(SequenceHead(TinyModel(out_channels=6, dropout=0), 2), task="sequence")
     batch = Batch.from_data_list(_graphs([[0.0, 2.0], [1.0, nan]]))
     output, loss = _loss(module, batch)
     assert output.shape == (2, 2, 3)
@@ -65,7 +65,7 @@ def test_a_sequence_is_a_class_at_each_position():
     with pytest.raises(ValueError, match=r"scores \[B, L, C\] are needed"):
         _loss(GraphModule(TinyModel(out_channels=2), task="sequence"), batch)
     with pytest.raises(ValueError, match="length must be at least 1 and divide the 7 output channels, got 2"):
-        Positions(PLSTM(7), 2)
+        SequenceHead(PLSTM(7), 2)
 
 
 def test_predictions_are_in_the_unit_of_the_data_and_batching_changes_nothing():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from plstm_graph.datasets.unfinished import owner
+from plstm_graph.datasets.storage.unfinished import owner
 from plstm_graph.train.run_folder import RunFolder
 
 _DEAD = f"{owner().split('-')[0]}-{2**31 - 2}-1"

@@ -14,7 +14,7 @@ from plstm_graph.train.training import Training
 PART = {"num_graphs": 4, "size": 4}
 PLAIN = {
     "task": {"name": "copy", "train": PART, "valid": PART, "tests": {"a": PART, "b": PART}},
-    "models": {"bag": {"class_path": "plstm_graph.nn.dag_baselines.BagOfNodes", "init_args": {"hidden_channels": 8}}},
+    "models": {"bag": {"class_path": "plstm_graph.nn.baselines.BagOfNodes", "init_args": {"hidden_channels": 8}}},
     "training": vars(Training(epochs=2, batch_size=4)),
     "trainer": {},
     "choose": {"training.lr": [0.001, 0.01]},
@@ -62,7 +62,7 @@ def test_two_studies_do_not_mix(name, value, named, tmp_path):
         ("choose/training.clip", [1.0, 2.0]),
         ("task/root", "elsewhere"),
         ("training/workers", 2),
-        ("models/gin", {"class_path": "plstm_graph.nn.dag_baselines.DirectedGIN"}),
+        ("models/gin", {"class_path": "plstm_graph.nn.baselines.DirectedGIN"}),
         ("training/lr", 1e-3),  # the default
     ],
 )
@@ -124,7 +124,7 @@ def test_choices_by_sections():
 
 CONFIG = """name: run
 task: {name: copy, train: &part {num_graphs: 4, size: 4}, valid: *part, tests: {a: *part}}
-models: {bag: {class_path: plstm_graph.nn.dag_baselines.BagOfNodes, init_args: {hidden_channels: 8}}}
+models: {bag: {class_path: plstm_graph.nn.baselines.BagOfNodes, init_args: {hidden_channels: 8}}}
 training: {epochs: 1, batch_size: 4}
 choose: {training.lr: [0.001, 0.01]}
 device: cpu

@@ -25,7 +25,7 @@ CONFIG = {
     "models": {
         "plstm": {"class_path": "plstm_graph.nn.PLSTM", "init_args": {**WIDTH, "modes": "P", "direction": "forward"}},
         "bag": {
-            "class_path": "plstm_graph.nn.dag_baselines.BagOfNodes",
+            "class_path": "plstm_graph.nn.baselines.BagOfNodes",
             "init_args": {"hidden_channels": 8, "ffn_ratio": 2},
         },
     },

@@ -13,7 +13,10 @@ from plstm_graph.train.trial import Trial
 WIDTH = {"hidden_channels": 8, "num_layers": 1, "heads": 2}
 #: A network that forgets nothing by chance, and one that does.
 PLSTM = {"class_path": "plstm_graph.nn.PLSTM", "init_args": {**WIDTH, "modes": "P", "dropout": 0.3}}
-BAG = {"class_path": "plstm_graph.nn.dag_baselines.BagOfNodes", "init_args": {"hidden_channels": 8, "ffn_ratio": 2}}
+BAG = {
+    "class_path": "plstm_graph.nn.baselines.BagOfNodes",
+    "init_args": {"hidden_channels": 8, "ffn_ratio": 2},
+}
 
 
 def tiny_task(fixed: bool = True, train: int = 13, valid: int = 5) -> GraphTask:

@@ -11,7 +11,7 @@ from plstm_graph.datasets.dag_folder.folder import read_folder
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError
 from plstm_graph.datasets.dag_folder.spec import read_spec
 from plstm_graph.datasets.digits import rows_of_columns
-from plstm_graph.datasets.files import replace_json
+from plstm_graph.datasets.storage.files import replace_json
 
 _PARTS = 12  # values of a distribution that are shown
 

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data, OnDiskDataset
 
-from plstm_graph.datasets.cache import cache_key
 from plstm_graph.datasets.dag_folder.assemble import Dags
 from plstm_graph.datasets.dag_folder.encoding import MASKS, Encoding, check_encoded, make_encoding, to_data
 from plstm_graph.datasets.dag_folder.folder import FeatureFit, count_unseen, read_folder
@@ -29,8 +28,9 @@ from plstm_graph.datasets.dag_folder.targets import (
     report_class_error,
     split_table,
 )
-from plstm_graph.datasets.files import new_folder
-from plstm_graph.datasets.tensor_files import PlainGraphs, TensorFileError, load_graph, load_tensors, make_anew
+from plstm_graph.datasets.storage.cache import cache_key
+from plstm_graph.datasets.storage.files import new_folder
+from plstm_graph.datasets.storage.tensor_files import PlainGraphs, TensorFileError, load_graph, load_tensors, make_anew
 
 # Part of the cache key; raise it when what is stored changes.
 _FORMAT = 2

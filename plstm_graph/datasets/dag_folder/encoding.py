@@ -16,8 +16,8 @@ from plstm_graph.datasets.dag_folder.columns import Column, encode
 from plstm_graph.datasets.dag_folder.spec import Level, Spec, Task
 from plstm_graph.datasets.dag_folder.targets import Targets, split_table
 from plstm_graph.datasets.dag_folder.unseen import Unseen
-from plstm_graph.datasets.plain_values import as_dataclass
-from plstm_graph.datasets.tensor_files import make_anew
+from plstm_graph.datasets.storage.plain_values import as_dataclass
+from plstm_graph.datasets.storage.tensor_files import make_anew
 
 MASKS = ("train_mask", "val_mask", "test_mask")
 

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from plstm_graph.datasets.archives import ArchiveError, check_gzip
 from plstm_graph.datasets.dag_folder.attributes import Attributes
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem
 from plstm_graph.datasets.dag_folder.spec import NAME, Spec
 from plstm_graph.datasets.dag_folder.tables import Frame
+from plstm_graph.datasets.storage.archives import ArchiveError, check_gzip
 
 NAMES = ("dags.jsonl", "dags.jsonl.gz")
 

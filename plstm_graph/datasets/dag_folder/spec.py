@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem
-from plstm_graph.datasets.plain_values import YamlError, as_dataclass, load_yaml
+from plstm_graph.datasets.storage.plain_values import YamlError, as_dataclass, load_yaml
 
 Task = Literal["regression", "classification", "multilabel"]
 Level = Literal["graph", "node", "edge"]

@@ -12,8 +12,8 @@ from typing import IO, Any
 import numpy as np
 import pandas as pd
 
-from plstm_graph.datasets.archives import ArchiveError, check_gzip, gunzip
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem
+from plstm_graph.datasets.storage.archives import ArchiveError, check_gzip, gunzip
 from plstm_graph.datasets.text_files import not_text, other_separator
 
 _LOOKED_AT = 2**16  # bytes of a file from which one sees that it is no text

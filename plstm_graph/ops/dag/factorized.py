@@ -19,8 +19,8 @@ def plstm_factorized(
     key: Tensor,
     value: Tensor,
     source: Tensor,
-    leave: Tensor,
-    enter: Tensor,
+    out_gate: Tensor,
+    in_gate: Tensor,
     mark: Tensor,
     direct: Tensor,
     line_graph: LineGraph,
@@ -28,17 +28,17 @@ def plstm_factorized(
 ) -> Tensor:
     r"""The pLSTM operator with :math:`T_{ef} = a_e\, b_f` for all pairs of a DAG (eq. 5 and 6).
 
-    Equal to :func:`~plstm_graph.plstm` with ``transition = leave[pairs[0]] * enter[pairs[1]]``, but a node of ``i``
-    in-edges and ``o`` out-edges costs ``i + o`` instead of ``i * o``; the pairs are not even listed. Use it for graphs
-    with hubs. Where nodes have about two in-edges and two out-edges or fewer there is nothing to gain.
+    Equal to :func:`~plstm_graph.plstm` with ``transition = out_gate[pairs[0]] * in_gate[pairs[1]]``, but a node of
+    ``i`` in-edges and ``o`` out-edges costs ``i + o`` instead of ``i * o``; the pairs are not even listed. Use it for
+    graphs with hubs. Where nodes have about two in-edges and two out-edges or fewer there is nothing to gain.
 
     Args:
         query: ``[N, H, K]``
         key: ``[N, H, K]``
         value: ``[N, H, V]``
         source: Source gate of each edge, ``[E, H]``.
-        leave: How much of each edge's state arrives at its end node, :math:`a`, ``[E, H]``.
-        enter: How much of what has arrived at its start node enters each edge, :math:`b`, ``[E, H]``.
+        out_gate: How much of each edge's state arrives at its end node, :math:`a`, ``[E, H]``.
+        in_gate: How much of what has arrived at its start node enters each edge, :math:`b`, ``[E, H]``.
         mark: Mark gate of each edge, ``[E, H]``.
         direct: Direct gate of each node, ``[N, H]``.
         line_graph: The structure, with all pairs of its DAG, in either direction.
@@ -50,7 +50,7 @@ def plstm_factorized(
     Raises:
         ValueError: If a shape does not fit, naming the argument, or if ``line_graph`` lacks some of the pairs.
     """
-    nodes, heads = _check(query, key, value, source, leave, enter, line_graph)
+    nodes, heads = _check(query, key, value, source, out_gate, in_gate, line_graph)
     check_operand("mark", mark, line_graph, E=line_graph.num_edges, H=heads)
     check_operand("direct", direct, line_graph, N=nodes, H=heads)
     graph = line_graph.split_nodes
@@ -61,7 +61,7 @@ def plstm_factorized(
         _for_halves(key),
         _for_halves(value),
         closed_on_nodes(source, graph),
-        split_transition(leave, enter, graph),
+        split_transition(out_gate, in_gate, graph),
         closed_on_nodes(mark, graph),
         F.pad(direct, (0, 0, first, nodes - first)),
         graph,
@@ -75,8 +75,8 @@ def edge_messages_factorized(
     key: Tensor,
     value: Tensor,
     source: Tensor,
-    leave: Tensor,
-    enter: Tensor,
+    out_gate: Tensor,
+    in_gate: Tensor,
     line_graph: LineGraph,
     form: Form = "auto",
 ) -> Tensor:
@@ -87,22 +87,22 @@ def edge_messages_factorized(
         key: ``[N, H, K]``
         value: ``[N, H, V]``
         source: ``[E, H]``
-        leave: ``[E, H]``
-        enter: ``[E, H]``
+        out_gate: ``[E, H]``
+        in_gate: ``[E, H]``
         line_graph: The structure, with all pairs of its DAG.
         form: As in :func:`~plstm_graph.plstm`.
 
     Returns:
         ``[E, H, V]`` in the caller's edge order, at least float32.
     """
-    _check(query, key, value, source, leave, enter, line_graph)
+    _check(query, key, value, source, out_gate, in_gate, line_graph)
     graph = line_graph.split_nodes
     messages = edge_messages(
         _for_halves(query),
         _for_halves(key),
         _for_halves(value),
         closed_on_nodes(source, graph),
-        split_transition(leave, enter, graph),
+        split_transition(out_gate, in_gate, graph),
         graph,
         form,
     )
@@ -110,12 +110,12 @@ def edge_messages_factorized(
 
 
 def _check(
-    query: Tensor, key: Tensor, value: Tensor, source: Tensor, leave: Tensor, enter: Tensor, line_graph: LineGraph
+    query: Tensor, key: Tensor, value: Tensor, source: Tensor, out_gate: Tensor, in_gate: Tensor, line_graph: LineGraph
 ) -> tuple[int, int]:
     """Number of nodes and heads, once the shapes are known to fit."""
     _check_features(query, key, value, line_graph)
     nodes, heads = query.shape[:2]
-    for name, gate in (("source", source), ("leave", leave), ("enter", enter)):
+    for name, gate in (("source", source), ("out_gate", out_gate), ("in_gate", in_gate)):
         check_operand(name, gate, line_graph, E=line_graph.num_edges, H=heads)
     return nodes, heads
 
@@ -136,9 +136,9 @@ def closed_on_nodes(gate: Tensor, graph: LineGraph, closed: float = 0.0) -> Tens
     return F.pad(gate, (0, 0, 0, graph.num_edges - gate.size(0)), value=closed)
 
 
-def split_transition(leave: Tensor, enter: Tensor, graph: LineGraph) -> Tensor:
-    """``leave`` on pairs from an edge to a through edge, ``enter`` on pairs from a through edge on, ``[2 E', H]``."""
-    num_edges = leave.size(0)
+def split_transition(out_gate: Tensor, in_gate: Tensor, graph: LineGraph) -> Tensor:
+    """``out_gate`` on pairs into a through edge, ``in_gate`` on pairs out of one, ``[2 E', H]``."""
+    num_edges = out_gate.size(0)
     in_edge, out_edge = graph.pairs
     gate = torch.where(out_edge >= num_edges, in_edge, out_edge + num_edges)
-    return torch.cat([leave, enter]).index_select(0, gate)
+    return torch.cat([out_gate, in_gate]).index_select(0, gate)

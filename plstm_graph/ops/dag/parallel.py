@@ -3,9 +3,10 @@ r"""The parallel form: scalars along the DAG, then one masked attention between 
 With :math:`R = (I - T)^{-1}`, node n reads node m with the weight
 :math:`G_{nm} = \sum_{a: start(a) = m} \sum_{f: end(f) = n} M_f R_{fa} S_a + \delta_{nm} D_n`, and
 :math:`y_n = \sum_m G_{nm} (q_n \cdot k_m) v_m`. Sources travel level by level on the entries of an
-:class:`~plstm_graph.graph.Ancestry`, one scalar per head each; entries are then gathered to the
-:class:`~plstm_graph.graph.Links` between nodes, and the attention is a product of sparse matrices with that pattern.
-The reversed DAG uses the transpose of the pattern, and Source and Mark change roles: R is its own mirror image.
+:class:`~plstm_graph.graph.ancestry.Ancestry`, one scalar per head each; entries are then gathered to the
+:class:`~plstm_graph.graph.links.Links` between nodes, and the attention is a product of sparse matrices with that
+pattern. The reversed DAG uses the transpose of the pattern, and Source and Mark change roles: R is its own mirror
+image.
 """
 
 import torch

@@ -18,8 +18,8 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from plstm_graph.config.names import HELP, KINDS, TRAINER_KINDS
 from plstm_graph.config.parser import MODE, GuardedParser
 from plstm_graph.console import Console
-from plstm_graph.datasets.files import replace_text
-from plstm_graph.datasets.plain_values import load_yaml
+from plstm_graph.datasets.storage.files import replace_text
+from plstm_graph.datasets.storage.plain_values import load_yaml
 from plstm_graph.train.checkpoint import SafeCheckpointIO, read_checkpoint
 from plstm_graph.train.fit.callbacks import History, ReseedEachEpoch, ResumableEarlyStopping
 from plstm_graph.train.fit.progress import TrainingProgress

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from plstm_graph.console import Console
 from plstm_graph.datasets.digits import rows_of_columns
-from plstm_graph.datasets.files import replace_file, replace_json, replace_text
+from plstm_graph.datasets.storage.files import replace_file, replace_json, replace_text
 from plstm_graph.tasks.metrics import MONITOR, Task
 from plstm_graph.text import markdown_row, markdown_text
 from plstm_graph.viz.curves import draw_label_scores, draw_learning_curve, draw_predictions, new_figure

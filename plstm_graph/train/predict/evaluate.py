@@ -7,7 +7,7 @@ import torch
 
 from plstm_graph.config.parser import make
 from plstm_graph.console import Console
-from plstm_graph.datasets.files import replace_json
+from plstm_graph.datasets.storage.files import replace_json
 from plstm_graph.tasks.metrics import evaluate
 from plstm_graph.train.fit.report import plain_json, print_metrics
 from plstm_graph.train.graph_data import GraphDataModule

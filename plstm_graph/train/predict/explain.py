@@ -13,8 +13,8 @@ from torch_geometric.data import Data
 from plstm_graph.console import Console
 from plstm_graph.datasets import InvalidSmilesError, smiles_to_data
 from plstm_graph.datasets.dag_folder.encoding import Encoding
-from plstm_graph.datasets.files import replace_file
-from plstm_graph.nn.maximising_path import predicted_path
+from plstm_graph.datasets.storage.files import replace_file
+from plstm_graph.nn.critical_path import predicted_path
 from plstm_graph.tasks.scale import as_double
 from plstm_graph.train.inference import DAGS, MOLECULES, collate, load_module, load_transform, pick_device, predict
 from plstm_graph.train.module import GraphModule

@@ -11,7 +11,7 @@ from torch import Tensor
 from plstm_graph.console import write_data
 from plstm_graph.datasets.classes import PLAIN_LABELS
 from plstm_graph.datasets.digits import exact_cells
-from plstm_graph.datasets.files import replace_file
+from plstm_graph.datasets.storage.files import replace_file
 from plstm_graph.tasks.metrics import Task
 
 

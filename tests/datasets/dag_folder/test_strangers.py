@@ -7,7 +7,7 @@ import pytest
 from plstm_graph.datasets import DAGFolder, DAGFolderError, OnDiskDAGFolder
 from plstm_graph.datasets.dag_folder.check import check
 from plstm_graph.datasets.dag_folder.spec import Spec
-from tests.datasets.test_plain_values import LAUGHS, MERGES
+from tests.datasets.storage.test_plain_values import LAUGHS, MERGES
 
 EDGES = "graph,source,target\n" + "".join(f"g{n},a,b\n" for n in range(10))
 GRAPHS = "graph,y\n" + "".join(f"g{n},{n}\n" for n in range(10))

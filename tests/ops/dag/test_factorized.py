@@ -19,8 +19,8 @@ def factorized_operands(graph, generator=None):
     operands = random_operands(graph, generator=generator)
     source = operands["source"]
     operands["transition"] = torch.randn(source.shape, dtype=source.dtype, generator=generator)
-    operands["enter"] = torch.randn(source.shape, dtype=source.dtype, generator=generator)
-    names = ("query", "key", "value", "source", "transition", "enter", "mark", "direct")
+    operands["in_gate"] = torch.randn(source.shape, dtype=source.dtype, generator=generator)
+    names = ("query", "key", "value", "source", "transition", "in_gate", "mark", "direct")
     leaves = {}
     for name in names:
         leaf = operands[name].detach().clone()
@@ -28,12 +28,12 @@ def factorized_operands(graph, generator=None):
             exact = torch.randint(0, 4, leaf.shape, generator=generator)
             leaf[exact == 0] = 0.0
             leaf[exact == 1] = 1.0
-        leaves["leave" if name == "transition" else name] = leaf.requires_grad_()
+        leaves["out_gate" if name == "transition" else name] = leaf.requires_grad_()
     return leaves
 
 
-def on_all_pairs(graph, query, key, value, source, leave, enter, mark, direct):
-    transition = leave[graph.pairs[0]] * enter[graph.pairs[1]]
+def on_all_pairs(graph, query, key, value, source, out_gate, in_gate, mark, direct):
+    transition = out_gate[graph.pairs[0]] * in_gate[graph.pairs[1]]
     return plstm(query, key, value, source, transition, mark, direct, graph, form="naive")
 
 
@@ -84,7 +84,7 @@ def test_a_hub_costs_its_edges(reverse):
     assert not out[above].any()
 
 
-@pytest.mark.parametrize("name", ["query", "source", "leave", "enter", "mark", "direct"])
+@pytest.mark.parametrize("name", ["query", "source", "out_gate", "in_gate", "mark", "direct"])
 def test_wrong_shape_is_named(name):
     graph = LineGraph(torch.tensor([[0, 1], [1, 2]]), 3)
     operands = factorized_operands(graph)

@@ -17,11 +17,11 @@ def factorized_operands(graph, *, ties=False, closed=0.3, seed=0):
     operands = operands_of(graph, ties=ties, closed=closed, seed=seed)
     more = operands_of(graph, ties=ties, closed=closed, seed=seed + 1)
     del operands["transition"]
-    return operands | {"leave": more["source"], "enter": more["mark"]}
+    return operands | {"out_gate": more["source"], "in_gate": more["mark"]}
 
 
-def on_all_pairs(graph, source, leave, enter, mark, direct, **options):
-    transition = leave[graph.pairs[0]] + enter[graph.pairs[1]]
+def on_all_pairs(graph, source, out_gate, in_gate, mark, direct, **options):
+    transition = out_gate[graph.pairs[0]] + in_gate[graph.pairs[1]]
     return plstm_max_plus(source, transition, mark, direct, graph, form="naive", **options)
 
 
@@ -65,15 +65,19 @@ def test_a_hub_costs_its_edges(reverse, native):
     edge_index = torch.cat([torch.stack([leaves, hub]), torch.stack([hub, leaves + size])], dim=1)
     graph = LineGraph(edge_index, 2 * size + 1)
     graph = graph.reverse() if reverse else graph
-    source, enter, zero = torch.arange(2.0 * size)[:, None], torch.arange(2.0 * size)[:, None], torch.zeros(2 * size, 1)
+    source, in_gate, zero = (
+        torch.arange(2.0 * size)[:, None],
+        torch.arange(2.0 * size)[:, None],
+        torch.zeros(2 * size, 1),
+    )
     direct = torch.full((2 * size + 1, 1), -torch.inf)
     with native_code(native):
-        out = plstm_max_plus_factorized(source, zero, enter, zero, direct, graph)
+        out = plstm_max_plus_factorized(source, zero, in_gate, zero, direct, graph)
     below = torch.arange(size) if reverse else torch.arange(size) + size
     largest = 2 * size - 1 if reverse else size - 1
     ends = graph.edge_index[1, below]
     # Whole numbers below 2^24 are exact in float32.
-    assert torch.equal(out[ends, 0], torch.maximum(largest + enter[below, 0], source[below, 0]))
+    assert torch.equal(out[ends, 0], torch.maximum(largest + in_gate[below, 0], source[below, 0]))
 
 
 @pytest.mark.parametrize("native", [True, False])
@@ -97,7 +101,7 @@ def test_a_choice_of_pairs_does_not_factorise():
         plstm_max_plus_factorized(**factorized_operands(graph), line_graph=graph)
 
 
-@pytest.mark.parametrize("name", ["source", "leave", "enter", "mark", "direct"])
+@pytest.mark.parametrize("name", ["source", "out_gate", "in_gate", "mark", "direct"])
 def test_wrong_arguments_are_named(name):
     graph = LineGraph(torch.tensor([[0, 1], [1, 2]]), 3)
     operands = factorized_operands(graph)

@@ -1,0 +1,1 @@
+"""Circuits: the EPFL benchmarks, their signal probabilities, and when each signal arrives."""

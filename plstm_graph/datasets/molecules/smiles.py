@@ -1,0 +1,223 @@
+"""Molecular property tables: any CSV with a SMILES column and targets."""
+
+import hashlib
+import json
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import rdkit
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+from tqdm import tqdm
+
+from plstm_graph.datasets.molecules.molecule import InvalidSmilesError, smiles_to_data
+from plstm_graph.datasets.molecules.smiles_targets import TargetCoding, TargetKind
+from plstm_graph.datasets.storage.files import replace_file, replace_text
+from plstm_graph.datasets.storage.tensor_files import PlainGraphs, TensorFileError, make_anew
+from plstm_graph.datasets.table import BadRow, Table, TableError, parse_table
+from plstm_graph.text import visible
+
+# Part of the cache key; raise it when process() changes what it stores.
+_FORMAT = 2
+
+
+class BadRowsWarning(UserWarning):
+    """Some rows of a table were left out of a data set."""
+
+
+class SmilesDataset(PlainGraphs):
+    r"""Molecules of a CSV table with a SMILES column and any number of target columns.
+
+    Each row is a graph of :func:`~plstm_graph.datasets.smiles_to_data` (``x``, ``edge_index``, ``edge_attr``,
+    ``canonical_rank``, ``smiles``) with ``y`` ``[1, T]``, one column for each target, and ``row``, the number of its
+    row in the table (from 0, without the header, rows of a wrong length not counted). ``y`` is float32, or float64 for
+    numbers whose differences float32 would lose, such as 1e8 + 1, 1e8 + 2. Of labels and classes it has the number.
+
+    Rows that cannot be used (a SMILES that RDKit cannot read, a missing or non-finite target, a wrong number of
+    fields) are left out with a warning that counts them; :attr:`bad_rows` lists each with its line and reason.
+    The graphs are stored under ``root/processed``, in a folder of their own for each content of the file, choice of
+    columns, pre-transform and version of RDKit: a change of any of these processes the table anew.
+
+    Args:
+        root (str): Folder for the processed graphs.
+        path (str): The table: UTF-8, comma-separated, with a header; may be gzipped (``.csv.gz``).
+        smiles_column (str): Name of the column of SMILES. (default: ``"smiles"``)
+        target_columns (list[str], optional): Names of the target columns; ``[]`` for none, as for prediction.
+            (default: the other column, if there is only one)
+        kind (str): What targets are: ``"number"``, ``"label"`` (0 and 1, or two words), or ``"class"`` (words, or whole
+            numbers). (default: ``"number"``)
+        classes (list[list[str]], optional): Names of the classes of each target, such as those of a trained model.
+            (default: those that occur, sorted)
+        allow_missing (bool): Whether an empty cell is a missing label, NaN in ``y``, rather than a bad row.
+            (default: ``False``)
+        on_error (str): ``"skip"`` leaves bad rows out; ``"raise"`` raises, naming the first ten. (default: ``"skip"``)
+        transform (callable, optional): Applied to each graph at every access.
+        pre_transform (callable, optional): Applied to each graph once, before it is stored, for example
+            :class:`~plstm_graph.transforms.ToDAG`.
+        pre_filter (callable, optional): Which graphs to keep.
+        log (bool): Whether to show progress. (default: ``True``)
+        force_reload (bool): Whether to process the table anew. (default: ``False``)
+
+    Attributes:
+        bad_rows (list[BadRow]): Line and reason of each row left out.
+        target_columns (list[str]): Names of the columns of ``y``.
+        classes (list[list[str]]): Names of the classes of each target; empty for numbers.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        TableError: If the table is empty or no text, lacks a column, has targets of another kind, or no usable row.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        path: str | Path,
+        smiles_column: str = "smiles",
+        target_columns: Sequence[str] | None = None,
+        *,
+        kind: TargetKind = "number",
+        classes: Sequence[Sequence[str]] | None = None,
+        allow_missing: bool = False,
+        on_error: Literal["skip", "raise"] = "skip",
+        transform: Callable[[Data], Data] | None = None,
+        pre_transform: Callable[[Data], Data] | None = None,
+        pre_filter: Callable[[Data], bool] | None = None,
+        log: bool = True,
+        force_reload: bool = False,
+    ) -> None:
+        if on_error not in ("skip", "raise"):
+            raise ValueError(f"on_error must be 'skip' or 'raise', got {on_error!r}")
+        if isinstance(target_columns, str):
+            target_columns = [target_columns]
+        self.path = Path(path).expanduser()
+        self.smiles_column = smiles_column
+        self.allow_missing = allow_missing
+        content = self.path.read_bytes()
+        self._digest = hashlib.sha256(content).hexdigest()
+        self._table, self._ragged_rows = parse_table(content, self.path)
+        self._table.position(smiles_column)
+        self.target_columns = _target_columns(self._table, smiles_column, target_columns)
+        self.kind: TargetKind = kind
+        self._coding = TargetCoding.of(self._table, self.target_columns, kind, classes)
+        self.pre_transform, self.pre_filter = pre_transform, pre_filter
+        self._key = self._cache_key()
+        super().__init__(str(root), transform, pre_transform, pre_filter, log, force_reload)
+        self._load()
+        if self.bad_rows:
+            summary = _summary(self.bad_rows)
+            if on_error == "raise":
+                raise TableError(f"{self.path} has {summary}")
+            warnings.warn(f"{self.path}: left out {summary}; see dataset.bad_rows", BadRowsWarning, stacklevel=2)
+
+    @property
+    def classes(self) -> list[list[str]]:
+        """Names of the classes of each target; empty for numbers."""
+        return self._coding.classes
+
+    @property
+    def processed_dir(self) -> str:
+        """Folder of the graphs of this table with these options."""
+        return str(Path(self.root) / "processed" / f"{self.path.name.split('.')[0]}-{self._key}")
+
+    @property
+    def processed_file_names(self) -> list[str]:
+        """The graphs, and the list of bad rows."""
+        return ["data.pt", "bad_rows.json"]
+
+    @property
+    def table(self) -> Table:
+        """The rows that became graphs, in the order of the graphs, with all columns of the file."""
+        return self._table.take(self._data.row[list(self.indices())].tolist())
+
+    def process(self) -> None:
+        """Turn the table into graphs. PyG calls this if the processed files are not there."""
+        graphs, bad_rows = [], list(self._ragged_rows)
+        positions = [self._table.position(name) for name in self.target_columns]
+        smiles = self._table.column(self.smiles_column)
+        for row, text in enumerate(
+            tqdm(smiles, desc=visible(self.path.name), unit=" molecules", delay=2, disable=not self.log)
+        ):
+            try:
+                data = smiles_to_data(text)
+                cells = [self._table.rows[row][position] for position in positions]
+                data.y = self._coding.encode(cells, self.allow_missing)
+            except (InvalidSmilesError, TableError) as error:
+                bad_rows.append(BadRow(self._table.lines[row], str(error)))
+                continue
+            data.row = torch.tensor([row])
+            if self.pre_filter is None or self.pre_filter(data):
+                graphs.append(data if self.pre_transform is None else self.pre_transform(data))
+        bad_rows.sort()
+        if not graphs:
+            reason = _summary(bad_rows) if bad_rows else "pre_filter keeps none"
+            raise TableError(f"no row of {self.path} is usable: {reason}")
+        data_path, bad_rows_path = self.processed_paths
+        replace_text(bad_rows_path, json.dumps(bad_rows))
+        replace_file(data_path, lambda path: self.save(graphs, path))
+
+    def _process(self) -> None:
+        # PyG's own keeps two more files here, whose writing a crash or a second process can disturb. They guard
+        # against another pre-transform, which the name of the folder does already.
+        if self.force_reload or not all(Path(path).exists() for path in self.processed_paths):
+            self.process()
+
+    def _load(self) -> None:
+        data_path, bad_rows_path = self.processed_paths
+        self.load(data_path)
+        row = self._data.get("row")
+        if not isinstance(row, Tensor) or row.shape != (len(self),) or row.dtype != torch.long:
+            raise TensorFileError(f"{data_path} does not say the rows of its graphs; {make_anew(self.processed_dir)}")
+        if bool(((row < 0) | (row >= len(self._table))).any()):
+            raise TensorFileError(f"{data_path} has graphs of another table; {make_anew(self.processed_dir)}")
+        try:
+            rows = json.loads(Path(bad_rows_path).read_text(encoding="utf-8"))
+            self.bad_rows = [BadRow(int(line), str(reason)) for line, reason in rows]
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
+            raise ValueError(f"{bad_rows_path} is damaged: {error}; {make_anew(self.processed_dir)}") from error
+
+    def _cache_key(self) -> str:
+        """Differs whenever the processed graphs would."""
+        parts = (
+            _FORMAT,
+            rdkit.__version__,
+            self._digest,
+            self.smiles_column,
+            self.target_columns,
+            self._coding,
+            self.allow_missing,
+            _describe(self.pre_transform),
+            _describe(self.pre_filter),
+        )
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def _target_columns(table: Table, smiles_column: str, names: Sequence[str] | None) -> list[str]:
+    others = [name for name in table.columns if name != smiles_column]
+    if names is None:
+        if len(others) != 1:
+            raise TableError(
+                f"say which columns of {table.path} are targets, target_columns=[...]; beside {smiles_column!r} it has "
+                f"{', '.join(others) or 'none ([] means no targets)'}"
+            )
+        return others
+    for name in names:
+        table.position(name)
+        if list(names).count(name) > 1:
+            raise TableError(f"target_columns has {name!r} more than once")
+    return list(names)
+
+
+def _describe(function: Callable[..., Any] | None) -> str:
+    """A name for a transform that is the same in every process: its repr without addresses in memory."""
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    return f"{name} {re.sub(r' at 0x[0-9a-fA-F]+', '', repr(function))}"
+
+
+def _summary(bad_rows: Sequence[BadRow], shown: int = 10) -> str:
+    listed = "; ".join(f"line {row.line}: {row.reason}" for row in bad_rows[:shown])
+    more = f"; and {len(bad_rows) - shown} more" if len(bad_rows) > shown else ""
+    return f"{len(bad_rows)} bad row{'s' if len(bad_rows) > 1 else ''} ({listed}{more})"

@@ -1,0 +1,1 @@
+"""Pedigrees, and the best linear unbiased prediction of breeding values in them."""

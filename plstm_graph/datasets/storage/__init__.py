@@ -1,0 +1,1 @@
+"""Files, from anywhere to anywhere: downloads, archives, checksums, caches; read without trust, written whole."""

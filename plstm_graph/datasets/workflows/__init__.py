@@ -1,0 +1,1 @@
+"""Scientific workflows, what a planner knows of them, and how long they then take."""
