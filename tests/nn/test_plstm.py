@@ -1,5 +1,6 @@
 import pytest
 import torch
+from plstm_graph.train.forward import attach_line_graph, model_arguments
 from torch_geometric.data import Batch, Data
 
 import plstm_graph.datasets  # noqa: F401  (imports ogb without its look for a newer version)
@@ -13,7 +14,6 @@ from plstm_graph.testing import (
     assert_edge_order_invariance,
     random_dag,
 )
-from plstm_graph.train.forward import attach_line_graph, model_arguments
 from plstm_graph.transforms import ToDAG
 
 

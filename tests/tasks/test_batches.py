@@ -40,7 +40,8 @@ def test_fixed_batches(count, size, processes):
     steps = [sorted(together(step)) for step in zip(*parts, strict=True)]
     assert sorted(together(steps)) == list(range(count))
     assert all(part for step in zip(*parts, strict=True) for part in step)
-    if count % size == 0 or count % size >= processes:
+    # A rest that leaves a process fewer than two graphs, which batch norm cannot take, joins the batch before.
+    if count % size == 0 or count % size >= 2 * processes:
         assert sorted(steps) == sorted(whole)
 
 

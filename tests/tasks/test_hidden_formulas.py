@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch_geometric.data import Batch, Data
 
-from plstm_graph.datasets.circuits.epfl import gate_delays
-from plstm_graph.datasets.workflows.workflows import plans as workflow_plans
-from plstm_graph.datasets.workflows.workflows import workflows
+from plstm_graph.datasets.circuits import gate_delays
+from plstm_graph.datasets.workflows import plans as workflow_plans
+from plstm_graph.datasets.workflows import workflows
 from plstm_graph.nn import PLSTM
 from plstm_graph.tasks.forward import attach_line_graph, call_model, model_arguments
 from plstm_graph.tasks.registry import load_task

@@ -121,7 +121,7 @@ def test_resumed_training_goes_on_as_if_never_stopped(tmp_path, augmentation, op
     resumed, _ = run(task, tmp_path / "cut", seen.append, epochs=3, **options)
     assert [row["epoch"] for row in seen] == [1, 2]
     assert [row["epoch"] for row in epochs(tmp_path / "cut")] == [0, 1, 2]
-    times = {"seconds": 0, "seconds_per_epoch": 0}
+    times = {"seconds": 0, "seconds_per_epoch": 0, "peak_memory_mib": 0}
     assert resumed | times == whole | times
     losses = [[row["train/loss"] for row in epochs(tmp_path / name)] for name in ("whole", "cut")]
     assert losses[0] == losses[1]

@@ -8,7 +8,7 @@ import pytest
 
 from plstm_graph.cli import main
 from plstm_graph.config.fitting import fitting
-from plstm_graph.datasets import workflows
+from plstm_graph.datasets.workflows import workflows
 from plstm_graph.tasks import registry
 from plstm_graph.tasks.registry import load_task
 from tests.made_circuits import circuit_folder

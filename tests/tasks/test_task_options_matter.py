@@ -9,7 +9,8 @@ from functools import partial
 
 import pytest
 
-from plstm_graph.datasets import LongRange, Pedigrees, workflows
+from plstm_graph.datasets import LongRange, Pedigrees
+from plstm_graph.datasets.workflows import workflows
 from plstm_graph.tasks import registry
 from plstm_graph.tasks.registry import load_task
 from tests.made_circuits import circuit_folder

@@ -8,7 +8,7 @@ import yaml
 from torch_geometric.data import Data
 
 from plstm_graph.cli import main
-from plstm_graph.datasets import workflows
+from plstm_graph.datasets.workflows import workflows
 from plstm_graph.tasks.registry import load_task
 from plstm_graph.tasks.workflows import fit_bounds
 from plstm_graph.train.trained import trained_models
@@ -136,7 +136,7 @@ def test_command(tmp_path, capsys, target, scales):
 def test_the_command_names_what_is_missing(tmp_path, capsys, monkeypatch):
     import sys
 
-    from plstm_graph.datasets import workflow_recipes
+    from plstm_graph.datasets.workflows import recipes as workflow_recipes
 
     monkeypatch.setattr(workflows, "Recipe", workflow_recipes.Recipe)
     for name in ("wfcommons", "wfcommons.wfchef", "wfcommons.wfchef.recipes"):

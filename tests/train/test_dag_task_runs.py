@@ -8,7 +8,7 @@ import torch
 
 from plstm_graph.cli import main
 from plstm_graph.console import Console
-from plstm_graph.datasets.workflows.workflows import workflows
+from plstm_graph.datasets.workflows import workflows
 from tests.made_circuits import circuit_folder
 from tests.made_workflows import ForksAndJoins
 

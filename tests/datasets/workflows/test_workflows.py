@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from plstm_graph.datasets import Workflows
+from plstm_graph.datasets.workflows import workflows
 from plstm_graph.datasets.workflows.recipes import APPLICATIONS, Recipe, _seeded
-from plstm_graph.datasets.workflows.workflows import workflows
 from plstm_graph.graph import longest_path_levels
 from tests.made_workflows import ForksAndJoins
 
