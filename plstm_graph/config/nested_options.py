@@ -17,6 +17,8 @@ from plstm_graph.config.names import resolve
 
 _CONFIG = "--config"
 #: What a model of a configuration has; any other key of one is meant for its arguments.
+#: What OGB's form asks of each model.
+_ENTRY = "entry"
 MODEL_KEYS = ("class_path", "init_args", "skip_tests")
 
 
@@ -52,7 +54,11 @@ def put_together(
         text = text if equals else waiting.pop(0)
         if option == _CONFIG:
             rest += [option, text]
-            for name, value in _of_file(text, load).items():
+            file = _of_file(text, load)
+            if _ENTRY in found and _are_others(found.get("models"), file.get("models")):
+                found[_ENTRY] = {}  # what was said of models that are no more
+                again.add(_ENTRY)
+            for name, value in file.items():
                 if name in sections:
                     again |= {name} & set(found)
                     found[name] = merged(found.get(name), value)
@@ -72,7 +78,7 @@ def merged(earlier: Any, later: Any) -> Any:
     """A section as a later file changes it: its options replace those of the same names.
 
     Arguments of a model are merged likewise. Where the class is another one, those remain that it takes too; its name
-    alone may stand for it.
+    alone may stand for it. Models of other names come in place of those of earlier files.
 
     Args:
         earlier: Plain values.
@@ -84,6 +90,8 @@ def merged(earlier: Any, later: Any) -> Any:
         return copy.deepcopy(later)
     if _is_model(earlier) and _is_model(later):
         return _merged_model(earlier, later)
+    if _are_others(earlier, later):
+        return copy.deepcopy(later)
     both = {key: merged(earlier[key], later[key]) for key in later if _is_model(earlier.get(key))}
     return copy.deepcopy({**earlier, **later, **both})
 
@@ -96,6 +104,14 @@ def _whole(section: Any) -> Any:
 
 def _is_model(value: Any) -> bool:
     return isinstance(value, Mapping) and not value.keys().isdisjoint(MODEL_KEYS[:2])
+
+
+def _are_others(earlier: Any, later: Any) -> bool:
+    """Whether two sections are of models, and none of the second has the name of one of the first."""
+    both = [each for each in (earlier, later) if isinstance(each, Mapping) and each]
+    if len(both) < 2 or not all(_is_model(value) for each in both for value in each.values()):
+        return False
+    return not earlier.keys() & later.keys()
 
 
 def _merged_model(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:

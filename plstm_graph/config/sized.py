@@ -9,6 +9,8 @@ from torch import nn
 from plstm_graph.config.names import resolve
 from plstm_graph.text import meant
 
+# What tasks decide, and nobody has written.
+_SIZES = ("out_channels", "in_channels", "edge_dim", "predict", "histogram")
 _OF_A_MODEL = ("class_path", "init_args", "skip_tests")
 
 
@@ -70,4 +72,5 @@ def _is_spec(value: Any) -> bool:
 def _refusal(name: Any, given: Mapping[str, Any], why: object) -> ValueError:
     known = inspect.signature(resolve(name)).parameters
     near = "".join(meant(key, known) for key in given if key not in known)
-    return ValueError(f"{name} cannot be made with {dict(given)}: {why}{near}")
+    own = {key: value for key, value in given.items() if key not in _SIZES}
+    return ValueError(f"{name} cannot be made with {own}: {why}{near}")

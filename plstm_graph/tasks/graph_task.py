@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch_geometric.data import Batch, Data
 
+from plstm_graph.config.names import resolve
 from plstm_graph.config.sized import make_sized, sized_spec
 from plstm_graph.nn.baselines.undirected import widest
 from plstm_graph.nn.encoders import FeatureSpec
@@ -108,6 +109,8 @@ class GraphTask(Task):
 
     def make_model(self, spec: Mapping[str, Any], members: int = 1) -> nn.Module:
         """A new model of these sizes."""
+        if members > 1 and not hasattr(resolve(spec.get("class_path")), "reset_parameters"):
+            raise ValueError(f"{spec['class_path']} has no reset_parameters, so training.members must be 1")
         model = make_sized(self.sized_spec(spec, members), {})
         count = sum(parameter.numel() for parameter in model.parameters())
         if self.max_parameters is not None and count > self.max_parameters:

@@ -127,7 +127,7 @@ def test_decimal_commas(capsys):
 def test_configurations(file, message, capsys, workspace):
     for command in ("fit", "dags"):
         assert message in _message(capsys, command, "--config", file)
-    assert message in _message(capsys, "images", f"--config={file}")
+    assert message in _message(capsys, "dags", f"--config={file}")
     assert not (workspace / "ran").exists()
 
 

@@ -10,7 +10,8 @@ import yaml
 from torch_geometric.data import Data
 
 from plstm_graph.cli import main
-from plstm_graph.datasets import DAGFolder, workflows
+from plstm_graph.datasets import DAGFolder
+from plstm_graph.datasets.workflows import workflows
 from plstm_graph.tasks.graph_task import regression
 from plstm_graph.tasks.registry import load_task
 from plstm_graph.tasks.scaled_target import TargetKind

@@ -29,8 +29,10 @@ def test_a_run_reports_what_a_designer_asks(data, tmp_path, capsys):
         "init_args": {"hidden_channels": 8, "ffn_ratio": 2},
         "skip_tests": ["test_hyp"],
     }
-    config = {"name": "timing", "data": data, "models": models, "training": {"epochs": 2, "batch_size": 8}}
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config | {"lr": 0.003, "target": ["raw", "log"]}))
+    config = {"name": "timing", "task": data, "models": models, "training": {"epochs": 2, "batch_size": 8}}
+    (tmp_path / "config.yaml").write_text(
+        yaml.safe_dump(config | {"choose": {"training.lr": [0.003], "task.target_scale": ["raw", "log"]}})
+    )
     folder = tmp_path / "run"
     arguments = ["dags", "--config", str(tmp_path / "config.yaml"), "--output", str(folder), "--seeds", "0"]
     assert main([*arguments, "--threads", "1", "--device", "cpu"]) == 0
@@ -41,4 +43,4 @@ def test_a_run_reports_what_a_designer_asks(data, tmp_path, capsys):
             assert report["bag"]["tests"][f"test_{circuit}/{metric}"] is not None
         assert 0 < report["plstm"]["tests"][f"test_{circuit}/path"]["mean"] <= 1
     assert "test_hyp/r2" in report["plstm"]["tests"] and "test_hyp/r2" not in report["bag"]["tests"]
-    assert {row["target"] for row in report["plstm"]["tried"]} == {"raw", "log"}
+    assert {row["choice"]["task.target_scale"] for row in report["plstm"]["tried"]} == {"raw", "log"}

@@ -99,7 +99,7 @@ def test_a_run_goes_on_to_a_table_of_numbers(name, request, tmp_path, monkeypatc
     for file in ("result.json", "tests.json"):
         (one,), (other,) = whole.rglob(file), stopped.rglob(file)
         assert lasting(one) == lasting(other)  # the same arithmetic, with a pause
-    (one,), (other,) = whole.rglob("best.ckpt"), stopped.rglob("best.ckpt")
+    (one,), (other,) = whole.rglob("seed_0/best.ckpt"), stopped.rglob("seed_0/best.ckpt")
     one, other = (torch.load(path, weights_only=True)["state_dict"] for path in (one, other))
     assert all(torch.equal(one[key], other[key]) for key in one)
     # Nothing is left to train.

@@ -69,7 +69,7 @@ def test_averaged_weights_are_kept(tmp_path):
         config = write(tmp_path, training={"epochs": 2, "batch_size": 8, "average": average}, choose={LR: [0.01]})
         folder = tmp_path / f"run_{average:g}"
         assert command(config, "--output", str(folder), "--only", "bag", "--seeds", "0") == 0
-        (best,) = folder.rglob("best.ckpt")
+        (best,) = folder.rglob("seed_*/best.ckpt")
         kept.append(torch.load(best, weights_only=True)["state_dict"])
     last, averaged = kept
     assert last.keys() == averaged.keys()
@@ -241,7 +241,7 @@ def test_choices_are_made_without_tests(tmp_path, capsys):
     assert command(*arguments, "--tests", "false") == 0
     assert not list(folder.rglob("tests.json"))
     printed = capsys.readouterr().out
-    assert "| valid/accuracy |" in printed and "test_4" not in printed
+    assert "| valid/accuracy |" in printed and "test_4/" not in printed
     plstm = json.loads((folder / "report.json").read_text())["models"]["plstm"]
     assert plstm["tests"] == {} and plstm["valid"]["valid/accuracy"]["std"] is not None
     assert command(*arguments) == 0

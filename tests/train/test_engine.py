@@ -307,5 +307,5 @@ def test_losses_of_members_are_means_over_them(objective):
     outputs = torch.randn(3, 4, task.out_channels, generator=torch.Generator().manual_seed(1))
     total, count = task.loss_of(outputs, target)
     each = [task.loss_of(output, target) for output in outputs]
-    torch.testing.assert_close(total, torch.stack([loss for loss, _ in each]).mean())
-    assert count == 3 and all(number == 3 for _, number in each)
+    torch.testing.assert_close(total / count, torch.stack([loss / number for loss, number in each]).mean())
+    assert count == 9 and all(number == 3 for _, number in each)

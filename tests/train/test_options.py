@@ -49,7 +49,7 @@ def test_completing_leaves_what_it_is_given_alone():
     assert [type(value) for value in values["lr"]] == [float, float]
 
 
-@pytest.mark.parametrize("command", ["images", "dags"])
+@pytest.mark.parametrize("command", ["dags"])
 def test_help_can_be_read(command, capsys):
     with pytest.raises(SystemExit, match="0"):
         main([command, "--help"])

@@ -8,7 +8,7 @@ import pytest
 from plstm_graph.cli import main
 from plstm_graph.tasks.registry import load_task, task_of
 from plstm_graph.train.command import parse
-from plstm_graph.train.study import Study, check_choices
+from plstm_graph.train.study import Repeat, Study, check_choices
 from plstm_graph.train.training import Training
 
 PART = {"num_graphs": 4, "size": 4}
@@ -87,12 +87,12 @@ VALUES = [
 def test_different_choices_lie_in_different_folders(tmp_path):
     """Also where case does not count, and however long they are."""
     made = study(tmp_path)
-    folders = [made.trial("bag", {"task.tests": value}, 0).folder for value in VALUES]
+    folders = [made.trial("bag", {"task.tests": value}, Repeat(0)).folder for value in VALUES]
     names = sorted(str(folder).lower() for folder in folders)
     assert all(one != other for one, other in pairwise(names))
     assert all(folder.parent.parent == tmp_path / "bag" and len(folder.parent.name) < 100 for folder in folders)
     both = {"training.lr": 0.01, "task.target_scale": "log"}
-    assert made.trial("bag", both, 3).folder == tmp_path / "bag" / "lr_0.01" / "target_scale_log" / "seed_3"
+    assert made.trial("bag", both, Repeat(3)).folder == tmp_path / "bag" / "lr_0.01" / "target_scale_log" / "seed_3"
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,10 @@ def test_choices_on_the_command_line(config):
         (["--choose.training.l", "[0.1]"], "there is no option 'l' (did you mean lr?)"),
         (["--choose.model.hiden_channels", "[8]"], "(did you mean hidden_channels?)"),
         (["--choose.task.shap", "[braid]"], "there is no option 'shap' (did you mean shape?)"),
-        (["--models.bag.init_arg", "{}"], "a model has class_path, init_args, skip_tests, and no init_arg"),
+        (
+            ["--models", "{bag: {class_path: plstm_graph.nn.baselines.BagOfNodes, init_arg: {}}}"],
+            "a model has class_path, init_args, skip_tests, and no init_arg (did you mean init_args?)",
+        ),
         (["--training.members", "0"], "members must be at least 1"),
         (["--training.epoch", "2"], "epoch"),
         (["--training.lr", "0.1"], "--training.lr is given, and choose.training.lr has the values [0.001, 0.01]"),

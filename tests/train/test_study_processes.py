@@ -16,7 +16,7 @@ from joblib.externals.loky import reusable_executor
 from plstm_graph.cli import main
 from tests.long_commands import start
 
-SIZE = {"num_graphs": 10, "size": 6, "smallest": 2}
+SIZE = {"num_graphs": 12, "size": 6, "smallest": 2}
 WIDTH = {"hidden_channels": 8, "num_layers": 1, "heads": 2}
 CONFIG = {
     "name": "copy",
