@@ -129,7 +129,8 @@ def test_a_model_that_learns(run_fold):
 
     run_fold(SMALL_PLSTM, {"epochs": 1, "lr": 1e-4})
     before = train_accuracy()
-    run_fold(SMALL_PLSTM, {"epochs": 15, "lr": 1e-2})
+    # Of the last epoch: which one a validation part of 19 graphs picks says little of what was learnt.
+    run_fold(SMALL_PLSTM, {"epochs": 15, "lr": 1e-2, "keep": "last"})
     assert train_accuracy() > 0.85 > 0.75 > before
     assert run_fold.rows[-1]["train/loss"] < 0.6 * run_fold.rows[0]["train/loss"]
 
