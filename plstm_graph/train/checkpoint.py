@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.parameter import is_lazy
 
 from plstm_graph.datasets.storage.files import replace_file
@@ -44,29 +44,6 @@ def read_checkpoint(path: str | os.PathLike[str], map_location: Any = "cpu") -> 
     if not isinstance(checkpoint, dict) or KEY not in checkpoint or not isinstance(checkpoint.get("state_dict"), dict):
         raise CheckpointError(f"{path} is not a checkpoint of plstm-graph (it has no {KEY!r} entry)")
     return checkpoint
-
-
-def load_weights(module: nn.Module, path: str | os.PathLike[str], map_location: Any, remedy: str) -> None:
-    """Give a model the weights that a training wrote.
-
-    Args:
-        module: The model.
-        path: Weights only, no checkpoint.
-        map_location: Where tensors go, as in :func:`torch.load`.
-        remedy: What to do if they cannot be read.
-
-    Raises:
-        OSError: If the file cannot be opened.
-        ValueError: If it is damaged, holds anything else, or belongs to another model.
-    """
-    state = load_tensors(path, remedy, map_location)
-    if not isinstance(state, dict):
-        raise CheckpointError(f"{path} holds no weights; {remedy}")
-    try:
-        check_state(module.state_dict(), state)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}; {remedy}") from error
-    module.load_state_dict(state)
 
 
 def check_state(expected: dict[str, Any], found: dict[str, Any]) -> None:

@@ -1,6 +1,5 @@
 """Options that several commands share."""
 
-import math
 import re
 import shlex
 from collections.abc import Sequence
@@ -45,21 +44,6 @@ def parse_numbers(text: str, name: str, below: int) -> list[int]:
             raise ValueError(f"{name} {text!r} are more than {_MOST:,}")
         numbers.update(range(first, last + 1))
     return sorted(numbers)
-
-
-def learning_rates(given: float | list[float]) -> list[float]:
-    """Candidates, of which validation picks one.
-
-    Args:
-        given: One learning rate or several.
-
-    Raises:
-        ValueError: If there is none, or one stands twice.
-    """
-    rates = given if isinstance(given, list) else [given]
-    if not rates or len(set(rates)) != len(rates) or not all(0 < rate < math.inf for rate in rates):
-        raise ValueError(f"lr must be a positive learning rate or a list of different ones, got {given}")
-    return rates
 
 
 #: Options that name folders of one machine, and decide nothing.

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 from plstm_graph.config.fitting import fitting
 from plstm_graph.config.run_config import differences, read_configuration, refuse, write_configuration
 from plstm_graph.tasks.rows import rank
-from plstm_graph.tasks.task import Task
 from plstm_graph.text import meant
 from plstm_graph.train.training import Training
 from plstm_graph.train.trial import Trial
@@ -100,11 +99,6 @@ class Study:
         if len(finished) < len(results):
             return None
         return max(finished, key=lambda result: rank(result["valid"], monitor))["choice"]
-
-    def trials(self, model: str, task: Task) -> list[Trial]:
-        """Those that are reported, one for each repeat; none until a choice was made."""
-        choice = self.best_choice(model, task.monitor)
-        return [] if choice is None else [self.trial(model, choice, repeat) for repeat in self.repeats]
 
     def claim(self) -> None:
         """Write the configuration into the folder, unless it holds a study of other data or another way of training.

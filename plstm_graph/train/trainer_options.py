@@ -113,6 +113,7 @@ def quiet() -> None:
         r".*does not have many workers.*",
         r".*Checkpoint directory .* exists and is not empty.*",
         r".*is smaller than the logging interval.*",
+        r".*have overridden `on_before_batch_transfer` in `LightningModule`.*",
         # With half precision, norms keep weights in single precision, as they should.
         r".*Mismatch dtype between input and weight.*",
         # Lightning and PyG use what newer versions of torch deprecate.

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from plstm_graph.cli import main
-from plstm_graph.train.options import learning_rates, parse_numbers
+from plstm_graph.train.options import parse_numbers
+from plstm_graph.train.study import check_choices
+from plstm_graph.train.training import Training
 
 pytestmark = [
     pytest.mark.filterwarnings(r"ignore:(?s).*JsonargparseDeprecation:DeprecationWarning"),
@@ -289,5 +291,7 @@ def test_too_many_numbers():
 
 @pytest.mark.parametrize("rates", [float("nan"), float("inf"), 0.0, -1.0, [], [1e-3, 1e-3], [1e-3, float("nan")]])
 def test_learning_rates_that_are_none(rates):
-    with pytest.raises(ValueError, match="lr must be a positive learning rate"):
-        learning_rates(rates)
+    """Whether one is given or several to choose from."""
+    with pytest.raises(ValueError, match=r"lr must be a list of different values|lr and clip must be positive"):
+        for rate in check_choices({"training.lr": rates if isinstance(rates, list) else [rates]})["training.lr"]:
+            Training(lr=rate)

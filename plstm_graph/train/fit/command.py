@@ -1,8 +1,6 @@
 """``plstm-graph fit``: from a configuration to a trained model and its report."""
 
-import logging
 import math
-import warnings
 from contextlib import ExitStack
 
 from plstm_graph.console import Console
@@ -12,6 +10,7 @@ from plstm_graph.train.fit.report import draw_run, print_metrics, write_results,
 from plstm_graph.train.fit.summary import print_summary
 from plstm_graph.train.inference import load_module, predict
 from plstm_graph.train.predict.table import measured_columns, prediction_columns
+from plstm_graph.train.trainer_options import quiet
 
 
 def fit(args: list[str]) -> None:
@@ -43,22 +42,6 @@ def _train(cli: FitCLI) -> None:
         command = "The same command" if cli.goes_on else "The same command with --ckpt_path last"
         epoch = cli.trainer.current_epoch + 1
         raise type(stop)(f"It was in epoch {epoch}. {command} goes on from the last whole epoch.") from stop
-
-
-def quiet() -> None:
-    """Keep Lightning's advertisements and hints to itself, in this process."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for message in (
-        r".*does not have many workers.*",
-        r".*Checkpoint directory .* exists and is not empty.*",
-        r".*is smaller than the logging interval.*",
-        r".*have overridden `on_before_batch_transfer` in `LightningModule`.*",
-        # Lightning and PyG use what newer versions of torch deprecate.
-        r".*torch\.jit.*",
-        r".*LeafSpec.*is deprecated.*",
-    ):
-        warnings.filterwarnings("ignore", message=message)
 
 
 def _report(cli: FitCLI) -> None:
