@@ -1,4 +1,6 @@
-"""Processor time of a training step of every model of a task of DAGs, measured in turns, for docs/dags.md.
+"""Processor time of a training step of every model of a task of DAGs, measured in turns.
+
+For docs/dags.md and docs/modes.md.
 
     python benchmarks/dag_steps.py configs/dags/enas.yaml configs/dags/copy.yaml
 
@@ -16,7 +18,7 @@ import torch
 import yaml
 from torch_geometric.data import Batch
 
-from plstm_graph.datasets.storage.files import replace_file
+from plstm_graph.datasets.storage.files import replace_text
 from plstm_graph.tasks.forward import attach_line_graph, call_model, model_arguments
 from plstm_graph.tasks.registry import load_task
 from plstm_graph.train.trial import count_parameters
@@ -52,15 +54,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("configs", type=Path, nargs="+")
     parser.add_argument("--repeat", type=int, default=7)
-    parser.add_argument("--output", type=Path, default=Path("docs/dags/steps.json"))
+    parser.add_argument("--output", type=Path, default=Path("results/dags/steps.json"))
     options = parser.parse_args()
     torch.set_num_threads(1)
     found = {}
     for path in options.configs:
         found[path.stem] = measure(path, options.repeat)
         print(path.stem, found[path.stem], flush=True)
-    text = json.dumps(found, indent=1) + "\n"
-    replace_file(options.output, lambda unfinished: Path(unfinished).write_text(text, encoding="utf-8"))
+    replace_text(options.output, json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

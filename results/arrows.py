@@ -1,11 +1,12 @@
 """Tables and pictures of finished studies of arrow pointing.
 
-    python benchmarks/arrows.py runs/dags/arrows-* --output docs/grids/arrows
+    python -m results.arrows runs/dags/arrows-*
 
-Writes ``arrows.md`` (a row per run, and what more background and longer distances do to each, on validation images),
+Writes into docs/grids/arrows: ``arrows.md`` (a row per run, and what more background and longer distances do to each,
+on validation images),
 ``accuracy_by_size.png``, ``accuracy_by_distance.png`` (on the validation images of twice the size, all seeds),
 ``contact_sheet.png``, and for each run ``saliency-NAME.png`` of its first seed. ``report.json`` of each run is kept as
-``NAME.json``.
+results/grids/arrows/NAME.json.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from torch.nn import functional as F
 from torchmetrics.functional.classification import binary_auroc
 
 from plstm_graph.datasets import ArrowPointing
-from plstm_graph.datasets.storage.files import replace_file, replace_json
+from plstm_graph.datasets.storage.files import replace_json, replace_text
 from plstm_graph.tasks.image_batches import ImageBatch, as_float, image_batches
 from plstm_graph.tasks.image_task import ImageTask, Standardised
 from plstm_graph.tasks.registry import load_task
@@ -35,10 +36,12 @@ from plstm_graph.viz import (
     draw_saliency,
     saliency,
 )
+from results import DOCS, NUMBERS
 
+KEPT = NUMBERS / "grids" / "arrows"
+SHOWN = DOCS / "grids" / "arrows"
 _PICTURES = 4  # of each size
 _BATCH_SIZE = 4
-
 
 #: Titles of the runs of configs/arrows.
 _TITLES = {
@@ -85,29 +88,29 @@ class FinishedRun:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, help="folders with report.json")
-    parser.add_argument("--output", type=Path, default=Path("runs/dags/arrows-report"))
     options = parser.parse_args()
     runs = [finished_run(folder) for folder in options.runs]
     task = runs[0].task
     order = list(_TITLES)
     runs.sort(key=lambda run: (order.index(run.name) if run.name in order else len(order), run.name))
-    options.output.mkdir(parents=True, exist_ok=True)
+    for folder in (KEPT, SHOWN):
+        folder.mkdir(parents=True, exist_ok=True)
     for run in runs:
-        replace_json(options.output / f"{run.name}.json", run.report)
+        replace_json(KEPT / f"{run.name}.json", run.report)
     plain = [run for run in runs if run.one_view]  # several views of the same models would show little else
     logits = {run.title: [far_logits(model, task) for model in run.models] for run in plain}
     text = table(runs) + "\n" + background_table(plain, task, logits)
-    replace_file(options.output / "arrows.md", lambda path: Path(path).write_text(text, encoding="utf-8"))
+    replace_text(SHOWN / "arrows.md", text)
     print(text)
     by_size = {run.title: accuracy_by_size(run.results, task) for run in plain}
-    draw_accuracy_by_size(by_size, task.image_size).savefig(options.output / "accuracy_by_size.png", dpi=150)
+    draw_accuracy_by_size(by_size, task.image_size).savefig(SHOWN / "accuracy_by_size.png", dpi=150)
     examples = ArrowPointing.split("test", image_size=task.image_size)
     images, labels = zip(*(examples[number] for number in range(18)), strict=True)
     sheet = contact_sheet(images, [examples.classes[label] for label in labels])
-    sheet.savefig(options.output / "contact_sheet.png", dpi=100)
-    by_distance(logits, task).savefig(options.output / "accuracy_by_distance.png", dpi=150)
+    sheet.savefig(SHOWN / "contact_sheet.png", dpi=100)
+    by_distance(logits, task).savefig(SHOWN / "accuracy_by_distance.png", dpi=150)
     for run in plain:
-        pictures(run.models[0], task).savefig(options.output / f"saliency-{run.name}.png", dpi=100)
+        pictures(run.models[0], task).savefig(SHOWN / f"saliency-{run.name}.png", dpi=100)
 
 
 def finished_run(folder: Path) -> FinishedRun:

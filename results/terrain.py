@@ -1,7 +1,7 @@
 """Water over terrain: error against size and depth of trained models, and flow accumulation, the classical estimate.
 
-    python benchmarks/terrain.py                              # the classical estimate alone, in validation
-    python benchmarks/terrain.py --run runs/dags/terrain      # also the figure docs/dags/terrain_sizes.png
+    python -m results.terrain                              # the classical estimate alone, in validation
+    python -m results.terrain --run runs/dags/terrain      # also the figure docs/dags/terrain_sizes.png
 
 The classical estimate counts the cells upslope of each cell, or adds up their rain, and turns that into discharge by a
 regression of logarithms, fitted on the training tiles. The figure is of squares of the unseen half, and that half.
@@ -28,6 +28,7 @@ from plstm_graph.graph import longest_path_levels
 from plstm_graph.tasks.registry import GraphTask, load_task
 from plstm_graph.tasks.terrain import discharge_metrics, numbered
 from plstm_graph.train.trained import trained_models
+from results import DOCS
 
 SIDES = (20, 40, 80, 120, 160, 200)  # of squares, in cells
 EACH = 4  # squares of a size
@@ -114,7 +115,7 @@ def draw(sizes: Tensor, depths: Tensor, found: dict[str, np.ndarray], trained: t
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", type=Path, help="folder of a run of configs/dags/terrain.yaml")
-    parser.add_argument("--output", type=Path, default=Path("docs/dags/terrain_sizes.png"))
+    parser.add_argument("--output", type=Path, default=DOCS / "dags" / "terrain_sizes.png")
     options = parser.parse_args()
     if options.run is None:
         classical(load_task("terrain"))

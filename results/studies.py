@@ -1,10 +1,10 @@
 """Writes docs/results.md from studies of TU sets over folds and of benchmarks over seeds.
 
-    python benchmarks/results.py runs/dags/*
+    python -m results.studies runs/dags/*
 
-What each folder says of a model (over folds, of a model and a seed) is kept as a small JSON file in docs/results/, and
-the page is made from all of these: without arguments the page alone is made anew. What the numbers mean is written by
-hand in docs/results_reading.md.
+What each folder says of a model (over folds, of a model and a seed) is kept as a small JSON file in results/tu,
+results/ogb or results/lrgb, and the page is made from all of these: without arguments the page alone is made anew. What
+the numbers mean is written by hand in docs/results_reading.md.
 """
 
 import json
@@ -15,23 +15,22 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from published import OFFICIAL, PAPER, TU
-
 from plstm_graph.report.summary import mean_and_std, with_std
 from plstm_graph.train.study import Repeat, Study, chosen
 from plstm_graph.viz.curves import new_figure
+from results import DOCS, NUMBERS
+from results.published import OFFICIAL, PAPER, TU
 
-DOCS = Path(__file__).parents[1] / "docs"
-KEPT = DOCS / "results"
+_PLACES = ("lrgb", "ogb", "tu")
 _LABELS = {"PLSTM": "pLSTM", "LSTMGNN": "LSTM-GNN"}
 _VARIANTS = {"local": "local", "virtual_node": "virtual node", "histogram": "counts"}
 _COLORS = {"pLSTM": "black"}  # none of the colours that the others take in turn
 
 HEAD = """# Results
 
-Real studies over folds and seeds, collected by `python benchmarks/results.py`. What decides a run (options, command,
-revision, versions) and its metrics in every epoch are in `docs/results/*.json`, with commands as they were given: what
-was `crossval` and `leaderboard` then is `plstm-graph dags` with the same configurations now.
+Real studies over folds and seeds, collected by `python -m results.studies`. What decides a run (options, command,
+revision, versions) and its metrics in every epoch are in `results/tu`, `results/ogb` and `results/lrgb`, with commands
+as they were given: what was `crossval` and `leaderboard` then is `plstm-graph dags` with the same configurations now.
 """
 
 
@@ -112,10 +111,18 @@ def _curves(folder: Path, report: dict[str, Any], name: str, rows: list[dict[str
 
 
 def _keep(folder: Path, kept: dict[str, Any]) -> None:
-    KEPT.mkdir(parents=True, exist_ok=True)
     name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{_set(kept)} {_label(kept)} {_seed(kept)}").strip("-").lower()
-    (KEPT / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    print(f"{folder} -> docs/results/{name}.json")
+    path = NUMBERS / _place(kept) / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    print(f"{folder} -> {path}")
+
+
+def _place(kept: dict[str, Any]) -> str:
+    """Folder of its kind of set."""
+    if "set" in kept:
+        return "tu"
+    return "ogb" if kept["dataset"].startswith("ogb") else "lrgb"
 
 
 def page(reports: list[dict[str, Any]]) -> str:
@@ -256,7 +263,8 @@ def _draw(name: str, reports: list[dict[str, Any]]) -> str:
         axes.fill_between(epochs, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
     axes.set(xlabel="epoch", ylabel=metric.replace("valid/", "validation "), title=name)
     axes.legend(frameon=False)
-    path = KEPT / f"{name.lower()}.png"
+    path = DOCS / "results" / f"{name.lower()}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
     return f"![Validation by epoch on {name}]({path.relative_to(DOCS).as_posix()})\n"
 
@@ -312,7 +320,8 @@ def main(folders: list[Path]) -> None:
             collect(folder)
         else:
             print(f"{folder} has no report.json: the run is not finished", file=sys.stderr)
-    reports = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(KEPT.glob("*.json"))]
+    paths = sorted((path for place in _PLACES for path in (NUMBERS / place).glob("*.json")), key=lambda path: path.name)
+    reports = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     (DOCS / "results.md").write_text(page(reports), encoding="utf-8")
     print(f"docs/results.md: {len(reports)} runs")
 

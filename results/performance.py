@@ -1,11 +1,10 @@
-"""Writes docs/performance.md from the results of `plstm-graph bench`.
+"""Writes docs/performance.md from measurements of operators.
 
-    for suite in figures molecules forms depth circuits; do
-      plstm-graph bench --suite $suite --output docs/performance/$suite
-    done
-    python benchmarks/performance.py docs/performance/*/
+    for suite in figures molecules forms depth circuits; do plstm-graph bench --suite $suite; done
+    python -m results.performance runs/bench/*
 
-Without arguments the page says only what is asked for.
+Measurements of each suite are kept as results/performance/SUITE.json, and the page is made from all of these: without
+arguments the page alone is made anew. Of what was not measured it says what is asked for.
 """
 
 import json
@@ -14,8 +13,10 @@ from pathlib import Path
 
 from plstm_graph.bench.plots import save_plots
 from plstm_graph.bench.report import figures_table, to_markdown
+from plstm_graph.datasets.storage.files import replace_text
+from results import DOCS, NUMBERS
 
-DOCS = Path(__file__).parents[1] / "docs"
+_SUITES = ("figures", "molecules", "forms", "depth", "circuits")  # in this order of the page
 INTRODUCTION = """# Performance
 
 What pLSTM costs beside ordinary message-passing layers, and how its forms compare with each other.
@@ -54,20 +55,28 @@ What pLSTM costs beside ordinary message-passing layers, and how its forms compa
   would save about 1.5 ms of 9 in each mode, and cost 0.6 ms of collation and 4 kB a molecule; it was measured, and
   left out.
 
-This page is written by `python benchmarks/performance.py`, whose first lines say how.
+This page is written by `python -m results.performance`, whose first lines say how.
 """
 
 
 def main(folders: list[Path]) -> None:
-    runs = [(folder, json.loads((folder / "results.json").read_text(encoding="utf-8"))) for folder in folders]
-    measured = [results["figures"] for _, results in runs if "figures" in results]
+    kept = NUMBERS / "performance"
+    kept.mkdir(exist_ok=True)
+    for folder in folders:
+        text = (folder / "results.json").read_text(encoding="utf-8")
+        replace_text(kept / f"{json.loads(text)['suite']}.json", text)
+    paths = [kept / f"{suite}.json" for suite in _SUITES]
+    runs = [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.is_file()]
+    measured = [results["figures"] for results in runs if "figures" in results]
     parts = [INTRODUCTION.format(figures=figures_table(measured[0] if measured else None))]
-    for folder, results in runs:
+    for results in runs:
         # Drawn here rather than taken from the folder: a run that was interrupted has numbers, but no plots.
-        plots = [str((folder / name).resolve().relative_to(DOCS)) for name in save_plots(results, folder)]
+        folder = DOCS / "performance" / results["suite"]
+        folder.mkdir(parents=True, exist_ok=True)
+        plots = [str((folder / name).relative_to(DOCS)) for name in save_plots(results, folder)]
         results.pop("figures", None)  # they stand at the top
         parts.append(to_markdown(results, plots, level=2))
-    (DOCS / "performance.md").write_text("\n".join(parts), encoding="utf-8")
+    replace_text(DOCS / "performance.md", "\n".join(parts))
 
 
 if __name__ == "__main__":

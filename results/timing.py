@@ -1,6 +1,6 @@
 """Timing of circuits: error of trained models against the number of gates and of levels.
 
-    python benchmarks/timing.py --run runs/dags/timing    # draws docs/dags/timing_sizes.png, prints a table
+    python -m results.timing --run runs/dags/timing    # draws docs/dags/timing_sizes.png, prints a table
 
 Graphs are pieces of the six test circuits, of more and more gates, and the circuits themselves. Models are averaged
 over seeds. The error is that of arrival times over the latest arrival of the graph.
@@ -23,6 +23,7 @@ from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.registry import load_task
 from plstm_graph.tasks.timing import timing_pieces
 from plstm_graph.train.trained import TrainedModel, trained_models
+from results import DOCS
 
 SIZES = (100, 300, 1_000, 3_000, 10_000)  # gates of a piece at most
 EACH = 12  # pieces of a size, two of each circuit
@@ -81,7 +82,7 @@ def draw(gates: np.ndarray, levels: np.ndarray, found: dict[str, np.ndarray], tr
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", type=Path, required=True, help="folder of a run of configs/dags/timing.yaml")
-    parser.add_argument("--output", type=Path, default=Path("docs/dags/timing_sizes.png"))
+    parser.add_argument("--output", type=Path, default=DOCS / "dags" / "timing_sizes.png")
     options = parser.parse_args()
     data = json.loads((options.run / "report.json").read_text(encoding="utf-8"))["config"]["task"]
     task = load_task(**data)

@@ -1,7 +1,5 @@
-import importlib.util
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -9,19 +7,15 @@ from plstm_graph.report.ogb_form import Circumstances, Entry, write_forms
 from plstm_graph.report.study import summarise, write_report
 from plstm_graph.train.options import repeatable_command
 from plstm_graph.train.study import Repeat, Study
-
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "results.py"
+from results import DOCS, NUMBERS, studies
 
 
 @pytest.fixture
 def script(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(SCRIPT.parent))
-    spec = importlib.util.spec_from_file_location("results", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(module, "DOCS", tmp_path / "docs")
-    monkeypatch.setattr(module, "KEPT", tmp_path / "docs" / "results")
-    return module
+    """With folders of its own."""
+    monkeypatch.setattr(studies, "DOCS", tmp_path / "docs")
+    monkeypatch.setattr(studies, "NUMBERS", tmp_path / "results")
+    return studies
 
 
 def over_folds(folder, seed, local=False, name="MUTAG", accuracy=0.8, valid=0.9):
@@ -89,22 +83,27 @@ def test_page_of_runs(script, tmp_path):
     assert "Twenty graphs a fold." in page
     for picture in ("mutag.png", "ogbg-molhiv.png"):
         assert (tmp_path / "docs/results" / picture).stat().st_size > 10_000 and f"(results/{picture})" in page
-    kept = sorted(path.name for path in (tmp_path / "docs/results").glob("*.json"))
-    assert kept == ["mutag-plstm-local-seed-0.json", "mutag-plstm-seed-0.json", "mutag-plstm-seed-1.json",
-                    "ogbg-molhiv-plstm.json"]  # fmt: skip
-    assert not any("/somewhere" in path.read_text() for path in (tmp_path / "docs/results").glob("*.json"))
+    kept = sorted((tmp_path / "results").rglob("*.json"))
+    assert [path.relative_to(tmp_path / "results").as_posix() for path in kept] == [
+        *("ogb/ogbg-molhiv-plstm.json", "tu/mutag-plstm-local-seed-0.json"),
+        *("tu/mutag-plstm-seed-0.json", "tu/mutag-plstm-seed-1.json"),
+    ]
+    assert not any("/somewhere" in path.read_text() for path in kept)
     # The page alone, from what was kept.
     (tmp_path / "docs/results.md").unlink()
     script.main([])
     assert (tmp_path / "docs/results.md").read_text() == page
 
 
-def test_the_published_page_is_made_of_what_is_kept(script, tmp_path, monkeypatch):
-    kept = SCRIPT.parents[1] / "docs" / "results"
-    shutil.copytree(kept, tmp_path / "docs" / "results")
-    shutil.copyfile(kept.parent / "results_reading.md", tmp_path / "docs" / "results_reading.md")
+def test_the_published_page_is_made_of_what_is_kept(script, tmp_path):
+    for place in ("tu", "ogb", "lrgb"):
+        shutil.copytree(NUMBERS / place, tmp_path / "results" / place)
+    (tmp_path / "docs").mkdir()
+    shutil.copyfile(DOCS / "results_reading.md", tmp_path / "docs" / "results_reading.md")
     script.main([])
-    assert (tmp_path / "docs" / "results.md").read_text() == (kept.parent / "results.md").read_text()
+    assert (tmp_path / "docs" / "results.md").read_text() == (DOCS / "results.md").read_text()
+    pictures = [{path.name for path in (docs / "results").glob("*.png")} for docs in (DOCS, tmp_path / "docs")]
+    assert pictures[0] == pictures[1]
 
 
 def test_unfinished_run_is_named(script, tmp_path, capsys):

@@ -1,9 +1,7 @@
 """The scripts behind docs/dags.md: gradients over distance, and tables from finished runs."""
 
-import importlib.util
 import json
 import sys
-from pathlib import Path
 
 import networkx
 import pytest
@@ -14,24 +12,11 @@ from plstm_graph.cli import main
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn import PLSTM
 from plstm_graph.nn.baselines import DirectedGIN
+from results import DOCS, NUMBERS, dag_tables, distance, timing
 from tests.made_circuits import circuit_folder
 
-ROOT = Path(__file__).parents[2]
 
-
-def load(name):
-    spec = importlib.util.spec_from_file_location(f"{name}_script", ROOT / "benchmarks" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def distance():
-    return load("distance")
-
-
-def test_hops(distance):
+def test_hops():
     for make in distance.GRAPHS.values():
         graph = LineGraph.from_edge_index(make(20, 0))
         target = int(graph.level.argmax())
@@ -42,7 +27,7 @@ def test_hops(distance):
         assert found.tolist() == [expected.get(node, -1) for node in range(graph.num_nodes)]
 
 
-def test_gradients_over_distance(distance):
+def test_gradients_over_distance():
     """P-mode hears every node of a chain equally well; message passing of two layers hears two hops."""
     graph = LineGraph.from_edge_index(distance.chain(60, 0))
     hops = distance.hops_to(graph.edge_index, 61, 60)
@@ -58,8 +43,9 @@ def test_gradients_over_distance(distance):
     assert all(value == 0 for value in rows["norm"][2:]) and len(rows["norm"]) == len(rows["hops"])
 
 
-def test_figure(distance, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["distance.py", "--hops", "24", "--seeds", "1", "--output", str(tmp_path)])
+def test_figure(tmp_path, monkeypatch):
+    places = ["--numbers", str(tmp_path / "distance.json"), "--figure", str(tmp_path / "distance.png")]
+    monkeypatch.setattr(sys, "argv", ["distance.py", "--hops", "24", "--seeds", "1", *places])
     distance.main()
     found = json.loads((tmp_path / "distance.json").read_text())
     assert set(found) == set(distance.GRAPHS) and set(found["chain"]) == set(distance.MODELS)
@@ -86,11 +72,14 @@ def test_tables(tmp_path, monkeypatch):
     run = tmp_path / "runs" / "enas"
     run.mkdir(parents=True)
     (run / "report.json").write_text(json.dumps(report))
-    page = tmp_path / "dags.md"
+    page = tmp_path / "docs" / "dags.md"
+    page.parent.mkdir()
     page.write_text("before\n<!-- table enas test/rmse -->\nold\n<!-- end -->\nafter\n")
     (tmp_path / "dags").mkdir()
-    monkeypatch.setattr(sys, "argv", ["dag_tasks.py", "--runs", str(tmp_path / "runs"), "--page", str(page)])
-    load("dag_tasks").main()
+    monkeypatch.setattr(dag_tables, "NUMBERS", tmp_path)
+    monkeypatch.setattr(dag_tables, "DOCS", page.parent)
+    monkeypatch.setattr(sys, "argv", ["dag_tables.py", "--runs", str(tmp_path / "runs")])
+    dag_tables.main()
     text = page.read_text()
     assert "| plstm | 0.2500 ± 0.0100 | 2 | 1,234 | 0.003 | 1.50 |" in text and "old" not in text
     assert text.startswith("before\n<!-- table enas test/rmse -->\n") and text.endswith("<!-- end -->\nafter\n")
@@ -99,7 +88,7 @@ def test_tables(tmp_path, monkeypatch):
 
 def test_models_that_a_new_run_lacks_keep_their_rows(tmp_path):
     """Over several runs, each row with the command that made it."""
-    script, page = load("dag_tasks"), "<!-- table enas test/rmse -->\n<!-- end -->\n"
+    page = "<!-- table enas test/rmse -->\n<!-- end -->\n"
     for number, names in enumerate([("plstm", "gin", "bag"), ("plstm", "gin"), ("plstm",)]):
         folder = tmp_path / str(number) / "enas"
         folder.mkdir(parents=True)
@@ -115,8 +104,8 @@ def test_models_that_a_new_run_lacks_keep_their_rows(tmp_path):
             "machine": {"processor": "CPU", "revision": "abc", "packages": {"torch": "2", "torch_geometric": "3"}},
         }
         (folder / "report.json").write_text(json.dumps(report))
-        script.take(folder.parent, tmp_path)
-    lines = script.fill(page, tmp_path).splitlines()
+        dag_tables.take(folder.parent, tmp_path)
+    lines = dag_tables.fill(page, tmp_path).splitlines()
     found = [line.split(" | ") for line in lines if line.endswith("0 |")]
     assert [(row[0], row[-1]) for row in found] == [("| plstm", "2.00 |"), ("| gin", "1.00 |"), ("| bag", "0.00 |")]
     assert [line.split(";")[:2] for line in lines if "revision" in line] == [
@@ -127,7 +116,6 @@ def test_models_that_a_new_run_lacks_keep_their_rows(tmp_path):
 
 
 def test_models_that_a_run_went_on_with_keep_the_command_that_trained_them(tmp_path):
-    script = load("dag_tasks")
     model = {"parameters": 1, "seeds": []}
     machine = {"processor": "CPU"}
     first = {
@@ -137,8 +125,8 @@ def test_models_that_a_run_went_on_with_keep_the_command_that_trained_them(tmp_p
         "machine": machine,
     }
     again = first | {"models": {"plstm": model, "gin": model | {"parameters": 2}, "bag": model}, "command": "second"}
-    kept = script.merged(again, first)
-    assert script.merged(again, kept) == kept and kept["command"] == "second"
+    kept = dag_tables.merged(again, first)
+    assert dag_tables.merged(again, kept) == kept and kept["command"] == "second"
     assert {name: row.get("run", {}).get("command") for name, row in kept["models"].items()} == {
         "plstm": "first",
         "gin": None,
@@ -148,9 +136,9 @@ def test_models_that_a_run_went_on_with_keep_the_command_that_trained_them(tmp_p
 
 @pytest.mark.parametrize("name", ["dags", "modes"])
 def test_a_page_has_its_numbers(name):
-    """Tables in docs/dags.md are those of docs/dags/*.json, and likewise of modes."""
-    page = (ROOT / "docs" / f"{name}.md").read_text()
-    assert load("dag_tasks").fill(page, ROOT / "docs" / name) == page
+    """Tables in docs/dags.md are those of results/dags, and likewise of modes."""
+    page = (DOCS / f"{name}.md").read_text()
+    assert dag_tables.fill(page, NUMBERS / name) == page
 
 
 def test_errors_of_timing_by_size(tmp_path, monkeypatch, capsys):
@@ -172,6 +160,6 @@ def test_errors_of_timing_by_size(tmp_path, monkeypatch, capsys):
     assert main(["dags", *arguments, "--task.target_scale", "log", "--tests", "false", "--device", "cpu"]) == 0
     capsys.readouterr()
     monkeypatch.setattr(sys, "argv", ["timing.py", "--run", str(run), "--output", str(picture)])
-    load("timing").main()
+    timing.main()
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == list(peers)

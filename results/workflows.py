@@ -1,6 +1,6 @@
 """Makespan of workflows: error of trained models against the number of tasks, beside what planners compute.
 
-    python benchmarks/workflows.py --run runs/dags/workflows    # draws docs/dags/workflows_sizes.png, prints a table
+    python -m results.workflows --run runs/dags/workflows    # draws docs/dags/workflows_sizes.png, prints a table
 
 Workflows are new ones of the applications of training, and of those that it never saw. Models are averaged over seeds.
 """
@@ -19,6 +19,7 @@ from plstm_graph.datasets.storage.files import replace_file
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.registry import load_task
 from plstm_graph.train.trained import trained_models
+from results import DOCS
 
 SIZES = (120, 250, 500, 1000, 2000)  # tasks, of which workflows have at most a quarter less
 EACH = 4  # workflows of each size and application
@@ -66,7 +67,7 @@ def draw(found: dict[str, dict[str, float]], trained: tuple[int, int]) -> Figure
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", type=Path, required=True, help="folder of a run of configs/dags/workflows.yaml")
-    parser.add_argument("--output", type=Path, default=Path("docs/dags/workflows_sizes.png"))
+    parser.add_argument("--output", type=Path, default=DOCS / "dags" / "workflows_sizes.png")
     options = parser.parse_args()
     data = json.loads((options.run / "report.json").read_text(encoding="utf-8"))["config"]["task"]
     if data.get("target", "makespan") != "makespan":

@@ -1,7 +1,8 @@
-"""Tables of docs/dags.md from finished runs of ``plstm-graph dags``.
+"""Tables of docs/dags.md and docs/modes.md from finished runs of ``plstm-graph dags``.
 
-    python benchmarks/dag_tasks.py                      # from the numbers in docs/dags/*.json
-    python benchmarks/dag_tasks.py --runs runs/dags     # take the reports of new runs there first
+    python -m results.dag_tables                        # docs/dags.md from the numbers in results/dags
+    python -m results.dag_tables --page modes           # docs/modes.md from those in results/modes
+    python -m results.dag_tables --runs runs/dags       # take the reports of new runs there first
 
 A table stands between ``<!-- table NAME METRIC ... -->`` and ``<!-- end -->``; NAME is that of a run. Models that a new
 run of a name did not train keep their rows, with the command that made them.
@@ -13,8 +14,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from plstm_graph.datasets.storage.files import replace_file
+from plstm_graph.datasets.storage.files import replace_text
 from plstm_graph.report.study import table
+from results import DOCS, NUMBERS
 
 _TABLE = re.compile(r"(<!-- table (\w+)((?: [\w/]+)*) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -27,7 +29,7 @@ def take(runs: Path, folder: Path) -> None:
         if report["models"]:
             if kept.is_file():
                 report = merged(report, json.loads(kept.read_text(encoding="utf-8")))
-            _write(kept, json.dumps(report, indent=1) + "\n")
+            replace_text(kept, json.dumps(report, indent=1) + "\n")
 
 
 def merged(report: dict[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
@@ -80,19 +82,15 @@ def _values(values: list[Any]) -> str:
     return ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
 
 
-def _write(path: Path, text: str) -> None:
-    replace_file(path, lambda unfinished: Path(unfinished).write_text(text, encoding="utf-8"))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=Path, help="folder of runs whose reports are taken")
-    parser.add_argument("--page", type=Path, default=Path("docs/dags.md"))
+    parser.add_argument("--page", default="dags", choices=("dags", "modes"), help="(default: %(default)s)")
     options = parser.parse_args()
-    folder = options.page.with_suffix("")
+    folder, page = NUMBERS / options.page, DOCS / f"{options.page}.md"
     if options.runs is not None:
         take(options.runs, folder)
-    _write(options.page, fill(options.page.read_text(encoding="utf-8"), folder))
+    replace_text(page, fill(page.read_text(encoding="utf-8"), folder))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 """How much a node still hears of another, by the number of hops between them, at initialisation and after training.
 
-    python benchmarks/distance.py                        # measure models that have no numbers yet, draw
-    python benchmarks/distance.py --again                # measure all of them
-    python benchmarks/distance.py --runs runs/dags/copy  # and models trained on the copy task
+    python -m results.distance                        # measure models that have no numbers yet, draw
+    python -m results.distance --again                # measure all of them
+    python -m results.distance --runs runs/dags/copy  # and models trained on the copy task
 
 For each model and graph: the norm of the gradient of one node's output with respect to the embedding of each node that
 it can hear, averaged over nodes of about the same distance (the least number of hops) and over seeds. Numbers go to
-docs/dags/distance.json, the figure to docs/dags/distance.png.
+results/dags/distance.json, the figure to docs/dags/distance.png.
 """
 
 import argparse
@@ -23,12 +23,13 @@ import yaml
 from torch import Tensor, nn
 
 from plstm_graph.datasets.long_range import LongRange
-from plstm_graph.datasets.storage.files import replace_file
+from plstm_graph.datasets.storage.files import replace_file, replace_text
 from plstm_graph.graph import LineGraph, random_dag
 from plstm_graph.nn import PLSTM
 from plstm_graph.nn.baselines import DirectedGATv2, DirectedGCN, DirectedGIN, LevelGRU
 from plstm_graph.tasks.registry import GraphTask, load_task
 from plstm_graph.train import read_checkpoint
+from results import DOCS, NUMBERS
 
 CHANNELS = 32
 LAYERS = 16  # of message passing, which hears no further
@@ -217,16 +218,18 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--again", action="store_true", help="measure models that have numbers too")
     parser.add_argument("--runs", type=Path, help="folder of a finished `plstm-graph dags` run on the copy task")
-    parser.add_argument("--output", type=Path, default=Path("docs/dags"))
+    parser.add_argument(
+        "--numbers", type=Path, default=NUMBERS / "dags" / "distance.json", help="JSON to read and write"
+    )
+    parser.add_argument("--figure", type=Path, default=DOCS / "dags" / "distance.png")
     options = parser.parse_args()
-    path = options.output / "distance.json"
+    path = options.numbers
     found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() and not options.again else {}
     at_initialisation(options.hops, options.seeds, found)
     if options.runs is not None:
         found["chain, after training"] = after_training(options.runs, options.hops)
-    text = json.dumps(found) + "\n"
-    replace_file(path, lambda unfinished: Path(unfinished).write_text(text, encoding="utf-8"))
-    draw(found, options.output / "distance.png")
+    replace_text(path, json.dumps(found) + "\n")
+    draw(found, options.figure)
 
 
 if __name__ == "__main__":

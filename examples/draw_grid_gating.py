@@ -1,6 +1,6 @@
 """Picture of what the nodes of a grid read of one node, in P-mode and in D-mode.
 
-python benchmarks/grid_gating.py --output docs/grids/gating.png
+python examples/draw_grid_gating.py docs/grids/gating.png
 """
 
 import argparse
@@ -47,7 +47,7 @@ def read_of(mode: str, gate: float, orientations: int, place: int) -> Tensor:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", default="docs/grids/gating.png")
+    parser.add_argument("output", nargs="?", default="docs/grids/gating.png")
     options = parser.parse_args()
     figure, axes = plt.subplots(1, len(CASES), figsize=(3 * len(CASES), 3.2), layout="constrained")
     for axis, (title, case) in zip(axes, CASES.items(), strict=True):
