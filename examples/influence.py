@@ -7,7 +7,7 @@ import argparse
 
 from plstm_graph import LineGraph
 from plstm_graph.datasets import smiles_to_data
-from plstm_graph.train.inference import load_module, load_transform
+from plstm_graph.predict.predictor import load_module, load_transform
 from plstm_graph.transforms import ToDAG
 from plstm_graph.viz import draw_influence, influence
 

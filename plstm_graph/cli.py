@@ -14,18 +14,18 @@ from plstm_graph.text import visible
 
 _EPILOG = """examples:
   plstm-graph fit --config configs/chembl.yaml
-  plstm-graph fit --config configs/chembl.yaml --name small --model.lr 3e-4 --trainer.max_epochs 20
+  plstm-graph fit --config configs/chembl.yaml --name small --training.lr 3e-4 --training.epochs 20
   plstm-graph fit --config configs/chembl.yaml                            # goes on after an interruption
-  plstm-graph dags --config configs/ogb/molhiv.yaml --seeds 0-9    # OGB's molecules, as its rules ask
-  plstm-graph blend runs/dags/ogbg-molhiv-plstm                    # with forests on fingerprints
-  plstm-graph test --ckpt_path runs/chembl/checkpoints/best.ckpt
-  plstm-graph predict --ckpt_path runs/chembl/checkpoints/best.ckpt "CCO" more.csv --output predictions.csv
-  plstm-graph explain --ckpt_path runs/chembl/checkpoints/best.ckpt "CCO" --output explain.png
+  plstm-graph fit --config configs/ogb/molhiv.yaml --seeds 0-9          # OGB's molecules, as its rules ask
+  plstm-graph blend runs/ogbg-molhiv-plstm                              # with forests on fingerprints
+  plstm-graph test --ckpt_path runs/chembl/best.ckpt
+  plstm-graph predict --ckpt_path runs/chembl/best.ckpt "CCO" more.csv --output predictions.csv
+  plstm-graph explain --ckpt_path runs/chembl/best.ckpt "CCO" --output explain.png
   plstm-graph check my_dags                                             # a folder of DAGs: is it sound, what is in it?
-  plstm-graph fit --config configs/dag.yaml --data.root my_dags
-  plstm-graph dags --config configs/tu/nci1.yaml --workers 2           # ten folds, the paper's protocol
-  plstm-graph dags --config configs/arrows/cpu.yaml      # arrow pointing, 192 to 384 pixels
-  plstm-graph dags --config configs/dags/enas.yaml       # models side by side on a task of DAGs
+  plstm-graph fit --config configs/dag.yaml --task.path my_dags
+  plstm-graph fit --config configs/tu/nci1.yaml --workers 2             # ten folds, the paper's protocol
+  plstm-graph fit --config configs/arrows/cpu.yaml                      # arrow pointing, 192 to 384 pixels
+  plstm-graph fit --config configs/dags/enas.yaml                       # models side by side on a task of DAGs
   plstm-graph bench --suite molecules       # time pLSTM beside other layers on this machine
 
 models and transforms of your own, in my_models.py of the working folder or installed:
@@ -35,7 +35,7 @@ models and transforms of your own, in my_models.py of the working folder or inst
 _TRACEBACK = "PLSTM_GRAPH_TRACEBACK"
 _ALLOW = "--allow"
 # Options of these come from classes that are slow to import, so they are left to parsers of their own.
-_OWN_PARSERS = ("fit", "dags")
+_OWN_PARSERS = ("fit",)
 
 
 class Terminated(KeyboardInterrupt):
@@ -161,8 +161,6 @@ def _parser() -> argparse.ArgumentParser:
     fit.set_defaults(run=_fit)
 
     _add_blend(commands)
-    dags = commands.add_parser("dags", help="models side by side on a task, over seeds or folds", add_help=False)
-    dags.set_defaults(run=_dags)
 
     check = commands.add_parser("check", help="validate and describe a folder of DAGs")
     check.set_defaults(run=_check)
@@ -272,13 +270,7 @@ def _check(options: argparse.Namespace) -> int:
     return check(options.folder, options.output)
 
 
-def _fit(options: argparse.Namespace) -> None:
-    from plstm_graph.train.fit.command import fit
-
-    fit(options.arguments)
-
-
-def _dags(options: argparse.Namespace) -> int:
+def _fit(options: argparse.Namespace) -> int:
     from plstm_graph.bench.machine import describe_machine
     from plstm_graph.train.command import run_command
 
@@ -286,13 +278,13 @@ def _dags(options: argparse.Namespace) -> int:
 
 
 def _test(options: argparse.Namespace) -> None:
-    from plstm_graph.train.predict.evaluate import test_checkpoint
+    from plstm_graph.predict.evaluate import test_checkpoint
 
     test_checkpoint(options.ckpt_path, options.split, options.data, options.output, options.device)
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from plstm_graph.train.predict.command import predict_inputs
+    from plstm_graph.predict.command import predict_inputs
 
     predicted = predict_inputs(
         options.ckpt_path,
@@ -306,7 +298,7 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _explain(options: argparse.Namespace) -> None:
-    from plstm_graph.train.predict.explain import Question, explain
+    from plstm_graph.predict.explain import Question, explain
 
     question = Question(options.graph, options.item, options.target)
     explain(options.ckpt_path, options.input, question, options.output or "explain.png", options.device)

@@ -56,7 +56,6 @@ KINDS = (
         ("torch_geometric.nn.sequential", "torch_geometric.nn.model_hub", "torch_geometric.nn.nlp"),
     ),
     Kind(BaseTransform, ("plstm_graph.transforms", "plstm_graph.datasets.ogb_code2", "torch_geometric.transforms")),
-    Kind("plstm_graph.train.GraphDataModule", ("plstm_graph.train.data", "plstm_graph.train.dag_data")),
 )
 #: What the section `trainer` of a configuration may name besides.
 TRAINER_KINDS = (
@@ -72,11 +71,9 @@ _SHOWN = (
     "plstm_graph.PLSTMConv",
     "plstm_graph.datasets.ASTEdges",
     "plstm_graph.datasets.ASTNodes",
-    "plstm_graph.train.MoleculeDataModule",
-    "plstm_graph.train.DAGDataModule",
 )
 # Dataclasses of options. A parser imports them by name, though a file has no need to name them.
-_OPTIONS = ("plstm_graph.train.problem.Problem",)
+_OPTIONS = ("plstm_graph.train.training.Training",)
 # Functions of numbers; those of other packages may do anything.
 _FUNCTIONS = ("torch.nn.functional",)
 

@@ -1,1 +1,1 @@
-"""What trained models are used for."""
+"""What trained models are for: ``plstm-graph predict``, ``explain`` and ``test``."""

@@ -15,15 +15,14 @@ from plstm_graph.console import Console
 from plstm_graph.datasets.digits import rows_of_columns
 from plstm_graph.datasets.molecules.fingerprints import morgan_fingerprints
 from plstm_graph.datasets.storage.files import replace_json, replace_text
+from plstm_graph.predict.predictor import pick_device
 from plstm_graph.report.summary import mean_and_std, with_std
 from plstm_graph.tasks.baselines import Forest
 from plstm_graph.tasks.graph_task import GraphTask
-from plstm_graph.tasks.metrics import Task as Kind
 from plstm_graph.tasks.rows import rank
 from plstm_graph.tasks.task import Shard, Task
 from plstm_graph.text import markdown_text
 from plstm_graph.train.engine import outputs_of
-from plstm_graph.train.inference import pick_device
 from plstm_graph.train.run_folder import check_name
 from plstm_graph.train.run_study import task_of
 from plstm_graph.train.study import Repeat, Study, check_choices
@@ -62,7 +61,7 @@ def blend(folder: str, forest: Forest, device: str = "auto", counts: bool = Fals
     """
     path = Path(folder)
     if not (path / "report.json").is_file():
-        raise ValueError(f"{path} holds no finished run: report.json is missing, which `plstm-graph dags` writes")
+        raise ValueError(f"{path} holds no finished run: report.json is missing, which `plstm-graph fit` writes")
     trials = _reported_trials(path)
     molecules: dict[str, _Molecules] = {}
     grown: dict[tuple[str, int], tuple[dict[str, Tensor], float]] = {}
@@ -135,9 +134,8 @@ def _grow(forest: Forest, molecules: _Molecules, task: GraphTask) -> tuple[dict[
     """What a forest predicts for validation and test, and how long it took."""
     started = time.perf_counter()
     prints = molecules.fingerprints
-    kind: Kind = "classification" if task.objective == "binary" else "regression"
     others = {part: prints[part] for part in _OTHERS}
-    predicted = forest.fit_predict(prints["train"], molecules.targets["train"], others, kind)
+    predicted = forest.fit_predict(prints["train"], molecules.targets["train"], others, task.kind)
     return predicted, time.perf_counter() - started
 
 

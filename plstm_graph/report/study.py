@@ -20,7 +20,7 @@ def summarise(
     name: str,
     results: Mapping[str, Sequence[Mapping[str, Any]]],
     monitor: Mapping[str, Direction],
-    published: Mapping[str, Row] | None = None,
+    beside: Mapping[str, Row] | None = None,
 ) -> dict[str, Any]:
     """Put the results of finished trials together.
 
@@ -28,7 +28,8 @@ def summarise(
         name: Of the task.
         results: By model: what ``result.json`` of each trial says, with its tests under ``"tests"`` (None without).
         monitor: Of the task.
-        published: What others report, by the names of models, such as ``{"test/accuracy": 0.8}`` each.
+        beside: Rows of the table that are no trials, by their names, such as ``{"test/accuracy": 0.8}`` each: what
+            others report, and simple models.
 
     Returns:
         Plain values: for each model its parameters, the choice that validation made, and mean, unbiased standard
@@ -39,7 +40,7 @@ def summarise(
         "task": name,
         "monitor": dict(monitor),
         "models": {model: _model(found, monitor) for model, found in results.items() if found},
-        "published": {model: dict(row) for model, row in (published or {}).items()},
+        "beside": {model: dict(row) for model, row in (beside or {}).items()},
     }
 
 
@@ -72,7 +73,7 @@ def table(report: Mapping[str, Any], metrics: Sequence[str] | None = None) -> li
     models = {name: model | {"all": model["valid"] | model["tests"]} for name, model in report["models"].items()}
     if metrics is None:
         metrics = list(dict.fromkeys(name for model in models.values() for name in model["all"]))
-        metrics = [name for name in metrics if not name.endswith("/seconds")]
+        metrics = [name for name in metrics if not name.endswith(("/seconds", "/loss"))]
         if not any(name.startswith("valid_") for name in metrics):
             metrics = [name for name in metrics if not name.startswith("valid/")] or metrics
     choices = list(dict.fromkeys(name for model in models.values() for row in model["tried"] for name in row["choice"]))
@@ -91,8 +92,8 @@ def table(report: Mapping[str, Any], metrics: Sequence[str] | None = None) -> li
         picked = [_value(model["choice"].get(choice)) for choice in choices]
         sizes = [str(len(model["seeds"])), f"{model['parameters']:,}", *picked, f"{model['seconds_per_epoch']:.2f}"]
         rows.append([name, *values, *sizes])
-    for name, row in report.get("published", {}).items():
-        values = [f"{row[metric]:.4f}" if metric in row else "" for metric in metrics]
+    for name, row in report.get("beside", {}).items():
+        values = [_number(row.get(metric)) for metric in metrics]
         rows.append([name, *values, *[""] * (len(header) - 1 - len(values))])
     return [markdown_row(row) for row in rows]
 
@@ -175,6 +176,10 @@ def _summary(values: list[float | None]) -> dict[str, Any] | None:
 
 def _text(summary: Mapping[str, Any] | None) -> str:
     return "" if summary is None else with_std(summary)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else with_std({"mean": value, "std": None})
 
 
 def _value(value: Any) -> str:

@@ -1,6 +1,8 @@
 """Benchmarks with an official split and metric: OGB's molecules and syntax trees, and the peptides of LRGB."""
 
 import functools
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -89,24 +91,22 @@ def benchmark(
         fixed=False,
         prepared=prepared,
         package=plain.package,
-        molecules=lambda needs: _molecules(set, pre_transform, orientation, needs),
+        serving=None if plain.task == "sequence" else partial(_serving, plain.target_names, pre_transform, orientation),
     )
 
 
-def _molecules(
-    name: str, pre_transform: dict[str, Any] | None, orientation: Orientation, needs: Arguments
+def _serving(
+    target_names: Sequence[str], pre_transform: dict[str, Any] | None, orientation: Orientation, needs: Arguments
 ) -> dict[str, Any]:
-    """How ``predict`` prepares molecules as the benchmark was for a model.
-
-    The benchmark is no table of SMILES; its name stands where ``test`` would look for one.
-    """
+    """How ``predict`` prepares molecules as the benchmark was for a model."""
     steps = [pre_transform] if pre_transform else []
     if "line_graph" in needs.names:
         dag = {"orientation": orientation, "multitree": needs.multitree}
         steps.append({"class_path": "plstm_graph.transforms.ToDAG", "init_args": dag})
     # Where no transform is named, ``predict`` would make a DAG of each molecule.
     transform = {"class_path": "torch_geometric.transforms.Compose", "init_args": {"transforms": steps}}
-    return {"path": name, "smiles_column": "smiles", "pre_transform": transform}
+    given = {"smiles_column": "smiles", "pre_transform": transform}
+    return {"data": "molecules", "given": given, "target_names": list(target_names), "reading": {}}
 
 
 def _with_floats(graph: Data) -> Data:

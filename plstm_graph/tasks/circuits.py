@@ -1,4 +1,4 @@
-"""Parts of large circuits to train on."""
+"""Signal probabilities of circuits, learnt from parts of them."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,7 +6,31 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from plstm_graph.datasets.circuits.epfl import EPFLCircuits
 from plstm_graph.graph.levels import expand_ranges
+from plstm_graph.tasks.graph_task import GraphTask, regression
+
+
+def circuits(root: str, source: str | None, samples: int = 300, nodes: int = 300, seed: int = 0) -> GraphTask:
+    """Signal probability of every gate; trains on samples of circuits, tests on whole other circuits.
+
+    Args:
+        root: Folder of all data sets.
+        source: Folder with an offline copy.
+        samples: Number of sub-circuits of the training part; validation has a fifth as many.
+        nodes: Largest number of gates of a sub-circuit.
+        seed: Of the samples.
+    """
+    whole = {
+        part: [with_probabilities(graph) for graph in EPFLCircuits(root, part, source)]
+        for part in ("train", "valid", "test")
+    }
+    parts: dict[str, Sequence[Data]] = {
+        "train": sub_circuits(whole["train"], samples, nodes, seed),
+        "valid": sub_circuits(whole["valid"], max(samples // 5, 1), nodes, seed),
+    }
+    parts |= {f"test_{graph.circuit}": [graph] for graph in whole["test"]}
+    return regression("circuits", parts, "node", [3, 0], [2], "l1")
 
 
 def with_probabilities(circuit: Data) -> Data:

@@ -20,6 +20,8 @@ from plstm_graph.nn.baselines.undirected import widest
 from plstm_graph.nn.encoders import FeatureSpec
 from plstm_graph.tasks.batches import batches_in_order, fixed_batches, fresh_batches
 from plstm_graph.tasks.forward import Arguments, call_model, model_arguments
+from plstm_graph.tasks.labelled import LabelledGraphs
+from plstm_graph.tasks.metrics import Kind
 from plstm_graph.tasks.regression import mae, pearson, rmse
 from plstm_graph.tasks.rows import Direction, Row
 from plstm_graph.tasks.scale import TargetScale
@@ -41,8 +43,8 @@ class GraphTask(Task):
     Attributes:
         name (str): Its name.
         parts (dict[str, Sequence[Data]]): Graphs of ``"train"``, ``"valid"`` and of each test.
-        target_level (str): ``"graph"`` or ``"node"``: what has the targets ``y`` ``[B, 1]`` or ``[N, 1]``, NaN where
-            none.
+        target_level (str): ``"graph"``, ``"node"`` or ``"edge"``: what has the targets ``y``, ``[M, T]``; NaN where
+            there is none.
         out_channels (int): Number of columns that a model gives: 1, or one per class.
         in_channels (int, list[int] or str): Node features, as :func:`plstm_graph.nn.feature_encoder` takes them.
         edge_dim (int, list[int], str or None): Edge features likewise.
@@ -68,13 +70,20 @@ class GraphTask(Task):
         max_parameters (int, optional): Refuse models with more parameters.
         published (dict[str, Row]): What others report, by the names of models, for the table.
         package (str): Package and version that data and metric come from; of benchmarks alone.
-        molecules (callable, optional): How ``predict`` prepares molecules for a model, as arguments of
-            :class:`~plstm_graph.train.MoleculeDataModule`: given what the model asks of a batch.
+        num_folds (int): Number of folds; 0 where there are none.
+        with_loss (bool): Whether the loss is one of the metrics.
+        labelled (LabelledGraphs, optional): Graphs with names, of which predictions are written and beside which
+            baselines stand.
+        made (callable, optional): Called with each model that is made.
+        changes (callable, optional): What chance changes in batches of training.
+        notes (list[str]): What a user should know of the data.
+        serving (callable, optional): Plain values by which ``predict`` prepares other graphs for a model: given what
+            the model asks of a batch.
     """
 
     name: str
     parts: Mapping[str, Sequence[Data]]
-    target_level: Literal["graph", "node"]
+    target_level: Literal["graph", "node", "edge"]
     out_channels: int
     in_channels: FeatureSpec
     edge_dim: FeatureSpec | None
@@ -95,16 +104,25 @@ class GraphTask(Task):
     published: Mapping[str, Row] = field(default_factory=dict)
     package: str = ""
     num_folds: int = 0
-    molecules: Callable[[Arguments], dict[str, Any]] | None = None
+    with_loss: bool = False
+    labelled: LabelledGraphs | None = None
+    made: Callable[[nn.Module], None] | None = None
+    changes: Callable[[Batch], Batch] | None = None
+    notes: Sequence[str] = ()
+    serving: Callable[[Arguments], dict[str, Any]] | None = None
 
-    def scaled(self, kind: TargetKind) -> "GraphTask":
-        """The same task, with targets learnt on another scale.
+    @property
+    def kind(self) -> Kind:
+        """Of the targets."""
+        if self.objective == "binary":
+            return "binary" if self.out_channels == 1 else "multilabel"
+        kinds: dict[Objective, Kind] = {"cross_entropy": "multiclass", "sequence": "sequence"}
+        return kinds.get(self.objective, "regression")
 
-        Raises:
-            ValueError: If it is a task of classes, or its targets do not allow this scale.
-        """
+    def scaled(self, kind: TargetKind) -> Task:
+        """The same task, with targets learnt on another scale."""
         if self.target is None:
-            raise ValueError(f"target_scale {kind!r} is a scale of numbers, and the targets of {self.name} are classes")
+            return super().scaled(kind)
         return replace(self, target=ScaledTarget.fit(kind, self.parts["train"]))
 
     def make_model(self, spec: Mapping[str, Any], members: int = 1) -> nn.Module:
@@ -112,6 +130,8 @@ class GraphTask(Task):
         if members > 1 and not hasattr(resolve(spec.get("class_path")), "reset_parameters"):
             raise ValueError(f"{spec['class_path']} has no reset_parameters, so training.members must be 1")
         model = make_sized(self.sized_spec(spec, members), {})
+        if self.made is not None:
+            self.made(model)
         count = sum(parameter.numel() for parameter in model.parameters())
         if self.max_parameters is not None and count > self.max_parameters:
             raise ValueError(
@@ -138,6 +158,14 @@ class GraphTask(Task):
         if members == 1:
             return sized
         return {"class_path": "plstm_graph.nn.Ensemble", "init_args": {"model": sized, "size": members}}
+
+    def recipe(self, model: nn.Module, spec: Mapping[str, Any], members: int) -> dict[str, Any]:
+        """What predicting with a model of this task takes."""
+        if self.serving is None:
+            return {}
+        scale = None if self.target is None else self.target.to_plain()
+        sized = self.sized_spec(spec, members)
+        return {**self.serving(self.needs(model)), "kind": self.kind, "model": sized, "scale": scale}
 
     @torch.no_grad()
     def check(self, model: nn.Module) -> None:
@@ -176,6 +204,10 @@ class GraphTask(Task):
         """Batches of a part, in order; of graphs far larger than those of training fewer are in a batch."""
         room = batch_size * max((graph.num_nodes or 0) for graph in self.graphs("train", needs))
         return batches_in_order(self.graphs(part, needs), batch_size, device, shard, needs, most_nodes=room)
+
+    def changed(self, batch: Batch) -> Batch:
+        """A batch as training sees it."""
+        return batch if self.changes is None else self.changes(batch)
 
     def output(self, model: nn.Module, batch: Batch, needs: Arguments) -> Tensor:
         """What a model gives for a batch."""
@@ -216,7 +248,11 @@ class GraphTask(Task):
 
     def score(self, output: Tensor, **columns: Tensor) -> Row:
         """Metrics of outputs ``[M, O]`` and of the columns, in the unit of the targets."""
-        return self.metrics(self.restored(output), **columns)
+        row = self.metrics(self.restored(output), **columns)
+        if self.with_loss:
+            loss, count = self.loss_of(output, columns["y"])
+            row["loss"] = float(loss) / max(int(count), 1)
+        return row
 
     def part_scores(self, part: str, output: Tensor) -> Row:
         """Means over graphs of what the task measures graph by graph."""

@@ -4,22 +4,20 @@ import math
 from collections.abc import Callable
 from typing import Literal
 
-import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
-from torchmetrics import Metric
 from torchmetrics.functional.classification import multiclass_f1_score
-from torchmetrics.utilities.data import dim_zero_cat
 
 from plstm_graph.tasks.regression import mae, r2, rmse
 from plstm_graph.tasks.scale import as_double
 
-Task = Literal["regression", "classification", "multiclass", "sequence"]
+Kind = Literal["regression", "binary", "multilabel", "multiclass", "sequence"]
 
 # Name of the metric that selects the best model, and whether less or more of it is better.
 MONITOR: dict[str, tuple[str, Literal["min", "max"]]] = {
     "regression": ("rmse", "min"),
-    "classification": ("auroc", "max"),
+    "binary": ("auroc", "max"),
+    "multilabel": ("auroc", "max"),
     "multiclass": ("accuracy", "max"),
     "sequence": ("accuracy", "max"),
 }
@@ -37,28 +35,30 @@ def _of_ranks(metric: Callable[..., float]) -> Callable[[Tensor, Tensor], float]
     return of_both_labels
 
 
+_OF_LABELS = {"auroc": _of_ranks(roc_auc_score), "ap": _of_ranks(average_precision_score)}
 _METRICS: dict[str, dict[str, Callable[[Tensor, Tensor], float]]] = {
     "regression": {"rmse": rmse, "mae": mae, "r2": r2},
-    "classification": {"auroc": _of_ranks(roc_auc_score), "ap": _of_ranks(average_precision_score)},
+    "binary": _OF_LABELS,
+    "multilabel": _OF_LABELS,
 }
 
 
-def evaluate(prediction: Tensor, target: Tensor, task: Task) -> dict[str, float]:
+def evaluate(prediction: Tensor, target: Tensor, kind: Kind) -> dict[str, float]:
     """Metrics of each target over its measured rows, averaged over targets.
 
-    Regression gives ``rmse``, ``mae`` and ``r2``, in units of the target; classification ``auroc`` and ``ap``
-    (average precision); multiclass ``accuracy`` and ``f1``, the latter averaged over the classes that are measured or
-    predicted; sequence ``accuracy`` over all measured positions. A target whose measured rows cannot define a metric
-    (no row; for ``r2`` fewer than two different values, for ``auroc`` and ``ap`` only one class) is left out of its
-    average, as OGB's evaluator does. ``r2``, ``auroc`` and ``ap`` do not depend on the unit of anything; all sums are
-    taken in float64.
+    Regression gives ``rmse``, ``mae`` and ``r2``, in units of the target; labels (binary, multilabel) ``auroc`` and
+    ``ap`` (average precision); multiclass ``accuracy`` and ``f1``, the latter averaged over the classes that are
+    measured or predicted; sequence ``accuracy`` over all measured positions. A target whose rows cannot define a
+    metric (no row; for ``r2`` fewer than two different values, for ``auroc`` and ``ap`` only one class) is left out of
+    its average, as OGB's evaluator does. ``r2``, ``auroc`` and ``ap`` do not depend on the unit of anything; all sums
+    are taken in float64.
 
     Args:
-        prediction: Predicted values, or probabilities for classification, ``[B, T]``; one column per class for
+        prediction: Predicted values, or probabilities or logits of labels, ``[B, T]``; one column per class for
             ``"multiclass"``, and the number of the class at each position, ``[B, L]``, for ``"sequence"``.
         target: Measured values or 0/1 labels, ``[B, T]``; NaN where none was measured. For ``"multiclass"`` the number
             of the class, ``[B, 1]``, for ``"sequence"`` ``[B, L]``.
-        task: ``"regression"``, ``"classification"``, ``"multiclass"`` or ``"sequence"``.
+        kind: Of the targets: ``"regression"``, ``"binary"``, ``"multilabel"``, ``"multiclass"`` or ``"sequence"``.
 
     Returns:
         Value of each metric; NaN if no target defines it, or if a prediction of a measured target is NaN.
@@ -67,25 +67,35 @@ def evaluate(prediction: Tensor, target: Tensor, task: Task) -> dict[str, float]
         ValueError: If shapes do not fit each other.
     """
     same = prediction.shape == target.shape
-    if target.dim() != 2 or not (prediction.shape[:1] == target.shape[:1] if task == "multiclass" else same):
-        raise ValueError(f"predictions {list(prediction.shape)} do not fit targets {list(target.shape)} of {task}")
-    if task == "sequence":
+    if target.dim() != 2 or not (prediction.shape[:1] == target.shape[:1] if kind == "multiclass" else same):
+        raise ValueError(f"predictions {list(prediction.shape)} do not fit targets {list(target.shape)} of {kind}")
+    if kind == "sequence":
         known = target.isfinite()
         predicted, true = prediction[known], target[known]
         wrong = bool(predicted.isnan().any()) if predicted.is_floating_point() else False
         return {"accuracy": math.nan if wrong else float((predicted == true).double().mean())}
-    if task == "multiclass":
+    if kind == "multiclass":
         return _multiclass(prediction, target[:, 0])
-    values: dict[str, list[float]] = {name: [] for name in _METRICS[task]}
+    values: dict[str, list[float]] = {name: [] for name in _METRICS[kind]}
     for column in range(target.size(1)):
         measured = target[:, column].isfinite()
         predicted, true = as_double(prediction[measured, column]), as_double(target[measured, column])
         if bool(predicted.isnan().any()):
             return dict.fromkeys(values, math.nan)  # it has no rank, and must not count as if it had one
-        for name, metric in _METRICS[task].items():
+        for name, metric in _METRICS[kind].items():
             value = metric(predicted, true)
             values[name] += [] if math.isnan(value) else [value]
     return {name: sum(each) / len(each) if each else math.nan for name, each in values.items()}
+
+
+def to_prediction(output: Tensor, kind: Kind) -> Tensor:
+    """Predictions from what a model gives: values stay, logits become probabilities, scores of a sequence classes."""
+    if kind == "regression":
+        return output
+    if kind == "sequence":
+        return output.argmax(dim=-1)
+    # In float32, probabilities of sure predictions would tie.
+    return as_double(output).softmax(dim=-1) if kind == "multiclass" else as_double(output).sigmoid()
 
 
 def _multiclass(prediction: Tensor, target: Tensor) -> dict[str, float]:
@@ -97,34 +107,3 @@ def _multiclass(prediction: Tensor, target: Tensor) -> dict[str, float]:
     accuracy = (predicted == true).double().mean()
     f1 = multiclass_f1_score(predicted, true, classes, average="macro", validate_args=False)
     return {"accuracy": float(accuracy), "f1": float(f1)}
-
-
-class GraphMetrics(Metric):
-    """Collects predictions and targets over an epoch, over all processes, and gives :func:`evaluate` of them.
-
-    Args:
-        task: As :func:`evaluate` takes it.
-    """
-
-    full_state_update = False
-    prediction: list[Tensor]
-    target: list[Tensor]
-
-    def __init__(self, task: Task) -> None:
-        super().__init__()
-        self.task: Task = task
-        self.add_state("prediction", default=[], dist_reduce_fx="cat")
-        self.add_state("target", default=[], dist_reduce_fx="cat")
-
-    def update(self, prediction: Tensor, target: Tensor) -> None:
-        """Add a batch, as :func:`evaluate` takes it."""
-        self.prediction.append(prediction)
-        self.target.append(target)
-
-    def compute(self) -> dict[str, Tensor]:
-        """Value of each metric over everything since the last reset."""
-        prediction, target = dim_zero_cat(self.prediction), dim_zero_cat(self.target)
-        values = evaluate(prediction, target, self.task)
-        # Lightning keeps the type; float32 has no room for an error of 1e-50.
-        dtype = torch.float if target.device.type == "mps" else torch.double
-        return {name: torch.tensor(value, dtype=dtype, device=target.device) for name, value in values.items()}

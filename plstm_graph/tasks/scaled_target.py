@@ -1,7 +1,7 @@
 """What a model of numbers learns in place of the numbers themselves."""
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -55,10 +55,36 @@ class ScaledTarget:
                         f"target_scale {kind!r} is of log(1 + y), which needs targets above -1: graph {number} of the "
                         f"training part has {float(without[0]):g}; choose 'raw' or 'standard'"
                     )
+        return cls.of_targets(kind, torch.cat([graph.y.view(-1, graph.y.size(-1)) for graph in graphs]))
+
+    @classmethod
+    def of_targets(cls, kind: TargetKind, targets: Tensor) -> "ScaledTarget":
+        """The scale of targets ``[M, T]``, NaN where none was measured.
+
+        Raises:
+            ValueError: If there is no such kind, a mean is taken and no target was measured, or a target has no
+                logarithm.
+        """
+        if kind not in get_args(TargetKind):
+            raise ValueError(f"target must be 'raw', 'standard', 'log' or 'log1p', got {kind!r}")
+        without = targets[targets <= -1] if kind in _LOGARITHMS else targets[:0]
+        if without.numel():
+            raise ValueError(
+                f"target {kind!r} is of log(1 + y), which needs targets above -1, got {float(without[0]):g}"
+            )
         if kind in ("raw", "log1p"):
             return cls(kind, TargetScale.identity())
-        targets = as_double(torch.cat([graph.y.view(-1, graph.y.size(-1)) for graph in graphs]))
-        return cls(kind, TargetScale.fit(targets.log1p() if kind == "log" else targets))
+        values = as_double(targets)
+        return cls(kind, TargetScale.fit(values.log1p() if kind == "log" else values))
+
+    @classmethod
+    def of_plain(cls, values: dict[str, Any]) -> "ScaledTarget":
+        """From what :meth:`to_plain` gave."""
+        return cls(values["kind"], TargetScale.of_plain({name: values[name] for name in ("mean", "std")}))
+
+    def to_plain(self) -> dict[str, Any]:
+        """Plain values for a checkpoint."""
+        return {"kind": self.kind, **self.scale.to_plain()}
 
     def apply(self, targets: Tensor) -> Tensor:
         """Targets on the scale that models learn, ``[M, T]``; NaN stays."""

@@ -133,6 +133,27 @@ class Task(ABC):
     def score(self, output: Tensor, **columns: Tensor) -> Row:
         """Metrics of the outputs for a whole part, and of its :attr:`columns`."""
 
+    def scaled(self, kind: Any) -> "Task":
+        """The same task, with targets learnt on another scale.
+
+        Raises:
+            ValueError: If its targets are classes, or do not allow this scale.
+        """
+        raise ValueError(f"target_scale {kind!r} is a scale of numbers, and the targets of {self.name} are classes")
+
+    def recipe(self, model: nn.Module, spec: Mapping[str, Any], members: int) -> dict[str, Any]:
+        """What predicting with a model of this task takes; empty where there is no way to.
+
+        Args:
+            model: By :meth:`make_model`, of the two arguments that follow.
+            spec: Its class and arguments.
+            members: Number of networks.
+
+        Returns:
+            Plain values: ``"kind"`` of the targets, ``"model"``, class and all arguments, and more.
+        """
+        return {}
+
     def restored(self, output: Tensor) -> Tensor:
         """Outputs in the unit of the targets."""
         return output

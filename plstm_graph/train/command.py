@@ -1,8 +1,9 @@
-"""``plstm-graph dags``: models side by side on a task, over choices of options and seeds."""
+"""``plstm-graph fit``: models side by side on a task, over choices of options and seeds."""
 
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from plstm_graph.config.fitting import fitting
 from plstm_graph.config.names import HELP
 from plstm_graph.config.parser import CommandParser
 from plstm_graph.console import Console
+from plstm_graph.predict.predictor import pick_device
 from plstm_graph.report.ogb_form import Circumstances, Entry, write_forms
 from plstm_graph.report.study import markdown
 from plstm_graph.tasks.graph_task import GraphTask
@@ -21,9 +23,8 @@ from plstm_graph.tasks.task import Task
 from plstm_graph.tasks.task_folder import write_task
 from plstm_graph.text import meant
 from plstm_graph.train.going_on import going_on
-from plstm_graph.train.inference import pick_device
 from plstm_graph.train.options import ThreadCount, parse_numbers, parse_seeds, repeatable_command
-from plstm_graph.train.run_folder import check_name
+from plstm_graph.train.run_folder import at_work, check_name
 from plstm_graph.train.run_study import cached_task, run_study, task_of
 from plstm_graph.train.study import Study, check_choices
 from plstm_graph.train.trainer_options import check_trainer, is_first
@@ -67,7 +68,7 @@ def run_command(arguments: list[str], machine: dict[str, Any]) -> int:
     """Run the command: train what is not finished, test, report.
 
     Args:
-        arguments: Of ``plstm-graph dags``.
+        arguments: Of ``plstm-graph fit``.
         machine: By :func:`plstm_graph.bench.machine.describe_machine`, for the report.
 
     Returns:
@@ -96,8 +97,11 @@ def run_command(arguments: list[str], machine: dict[str, Any]) -> int:
     sizes = {name: _check(study, name) for name in study.models}
     text = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
     console.say(f"{task.name}: {text} parameters, results in {study.folder}")
-    about = {"command": repeatable_command(["dags", *arguments]), "machine": machine}
-    with going_on("The same command goes on from the last whole epoch."):
+    for note in task.notes if isinstance(task, GraphTask) else ():
+        console.say(note)
+    about = {"command": repeatable_command(["fit", *arguments]), "machine": machine}
+    own = at_work(study.folder) if is_first() else nullcontext()
+    with going_on("The same command goes on from the last whole epoch."), own:
         if is_first():
             study.claim()
         report = run_study(study, options.trainer, options.device, options.workers, options.tests, about, console)
@@ -179,8 +183,9 @@ def parse(arguments: list[str]) -> StudyOptions:
             plain=plain,
             models=names,
             seeds=parse_seeds(str(config.seeds)),
+            baselines=config.baselines and config.tests,
             folds=[] if config.folds is None else parse_numbers(str(config.folds), "folds", 1000),
-            folder=Path(config.output or f"runs/dags/{run}"),
+            folder=Path(config.output or f"runs/{run}"),
         ),
         trainer=trainer,
         device=device,
@@ -234,7 +239,7 @@ def _entry(model: str, values: dict[str, Any], models: Sequence[str]) -> Entry:
 
 
 def _make_parser() -> CommandParser:
-    parser = CommandParser(prog="plstm-graph dags", description=f"{_DESCRIPTION} {HELP}", allow_abbrev=False)
+    parser = CommandParser(prog="plstm-graph fit", description=f"{_DESCRIPTION} {HELP}", allow_abbrev=False)
     parser.add_argument("--config", action="config", help="YAML file; several are merged in order.")
     parser.add_argument(
         "--name", type=str | None, default=None, help="Name of the run. (default: of the task and its models)"
@@ -257,10 +262,16 @@ def _make_parser() -> CommandParser:
         default=True,
         help="Whether to test. Without, models are compared in validation, and no test is touched: for choices.",
     )
+    parser.add_argument(
+        "--baselines",
+        type=bool,
+        default=True,
+        help="Whether simple models are fitted for the report, where there are any.",
+    )
     parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1, ...")
     parser.add_argument("--threads", type=ThreadCount, default=2, help="CPU threads of each process.")
     parser.add_argument("--workers", type=PositiveInt, default=1, help="Trainings that run at the same time.")
-    parser.add_argument("--output", type=str | None, default=None, help="Folder (default: runs/dags/NAME).")
+    parser.add_argument("--output", type=str | None, default=None, help="Folder (default: runs/NAME).")
     parser.add_argument(
         "--folder",
         type=str | None,

@@ -1,6 +1,7 @@
 """Running a study: its missing trials, in this process or in several, then their tests and the report."""
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -17,12 +18,14 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from plstm_graph.config.names import allowed_names, set_allowed_names
 from plstm_graph.console import Console
-from plstm_graph.datasets.storage.files import replace_file
+from plstm_graph.datasets.storage.files import replace_file, replace_json
+from plstm_graph.report.labelled import baseline_rows
+from plstm_graph.report.metrics import plain_json
 from plstm_graph.report.study import summarise, write_report
+from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.registry import task_of as load_section
 from plstm_graph.tasks.rows import Row, rank
 from plstm_graph.tasks.task import Task
-from plstm_graph.train.export import export
 from plstm_graph.train.progress import StudyProgress
 from plstm_graph.train.study import Repeat, Study
 from plstm_graph.train.trainer_options import is_first
@@ -77,7 +80,7 @@ def run_study(
                 write_report(study.folder, report)
     if report:
         best = _best_trial(study, report, task)
-        export(best, task_of(best), study.folder / "best.ckpt")
+        replace_file(study.folder / "best.ckpt", partial(shutil.copyfile, best.folder / "best.ckpt"))
     runner.raise_failures(study.folder)
     return report
 
@@ -234,8 +237,20 @@ def _report(study: Study, task: Task) -> dict[str, Any]:
     for model in study.plain["models"]:
         found = [path.parent for path in sorted(study.folder.glob(f"{model}/**/seed_*/result.json"))]
         results[model] = [_read(folder) for folder in found]
-    summary = summarise(task.name, results, task.monitor, task.published)
+    summary = summarise(task.name, results, task.monitor, _beside(study, task))
     return summary | {"samples": {part: len(samples) for part, samples in task.parts.items()}}
+
+
+def _beside(study: Study, task: Task) -> dict[str, Row]:
+    """Rows of the table that are no trials: what others report, and simple models, which are fitted once."""
+    rows = dict(task.published)
+    if isinstance(task, GraphTask) and task.labelled is not None and study.baselines:
+        path = study.folder / "baselines.json"
+        if not path.is_file():
+            replace_json(path, {name: plain_json(row) for name, row in baseline_rows(task, task.labelled).items()})
+        for name, row in read_json(path).items():
+            rows[name] = {f"test/{key}": math.nan if value is None else value for key, value in row.items()}
+    return rows
 
 
 def _read(folder: Path) -> dict[str, Any]:

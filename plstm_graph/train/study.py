@@ -13,6 +13,7 @@ from plstm_graph.config.fitting import fitting
 from plstm_graph.config.run_config import differences, read_configuration, refuse, write_configuration
 from plstm_graph.tasks.rows import rank
 from plstm_graph.text import meant
+from plstm_graph.train.run_folder import RUNNING
 from plstm_graph.train.training import Training
 from plstm_graph.train.trial import Trial
 
@@ -43,6 +44,7 @@ class Study:
         models (list[str]): Names of the models that are trained.
         seeds (list[int]): In the order in which they run.
         folder (Path): Where all trials lie.
+        baselines (bool): Whether simple models stand beside in the report.
         folds (list[int]): Folds of the task, each trained with every seed; none for tasks without.
     """
 
@@ -51,6 +53,7 @@ class Study:
     seeds: Sequence[int]
     folder: Path
     folds: Sequence[int] = ()
+    baselines: bool = True
 
     @property
     def repeats(self) -> list[Repeat]:
@@ -111,7 +114,8 @@ class Study:
         """
         plain, earlier = self.plain, read_configuration(self.folder)
         if earlier is None:
-            missing = ["it has no config.yaml"] if self.folder.is_dir() and any(self.folder.iterdir()) else []
+            others = [path for path in self.folder.iterdir() if path.name != RUNNING] if self.folder.is_dir() else []
+            missing = ["it has no config.yaml"] if others else []
             refuse(self.folder, missing, "--name")
         else:
             there = earlier.get("models") or {}

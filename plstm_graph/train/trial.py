@@ -16,13 +16,14 @@ from torch import nn
 from torch_geometric import seed_everything
 
 from plstm_graph.datasets.storage.files import replace_file, replace_json
+from plstm_graph.predict.checkpoint import KEY, CheckpointError, check_state, read_checkpoint
+from plstm_graph.predict.predictor import FORMAT
+from plstm_graph.report.labelled import report_trial
+from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.rows import Row
 from plstm_graph.tasks.task import Shard, Task
-from plstm_graph.train.checkpoint import KEY, CheckpointError, check_state, read_checkpoint
 from plstm_graph.train.engine import outputs_of, train
 from plstm_graph.train.training import Training
-
-_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,10 @@ class Trial:
         """Metrics of the tests by their names, if they were made."""
         return read_json(self.folder / "tests.json")
 
-    @property
-    def recipe(self) -> dict[str, Any]:
-        """What rebuilds model and task, plain values."""
-        return {"format": _FORMAT, "task": dict(self.task), "model": dict(self.spec), "seed": self.seed}
+    def recipe(self, model: nn.Module, task: Task) -> dict[str, Any]:
+        """What rebuilds the model, and predicts with it, plain values."""
+        plain = {"format": FORMAT, "task": dict(self.task), "model": dict(self.spec), "seed": self.seed}
+        return plain | task.recipe(model, self.spec, self.training.members)
 
 
 def make_model(spec: Mapping[str, Any], task: Task, training: Training) -> nn.Module:
@@ -105,7 +106,8 @@ def run_trial(
         return finished
     seed_everything(trial.seed)
     model = make_model(trial.spec, task, trial.training)
-    trained = train(task, model, trial.training, trial.folder, trial.recipe, trainer, report)
+    recipe = trial.recipe(model, task)
+    trained = train(task, model, trial.training, trial.folder, recipe, trainer, report)
     epoch = max(best.epoch for best in trained.best)
     validate = partial(_score, model.to(trained.device), task, trial.training, trainer.get("precision"))
     if len(trained.best) == 1 and not task.looks_again:
@@ -131,7 +133,7 @@ def run_trial(
     }
     if trained.is_first:
         model.cpu()
-        state = {KEY: trial.recipe, "state_dict": model.state_dict()}
+        state = {KEY: recipe, "state_dict": model.state_dict()}
         replace_file(trial.folder / "best.ckpt", lambda path: torch.save(state, path))
         replace_json(trial.folder / "result.json", result)
         last.unlink(missing_ok=True)
@@ -163,6 +165,9 @@ def test_trial(trial: Trial, task: Task, device: torch.device, precision: Any = 
         row = task.score(output, **columns) | task.part_scores(name, output)
         tests[name] = row | {"seconds": time.perf_counter() - started}
         outputs[name] = task.restored(output)
+    labelled, finished = getattr(task, "labelled", None), trial.result
+    if isinstance(task, GraphTask) and labelled is not None and finished is not None and "test" in outputs:
+        report_trial(trial.folder, task, labelled, outputs["test"], finished["epoch"])
     for picture, figure in task.pictures(outputs).items():
         replace_file(trial.folder / picture, partial(figure.savefig, format="png", dpi=130))
     replace_json(trial.folder / "tests.json", tests)

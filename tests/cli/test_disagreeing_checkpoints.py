@@ -5,8 +5,8 @@ import torch
 
 from plstm_graph.cli import main
 from plstm_graph.nn import PLSTM
+from plstm_graph.predict.predictor import make_recipe
 from plstm_graph.train import GraphModule
-from plstm_graph.train.inference import make_recipe
 
 pytestmark = [
     pytest.mark.filterwarnings(r"ignore:(?s).*JsonargparseDeprecation:DeprecationWarning"),

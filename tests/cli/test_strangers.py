@@ -13,9 +13,9 @@ import torch
 from plstm_graph.cli import main
 from plstm_graph.datasets import from_networkx
 from plstm_graph.nn import PLSTM
+from plstm_graph.predict.checkpoint import SafeCheckpointIO
+from plstm_graph.predict.predictor import load_module, make_recipe
 from plstm_graph.train import CheckpointError, GraphModule, read_checkpoint
-from plstm_graph.train.checkpoint import SafeCheckpointIO
-from plstm_graph.train.inference import load_module, make_recipe
 from tests.cli.conftest import ROOT
 from tests.datasets.storage.test_plain_values import LAUGHS
 
@@ -85,7 +85,7 @@ EVIL_MODELS = [
     spec("evil.run"),
     spec("torch_geometric.nn.Sequential", input_args="x: open('made', 'w')", modules=[]),
     spec("plstm_graph.nn.Ensemble", model=spec("evil.Model", **MODEL["init_args"]), members=1),
-    spec("plstm_graph.train.inference.load_module", path="other.ckpt"),
+    spec("plstm_graph.predict.predictor.load_module", path="other.ckpt"),
     "os.system",
     "evil.Model",
 ]

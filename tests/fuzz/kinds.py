@@ -36,10 +36,10 @@ from plstm_graph.datasets.storage.restricted_pickle import load_arrays
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn import PLSTM
 from plstm_graph.ops import plstm
+from plstm_graph.predict.dags import predict_dags
+from plstm_graph.predict.molecules import predict_smiles
+from plstm_graph.predict.predictor import DAGS, load_module, make_recipe
 from plstm_graph.train import DAGDataModule, GraphModule
-from plstm_graph.train.inference import DAGS, load_module, make_recipe
-from plstm_graph.train.predict.dags import predict_dags
-from plstm_graph.train.predict.molecules import predict_smiles
 from plstm_graph.transforms import ToDAG
 from tests.made_sets import made_enas, made_ogb, made_tu
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from plstm_graph.train.inference import predict
 from scipy.stats import pearsonr
 from sklearn.metrics import r2_score
 from torch_geometric.data import Batch
@@ -15,7 +16,6 @@ from plstm_graph.tasks.baselines import Forest, baseline_predictions
 from plstm_graph.tasks.regression import mae, pearson, r2, rmse
 from plstm_graph.tasks.scale import TargetScale
 from plstm_graph.train import GraphModule, evaluate
-from plstm_graph.train.inference import predict
 from plstm_graph.transforms import ToDAG
 from tests.train.tiny_model import TinyModel
 

@@ -93,9 +93,9 @@ def test_seeds_in_processes_then_one_more(workspace, capsys):
 
 def test_exported_model_predicts_what_it_did_on_the_benchmark(workspace):
     import pandas as pd
+    from plstm_graph.train.inference import load_module, load_transform, predict
 
     from plstm_graph.datasets import smiles_to_data
-    from plstm_graph.train.inference import load_module, load_transform, predict
 
     more = ("--training.members", "2")  # of an ensemble, all members are exported
     assert study("--seeds", "0", "--task.set", "ogbg-molfreesolv", "--output", "free", *more) == 0

@@ -8,8 +8,8 @@ from torch_geometric.transforms import Compose
 
 from plstm_graph.nn import PLSTM
 from plstm_graph.nn.baselines import GIN
+from plstm_graph.predict.predictor import predict
 from plstm_graph.train import DAGDataModule, GraphModule, evaluate
-from plstm_graph.train.inference import predict
 from plstm_graph.transforms import SubdivideEdges, ToDAG
 
 

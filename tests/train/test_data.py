@@ -5,8 +5,8 @@ import torch
 from torch_geometric.data import Data
 from torch_geometric.transforms import Compose
 
+from plstm_graph.tasks.molecules import check_finite
 from plstm_graph.train import MoleculeDataModule
-from plstm_graph.train.data import check_finite
 
 _ROWS = ["c1ccccc1,1.0,train", "CCO,2.0,train", "C1CC,3.0,train", "CCN,4.0,valid", "CCC,,test", "CCF,6.0,test"]
 

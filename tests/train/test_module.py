@@ -9,8 +9,8 @@ from torch_geometric.nn import GCN
 
 from plstm_graph.datasets import smiles_to_data
 from plstm_graph.nn import PLSTM, SequenceHead
+from plstm_graph.predict.predictor import predict
 from plstm_graph.train import GraphModule, evaluate
-from plstm_graph.train.inference import predict
 from plstm_graph.transforms import ToDAG
 from tests.train.tiny_model import TinyModel
 

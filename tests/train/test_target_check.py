@@ -11,9 +11,9 @@ from torch_geometric.data import Data
 from plstm_graph.datasets import BadRow
 from plstm_graph.datasets.dag_folder import DAGFolderError
 from plstm_graph.datasets.dag_folder.dataset import DAGFolder, OnDiskDAGFolder
+from plstm_graph.predict.table import measured_columns, prediction_columns
+from plstm_graph.tasks.target_check import check_targets, misfit
 from plstm_graph.train import GraphModule, MoleculeDataModule
-from plstm_graph.train.predict.table import measured_columns, prediction_columns
-from plstm_graph.train.target_check import check_targets, misfit
 from tests.train.tiny_model import TinyModel
 
 nan, inf = math.nan, math.inf

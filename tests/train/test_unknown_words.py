@@ -10,8 +10,8 @@ from plstm_graph.datasets.dag_folder.check import check_folder
 from plstm_graph.nn import PLSTM
 from plstm_graph.nn.baselines import GIN
 from plstm_graph.nn.encoders import CategoryEncoder, feature_encoder
+from plstm_graph.predict.predictor import predict
 from plstm_graph.train import DAGDataModule, GraphModule
-from plstm_graph.train.inference import predict
 
 _VALUES = {"a": -1.0, "b": 0.0, "c": 1.0, "d": 2.0}
 _CHANNELS = 16

@@ -10,9 +10,8 @@ from torch_geometric.data import Data
 
 from plstm_graph.console import Console
 from plstm_graph.datasets import InvalidSmilesError, read_table, smiles_to_data
-from plstm_graph.train.inference import load_transform, predict
-from plstm_graph.train.module import GraphModule
-from plstm_graph.train.predict.table import not_finite, prediction_columns, write_csv
+from plstm_graph.predict.predictor import Predictor, load_transform
+from plstm_graph.predict.table import not_finite, prediction_columns, write_csv
 from plstm_graph.transforms import ToDAG
 
 
@@ -28,15 +27,15 @@ class _Row:
     predicted: list[str] = field(default_factory=list)
 
 
-def predict_smiles(module: GraphModule, inputs: Sequence[str], smiles_column: str | None, output: str | None) -> int:
+def predict_smiles(predictor: Predictor, inputs: Sequence[str], smiles_column: str | None, output: str | None) -> int:
     """Write a prediction for every molecule of the input, in order, as CSV.
 
     Columns are ``source`` (``argument N``, or file and line), ``smiles``, the other columns of the input tables,
-    those of :func:`~plstm_graph.train.predict.table.prediction_columns`, and ``error``. A molecule that cannot be read
+    those of :func:`~plstm_graph.predict.table.prediction_columns`, and ``error``. A molecule that cannot be read
     keeps its row, with empty predictions and the reason in ``error``, and is reported on stderr.
 
     Args:
-        module: Trained by ``plstm-graph fit`` on molecules.
+        predictor: Trained by ``plstm-graph fit`` on molecules.
         inputs: SMILES, and paths of CSV files with a SMILES column.
         smiles_column: Name of that column. (default: as in training)
         output: The CSV file to write. (default: stdout)
@@ -48,8 +47,8 @@ def predict_smiles(module: GraphModule, inputs: Sequence[str], smiles_column: st
         OSError: If a file cannot be read; what the other inputs give has been written.
         ValueError: If a table cannot be used, likewise.
     """
-    transform = load_transform(module.recipe, ToDAG())
-    rows, errors = _read(inputs, smiles_column or str(module.recipe["data"].get("smiles_column", "smiles")))
+    transform = load_transform(predictor.recipe, ToDAG())
+    rows, errors = _read(inputs, smiles_column or str(predictor.recipe["given"].get("smiles_column", "smiles")))
     if errors and len(errors) == len(inputs):
         raise errors[0]
     for row in rows:
@@ -58,7 +57,7 @@ def predict_smiles(module: GraphModule, inputs: Sequence[str], smiles_column: st
                 row.graph = transform(smiles_to_data(row.smiles))
             except InvalidSmilesError as error:
                 row.error = str(error) + (no_path(row.smiles) if row.source.startswith("argument ") else "")
-    header, cells = _cells(rows, _predict_rows(module, rows))
+    header, cells = _cells(rows, _predict_rows(predictor, rows))
     write_csv(header, cells, output)
     _report_errors(rows)
     if errors:
@@ -111,15 +110,14 @@ def _read_table(path: str, smiles_column: str) -> list[_Row]:
     return [row for _, row in sorted(found, key=lambda item: item[0])]
 
 
-def _predict_rows(module: GraphModule, rows: list[_Row]) -> list[str]:
+def _predict_rows(predictor: Predictor, rows: list[_Row]) -> list[str]:
     """Predict every molecule, and name the columns; a prediction that is no number is the error of its row."""
     asked = [row for row in rows if row.graph is not None]
-    values = predict(module, [row.graph for row in asked if row.graph is not None])
+    values = predictor.predict([row.graph for row in asked if row.graph is not None])
     usable = values.isfinite().all(dim=1)
     if not bool(usable.any()):
         usable = torch.ones_like(usable)  # without any, what is wrong is raised
-    classes = module.recipe.get("reading", {}).get("classes", [])
-    columns = prediction_columns(values[usable], module.task, module.recipe["target_names"], classes)
+    columns = prediction_columns(values[usable], predictor.kind, predictor.target_names, predictor.classes)
     predicted = zip(*columns.values(), strict=True)
     for row, is_usable, numbers in zip(asked, usable.tolist(), values.tolist(), strict=True):
         if is_usable:

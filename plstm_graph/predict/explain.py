@@ -15,12 +15,11 @@ from plstm_graph.datasets import InvalidSmilesError, smiles_to_data
 from plstm_graph.datasets.dag_folder.encoding import Encoding
 from plstm_graph.datasets.storage.files import replace_file
 from plstm_graph.nn.critical_path import predicted_path
+from plstm_graph.predict.dags import read_for
+from plstm_graph.predict.molecules import no_path
+from plstm_graph.predict.predictor import Predictor, load_predictor, load_transform, pick_device
+from plstm_graph.predict.table import output_names
 from plstm_graph.tasks.scale import as_double
-from plstm_graph.train.inference import DAGS, MOLECULES, collate, load_module, load_transform, pick_device, predict
-from plstm_graph.train.module import GraphModule
-from plstm_graph.train.predict.dags import read_for
-from plstm_graph.train.predict.molecules import no_path
-from plstm_graph.train.predict.table import output_names
 from plstm_graph.transforms import ToDAG
 from plstm_graph.viz import attribution, draw_dag_attribution, draw_molecule_attribution
 
@@ -96,60 +95,59 @@ def explain(ckpt_path: str, source: str, question: Question, output: str, device
         FileNotFoundError: If there is no such folder or checkpoint.
         ValueError: If there is no such graph, node, edge or target, or the model is not one of this package.
     """
-    module = load_module(ckpt_path).to(pick_device(device))
-    data_class = module.recipe.get("data_class", MOLECULES)
-    if data_class == MOLECULES:
-        subject = _molecule(module, source, question)
-    elif data_class == DAGS:
-        subject = _dag(module, source, question)
+    predictor = load_predictor(ckpt_path).to(pick_device(device))
+    data = predictor.recipe["data"]
+    if data == "molecules":
+        subject = _molecule(predictor, source, question)
+    elif data == "dag_folder":
+        subject = _dag(predictor, source, question)
     else:
-        raise ValueError(f"{ckpt_path} was trained by {data_class}, for which there is no `explain`")
-    predicted = predict(module, [subject.data])
-    targets = output_names(predicted, module.task, subject.target_names, subject.classes)
+        raise ValueError(f"{ckpt_path} was trained on {data!r:.200}, for which there is no `explain`")
+    predicted = predictor.predict([subject.data])
+    targets = output_names(predicted, predictor.kind, subject.target_names, subject.classes)
     rows, predicted = len(predicted), predicted[subject.row]
-    column = _column(targets, question.target, predicted if module.task == "multiclass" else None)
+    column = _column(targets, question.target, predicted if predictor.kind == "multiclass" else None)
 
     def number(graphs: list[Data]) -> Tensor:
-        output = _numbers(module(collate(module, graphs)), module)
+        output = _numbers(predictor(predictor.collate(graphs)), predictor)
         return output.view(len(graphs), rows, -1)[:, subject.row, column]
 
-    values = attribution(module, number, subject.data).to("cpu")
+    values = attribution(predictor, number, subject.data).to("cpu")
     title = f"{subject.name}: {targets[column]} = {float(predicted[column]):.4g}"
-    path = _path(module, number, subject)
+    path = _path(predictor, number, subject)
     figure = subject.draw(values, title, path)
     ending = Path(output).suffix.lstrip(".") or "png"
     replace_file(output, lambda path: figure.savefig(path, dpi=130, format=ending))
-    Console().print(_table(values, subject.labels, title, _unit(module)))
+    Console().print(_table(values, subject.labels, title, _unit(predictor)))
     if path is not None:
         Console().say(f"critical path, {len(path)} edges: {subject.walk(path)}")
     Console(stderr=True).say(f"wrote {output}")
 
 
-def _path(module: GraphModule, number: Callable[[list[Data]], Tensor], subject: _Subject) -> Tensor | None:
+def _path(predictor: Predictor, number: Callable[[list[Data]], Tensor], subject: _Subject) -> Tensor | None:
     """The critical path through a DAG; None for molecules, without layers of M-mode, and where it is empty."""
     if subject.smiles is not None:
         return None
-    found = predicted_path(module.eval(), lambda: number([subject.data]), subject.marked or None)
+    found = predicted_path(predictor.eval(), lambda: number([subject.data]), subject.marked or None)
     return None if found is None or not len(found.columns) else found.columns
 
 
-def _molecule(module: GraphModule, smiles: str, question: Question) -> _Subject:
+def _molecule(predictor: Predictor, smiles: str, question: Question) -> _Subject:
     if question.graph is not None or question.item is not None:
         raise ValueError("a molecule is one graph and has one prediction for each target: leave out --graph and --item")
     try:
-        data = load_transform(module.recipe, ToDAG())(smiles_to_data(smiles))
+        data = load_transform(predictor.recipe, ToDAG())(smiles_to_data(smiles))
     except InvalidSmilesError as error:
         raise ValueError(f"{error}{no_path(smiles)}") from error
     labels = [f"{atom.GetIdx()} {atom.GetSymbol()}" for atom in Chem.MolFromSmiles(smiles).GetAtoms()]
     if "is_edge" in data:
         into, out_of = data.edge_index.chunk(2, dim=1)
         labels += [f"{labels[start]} -> {labels[end]}" for start, end in zip(into[0], out_of[1], strict=True)]
-    classes = module.recipe.get("reading", {}).get("classes", [])
-    return _Subject(smiles, data, labels, 0, [], module.recipe["target_names"], classes, smiles)
+    return _Subject(smiles, data, labels, 0, [], predictor.target_names, predictor.classes, smiles)
 
 
-def _dag(module: GraphModule, folder: str, question: Question) -> _Subject:
-    content, encoding, transform = read_for(module, folder, allow_unknown=True)
+def _dag(predictor: Predictor, folder: str, question: Question) -> _Subject:
+    content, encoding, transform = read_for(predictor, folder, allow_unknown=True)
     names = [graph.graph_id for graph in content.graphs]
     number = 0 if question.graph is None else _find(names, question.graph, f"graph of {folder}")
     data = transform(content.graphs[number])
@@ -205,16 +203,20 @@ def _column(targets: list[str], target: str | None, probabilities: Tensor | None
     return short.index(target) if target in short else _find(targets, target, "target")
 
 
-def _numbers(output: Tensor, module: GraphModule) -> Tensor:
-    """Output in the unit of the target, as logits, or as logarithms of probabilities."""
-    if module.task == "multiclass":
+def _numbers(output: Tensor, predictor: Predictor) -> Tensor:
+    """Output in the unit of the target, as its logarithm, as logits, or as logarithms of probabilities."""
+    if predictor.kind == "multiclass":
         return output.log_softmax(dim=-1)
+    if predictor.scale is None:
+        return output
     # Without the mean, which differences do not have.
-    return output if module.task == "classification" else as_double(output) * module.scale.std.to(output.device)
+    return as_double(output) * predictor.scale.scale.std.to(output.device)
 
 
-def _unit(module: GraphModule) -> str:
-    return {"regression": "unit of the target", "classification": "logit", "multiclass": "log probability"}[module.task]
+def _unit(predictor: Predictor) -> str:
+    if predictor.scale is not None:
+        return "log(1 + target)" if predictor.scale.is_logarithm else "unit of the target"
+    return "log probability" if predictor.kind == "multiclass" else "logit"
 
 
 def _short(cell: str) -> str:

@@ -1,4 +1,4 @@
-"""Folders of DAGs, split and batched for training."""
+"""Targets of the DAGs of a folder."""
 
 import functools
 from collections.abc import Sequence
@@ -16,38 +16,36 @@ from plstm_graph.datasets.dag_folder.dataset import DAGFolder, OnDiskDAGFolder
 from plstm_graph.datasets.dag_folder.encoding import Encoding, row_names
 from plstm_graph.nn.encoders import FeatureSpec
 from plstm_graph.tasks.baselines import baseline_predictions
-from plstm_graph.tasks.metrics import Task
-from plstm_graph.train.graph_data import Baselines, GraphDataModule
-from plstm_graph.train.problem import Problem
+from plstm_graph.tasks.labelled import Baselines, LabelledGraphs
+from plstm_graph.tasks.metrics import Kind
+from plstm_graph.tasks.problem import Problem
 from plstm_graph.transforms import ToDAG
 
-_TASKS: dict[str, Task] = {"regression": "regression", "classification": "multiclass", "multilabel": "classification"}
+_KINDS: dict[str, Kind] = {"regression": "regression", "classification": "multiclass", "multilabel": "multilabel"}
 _MAX_BASELINE_ROWS = 100_000
 
 
-class DAGDataModule(GraphDataModule):
+class FolderOfDAGs(LabelledGraphs):
     """The DAGs of a folder with its ``dag.yaml``, which says what is predicted and how the graphs are split.
 
     Args:
         root (str): The folder; ``plstm-graph check`` describes it.
-        batch_size (int): Graphs per batch and process.
-        num_workers (int): Processes that load batches; 0 is fastest for graphs in memory on a CPU.
         pre_transform (BaseTransform, optional): Applied to each graph once, before it is stored. (default:
             :class:`~plstm_graph.transforms.ToDAG`, which keeps the directions)
         on_disk (bool): Keep the graphs in a database instead of in memory, for sets larger than that.
-        seed (int): Seed of the order of training.
+        seed (int): Of the baselines.
     """
+
+    kind = "dag_folder"
 
     def __init__(
         self,
         root: str,
-        batch_size: int = 32,
-        num_workers: int = 0,
         pre_transform: BaseTransform | None = None,
         on_disk: bool = False,
         seed: int = 0,
     ) -> None:
-        super().__init__(batch_size, num_workers, seed)
+        self.seed = seed
         self.root = root
         self.pre_transform = ToDAG("keep") if pre_transform is None else pre_transform
         self.on_disk = on_disk
@@ -66,11 +64,11 @@ class DAGDataModule(GraphDataModule):
 
     @property
     def problem(self) -> Problem:
-        """Task, sizes, and whether graphs, nodes or edges have the targets, by ``dag.yaml`` and the tables."""
+        """Kind of targets, sizes, and what has the targets, by ``dag.yaml`` and the tables."""
         encoding = self.encoding
         problem = Problem(
-            task=_TASKS[encoding.task],
-            predict=encoding.level,
+            kind=_KINDS[encoding.task],
+            target_level=encoding.level,
             out_channels=encoding.num_outputs,
             in_channels=_feature_spec(encoding.node_sizes),
             edge_dim=_feature_spec(encoding.edge_sizes) if encoding.edge_sizes else None,
@@ -129,7 +127,7 @@ class DAGDataModule(GraphDataModule):
         """Identifiers of graphs, and of nodes or of both ends of edges if those have the targets."""
         return row_names(self.subset(split), self.encoding.level)
 
-    def baselines(self, task: Task) -> Baselines:
+    def baselines(self, kind: Kind) -> Baselines:
         """Test predictions of models on a bag of nodes, or on the features, levels and degrees of a node or edge.
 
         None for more than 100,000 training targets, where they would take longer than the model.
@@ -139,7 +137,7 @@ class DAGDataModule(GraphDataModule):
             return {}
         features = {split: np.concatenate([self._features(data) for data in self.subset(split)]) for split in targets}
         name = "bag of nodes" if self.encoding.level == "graph" else f"{self.encoding.level}, level, degrees"
-        return baseline_predictions(features, targets, task, self.seed, name)
+        return baseline_predictions(features, targets, kind, self.seed, name)
 
     def _features(self, data: Data) -> np.ndarray:
         """Features of each target of a graph, without what lies around it, ``[n, F]``."""

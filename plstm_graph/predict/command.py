@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from plstm_graph.train.inference import DAGS, MOLECULES, load_module, pick_device
-from plstm_graph.train.predict.dags import predict_dags
-from plstm_graph.train.predict.molecules import predict_smiles
+from plstm_graph.predict.dags import predict_dags
+from plstm_graph.predict.molecules import predict_smiles
+from plstm_graph.predict.predictor import load_predictor, pick_device
 
 
 def predict_inputs(
@@ -32,12 +32,12 @@ def predict_inputs(
         FileNotFoundError: If a file or folder does not exist.
         ValueError: If input or checkpoint cannot be used.
     """
-    module = load_module(ckpt_path).to(pick_device(device))
-    data_class = module.recipe.get("data_class", MOLECULES)
-    if data_class == MOLECULES:
-        return predict_smiles(module, inputs, smiles_column, output)
-    if data_class == DAGS:
+    predictor = load_predictor(ckpt_path).to(pick_device(device))
+    data = predictor.recipe["data"]
+    if data == "molecules":
+        return predict_smiles(predictor, inputs, smiles_column, output)
+    if data == "dag_folder":
         if len(inputs) != 1 or smiles_column is not None:
             raise ValueError(f"{ckpt_path} was trained on a folder of DAGs: it takes one such folder and no SMILES")
-        return predict_dags(module, inputs[0], output, allow_unknown)
-    raise ValueError(f"{ckpt_path} was trained by {data_class}, for which there is no `predict`")
+        return predict_dags(predictor, inputs[0], output, allow_unknown)
+    raise ValueError(f"{ckpt_path} was trained on {data!r:.200}, for which there is no `predict`")

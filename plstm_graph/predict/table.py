@@ -12,7 +12,9 @@ from plstm_graph.console import write_data
 from plstm_graph.datasets.classes import PLAIN_LABELS
 from plstm_graph.datasets.digits import exact_cells
 from plstm_graph.datasets.storage.files import replace_file
-from plstm_graph.tasks.metrics import Task
+from plstm_graph.tasks.metrics import Kind
+
+_LABELS = ("binary", "multilabel")
 
 
 def write_csv(header: Sequence[str], rows: Iterable[Sequence[str]], output: str | None) -> None:
@@ -35,7 +37,7 @@ def write_csv(header: Sequence[str], rows: Iterable[Sequence[str]], output: str 
 
 
 def prediction_columns(
-    values: Tensor, task: Task, target_names: Sequence[str], classes: Sequence[Sequence[str]]
+    values: Tensor, kind: Kind, target_names: Sequence[str], classes: Sequence[Sequence[str]]
 ) -> dict[str, list[str]]:
     """Cells of predictions by the names of their columns, with all digits.
 
@@ -43,22 +45,22 @@ def prediction_columns(
     followed by ``probability_CLASS`` for each class (``probability_TARGET: CLASS`` where there are several targets).
 
     Args:
-        values: As :func:`~plstm_graph.train.inference.predict` gives them, ``[n, O]``.
-        task: The task.
+        values: As :func:`~plstm_graph.predict.predictor.predict` gives them, ``[n, O]``.
+        kind: Of the targets.
         target_names: Names of the targets.
         classes: Names of the classes of each; empty for numbers, and where classes have no names.
 
     Raises:
         ValueError: If a prediction is not finite, or predictions are not of these targets and classes.
     """
-    check_columns(values, task, target_names, classes)
+    check_columns(values, kind, target_names, classes)
     if not bool(values.isfinite().all()):
         raise ValueError(not_finite(float(values[~values.isfinite()][0])))
-    if task == "multiclass":
+    if kind == "multiclass":
         return _classes(values, target_names[0], _class_names(values, classes), "")
     columns: dict[str, list[str]] = {}
     for number, target in enumerate(target_names):
-        names = list(classes[number]) if task == "classification" and classes else []
+        names = list(classes[number]) if kind in _LABELS and classes else []
         if names and names != PLAIN_LABELS:
             of_target = values[:, number : number + 1]
             prefix = f"{target}: " if len(target_names) > 1 else ""
@@ -72,12 +74,12 @@ def prediction_columns(
     return columns
 
 
-def check_columns(values: Tensor, task: Task, target_names: Sequence[str], classes: Sequence[Sequence[str]]) -> None:
+def check_columns(values: Tensor, kind: Kind, target_names: Sequence[str], classes: Sequence[Sequence[str]]) -> None:
     """Check that predictions are those of some targets and classes, as a checkpoint names them.
 
     Args:
         values: Predictions, ``[n, O]``.
-        task: The task.
+        kind: Of the targets.
         target_names: Names of the targets.
         classes: As of :func:`prediction_columns`.
 
@@ -88,35 +90,34 @@ def check_columns(values: Tensor, task: Task, target_names: Sequence[str], class
         raise ValueError(f"the model gives predictions of shape {list(values.shape)}, no table of them")
     if classes and len(classes) != len(target_names):
         raise ValueError(f"there are classes of {len(classes)} targets, but {_some(target_names, 'targets')}")
-    expected = list(target_names)
-    kind = "targets"
-    if task == "multiclass":
+    expected, counted = list(target_names), "targets"
+    if kind == "multiclass":
         if len(target_names) != 1:
             raise ValueError(f"a multiclass model has one target, but there are {_some(target_names, 'targets')}")
-        expected, kind = list(classes[0]) if classes else [], "classes"
-    if (expected or task != "multiclass") and values.size(1) != len(expected):
-        raise ValueError(f"the model gives {values.size(1)} columns, but there are {_some(expected, kind)}")
+        expected, counted = list(classes[0]) if classes else [], "classes"
+    if (expected or kind != "multiclass") and values.size(1) != len(expected):
+        raise ValueError(f"the model gives {values.size(1)} columns, but there are {_some(expected, counted)}")
     for names in (target_names, *classes):
         twice = [name for name in names if list(names).count(name) > 1]
         if twice:
             raise ValueError(f"two columns of predictions would be called {twice[0]!r}")
-        if task == "classification" and names is not target_names and len(names) not in (0, 2):
-            raise ValueError(f"a target of a classification has two classes, but there are {_some(names, 'classes')}")
+        if kind in _LABELS and names is not target_names and len(names) not in (0, 2):
+            raise ValueError(f"a target of labels has two classes, but there are {_some(names, 'classes')}")
 
 
 def output_names(
-    values: Tensor, task: Task, target_names: Sequence[str], classes: Sequence[Sequence[str]]
+    values: Tensor, kind: Kind, target_names: Sequence[str], classes: Sequence[Sequence[str]]
 ) -> list[str]:
     """Names of the columns that a model gives: of the targets, or ``target: class`` for each of several classes.
 
     Args:
         values: As of :func:`check_columns`, which is asked first.
-        task: Likewise.
+        kind: Likewise.
         target_names: Likewise.
         classes: Likewise.
     """
-    check_columns(values, task, target_names, classes)
-    if task != "multiclass":
+    check_columns(values, kind, target_names, classes)
+    if kind != "multiclass":
         return list(target_names)
     return [f"{target_names[0]}: {name}" for name in _class_names(values, classes)]
 
@@ -125,9 +126,9 @@ def _class_names(values: Tensor, classes: Sequence[Sequence[str]]) -> list[str]:
     return list(classes[0]) if classes and classes[0] else [str(code) for code in range(values.size(1))]
 
 
-def _some(names: Sequence[str], kind: str) -> str:
+def _some(names: Sequence[str], counted: str) -> str:
     shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
-    return f"{len(names)} {kind} ({shown})" if names else f"no {kind}"
+    return f"{len(names)} {counted} ({shown})" if names else f"no {counted}"
 
 
 def not_finite(value: float) -> str:

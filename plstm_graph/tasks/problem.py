@@ -2,21 +2,17 @@
 
 import copy
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from torch import nn
 from torch_geometric.data import Batch
 from torch_geometric.transforms import Compose
 
-from plstm_graph.nn.encoders import OGB_DIMS, CategoryEncoder, FeatureSpec
-from plstm_graph.tasks.metrics import Task
+from plstm_graph.nn.encoders import OGB_DIMS, FeatureSpec
+from plstm_graph.tasks.metrics import Kind
 from plstm_graph.transforms import SubdivideEdges
-
-#: Makes a model of the number of its outputs and the kinds of node and edge features (None for none).
-ModelFactory = Callable[[int, FeatureSpec, FeatureSpec | None], nn.Module]
 
 
 @dataclass
@@ -24,8 +20,8 @@ class Problem:
     """What data ask of a model.
 
     Attributes:
-        task (str): ``"regression"``, ``"classification"`` (labels 0 and 1) or ``"multiclass"``.
-        predict (str): What has the targets: ``"graph"``, ``"node"`` or ``"edge"``.
+        kind (str): Of the targets: ``"regression"``, ``"binary"``, ``"multilabel"`` or ``"multiclass"``.
+        target_level (str): What has the targets: ``"graph"``, ``"node"`` or ``"edge"``.
         out_channels (int): Number of columns that the model gives: targets, labels or classes.
         in_channels (int, list[int] or str): Node features, as :func:`plstm_graph.nn.feature_encoder` takes them.
         edge_dim (int, list[int], str or None): Edge features likewise; None for none.
@@ -33,8 +29,8 @@ class Problem:
             not have.
     """
 
-    task: Task
-    predict: Literal["graph", "node", "edge"]
+    kind: Kind
+    target_level: Literal["graph", "node", "edge"]
     out_channels: int
     in_channels: FeatureSpec
     edge_dim: FeatureSpec | None = None
@@ -53,34 +49,13 @@ class Problem:
             return functools.reduce(Problem.after, transform.transforms, self)
         if not isinstance(transform, SubdivideEdges):
             return self
-        if self.predict != "graph":
+        if self.target_level != "graph":
             raise ValueError(
-                f"SubdivideEdges cannot be applied here: the targets are of {self.predict}s, not of graphs"
+                f"SubdivideEdges cannot be applied here: the targets are of {self.target_level}s, not of graphs"
             )
         edge_dim = None if self.edge_dim is None else _written_out(self.edge_dim)
         in_channels, edge_dim = SubdivideEdges.sizes(_written_out(self.in_channels), edge_dim)
         return replace(self, in_channels=in_channels, edge_dim=edge_dim)
-
-    def make(self, factory: ModelFactory) -> nn.Module:
-        """Make a model of these sizes.
-
-        Args:
-            factory: A class with the arguments that data do not decide.
-
-        Raises:
-            ValueError: If the class cannot be made so, for example because it has graph-level outputs only.
-        """
-        make: Any = factory
-        extra = {} if self.predict == "graph" else {"predict": self.predict}
-        try:
-            model = make(self.out_channels, self.in_channels, self.edge_dim, **extra)
-        except TypeError as error:
-            raise ValueError(f"the model cannot be made for targets of {self.predict}s: {error}") from error
-        if self.has_unknown:
-            for module in model.modules():
-                if isinstance(module, CategoryEncoder):
-                    module.start_unknown_at_zero()
-        return model
 
     def hide_words(self, batch: Batch, rate: float) -> Batch:
         """Make some words unknown ones, so that a model learns what it can say without them.

@@ -1,4 +1,4 @@
-"""Tables of molecules, split and batched for training."""
+"""Targets of molecules: a CSV table, or the set that comes with RDKit."""
 
 import functools
 import sys
@@ -24,23 +24,22 @@ from plstm_graph.datasets import (
 from plstm_graph.datasets.molecules.fingerprints import morgan_fingerprints
 from plstm_graph.datasets.molecules.smiles_targets import TargetKind
 from plstm_graph.tasks.baselines import baseline_predictions
-from plstm_graph.tasks.metrics import Task
-from plstm_graph.train.graph_data import Baselines, GraphDataModule
-from plstm_graph.train.problem import Problem
+from plstm_graph.tasks.labelled import Baselines, LabelledGraphs
+from plstm_graph.tasks.metrics import Kind
+from plstm_graph.tasks.problem import Problem
 from plstm_graph.transforms import ToDAG
 
-_KINDS: dict[Task, TargetKind] = {
+_KINDS: dict[Kind, TargetKind] = {
     "regression": "number",
-    "classification": "label",
+    "binary": "label",
+    "multilabel": "label",
     "multiclass": "class",
     "sequence": "number",
 }
 
 
-class MoleculeDataModule(GraphDataModule):
+class MoleculeTable(LabelledGraphs):
     """Molecules of a CSV table, or of the set that comes with RDKit, in a training, validation and test split.
-
-    Under several processes each molecule is seen once per epoch by one process, in training and in evaluation.
 
     Args:
         path (str, optional): A CSV with a SMILES column and targets. (default: the 1,017 molecules with measured
@@ -50,9 +49,7 @@ class MoleculeDataModule(GraphDataModule):
         split (str): ``"scaffold"`` (no Bemis-Murcko scaffold in two splits), ``"random"``, or the name of a column that
             says train, valid or test.
         fractions (tuple[float, float, float]): Parts of the molecules in training, validation and test.
-        seed (int): Seed of the random split and of the order of training.
-        batch_size (int): Molecules per batch and process.
-        num_workers (int): Processes that load batches; 0 is fastest for molecules in memory on a CPU.
+        seed (int): Seed of the random split.
         pre_transform (BaseTransform, optional): Applied to each molecule once, before it is stored. (default:
             :class:`~plstm_graph.transforms.ToDAG`; ``torch_geometric.transforms.Compose([])`` keeps bonds in both
             directions)
@@ -60,6 +57,7 @@ class MoleculeDataModule(GraphDataModule):
         root (str): Folder for processed molecules.
     """
 
+    kind = "molecules"
     unit = "molecules"
 
     def __init__(
@@ -70,13 +68,11 @@ class MoleculeDataModule(GraphDataModule):
         split: str = "scaffold",
         fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
         seed: int = 0,
-        batch_size: int = 64,
-        num_workers: int = 0,
         pre_transform: BaseTransform | None = None,
         allow_missing: bool = False,
         root: str = "datasets",
     ) -> None:
-        super().__init__(batch_size, num_workers, seed)
+        self.seed = seed
         self.path = path
         self.smiles_column = smiles_column
         self.target_columns = target_columns
@@ -88,18 +84,18 @@ class MoleculeDataModule(GraphDataModule):
         self._kind: TargetKind = "number"
         self._classes: Sequence[Sequence[str]] | None = None
 
-    def use_task(self, task: Task, classes: Sequence[Sequence[str]] | None = None) -> None:
-        """Read targets as numbers, as labels (classification) or as classes (multiclass), whose names may be words.
+    def use_kind(self, kind: Kind, classes: Sequence[Sequence[str]] | None = None) -> None:
+        """Read targets as numbers, as labels 0 and 1 or as classes, whose names may be words.
 
         Args:
-            task: The task.
+            kind: Of the targets.
             classes: Names of the classes of each target, if a trained model knows them already.
         """
-        kind = _KINDS[task]
-        if kind != self._kind or classes is not None:
+        read_as = _KINDS[kind]
+        if read_as != self._kind or classes is not None:
             for name in ("dataset", "splits"):
                 self.__dict__.pop(name, None)
-        self._kind, self._classes = kind, classes if kind != "number" and any(classes or ()) else None
+        self._kind, self._classes = read_as, classes if read_as != "number" and any(classes or ()) else None
 
     @property
     def classes(self) -> list[list[str]]:
@@ -123,9 +119,11 @@ class MoleculeDataModule(GraphDataModule):
         return "ChEMBL2321810 (from RDKit)" if self.path is None else self.path
 
     @property
-    def problem(self) -> Problem | None:
-        """None: the configuration names task and number of targets, and models take OGB's features by default."""
-        return None
+    def problem(self) -> Problem:
+        """OGB's features of atoms and bonds, and a column for each target or class."""
+        columns = len(self.classes[0]) if self._kind == "class" else len(self.target_names)
+        kinds: dict[TargetKind, Kind] = {"number": "regression", "label": "multilabel", "class": "multiclass"}
+        return Problem(kinds[self._kind], "graph", columns, "atom", "bond").after(self.pre_transform)
 
     @functools.cached_property
     def dataset(self) -> SmilesDataset:
@@ -209,12 +207,12 @@ class MoleculeDataModule(GraphDataModule):
         """The SMILES of a split."""
         return {"smiles": [data.smiles for data in self.subset(split)]}
 
-    def baselines(self, task: Task) -> Baselines:
+    def baselines(self, kind: Kind) -> Baselines:
         """Test predictions of models on Morgan fingerprints."""
         smiles = {split: self.row_names(split)["smiles"] for split in self.splits}
         features = {split: morgan_fingerprints(texts).astype(np.float32) for split, texts in smiles.items()}
         return baseline_predictions(
-            features, {split: self.targets(split) for split in smiles}, task, self.seed, "Morgan"
+            features, {split: self.targets(split) for split in smiles}, kind, self.seed, "Morgan"
         )
 
 

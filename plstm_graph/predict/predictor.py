@@ -1,0 +1,244 @@
+"""A trained model that predicts for graphs like those it was trained on."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, cast, get_args
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Batch, Data
+from torch_geometric.transforms import BaseTransform
+
+from plstm_graph.config.parser import make_transform
+from plstm_graph.config.sized import make_sized
+from plstm_graph.datasets.storage.plain_values import check_plain
+from plstm_graph.predict.checkpoint import KEY, CheckpointError, check_state, read_checkpoint
+from plstm_graph.tasks.forward import attach_line_graph, call_model, model_arguments
+from plstm_graph.tasks.metrics import Kind, to_prediction
+from plstm_graph.tasks.scale import is_scale
+from plstm_graph.tasks.scaled_target import ScaledTarget
+
+#: Of the recipe in checkpoints.
+FORMAT = 2
+
+# Nodes of a batch of predictions, so that one of large graphs does not fill the memory.
+_MAX_NODES = 100_000
+
+#: Numbers up to which no model takes long to make.
+_SMALL = 1000
+
+
+class Predictor(nn.Module):
+    """A model behind what its task makes of its output.
+
+    Args:
+        model (torch.nn.Module): The trained model.
+        recipe (dict): What the checkpoint says beside the weights.
+
+    Attributes:
+        kind (str): Of the targets.
+        scale (ScaledTarget, optional): On which numbers were learnt.
+
+    Shapes:
+        - **input:** a batch of graphs
+        - **output:** what the model gives, ``[B, T]``: logits, or numbers on the scale that it learnt
+    """
+
+    def __init__(self, model: nn.Module, recipe: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.model, self.recipe = model, dict(recipe)
+        self.kind: Kind = recipe["kind"]
+        self.scale = None if recipe.get("scale") is None else ScaledTarget.of_plain(recipe["scale"])
+        self._arguments = model_arguments(model)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next((tensor.device for tensor in self.model.parameters()), torch.device("cpu"))
+
+    @property
+    def target_names(self) -> list[str]:
+        """Names of the targets."""
+        return self.recipe["target_names"]
+
+    @property
+    def classes(self) -> list[list[str]]:
+        """Names of the classes of each target; empty for numbers, and where classes have no names."""
+        return self.recipe["reading"].get("classes", [])
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The model's output for a batch."""
+        output = call_model(self.model, batch, self._arguments)
+        return output.float() if output.dtype in (torch.bfloat16, torch.float16) else output
+
+    def predict_batch(self, batch: Batch) -> Tensor:
+        """Predictions for a batch: values in the unit of the data, or probabilities, ``[B, T]``."""
+        output = self(batch)
+        return to_prediction(output if self.scale is None else self.scale.restore(output), self.kind)
+
+    def collate(self, graphs: Sequence[Data]) -> Batch:
+        """A batch as the model takes it, on its device."""
+        batch = cast(Batch, Batch.from_data_list(list(graphs)))
+        return attach_line_graph(batch, self._arguments).to(self.device)
+
+    @torch.no_grad()
+    def predict(self, graphs: Sequence[Data], batch_size: int = 256) -> Tensor:
+        """Predictions for graphs, in their order.
+
+        Args:
+            graphs: Prepared as in training.
+            batch_size: Graphs per batch; fewer of large ones.
+
+        Returns:
+            ``[n, T]``, on the CPU: values in the unit of the data, or probabilities.
+        """
+        self.eval()
+        parts = [self.predict_batch(self.collate(part)).to("cpu") for part in _parts(graphs, batch_size)]
+        return torch.cat(parts) if parts else torch.empty(0, len(self.target_names), dtype=torch.double)
+
+
+def load_predictor(path: str | os.PathLike[str]) -> Predictor:
+    """The trained model of a checkpoint that ``plstm-graph fit`` wrote, on the CPU and in evaluation mode.
+
+    No code of the checkpoint runs, and only models and transforms of :mod:`~plstm_graph.config.names` are made;
+    :func:`~plstm_graph.config.names.allow_names` lets it name a model of your own.
+
+    Args:
+        path: The checkpoint.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CheckpointError: If the file is no such checkpoint, is damaged, or does not fit the classes it names.
+    """
+    checkpoint = read_checkpoint(path)
+    recipe, state = checkpoint[KEY], checkpoint["state_dict"]
+    _check_recipe(path, recipe)
+    _check_sizes(path, recipe["model"], state)
+    try:
+        model = make_sized(recipe["model"], {})
+    except ValueError as error:
+        raise CheckpointError(f"the model of {path} cannot be made: {error}") from error
+    try:
+        check_state(model.state_dict(), state)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    model.load_state_dict(state)
+    return Predictor(model, recipe).eval()
+
+
+def _check_recipe(path: str | os.PathLike[str], recipe: Any) -> None:
+    """Check that a checkpoint says what the commands ask of it, in plain values."""
+    if not isinstance(recipe, dict) or recipe.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} has no recipe of format {FORMAT} for its model: it was written by another version; train the "
+            "model anew"
+        )
+    if "kind" not in recipe:
+        raise CheckpointError(
+            f"{path} is of the task {recipe.get('task')!r:.200}, for whose models there is no `predict`"
+        )
+    kinds = {"model": dict, "data": str, "given": dict, "target_names": list, "reading": dict}
+    for name, kind in kinds.items():
+        if name not in recipe:
+            raise CheckpointError(f"the recipe of {path} lacks {name}")
+        if not isinstance(recipe[name], kind):
+            raise CheckpointError(f"the recipe of {path} has something else for {name}")
+    if recipe["kind"] not in get_args(Kind):
+        raise CheckpointError(f"the recipe of {path} has something else for kind")
+    if not all(isinstance(name, str) for name in recipe["target_names"]):
+        raise CheckpointError(f"the recipe of {path} has targets without a name")
+    classes = recipe["reading"].get("classes", [])
+    of_targets = classes if isinstance(classes, list) else [None]
+    if not all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in of_targets):
+        raise CheckpointError(f"the recipe of {path} has classes that are no names")
+    scale = recipe.get("scale")
+    numbers = {name: scale[name] for name in ("mean", "std") if name in scale} if isinstance(scale, dict) else None
+    known = isinstance(scale, dict) and scale.get("kind") in ("raw", "standard", "log", "log1p") and is_scale(numbers)
+    if (recipe["kind"] == "regression") != known:
+        raise CheckpointError(f"the recipe of {path} has no scale that fits the kind of its targets")
+    try:
+        check_plain(recipe)
+    except ValueError as error:
+        raise CheckpointError(f"the recipe of {path} is not plain: {error}") from error
+
+
+def _check_sizes(path: str | os.PathLike[str], model: Any, state: dict[str, Any]) -> None:
+    """Refuse a model that is larger than its weights, before it is made: it would take all memory, or forever.
+
+    Every size of a model (layers, channels, heads, categories) and ratio of widths shows in the number of its weights.
+    """
+    numbers = sum(tensor.numel() for tensor in state.values() if isinstance(tensor, Tensor))
+    for name, value in _numbers(model, "model"):
+        if abs(value) > max(numbers, _SMALL):
+            raise CheckpointError(f"{path} holds {numbers:,} numbers, too few for a model of {name} = {value}")
+
+
+def _numbers(value: Any, name: str) -> Iterator[tuple[str, float]]:
+    """All numbers within plain values, with the names under which they stand."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from _numbers(each, str(key))
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _numbers(each, name)
+    elif isinstance(value, int | float):
+        yield name, value
+
+
+def load_transform(recipe: Mapping[str, Any], default: BaseTransform) -> Callable[[Data], Data]:
+    """The pre-transform of a model's training data.
+
+    Args:
+        recipe: Of the checkpoint.
+        default: That of recipes without one.
+
+    Returns:
+        The transform, which raises a :class:`CheckpointError` for graphs that it cannot be applied to.
+    """
+    try:
+        transform = make_transform(recipe["given"].get("pre_transform"))
+    except ValueError as error:
+        raise CheckpointError(f"the pre-transform of the checkpoint cannot be made: {error}") from error
+    if transform is None:
+        return default
+
+    def apply(data: Data) -> Data:
+        try:
+            return transform(data)
+        except (TypeError, RuntimeError, LookupError, AttributeError, ArithmeticError, AssertionError) as error:
+            name, kind = type(transform).__name__, type(error).__name__
+            raise CheckpointError(
+                f"the pre-transform {name} of the checkpoint cannot be applied to these graphs: {kind}: {error}"
+            ) from error
+
+    return apply
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of a name; ``"auto"`` is the accelerator that is there, else the CPU.
+
+    Raises:
+        ValueError: If there is no such device.
+    """
+    if name == "auto":
+        return torch.accelerator.current_accelerator() or torch.device("cpu")
+    try:
+        torch.ones(1, device=name).item()  # which devices without data, such as meta, cannot give
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device {name!r} cannot be used: {str(error).splitlines()[0][:200]}") from error
+    return torch.device(name)
+
+
+def _parts(graphs: Sequence[Data], batch_size: int) -> Iterator[list[Data]]:
+    part: list[Data] = []
+    nodes = 0
+    for number in range(len(graphs)):
+        graph = graphs[number]
+        size = graph.num_nodes or 0
+        if part and (len(part) == batch_size or nodes + size > _MAX_NODES):
+            yield part
+            part, nodes = [], 0
+        part.append(graph)
+        nodes += size
+    if part:
+        yield part

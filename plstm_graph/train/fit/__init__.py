@@ -1,1 +1,0 @@
-"""Training on a table of molecules or a folder of DAGs: ``plstm-graph fit``."""

@@ -1,1 +1,0 @@
-"""What trained models are for: ``plstm-graph predict``, ``explain`` and ``test``."""
