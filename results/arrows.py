@@ -1,6 +1,6 @@
 """Tables and pictures of finished studies of arrow pointing.
 
-    python -m results.arrows runs/dags/arrows-*
+    python -m results.arrows runs/arrows-*
 
 Writes into docs/grids/arrows: ``arrows.md`` (a row per run, and what more background and longer distances do to each,
 on validation images),

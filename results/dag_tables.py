@@ -1,8 +1,8 @@
-"""Tables of docs/dags.md and docs/modes.md from finished runs of ``plstm-graph dags``.
+"""Tables of docs/dags.md and docs/modes.md from finished runs of ``plstm-graph fit``.
 
     python -m results.dag_tables                        # docs/dags.md from the numbers in results/dags
     python -m results.dag_tables --page modes           # docs/modes.md from those in results/modes
-    python -m results.dag_tables --runs runs/dags       # take the reports of new runs there first
+    python -m results.dag_tables --runs runs       # take the reports of new runs there first
 
 A table stands between ``<!-- table NAME METRIC ... -->`` and ``<!-- end -->``; NAME is that of a run. Models that a new
 run of a name did not train keep their rows, with the command that made them.

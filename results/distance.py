@@ -2,7 +2,7 @@
 
     python -m results.distance                        # measure models that have no numbers yet, draw
     python -m results.distance --again                # measure all of them
-    python -m results.distance --runs runs/dags/copy  # and models trained on the copy task
+    python -m results.distance --runs runs/copy  # and models trained on the copy task
 
 For each model and graph: the norm of the gradient of one node's output with respect to the embedding of each node that
 it can hear, averaged over nodes of about the same distance (the least number of hops) and over seeds. Numbers go to
@@ -152,7 +152,7 @@ def at_initialisation(hops: int, seeds: int, found: dict[str, dict[str, Any]]) -
 
 
 def after_training(runs: Path, hops: int) -> dict[str, Any]:
-    """Curves of the models of a finished ``plstm-graph dags`` run on the copy task, on one chain."""
+    """Curves of the models of a finished ``plstm-graph fit`` run on the copy task, on one chain."""
     config = yaml.safe_load((runs / "config.yaml").read_text(encoding="utf-8"))
     sizes = {"num_graphs": 1, "size": hops}
     task: GraphTask = load_task("copy", train=sizes, valid=sizes, tests={})
@@ -217,7 +217,7 @@ def main() -> None:
     parser.add_argument("--hops", type=int, default=10000)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--again", action="store_true", help="measure models that have numbers too")
-    parser.add_argument("--runs", type=Path, help="folder of a finished `plstm-graph dags` run on the copy task")
+    parser.add_argument("--runs", type=Path, help="folder of a finished `plstm-graph fit` run on the copy task")
     parser.add_argument(
         "--numbers", type=Path, default=NUMBERS / "dags" / "distance.json", help="JSON to read and write"
     )

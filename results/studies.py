@@ -1,6 +1,6 @@
 """Writes docs/results.md from studies of TU sets over folds and of benchmarks over seeds.
 
-    python -m results.studies runs/dags/*
+    python -m results.studies runs/*
 
 What each folder says of a model (over folds, of a model and a seed) is kept as a small JSON file in results/tu,
 results/ogb or results/lrgb, and the page is made from all of these: without arguments the page alone is made anew. What
@@ -30,7 +30,7 @@ HEAD = """# Results
 
 Real studies over folds and seeds, collected by `python -m results.studies`. What decides a run (options, command,
 revision, versions) and its metrics in every epoch are in `results/tu`, `results/ogb` and `results/lrgb`, with commands
-as they were given: what was `crossval` and `leaderboard` then is `plstm-graph dags` with the same configurations now.
+as they were given: what was `crossval` and `leaderboard` then is `plstm-graph fit` with the same configurations now.
 """
 
 

@@ -1,7 +1,7 @@
 """Water over terrain: error against size and depth of trained models, and flow accumulation, the classical estimate.
 
     python -m results.terrain                              # the classical estimate alone, in validation
-    python -m results.terrain --run runs/dags/terrain      # also the figure docs/dags/terrain_sizes.png
+    python -m results.terrain --run runs/terrain      # also the figure docs/dags/terrain_sizes.png
 
 The classical estimate counts the cells upslope of each cell, or adds up their rain, and turns that into discharge by a
 regression of logarithms, fitted on the training tiles. The figure is of squares of the unseen half, and that half.

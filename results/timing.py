@@ -1,6 +1,6 @@
 """Timing of circuits: error of trained models against the number of gates and of levels.
 
-    python -m results.timing --run runs/dags/timing    # draws docs/dags/timing_sizes.png, prints a table
+    python -m results.timing --run runs/timing    # draws docs/dags/timing_sizes.png, prints a table
 
 Graphs are pieces of the six test circuits, of more and more gates, and the circuits themselves. Models are averaged
 over seeds. The error is that of arrival times over the latest arrival of the graph.

@@ -1,6 +1,6 @@
 """Makespan of workflows: error of trained models against the number of tasks, beside what planners compute.
 
-    python -m results.workflows --run runs/dags/workflows    # draws docs/dags/workflows_sizes.png, prints a table
+    python -m results.workflows --run runs/workflows    # draws docs/dags/workflows_sizes.png, prints a table
 
 Workflows are new ones of the applications of training, and of those that it never saw. Models are averaged over seeds.
 """

@@ -103,7 +103,7 @@ LONG_COMMANDS = {
         lambda folder: make_folder(folder / "dags"),
     ),
     "folds": LongCommand(
-        "dags",
+        "fit",
         lambda epochs: {
             "task": {"name": "tu", "set": "MADE", "source": "zips"},
             "models": {"plstm": _FREE_PLSTM},
@@ -117,7 +117,7 @@ LONG_COMMANDS = {
         lambda folder: made_tu(folder / "zips"),
     ),
     "benchmark": LongCommand(
-        "dags",
+        "fit",
         lambda epochs: {
             "task": {"name": "benchmark", "set": "ogbg-molfreesolv", "source": "source"},
             "models": {"plstm": _FREE_PLSTM},
@@ -131,7 +131,7 @@ LONG_COMMANDS = {
         lambda folder: made_ogb(folder / "source"),
     ),
     "dags": LongCommand(
-        "dags",
+        "fit",
         lambda epochs: {
             "name": "run",
             "task": {"name": "enas", "source": "source"},
@@ -151,7 +151,7 @@ LONG_COMMANDS = {
         lambda folder: made_enas(folder / "source"),
     ),
     "images": LongCommand(
-        "dags",
+        "fit",
         lambda epochs: {
             "name": "run",
             "task": {

@@ -12,7 +12,7 @@ _SMALL = {"hidden_channels": 8, "num_layers": 1}
 
 
 def config_of(task):
-    """A configuration of ``plstm-graph dags`` with a task and the least of models."""
+    """A configuration of ``plstm-graph fit`` with a task and the least of models."""
     bag = {"class_path": "plstm_graph.nn.baselines.BagOfNodes"}
     Path("task.yaml").write_text(yaml.safe_dump({"name": "task", "task": task, "models": {"bag": bag}}))
     return "task.yaml"

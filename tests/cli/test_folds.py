@@ -157,7 +157,7 @@ def test_results_of_another_configuration_are_left_alone(folder, capsys):
 )
 def test_each_configuration_gets_a_folder_of_its_own(tmp_path, options, name):
     (tmp_path / "mutag.yaml").write_text(_CONFIG)
-    assert parse(["--config", str(tmp_path / "mutag.yaml"), *options]).study.folder.as_posix() == f"runs/dags/{name}"
+    assert parse(["--config", str(tmp_path / "mutag.yaml"), *options]).study.folder.as_posix() == f"runs/{name}"
 
 
 def test_folds():
@@ -185,7 +185,7 @@ def test_the_spread_is_unbiased(published):
     model = summary["models"]["gin"]
     assert model["tests"]["test/accuracy"]["std"] == pytest.approx(0.1)
     assert model["seconds"] == 2
-    text = markdown(summary | {"machine": {"processor": "p", "packages": {}}, "command": "plstm-graph dags"})
+    text = markdown(summary | {"machine": {"processor": "p", "packages": {}}, "command": "plstm-graph fit"})
     assert text.startswith("# OTHER\n\n| model | test/accuracy | folds |")
     assert "| gin | 0.8000 ± 0.1000 | 3 |" in text and "| gin | 1 | 42 | 0.5000 | 0.8000 | 3 | 4 | 2 |" in text
     assert ("0.8512" in text) == bool(published)

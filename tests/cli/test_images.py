@@ -34,8 +34,8 @@ def config(tmp_path, monkeypatch):
 
 
 def test_a_run(config, capsys):
-    assert main(["dags", "--config", config, "--name", "tiny"]) == 0
-    folder = Path("runs/dags/tiny")
+    assert main(["fit", "--config", config, "--name", "tiny"]) == 0
+    folder = Path("runs/tiny")
     report = json.loads((folder / "report.json").read_text())
     (model,) = report["models"].values()
     assert sorted(row["choice"]["training.lr"] for row in model["tried"]) == [1e-3, 1e-2]
@@ -64,26 +64,26 @@ def test_a_run(config, capsys):
     assert f"| {best['choice']['training.lr']:g} |" in text and "| vit |" in said.out
     assert "epoch 2/2" in said.err
 
-    assert main(["dags", "--config", config, "--name", "tiny", "--seeds", "5-7"]) == 0
+    assert main(["fit", "--config", config, "--name", "tiny", "--seeds", "5-7"]) == 0
     (model,) = json.loads((folder / "report.json").read_text())["models"].values()
     assert [row["seed"] for row in model["seeds"]] == [5, 6, 7]
     assert "seed 6" not in capsys.readouterr().err, "finished trainings are not run again"
 
 
 def test_another_configuration_is_refused(config, capsys):
-    Path("runs/dags/tiny").mkdir(parents=True)
+    Path("runs/tiny").mkdir(parents=True)
     earlier = yaml.safe_load(TINY)
     earlier["training"]["epochs"] = 9
     earlier["models"] = {"vit": earlier.pop("model")}
-    Path("runs/dags/tiny/config.yaml").write_text(yaml.safe_dump(earlier))
-    assert main(["dags", "--config", config, "--name", "tiny"]) == 2
+    Path("runs/tiny/config.yaml").write_text(yaml.safe_dump(earlier))
+    assert main(["fit", "--config", config, "--name", "tiny"]) == 2
     message = capsys.readouterr().err
     assert "holds a run of another configuration" in message and "training.epochs is 2, was 9" in message
 
 
 @pytest.mark.parametrize("sizes", ["[160, 144]", "[144]", "[160, 192, 144, 130]"])
 def test_a_size_that_the_model_cannot_take_stops_the_command_first(config, capsys, sizes):
-    assert main(["dags", "--config", config, "--name", "tiny", "--task.test_sizes", sizes]) == 2
+    assert main(["fit", "--config", config, "--name", "tiny", "--task.test_sizes", sizes]) == 2
     message = capsys.readouterr().err
     assert "images of test_144" in message and "multiples of the patch size, 32, got 144 x 144" in message
     assert not Path("runs").exists()
@@ -99,7 +99,7 @@ def test_models_of_arrows_take_all_sizes_that_are_tested(path):
 
 
 def test_bad_rates(config, capsys):
-    assert main(["dags", "--config", config, "--name", "a", "--choose.training.lr", "[0.1, 0.1]"]) == 2
+    assert main(["fit", "--config", config, "--name", "a", "--choose.training.lr", "[0.1, 0.1]"]) == 2
     assert "list of different values" in capsys.readouterr().err
 
 
@@ -118,7 +118,7 @@ def test_bad_rates(config, capsys):
 )
 def test_what_does_not_fit_is_named_before_anything_is_written(config, capsys, arguments, message):
     try:
-        status = main(["dags", "--config", config, "--name", "tiny", *arguments])
+        status = main(["fit", "--config", config, "--name", "tiny", *arguments])
     except SystemExit as exit:
         status = exit.code
     assert status == 2 and message in capsys.readouterr().err
@@ -168,13 +168,13 @@ def test_a_set_of_files_is_learned_and_read_again(tmp_path, monkeypatch, symmetr
     monkeypatch.setitem(images._IMAGE_SIZE, "cifar10", 16)
     monkeypatch.setattr(images, "_CHANNELS", {"cifar10": 1})
     monkeypatch.chdir(tmp_path)
-    command = ["dags", "--name", "a", "--task.name", "cifar10", "--task.source", ".", "--task.num_valid", "20"]
+    command = ["fit", "--name", "a", "--task.name", "cifar10", "--task.source", ".", "--task.num_valid", "20"]
     command += ["--model", "plstm_graph.nn.vision.SmallCNN", "--model.channels", "[4, 8]"]
     command += ["--training.epochs", "1", "--seeds", "0", "--device", "cpu", "--threads", "1"]
     assert main([*command, "--task.symmetries", str(symmetries)]) == 0
-    report = json.loads(Path("runs/dags/a/report.json").read_text())
+    report = json.loads(Path("runs/a/report.json").read_text())
     task = load_task(**report["config"]["task"])
-    (trained,) = trained_models("runs/dags/a", task)
+    (trained,) = trained_models("runs/a", task)
     for part, name in (("valid", "valid"), ("test", "tests")):
         output, columns = outputs_of(trained.model, task.batches(part, None, 32, CPU, Shard()), task)
         assert (

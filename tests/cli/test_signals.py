@@ -20,10 +20,10 @@ _PATIENCE = 120.0  # seconds, on a machine that may be busy
     [
         ("fit-molecules", signal.SIGINT, "runs/run/checkpoints/last.ckpt"),
         ("fit-molecules", signal.SIGTERM, "runs/run/checkpoints/last.ckpt"),
-        ("folds", signal.SIGINT, "runs/dags/made-plstm/config.yaml"),
-        ("benchmark", signal.SIGTERM, "runs/dags/run/plstm/seed_0/last.ckpt"),
-        ("dags", signal.SIGINT, "runs/dags/run/plstm/lr_0.001/seed_0/last.ckpt"),
-        ("images", signal.SIGTERM, "runs/dags/run/vit/lr_0.01/seed_5/last.ckpt"),
+        ("folds", signal.SIGINT, "runs/made-plstm/config.yaml"),
+        ("benchmark", signal.SIGTERM, "runs/run/plstm/seed_0/last.ckpt"),
+        ("dags", signal.SIGINT, "runs/run/plstm/lr_0.001/seed_0/last.ckpt"),
+        ("images", signal.SIGTERM, "runs/run/vit/lr_0.01/seed_5/last.ckpt"),
     ],
 )
 def test_a_long_command_ends_in_good_order(name, number, kept, tmp_path):

@@ -315,11 +315,11 @@ def test_run_folders(stranger, capsys):
     config = configuration(stranger, text % "plstm_graph.nn.baselines.BagOfNodes")
     for content in ("evil.Model", "os.system"):
         (folder / "config.yaml").write_text(text % content)
-        assert main(["dags", "--config", config, "--output", str(folder), "--device", "cpu"]) == 2
+        assert main(["fit", "--config", config, "--output", str(folder), "--device", "cpu"]) == 2
         assert "holds a run of another configuration" in capsys.readouterr().err
     for content in (LAUGHS, "[1, 2]", "a: &a [*a]", "!!python/name:os.system"):
         (folder / "config.yaml").write_text(content)
-        assert main(["dags", "--config", config, "--output", str(folder), "--device", "cpu"]) == 2
+        assert main(["fit", "--config", config, "--output", str(folder), "--device", "cpu"]) == 2
         assert "config.yaml is no configuration" in capsys.readouterr().err
     assert "evil" not in sys.modules and not (stranger / "made").exists()
 

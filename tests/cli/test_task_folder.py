@@ -222,7 +222,7 @@ def test_a_folder_has_targets_on_the_scale_that_is_asked_for(given, name, tmp_pa
     """``fit`` standardises by itself, so that a standard scale is written as the targets themselves."""
     monkeypatch.chdir(tmp_path)
     task = load_task(**TERRAIN)
-    assert main(["dags", "--config", config_of(TERRAIN), "--folder", "written", *given]) == 0
+    assert main(["fit", "--config", config_of(TERRAIN), "--folder", "written", *given]) == 0
     (column,) = [key for key in rows_of(tmp_path / "written" / "nodes.csv")[0] if key.endswith("discharge")]
     assert column == name.replace("y", "discharge")
     found = [float(row[column]) for row in rows_of(tmp_path / "written" / "nodes.csv")][:100]
@@ -233,9 +233,7 @@ def test_a_folder_has_targets_on_the_scale_that_is_asked_for(given, name, tmp_pa
 def test_a_folder_has_one_scale(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert (
-        main(
-            ["dags", "--config", config_of(TERRAIN), "--folder", "written", "--choose={task.target_scale: [raw, log]}"]
-        )
+        main(["fit", "--config", config_of(TERRAIN), "--folder", "written", "--choose={task.target_scale: [raw, log]}"])
         == 2
     )
     assert "a folder holds one task, and choose has several: task.target_scale raw, log" in capsys.readouterr().err

@@ -34,7 +34,7 @@ def test_a_run_reports_what_a_designer_asks(data, tmp_path, capsys):
         yaml.safe_dump(config | {"choose": {"training.lr": [0.003], "task.target_scale": ["raw", "log"]}})
     )
     folder = tmp_path / "run"
-    arguments = ["dags", "--config", str(tmp_path / "config.yaml"), "--output", str(folder), "--seeds", "0"]
+    arguments = ["fit", "--config", str(tmp_path / "config.yaml"), "--output", str(folder), "--seeds", "0"]
     assert main([*arguments, "--threads", "1", "--device", "cpu"]) == 0
     report = json.loads((folder / "report.json").read_text())["models"]
     for circuit in ("multiplier", "sqrt", "dec", "mem_ctrl", "voter"):

@@ -163,7 +163,7 @@ def test_a_study_trains_and_reports_f1(source, tmp_path, capsys):
     data = OGBCode2Dataset(tmp_path / "root", source)
     model = "--models.plstm.init_args.model.init_args"
     arguments = (
-        *("dags", "--config", str(CONFIG), "--task.root", str(tmp_path / "root"), "--task.source", str(source)),
+        *("fit", "--config", str(CONFIG), "--task.root", str(tmp_path / "root"), "--task.source", str(source)),
         *("--task.in_channels", f"[{data.num_types},{data.num_attributes},21]", f"{model}.hidden_channels", "16"),
         *(
             f"{model}.out_channels",

@@ -33,7 +33,7 @@ def run(real_data, tmp_path_factory):
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     for output, more in {"run": (), "free": ("--task.set", "ogbg-molfreesolv", "--only", "plstm")}.items():
-        command = ["dags", "--config", str(folder / "config.yaml"), "--seeds", "0-1", "--output", str(folder / output)]
+        command = ["fit", "--config", str(folder / "config.yaml"), "--seeds", "0-1", "--output", str(folder / output)]
         assert main([*command, *more]) == 0
     return folder
 
@@ -69,7 +69,7 @@ def test_a_study_without_smiles(tmp_path, capsys):
     sizes = "{num_graphs: 4, size: 5}"
     task = f"{{name: copy, train: {sizes}, valid: {sizes}, tests: {{5: {sizes}}}}}"
     model = "{a: {class_path: plstm_graph.nn.baselines.BagOfNodes}}"
-    command = ["dags", "--task", task, "--models", model, "--training.epochs", "1", "--seeds", "0", "--device", "cpu"]
+    command = ["fit", "--task", task, "--models", model, "--training.epochs", "1", "--seeds", "0", "--device", "cpu"]
     assert main([*command, "--output", str(tmp_path / "run")]) == 0
     capsys.readouterr()
     assert main(["blend", str(tmp_path / "run")]) == 2

@@ -24,7 +24,7 @@ def report_of(name, count, choose=None, choice=None, revisions=("abc+",)):
         "monitor": {"rocauc": "max"},
         "models": {"plstm": model},
         "machine": machine,
-        "command": "plstm-graph dags",
+        "command": "plstm-graph fit",
         "config": {"choose": choose or {}},
     }
 

@@ -65,7 +65,7 @@ def test_tables(tmp_path, monkeypatch):
     }
     report = {
         "models": {"plstm": model},
-        "command": "plstm-graph dags --config enas.yaml",
+        "command": "plstm-graph fit --config enas.yaml",
         "config": {"choose": {"training.lr": [0.003, 0.001]}},
         "machine": {"processor": "CPU", "revision": "abc", "packages": {"torch": "2", "torch_geometric": "3"}},
     }
@@ -157,7 +157,7 @@ def test_errors_of_timing_by_size(tmp_path, monkeypatch, capsys):
     (tmp_path / "timing.yaml").write_text(yaml.safe_dump(config))
     run, picture = tmp_path / "run", tmp_path / "sizes.png"
     arguments = ["--config", str(tmp_path / "timing.yaml"), "--output", str(run), "--seeds", "0,1", "--threads", "1"]
-    assert main(["dags", *arguments, "--task.target_scale", "log", "--tests", "false", "--device", "cpu"]) == 0
+    assert main(["fit", *arguments, "--task.target_scale", "log", "--tests", "false", "--device", "cpu"]) == 0
     capsys.readouterr()
     monkeypatch.setattr(sys, "argv", ["timing.py", "--run", str(run), "--output", str(picture)])
     timing.main()

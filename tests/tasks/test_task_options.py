@@ -154,13 +154,13 @@ def test_the_command_tells_both_apart(tmp_path, monkeypatch, capsys):
     config = tmp_path / "c.yaml"
     head = "name: t\nmodels: {bag: {class_path: plstm_graph.nn.baselines.BagOfNodes}}\ntask: "
     config.write_text(head + "{name: pedigrees, train: {size: ten}, valid: {}, tests: {}}\n")
-    assert main(["dags", "--config", str(config), "--folder", str(tmp_path / "dags")]) == 2
+    assert main(["fit", "--config", str(config), "--folder", str(tmp_path / "dags")]) == 2
     error = capsys.readouterr().err
     assert "of train do not fit the task pedigrees: num_graphs, generations must be given" in error
     small = "{num_graphs: 1, generations: 1, size: 4}"
     config.write_text(f"{head}{{name: pedigrees, train: {small}, valid: {small}, tests: {{}}}}\n")
     monkeypatch.setattr(registry.pedigrees.__globals__["Pedigrees"], "_make", lambda self, random: random + "draws")
-    assert main(["dags", "--config", str(config), "--folder", str(tmp_path / "dags")]) == 1
+    assert main(["fit", "--config", str(config), "--folder", str(tmp_path / "dags")]) == 1
     assert "failed with TypeError" in capsys.readouterr().err
 
 

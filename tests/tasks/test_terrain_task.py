@@ -91,7 +91,7 @@ def test_a_stranger_gets_a_map(request, tmp_path, capsys):
     config = request.config.rootpath / "configs" / "dags" / "terrain.yaml"
     small = [f"--task.{key}={value}" for key, value in SMALL.items()]
     more = ["--training.epochs=2", "--threads=1", "--output", str(tmp_path / "run")]
-    arguments = ["dags", "--config", str(config), "--only", "plstm", "--seeds", "0", *small, *more]
+    arguments = ["fit", "--config", str(config), "--only", "plstm", "--seeds", "0", *small, *more]
     assert main(arguments) == 0
     said = capsys.readouterr()
     assert "| model | test_tiles/rmse | test_tiles/nse | test_tiles/balance | test_half/rmse |" in said.out
@@ -114,7 +114,7 @@ def test_models_that_cannot_hold_the_half_draw_nothing(request, tmp_path):
     config["models"] = {"transformer": config["models"]["transformer"]}
     assert config["models"]["transformer"]["skip_tests"] == ["test_half", "test_whole"]
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
-    assert main(["dags", "--config", str(tmp_path / "c.yaml"), "--seeds=0", "--output", str(tmp_path / "run")]) == 0
+    assert main(["fit", "--config", str(tmp_path / "c.yaml"), "--seeds=0", "--output", str(tmp_path / "run")]) == 0
     assert not list(tmp_path.rglob("*.png"))
     (tests,) = tmp_path.rglob("tests.json")
     assert set(json.loads(tests.read_text())) == {"test_tiles"}

@@ -122,7 +122,7 @@ def test_command(tmp_path, capsys, target, scales):
         "training": {"epochs": 2, "batch_size": 8},
     }
     config.write_text(yaml.safe_dump(spec))
-    command = ["dags", "--config", str(config), "--threads", "1", "--device", "cpu", "--seeds", "0"]
+    command = ["fit", "--config", str(config), "--threads", "1", "--device", "cpu", "--seeds", "0"]
     assert main([*command, "--training.lr", "0.01", *scales, "--output", str(tmp_path / "run")]) == 0
     assert "epoch 2/2" in capsys.readouterr().err
     study = json.loads((tmp_path / "run" / "report.json").read_text())
@@ -144,6 +144,6 @@ def test_the_command_names_what_is_missing(tmp_path, capsys, monkeypatch):
     config = tmp_path / "config.yaml"
     spec = {"name": "w", "task": {"name": "workflows", "root": str(tmp_path / "data"), **OPTIONS}, "models": {"a": {}}}
     config.write_text(yaml.safe_dump(spec))
-    assert main(["dags", "--config", str(config), "--output", str(tmp_path / "run")]) == 2
+    assert main(["fit", "--config", str(config), "--output", str(tmp_path / "run")]) == 2
     error = capsys.readouterr().err
     assert "pip install 'plstm_graph[workflows]'" in error and "Traceback" not in error

@@ -48,7 +48,7 @@ def _there(monkeypatch, request):
 
 
 def study(*options):
-    return main(["dags", "--config", "config.yaml", *options])
+    return main(["fit", "--config", "config.yaml", *options])
 
 
 def train(folder, seed=7, report=lambda row: None, name="ogbg-molbace"):
@@ -211,7 +211,7 @@ def test_baseline_takes_bonds_in_both_directions_and_a_last_batch_of_one(workspa
     change = {"models": models, "entry": {"gin_small": {"method": "GIN, small"}}}
     (workspace / "gin.yaml").write_text(yaml.safe_dump(change))
     assert study("--config", "gin.yaml", "--seeds", "0", "--training.batch_size", "59") == 0
-    folder = workspace / "runs/dags/ogbg-molbace-gin-small"
+    folder = workspace / "runs/ogbg-molbace-gin-small"
     assert read(folder / "ogb_form.json")["gin_small"]["method"] == "GIN, small"
     exported = ["--ckpt_path", str(folder / "best.ckpt")]
     assert main(["predict", *exported, "CCO"]) == 0

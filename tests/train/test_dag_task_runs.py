@@ -68,7 +68,7 @@ def test_a_run_goes_on_to_a_table_of_numbers(name, request, tmp_path, monkeypatc
     if task != "pedigrees":  # which are made anew each time
         options = [*options, f"--task.root={tmp_path / 'root'}"]
     command = [
-        *("dags", "--config", str(config), "--only", "plstm", "--seeds", "0", "--training.lr", "0.003", "--choose={}"),
+        *("fit", "--config", str(config), "--only", "plstm", "--seeds", "0", "--training.lr", "0.003", "--choose={}"),
         *("--training.epochs=2", "--training.batch_size=4", "--threads=1", "--device=cpu", *options),
     ]
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"

@@ -41,7 +41,7 @@ def write(folder, **changes):
 
 
 def command(config, *more):
-    return main(["dags", "--config", str(config), "--threads", "1", "--device", "cpu", *more])
+    return main(["fit", "--config", str(config), "--threads", "1", "--device", "cpu", *more])
 
 
 def test_command(tmp_path, capsys):

@@ -15,15 +15,15 @@ from plstm_graph.train.training import Training
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["dags", "--seeds", "0", "--output", "runs/a b", "--lr", "[1, 2]"],
-        ["dags", "--output=runs/a", "--seeds", "0", "--lr", "[1, 2]"],
-        ["dags", "--seeds", "0", "--lr", "[1, 2]", "--output", "--output"],
-        ["dags", "--seeds", "0", "--lr", "[1, 2]"],
-        ["dags", "--seeds", "0", "--task.root", "data", "--lr", "[1, 2]", "--data.source=copies"],
+        ["fit", "--seeds", "0", "--output", "runs/a b", "--lr", "[1, 2]"],
+        ["fit", "--output=runs/a", "--seeds", "0", "--lr", "[1, 2]"],
+        ["fit", "--seeds", "0", "--lr", "[1, 2]", "--output", "--output"],
+        ["fit", "--seeds", "0", "--lr", "[1, 2]"],
+        ["fit", "--seeds", "0", "--task.root", "data", "--lr", "[1, 2]", "--data.source=copies"],
     ],
 )
 def test_a_command_that_anyone_can_repeat(arguments):
-    assert repeatable_command(arguments) == "plstm-graph dags --seeds 0 --lr '[1, 2]'"
+    assert repeatable_command(arguments) == "plstm-graph fit --seeds 0 --lr '[1, 2]'"
 
 
 def test_a_folder_of_an_earlier_version_goes_on(tmp_path):
@@ -49,7 +49,7 @@ def test_completing_leaves_what_it_is_given_alone():
     assert [type(value) for value in values["lr"]] == [float, float]
 
 
-@pytest.mark.parametrize("command", ["dags"])
+@pytest.mark.parametrize("command", ["fit"])
 def test_help_can_be_read(command, capsys):
     with pytest.raises(SystemExit, match="0"):
         main([command, "--help"])

@@ -179,7 +179,7 @@ def test_choices_on_the_command_line(config):
 )
 def test_what_is_misspelt_is_named_before_anything_is_written(more, message, config, tmp_path, capsys):
     try:
-        status = main(["dags", *config, *more])
+        status = main(["fit", *config, *more])
     except SystemExit as stop:  # of the parser
         status = stop.code
     error = capsys.readouterr().err

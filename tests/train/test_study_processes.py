@@ -71,7 +71,7 @@ def run(folder, *more, status=0):
             sys.executable,
             "-m",
             "plstm_graph.cli",
-            "dags",
+            "fit",
             "--config",
             write(folder),
             "--output",
@@ -120,7 +120,7 @@ def test_trials_side_by_side_and_one_that_is_killed(tmp_path, capsys):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     more = ["--training.epochs=12"]
-    assert main(["dags", "--config", write(tmp_path / "one"), "--output", str(tmp_path / "one/run"), *more]) == 0
+    assert main(["fit", "--config", write(tmp_path / "one"), "--output", str(tmp_path / "one/run"), *more]) == 0
     killed = []
 
     def kill_one():
@@ -135,7 +135,7 @@ def test_trials_side_by_side_and_one_that_is_killed(tmp_path, capsys):
     thread = threading.Thread(target=kill_one)
     thread.start()
     try:
-        command = ["dags", "--config", write(tmp_path / "two"), "--output", str(tmp_path / "two/run"), "--workers=2"]
+        command = ["fit", "--config", write(tmp_path / "two"), "--output", str(tmp_path / "two/run"), "--workers=2"]
         assert main([*command, *more]) == 0
     finally:
         thread.join()
