@@ -8,8 +8,9 @@ import pytest
 
 from plstm_graph.cli import main
 from plstm_graph.config.fitting import fitting
+from plstm_graph.datasets import LongRange, Pedigrees
 from plstm_graph.datasets.workflows import workflows
-from plstm_graph.tasks import registry
+from plstm_graph.tasks import pedigrees as pedigrees_module
 from plstm_graph.tasks.registry import load_task
 from tests.made_circuits import circuit_folder
 from tests.made_workflows import ForksAndJoins
@@ -141,10 +142,10 @@ def test_an_error_inside_a_task_is_no_fault_of_its_options(monkeypatch):
     def broken(train: dict[str, Any], valid: dict[str, Any], tests: dict[str, dict[str, Any]]) -> None:
         return len(3)
 
-    monkeypatch.setattr(registry, "pedigrees", broken)
+    monkeypatch.setattr(pedigrees_module, "pedigrees", broken)
     with pytest.raises(TypeError, match=r"has no len\(\)"):
         load_task("pedigrees", **options_of("pedigrees"))
-    monkeypatch.setattr(registry.LongRange, "_make", lambda self, random: random + "draws")
+    monkeypatch.setattr(LongRange, "_make", lambda self, random: random + "draws")
     for name in ("copy", "longest_path"):
         with pytest.raises(TypeError, match="unsupported operand"):
             load_task(name, **options_of(name))
@@ -159,7 +160,7 @@ def test_the_command_tells_both_apart(tmp_path, monkeypatch, capsys):
     assert "of train do not fit the task pedigrees: num_graphs, generations must be given" in error
     small = "{num_graphs: 1, generations: 1, size: 4}"
     config.write_text(f"{head}{{name: pedigrees, train: {small}, valid: {small}, tests: {{}}}}\n")
-    monkeypatch.setattr(registry.pedigrees.__globals__["Pedigrees"], "_make", lambda self, random: random + "draws")
+    monkeypatch.setattr(Pedigrees, "_make", lambda self, random: random + "draws")
     assert main(["fit", "--config", str(config), "--folder", str(tmp_path / "dags")]) == 1
     assert "failed with TypeError" in capsys.readouterr().err
 

@@ -11,8 +11,8 @@ import pytest
 
 from plstm_graph.datasets import LongRange, Pedigrees
 from plstm_graph.datasets.workflows import workflows
-from plstm_graph.tasks import registry
-from plstm_graph.tasks.registry import load_task
+from plstm_graph.tasks.long_range import long_range
+from plstm_graph.tasks.registry import load_task, task_maker
 from tests.made_circuits import circuit_folder
 from tests.made_workflows import ForksAndJoins
 
@@ -24,23 +24,23 @@ MANY = {"num_graphs": 2, "size": 20}
 #: The function of each task, what it is given, and another value of each of its options.
 TASKS = {
     "timing": (
-        registry.timing,
+        task_maker("timing").func,
         {"samples": 14, "nodes": 9},
         {"samples": 15, "nodes": 5, "delays": "driven", "seed": 1},
     ),
-    "circuits": (registry.circuits, {"samples": 14, "nodes": 9}, {"samples": 15, "nodes": 5, "seed": 1}),
+    "circuits": (task_maker("circuits").func, {"samples": 14, "nodes": 9}, {"samples": 15, "nodes": 5, "seed": 1}),
     "terrain": (
-        registry.terrain,
+        task_maker("terrain").func,
         {"train": 2, "valid": 2, "test_tiles": 2, "side": 8, "large": 1, "large_side": 10, "size": 40},
         {"train": 3, "valid": 3, "test_tiles": 3, "side": 9, "large": 2, "large_side": 11, "seed": 1, "size": 42},
     ),
     "pedigrees": (
-        registry.pedigrees,
+        task_maker("pedigrees").func,
         {"train": FAMILY, "valid": FAMILY, "tests": {"a": FAMILY}},
         {"train": FAMILY | {"size": 6}, "valid": FAMILY | {"size": 6}, "tests": {"b": FAMILY}, "heritability": 0.5},
     ),
     "workflows": (
-        registry.workflows,
+        task_maker("workflows").func,
         {"applications": ["bwa"], "train": FLOW, "valid": [FLOW], "tests": {"a": FLOW}},
         {
             "applications": ["cycles"],
@@ -54,7 +54,7 @@ TASKS = {
         },
     ),
     "copy": (
-        partial(registry.long_range, "copy"),
+        partial(long_range, "copy"),
         {"train": PATH, "valid": PATH, "tests": {"a": PATH}},
         {"train": MANY, "valid": MANY, "tests": {"a": MANY}, "shape": "braid"},
     ),
