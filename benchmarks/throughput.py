@@ -27,8 +27,8 @@ from plstm_graph.datasets.molecules.ogb import OGBMolDataset
 from plstm_graph.datasets.molecules.tu import TUGraphs
 from plstm_graph.nn import PLSTM, baselines
 from plstm_graph.nn.baselines import OGBGNN
-from plstm_graph.predict.predictor import pick_device
 from plstm_graph.tasks.forward import attach_line_graph, call_model, model_arguments
+from plstm_graph.train.device import pick_device
 from plstm_graph.train.optimizer import make_adamw
 from plstm_graph.transforms import ToDAG
 

@@ -23,12 +23,14 @@ ALLOWED = {
     "viz": {"text", "graph", "ops", "nn"},
     "config": {"text", "datasets"},
     "tasks": {"text", "graph", "nn", "transforms", "datasets", "config", "viz"},
-    "report": {"text", "datasets", "tasks"},
+    "report": {"text", "console", "datasets", "viz", "tasks"},
     "train": {
         *("text", "console", "graph", "ops", "nn", "transforms", "datasets", "viz"),
         *("config", "tasks", "report"),
     },
-    "predict": {"text", "console", "datasets", "tasks", "report", "train"},
+    "predict": {
+        *("text", "console", "graph", "nn", "transforms", "datasets", "viz", "config", "tasks", "report", "train"),
+    },
     "bench": {"text", "console", "graph", "ops", "nn", "transforms", "datasets", "testing", "viz"},
     "cli": {
         *("text", "console", "graph", "ops", "nn", "transforms", "datasets", "viz", "config", "tasks", "train"),

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from plstm_graph.predict.dags import predict_dags
 from plstm_graph.predict.molecules import predict_smiles
-from plstm_graph.predict.predictor import load_predictor, pick_device
+from plstm_graph.predict.predictor import load_predictor
+from plstm_graph.train.device import pick_device
 
 
 def predict_inputs(

@@ -8,9 +8,9 @@ from plstm_graph.console import Console
 from plstm_graph.datasets.dag_folder.encoding import Encoding, row_names
 from plstm_graph.datasets.dag_folder.spec import Spec
 from plstm_graph.datasets.dag_folder.unlabelled import Unlabelled, read_unlabelled
-from plstm_graph.predict.checkpoint import CheckpointError
 from plstm_graph.predict.predictor import Predictor, load_transform
-from plstm_graph.predict.table import prediction_columns, write_csv
+from plstm_graph.report.predictions import prediction_columns, write_csv
+from plstm_graph.train.checkpoint import CheckpointError
 from plstm_graph.transforms import ToDAG
 
 
@@ -19,7 +19,7 @@ def predict_dags(predictor: Predictor, folder: str, output: str | None, allow_un
 
     Columns are ``graph``, with ``node``, or ``source`` and ``target``, where nodes or edges are predicted;
     ``measured_<target>`` for targets that the folder has; and those of
-    :func:`~plstm_graph.predict.table.prediction_columns`.
+    :func:`~plstm_graph.report.predictions.prediction_columns`.
 
     Args:
         predictor: Trained by ``plstm-graph fit`` on a folder of DAGs.

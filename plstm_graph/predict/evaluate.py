@@ -6,14 +6,15 @@ import torch
 
 from plstm_graph.console import Console
 from plstm_graph.datasets.storage.files import replace_json
-from plstm_graph.predict.predictor import Predictor, load_predictor, load_transform, pick_device
-from plstm_graph.predict.table import check_columns
+from plstm_graph.predict.predictor import Predictor, load_predictor, load_transform
 from plstm_graph.report.metrics import plain_json, print_metrics
+from plstm_graph.report.predictions import check_columns
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.labelled import LabelledGraphs
 from plstm_graph.tasks.metrics import evaluate
 from plstm_graph.tasks.molecules import MoleculeTable
 from plstm_graph.tasks.registry import load_task
+from plstm_graph.train.device import pick_device
 from plstm_graph.transforms import ToDAG
 
 
@@ -67,6 +68,7 @@ def _own_data(predictor: Predictor, ckpt_path: str) -> LabelledGraphs:
     task = load_task(**options)
     if not isinstance(task, GraphTask) or task.labelled is None:
         raise ValueError(
-            f"{ckpt_path} is of the task {options.get('name')}, whose scores stand in the report of its run"
+            f"{ckpt_path} is of the task {options.get('name')}, whose scores stand in the report of its run; "
+            "give another table with --data"
         )
     return task.labelled

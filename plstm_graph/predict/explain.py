@@ -17,9 +17,10 @@ from plstm_graph.datasets.storage.files import replace_file
 from plstm_graph.nn.critical_path import predicted_path
 from plstm_graph.predict.dags import read_for
 from plstm_graph.predict.molecules import no_path
-from plstm_graph.predict.predictor import Predictor, load_predictor, load_transform, pick_device
-from plstm_graph.predict.table import output_names
+from plstm_graph.predict.predictor import Predictor, load_predictor, load_transform
+from plstm_graph.report.predictions import output_names
 from plstm_graph.tasks.scale import as_double
+from plstm_graph.train.device import pick_device
 from plstm_graph.transforms import ToDAG
 from plstm_graph.viz import attribution, draw_dag_attribution, draw_molecule_attribution
 

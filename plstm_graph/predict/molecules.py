@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 from plstm_graph.console import Console
 from plstm_graph.datasets import InvalidSmilesError, read_table, smiles_to_data
 from plstm_graph.predict.predictor import Predictor, load_transform
-from plstm_graph.predict.table import not_finite, prediction_columns, write_csv
+from plstm_graph.report.predictions import not_finite, prediction_columns, write_csv
 from plstm_graph.transforms import ToDAG
 
 
@@ -31,7 +31,7 @@ def predict_smiles(predictor: Predictor, inputs: Sequence[str], smiles_column: s
     """Write a prediction for every molecule of the input, in order, as CSV.
 
     Columns are ``source`` (``argument N``, or file and line), ``smiles``, the other columns of the input tables,
-    those of :func:`~plstm_graph.predict.table.prediction_columns`, and ``error``. A molecule that cannot be read
+    those of :func:`~plstm_graph.report.predictions.prediction_columns`, and ``error``. A molecule that cannot be read
     keeps its row, with empty predictions and the reason in ``error``, and is reported on stderr.
 
     Args:

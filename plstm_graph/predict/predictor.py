@@ -12,14 +12,11 @@ from torch_geometric.transforms import BaseTransform
 from plstm_graph.config.parser import make_transform
 from plstm_graph.config.sized import make_sized
 from plstm_graph.datasets.storage.plain_values import check_plain
-from plstm_graph.predict.checkpoint import KEY, CheckpointError, check_state, read_checkpoint
 from plstm_graph.tasks.forward import attach_line_graph, call_model, model_arguments
 from plstm_graph.tasks.metrics import Kind, to_prediction
 from plstm_graph.tasks.scale import is_scale
 from plstm_graph.tasks.scaled_target import ScaledTarget
-
-#: Of the recipe in checkpoints.
-FORMAT = 2
+from plstm_graph.train.checkpoint import FORMAT, KEY, CheckpointError, check_state, read_checkpoint
 
 # Nodes of a batch of predictions, so that one of large graphs does not fill the memory.
 _MAX_NODES = 100_000
@@ -212,21 +209,6 @@ def load_transform(recipe: Mapping[str, Any], default: BaseTransform) -> Callabl
             ) from error
 
     return apply
-
-
-def pick_device(name: str) -> torch.device:
-    """The device of a name; ``"auto"`` is the accelerator that is there, else the CPU.
-
-    Raises:
-        ValueError: If there is no such device.
-    """
-    if name == "auto":
-        return torch.accelerator.current_accelerator() or torch.device("cpu")
-    try:
-        torch.ones(1, device=name).item()  # which devices without data, such as meta, cannot give
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device {name!r} cannot be used: {str(error).splitlines()[0][:200]}") from error
-    return torch.device(name)
 
 
 def _parts(graphs: Sequence[Data], batch_size: int) -> Iterator[list[Data]]:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from plstm_graph.predict.table import measured_columns, prediction_columns
 from plstm_graph.report.metrics import draw_run, write_test_predictions
+from plstm_graph.report.predictions import measured_columns, prediction_columns
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.labelled import LabelledGraphs
 from plstm_graph.tasks.metrics import evaluate, to_prediction

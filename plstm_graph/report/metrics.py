@@ -47,8 +47,8 @@ def write_test_predictions(
     Args:
         path: The file.
         names: Columns that name each row, such as its SMILES.
-        measured: By :func:`~plstm_graph.predict.table.measured_columns`; rows without any are left out.
-        predicted: By :func:`~plstm_graph.predict.table.prediction_columns`.
+        measured: By :func:`~plstm_graph.report.predictions.measured_columns`; rows without any are left out.
+        predicted: By :func:`~plstm_graph.report.predictions.prediction_columns`.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")

@@ -45,17 +45,12 @@ class ScaledTarget:
             ValueError: If there is no such kind; if a mean is taken and no target was measured; or if a target has no
                 logarithm, with the number of its graph.
         """
-        if kind not in get_args(TargetKind):
-            raise ValueError(f"target_scale must be 'raw', 'standard', 'log' or 'log1p', got {kind!r}")
         if kind in _LOGARITHMS:
             for number, graph in enumerate(graphs):
-                without = graph.y[graph.y <= -1]
-                if without.numel():
-                    raise ValueError(
-                        f"target_scale {kind!r} is of log(1 + y), which needs targets above -1: graph {number} of the "
-                        f"training part has {float(without[0]):g}; choose 'raw' or 'standard'"
-                    )
-        return cls.of_targets(kind, torch.cat([graph.y.view(-1, graph.y.size(-1)) for graph in graphs]))
+                _check_logarithms(kind, graph.y, f": graph {number} of the training part has")
+        # A part without graphs is for whoever loads the task to refuse.
+        targets = [graph.y.view(-1, graph.y.size(-1)) for graph in graphs]
+        return cls.of_targets(kind, torch.cat(targets) if targets else torch.empty(0, 1))
 
     @classmethod
     def of_targets(cls, kind: TargetKind, targets: Tensor) -> "ScaledTarget":
@@ -66,12 +61,8 @@ class ScaledTarget:
                 logarithm.
         """
         if kind not in get_args(TargetKind):
-            raise ValueError(f"target must be 'raw', 'standard', 'log' or 'log1p', got {kind!r}")
-        without = targets[targets <= -1] if kind in _LOGARITHMS else targets[:0]
-        if without.numel():
-            raise ValueError(
-                f"target {kind!r} is of log(1 + y), which needs targets above -1, got {float(without[0]):g}"
-            )
+            raise ValueError(f"target_scale must be 'raw', 'standard', 'log' or 'log1p', got {kind!r}")
+        _check_logarithms(kind, targets, ", got")
         if kind in ("raw", "log1p"):
             return cls(kind, TargetScale.identity())
         values = as_double(targets)
@@ -96,3 +87,12 @@ class ScaledTarget:
         """Outputs ``[M, T]`` in the unit of the targets, float64."""
         values = self.scale.restore(output)
         return values.clamp(max=_LARGEST_LOG).expm1() if self.is_logarithm else values
+
+
+def _check_logarithms(kind: TargetKind, targets: Tensor, where: str) -> None:
+    without = targets[targets <= -1] if kind in _LOGARITHMS else targets[:0]
+    if without.numel():
+        raise ValueError(
+            f"target_scale {kind!r} is of log(1 + y), which needs targets above -1{where} {float(without[0]):g}; "
+            "choose 'raw' or 'standard'"
+        )

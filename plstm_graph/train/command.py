@@ -15,13 +15,13 @@ from plstm_graph.config.fitting import fitting
 from plstm_graph.config.names import HELP
 from plstm_graph.config.parser import CommandParser
 from plstm_graph.console import Console
-from plstm_graph.predict.predictor import pick_device
 from plstm_graph.report.ogb_form import Circumstances, Entry, write_forms
 from plstm_graph.report.study import markdown
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.task import Task
 from plstm_graph.tasks.task_folder import write_task
 from plstm_graph.text import meant
+from plstm_graph.train.device import pick_device
 from plstm_graph.train.going_on import going_on
 from plstm_graph.train.options import ThreadCount, parse_numbers, parse_seeds, repeatable_command
 from plstm_graph.train.run_folder import at_work, check_name

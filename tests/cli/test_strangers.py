@@ -13,9 +13,9 @@ import torch
 from plstm_graph.cli import main
 from plstm_graph.datasets import from_networkx
 from plstm_graph.nn import PLSTM
-from plstm_graph.predict.checkpoint import SafeCheckpointIO
 from plstm_graph.predict.predictor import load_module, make_recipe
 from plstm_graph.train import CheckpointError, GraphModule, read_checkpoint
+from plstm_graph.train.checkpoint import SafeCheckpointIO
 from tests.cli.conftest import ROOT
 from tests.datasets.storage.test_plain_values import LAUGHS
 

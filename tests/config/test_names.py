@@ -125,7 +125,6 @@ def test_what_is_no_model_is_not_resolved(evil, name):
         "plstm_graph.transforms.ToDAG",
         "plstm_graph.datasets.ASTNodes",
         "plstm_graph.datasets.ogb_code2.ASTNodes",
-        "plstm_graph.train.MoleculeDataModule",
         "torch.nn.Linear",
         "torch.nn.modules.linear.Linear",
         "torch_geometric.nn.GCN",

@@ -33,12 +33,12 @@ def test_regression_baselines(monkeypatch):
 def test_classification_baselines(monkeypatch):
     monkeypatch.setattr("plstm_graph.tasks.baselines._TREES", 20)
     target = torch.tensor([[float("O" in s), 1.0] for s in _SMILES])
-    predictions = baseline_predictions(_prints(), _split(target), "classification", name="Morgan")
+    predictions = baseline_predictions(_prints(), _split(target), "binary", name="Morgan")
     assert len(predictions) == 3
     for predicted in predictions.values():
         assert predicted.shape == (8, 2)
         assert (predicted[:, 1] == 1).all()
-    assert evaluate(predictions["Morgan + random forest"], _split(target)["test"], "classification")["auroc"] == 1
+    assert evaluate(predictions["Morgan + random forest"], _split(target)["test"], "binary")["auroc"] == 1
 
 
 def test_multiclass_baselines(monkeypatch):

@@ -65,10 +65,10 @@ def test_predict_is_told_how_molecules_were_prepared(tmp_path, transform, names)
             task.check(model)
         else:
             model = task.make_model(spec)
-        prepared = task.molecules(task.needs(model))
-        steps = prepared["pre_transform"]["init_args"]["transforms"]
+        prepared = task.serving(task.needs(model))
+        steps = prepared["given"]["pre_transform"]["init_args"]["transforms"]
         assert [step["class_path"] for step in steps] == expected
-        assert (prepared["path"], prepared["smiles_column"]) == ("ogbg-molfreesolv", "smiles")
+        assert (prepared["data"], prepared["given"]["smiles_column"]) == ("molecules", "smiles")
     assert len(steps) == (transform is not None)
 
 

@@ -93,19 +93,19 @@ def test_seeds_in_processes_then_one_more(workspace, capsys):
 
 def test_exported_model_predicts_what_it_did_on_the_benchmark(workspace):
     import pandas as pd
-    from plstm_graph.train.inference import load_module, load_transform, predict
 
     from plstm_graph.datasets import smiles_to_data
+    from plstm_graph.predict.predictor import load_predictor, load_transform
 
     more = ("--training.members", "2")  # of an ensemble, all members are exported
     assert study("--seeds", "0", "--task.set", "ogbg-molfreesolv", "--output", "free", *more) == 0
-    module = load_module("free/best.ckpt")
+    predictor = load_predictor("free/best.ckpt")
     benchmark = load_benchmark("ogbg-molfreesolv", pre_transform=ToDAG())
     smiles = pd.read_csv("source/ogbg_molfreesolv/mapping/mol.csv.gz")["smiles"]
     rows = list(benchmark.parts["test"].indices())
-    transform = load_transform(module.recipe, ToDAG())
-    expected = predict(module, list(benchmark.parts["test"]))
-    found = predict(module, [transform(smiles_to_data(smiles[row])) for row in rows])
+    transform = load_transform(predictor.recipe, ToDAG())
+    expected = predictor.predict(list(benchmark.parts["test"]))
+    found = predictor.predict([transform(smiles_to_data(smiles[row])) for row in rows])
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
     score = benchmark.evaluate(torch.cat([graph.y for graph in benchmark.parts["test"]]), expected)
     (row,) = read(workspace / "free/report.json")["models"]["plstm"]["seeds"]
@@ -122,7 +122,7 @@ def test_the_best_trial_of_all_models_is_exported(workspace):
     name, seed = max(scores, key=scores.get)
     weights = torch.load(workspace / f"two/{name}/seed_{seed}/best.ckpt", weights_only=True)["state_dict"]
     exported = torch.load(workspace / "two/best.ckpt", weights_only=True)["state_dict"]
-    assert all(torch.equal(exported[f"model.{key}"], value) for key, value in weights.items())
+    assert all(torch.equal(exported[key], value) for key, value in weights.items())
     assert list(read(workspace / "two/ogb_form.json")) == ["plstm", "small"]
 
 
@@ -217,7 +217,7 @@ def test_baseline_takes_bonds_in_both_directions_and_a_last_batch_of_one(workspa
     assert main(["predict", *exported, "CCO"]) == 0
     capsys.readouterr()
     assert main(["test", *exported]) == 2
-    assert "ogbg-molbace, which" in (message := capsys.readouterr().err) and "give one with --data" in message
+    assert "of the task benchmark" in (message := capsys.readouterr().err) and "table with --data" in message
 
 
 @pytest.mark.parametrize(

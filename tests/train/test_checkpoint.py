@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from plstm_graph.config.names import allow_names
-from plstm_graph.predict.checkpoint import SafeCheckpointIO
 from plstm_graph.predict.predictor import load_module, make_recipe
 from plstm_graph.train import CheckpointError, GraphModule, read_checkpoint
+from plstm_graph.train.checkpoint import SafeCheckpointIO
 from tests.train.tiny_model import TinyModel
 
 

@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 from plstm_graph.datasets import BadRow
 from plstm_graph.datasets.dag_folder import DAGFolderError
 from plstm_graph.datasets.dag_folder.dataset import DAGFolder, OnDiskDAGFolder
-from plstm_graph.predict.table import measured_columns, prediction_columns
+from plstm_graph.report.predictions import measured_columns, prediction_columns
 from plstm_graph.tasks.target_check import check_targets, misfit
 from plstm_graph.train import GraphModule, MoleculeDataModule
 from tests.train.tiny_model import TinyModel

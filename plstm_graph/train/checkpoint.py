@@ -12,7 +12,9 @@ from torch.nn.parameter import is_lazy
 from plstm_graph.datasets.storage.files import replace_file
 from plstm_graph.datasets.storage.tensor_files import TensorFileError, load_tensors
 
-# Key under which GraphModule stores what rebuilds it. A checkpoint without it was not written by this package.
+#: Of what rebuilds a model.
+FORMAT = 2
+#: Key under which that is stored. A checkpoint without it was not written by this package.
 KEY = "plstm_graph"
 
 
