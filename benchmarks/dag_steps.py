@@ -2,7 +2,7 @@
 
 For docs/dags.md and docs/modes.md.
 
-    python benchmarks/dag_steps.py configs/dags/enas.yaml configs/dags/copy.yaml
+    python -m benchmarks.dag_steps configs/dags/enas.yaml configs/dags/copy.yaml
 
 A step is forward and backward on one batch whose structure is there, by one thread: the batch of the largest graphs of
 the task. It is the processor's time, not the clock's, so that other work on the machine matters less; medians.
@@ -18,10 +18,11 @@ import torch
 import yaml
 from torch_geometric.data import Batch
 
+from benchmarks.operators.verify import verify_forms
 from plstm_graph.datasets.storage.files import replace_text
+from plstm_graph.nn import count_parameters
 from plstm_graph.tasks.forward import attach_line_graph, call_model, model_arguments
 from plstm_graph.tasks.registry import load_task
-from plstm_graph.train.trial import count_parameters
 
 
 def measure(path: Path, repeat: int) -> dict:
@@ -57,6 +58,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("results/dags/steps.json"))
     options = parser.parse_args()
     torch.set_num_threads(1)
+    verify_forms()
     found = {}
     for path in options.configs:
         found[path.stem] = measure(path, options.repeat)

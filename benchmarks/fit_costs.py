@@ -1,7 +1,7 @@
 """Fit the constants of the cost model behind ``form="auto"`` to the times of benchmark runs.
 
-    for suite in forms depth molecules; do plstm-graph bench --suite $suite --output runs/bench/$suite; done
-    python benchmarks/fit_costs.py runs/bench/*/results.json
+    for suite in forms depth molecules; do python -m benchmarks.operators --suite $suite; done
+    python -m benchmarks.fit_costs runs/bench/*/results.json
 
 Takes forward+backward of every form on every workload of the files, counts what the model counts, fits non-negative
 constants that minimise relative errors, prints them as they stand in ``plstm_graph/ops/dag/cost.py``, and says how far
@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.progress import track
 from scipy.optimize import nnls
 
-from plstm_graph.bench import workloads  # noqa: F401, it fills the registry
-from plstm_graph.bench.registry import make_workload
+from benchmarks.operators import workloads  # noqa: F401, it fills the registry
+from benchmarks.operators.registry import make_workload
 from plstm_graph.ops.dag.cost import chunkwise_counts, parallel_counts, recurrent_counts
 
 COUNTS = {"recurrent": recurrent_counts, "parallel": parallel_counts, "chunkwise": chunkwise_counts}

@@ -1,6 +1,6 @@
-"""Chains and grids beside softmax attention on as many tokens. Writes JSON and Markdown.
+"""Chains and grids beside softmax attention on as many tokens. Writes results/grids/speed.json and docs/grids/speed.md.
 
-    python benchmarks/grids.py --threads 2 --output docs/grids_speed
+    python -m benchmarks.grids --threads 2
 
 Forward and backward, float32, gates given, four orientations on grids. Cases of a row are timed in turns, one
 repetition of each after the other; a ratio is the median over the ratios of such pairs, so that a busy moment of the
@@ -8,22 +8,23 @@ machine meets both.
 """
 
 import argparse
-import json
-import os
 import statistics
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plstm_graph.bench.machine import describe_machine
-from plstm_graph.bench.timing import Timer, time_in_turns
+from benchmarks.pages import add_options, publish
+from benchmarks.timing import Timer, time_in_turns
+from plstm_graph.machine import describe_machine
 from plstm_graph.ops import plstm_chain, plstm_grid2d_oriented
+from plstm_graph.testing import assert_close
 
 HEADS, WIDTH, ORIENTATIONS = 4, 16, 4
+PRECISE = 1e-10
 FORMS = ("auto", "parallel", "chunkwise")
 
 # What is asked of each row: at most, and the aim; None where nothing is.
@@ -47,22 +48,54 @@ def attention(batch: int, tokens: int) -> Callable[[], object]:
     return both_passes(F.scaled_dot_product_attention, *(torch.randn(batch, HEADS, tokens, WIDTH) for _ in range(3)))
 
 
-def grid(batch: int, side: int, form: str) -> Callable[[], object]:
-    """Four orientations of a square grid, with gates that keep states bounded."""
-    features = (torch.randn(batch, side, side, HEADS, WIDTH) for _ in range(3))
+def grid_operands(batch: int, side: int) -> list[Tensor]:
+    """Of four orientations of a square grid, with gates that keep states bounded."""
+    features = [torch.randn(batch, side, side, HEADS, WIDTH) for _ in range(3)]
     ends = [torch.rand(batch, side, side, ORIENTATIONS, HEADS) for _ in range(4)]
     share, decay = (torch.rand(batch, side, side, ORIENTATIONS, HEADS) for _ in range(2))
     straight, turned = 0.9 * decay * share, 0.9 * decay * (1 - share)
     gates = (*ends[:2], straight, turned.clone(), turned, straight.clone(), *ends[2:])
-    direct = torch.rand(batch, side, side, HEADS)
-    return both_passes(lambda *x: plstm_grid2d_oriented(*x, form=form), *features, *gates, direct)
+    return [*features, *gates, torch.rand(batch, side, side, HEADS)]
+
+
+def chain_operands(batch: int, length: int) -> list[Tensor]:
+    """Of a chain."""
+    features = [torch.randn(batch, length, HEADS, WIDTH) for _ in range(3)]
+    return [*features, *(torch.rand(batch, length, HEADS) for _ in range(4))]
+
+
+def grid(batch: int, side: int, form: str) -> Callable[[], object]:
+    """Four orientations of a square grid."""
+    return both_passes(partial(plstm_grid2d_oriented, form=form), *grid_operands(batch, side))
 
 
 def chain(batch: int, length: int) -> Callable[[], object]:
     """A chain."""
-    features = (torch.randn(batch, length, HEADS, WIDTH) for _ in range(3))
-    gates = (torch.rand(batch, length, HEADS) for _ in range(4))
-    return both_passes(plstm_chain, *features, *gates)
+    return both_passes(plstm_chain, *chain_operands(batch, length))
+
+
+def verify() -> None:
+    """Hold every form that is timed against the naive one in float64, values and gradients.
+
+    Raises:
+        AssertionError: If one is off.
+    """
+    torch.manual_seed(0)
+    operands = [*(("grid", plstm_grid2d_oriented, grid_operands(1, side), FORMS) for side in (1, 5, 12))]
+    operands += [("chain", plstm_chain, chain_operands(1, length), ("auto",)) for length in (1, 100)]
+    for what, function, drawn, forms in operands:
+        leaves = [tensor.double().requires_grad_() for tensor in drawn]
+        expected = _values_and_gradients(function, leaves, "naive")
+        for form in forms:
+            for number, found in enumerate(_values_and_gradients(function, leaves, form)):
+                name = "output" if number == 0 else f"gradient of operand {number}"
+                assert_close(found, expected[number], PRECISE, f"{form} form, {what} {list(expected[0].shape)}: {name}")
+
+
+def _values_and_gradients(function: Callable[..., Tensor], leaves: list[Tensor], form: str) -> list[Tensor]:
+    out = function(*leaves, form=form)
+    weight = torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view_as(out)
+    return [out, *torch.autograd.grad(out, leaves, weight, materialize_grads=True)]
 
 
 def measure(name: str, cases: dict[str, Callable[[], object]], repeat: int, budget: float) -> dict[str, Any]:
@@ -109,11 +142,16 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeat", type=int, default=15)
     parser.add_argument("--budget", type=float, default=20.0, help="seconds for each case")
-    parser.add_argument("--output", default="docs/grids_speed", help="without suffix")
+    add_options(parser)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(0)
+    publish("grids/speed", options, lambda: measure_all(options), to_markdown)
 
+
+def measure_all(options: argparse.Namespace) -> dict[str, Any]:
+    """All rows, after a check that what is timed is right."""
+    torch.set_num_threads(options.threads)
+    verify()
+    torch.manual_seed(0)
     rows = {}
     for side in (8, 12, 16, 24):
         name = f"grid {side}x{side}, batch 8"
@@ -133,19 +171,13 @@ def main() -> None:
         options.budget,
     )
 
-    results = {
+    return {
         "rows": rows,
         "per_pixel": pixels["96x96, batch 1"]["ratio"],
         "wanted": WANTED,
         "threads": options.threads,
         "machine": describe_machine(),
     }
-    output = Path(options.output)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    for suffix, text in ((".json", json.dumps(results, indent=1) + "\n"), (".md", to_markdown(results))):
-        temporary = output.with_suffix(suffix + ".part")
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, output.with_suffix(suffix))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""M-mode beside GINEConv and a P-mode head of width 1 per channel, on molecules. Writes JSON and Markdown.
+"""M-mode beside GINEConv and a P-mode head of width 1 per channel, on molecules.
 
-    python benchmarks/max_plus.py --output docs/max_plus_speed
+    python -m benchmarks.max_plus
+
+Writes results/max_plus_speed.json and docs/max_plus_speed.md.
 
 Forward and backward of 128 molecules of the NCI set that comes with RDKit, float32, gates and structure given. Before
 anything is timed, values and gradients are held against the naive form in float64. Cases are timed in turns, one
@@ -9,23 +11,21 @@ and a network of two layers; 96 channels are the width at which the other layers
 """
 
 import argparse
-import json
 import statistics
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.nn import GINEConv
 
-from plstm_graph.bench.machine import describe_machine
-from plstm_graph.bench.operators import plstm_operands
-from plstm_graph.bench.registry import Width, Workload, differentiable
-from plstm_graph.bench.timing import Timer, time_in_turns
-from plstm_graph.bench.workloads import nci
-from plstm_graph.datasets.storage.files import replace_text
+from benchmarks.operators.cases import plstm_operands
+from benchmarks.operators.registry import Width, Workload, differentiable
+from benchmarks.operators.workloads import nci
+from benchmarks.pages import add_options, publish
+from benchmarks.timing import Timer, time_in_turns
 from plstm_graph.graph import LineGraph
+from plstm_graph.machine import describe_machine
 from plstm_graph.ops import plstm, plstm_max_plus, plstm_max_plus_factorized
 from plstm_graph.testing import assert_close
 
@@ -50,7 +50,7 @@ def operands(graph: LineGraph, dtype: torch.dtype = torch.float32) -> dict[str, 
     return {name: tensor.requires_grad_() for name, tensor in drawn.items()}
 
 
-def check(graph: LineGraph) -> None:
+def verify(graph: LineGraph) -> None:
     """Hold what is timed against the naive form.
 
     Raises:
@@ -147,21 +147,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--repeat", type=int, default=300)
-    parser.add_argument("--output", default="docs/max_plus_speed", help="without suffix")
+    add_options(parser)
     options = parser.parse_args()
+    publish("max_plus_speed", options, lambda: measure_all(options), to_markdown)
+
+
+def measure_all(options: argparse.Namespace) -> dict[str, Any]:
+    """All rows, after a check that what is timed is right."""
     workload = nci(MOLECULES)
     graph = workload.line_graph
-    check(graph)
-    results = {
+    verify(graph)
+    return {
         "sizes": {"nodes": graph.num_nodes, "edges": graph.num_edges, "pairs": graph.num_pairs},
         "threads": {threads: measure(workload, threads, options.repeat) for threads in options.threads},
         "wanted": WANTED,
         "machine": describe_machine(),
     }
-    output = Path(options.output)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    replace_text(output.with_suffix(".json"), json.dumps(results, indent=1) + "\n")
-    replace_text(output.with_suffix(".md"), to_markdown(results))
 
 
 if __name__ == "__main__":

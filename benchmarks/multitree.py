@@ -3,7 +3,7 @@
 Real molecules come from the folder that the environment variable PLSTM_DATA names; sets that are not there are
 left out.
 
-    python benchmarks/multitree.py
+    python -m benchmarks.multitree
 """
 
 import os

@@ -1,6 +1,6 @@
 """Parity and composition of permutations: what scalar gates cannot track and matrix gates can.
 
-    python benchmarks/state_tracking.py
+    python -m benchmarks.state_tracking
 
 A word of tokens is read by one layer whose transitions depend on the token alone; at every place it is asked for the
 sum modulo 2 (parity) or for the product in S3 of all tokens before. Trained on words of 24 tokens, tested on 240.

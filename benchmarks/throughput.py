@@ -1,6 +1,8 @@
-"""Graphs per second of training, for pLSTM and the baselines, on NCI1 and ogbg-molhiv. Writes JSON and Markdown.
+"""Graphs per second of training, for pLSTM and the baselines, on NCI1 and ogbg-molhiv.
 
-    python benchmarks/throughput.py --source DIR --output docs/throughput
+    python -m benchmarks.throughput --source DIR
+
+Writes results/throughput.json and docs/throughput.md.
 
 Every model has the same width and batch size and as many layers as it is made with by default. A case is a number of
 training steps from collating graphs to the optimiser's update, structure of the batch included. Cases are timed in
@@ -10,9 +12,7 @@ Some models run a second time with compiled steps, as with `--compile true` of t
 
 import argparse
 import copy
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,11 +21,13 @@ from torch import nn
 from torch_geometric.data import Batch, Data
 from torch_geometric.transforms import Compose
 
-from plstm_graph.bench.machine import describe_machine
-from plstm_graph.bench.timing import Timer, time_in_turns
+from benchmarks.operators.verify import verify_forms
+from benchmarks.pages import add_options, publish
+from benchmarks.timing import Timer, time_in_turns
 from plstm_graph.datasets.molecules.ogb import OGBMolDataset
 from plstm_graph.datasets.molecules.tu import TUGraphs
-from plstm_graph.nn import PLSTM, baselines
+from plstm_graph.machine import describe_machine
+from plstm_graph.nn import PLSTM, baselines, count_parameters
 from plstm_graph.nn.baselines import OGBGNN
 from plstm_graph.tasks.forward import attach_line_graph, call_model, model_arguments
 from plstm_graph.train.device import pick_device
@@ -106,7 +108,7 @@ def measure(name: str, options: argparse.Namespace, device: torch.device) -> dic
         summary = timer.summary()
         results[label] = summary | {
             "graphs_per_second": len(dags) / summary["median"],
-            "parameters": sum(parameter.numel() for parameter in made[label].parameters()),
+            "parameters": count_parameters(made[label]),
         }
     return results
 
@@ -143,19 +145,20 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=30.0, help="seconds for each model on each set")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--output", default="docs/throughput", help="without suffix")
+    add_options(parser)
     options = parser.parse_args()
+    publish("throughput", options, lambda: measure_all(options), to_markdown)
+
+
+def measure_all(options: argparse.Namespace) -> dict[str, Any]:
+    """All sets, after a check that every form of the operator is right."""
+    verify_forms()
     torch.set_num_threads(options.threads)
     device = pick_device(options.device)
     torch.manual_seed(0)
     sets = {name: measure(name, options, device) for name in options.sets}
-    kept = {key: value for key, value in vars(options).items() if key not in ("root", "source", "output")}
-    results = {"machine": describe_machine(), "options": kept, "sets": sets}
-    path = Path(options.output)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    path.with_suffix(".md").write_text(to_markdown(results), encoding="utf-8")
-    print(to_markdown(results))
+    kept = {key: value for key, value in vars(options).items() if key not in ("root", "source", "output", "page")}
+    return {"machine": describe_machine(), "options": kept, "sets": sets}
 
 
 if __name__ == "__main__":

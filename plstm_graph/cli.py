@@ -26,7 +26,6 @@ _EPILOG = """examples:
   plstm-graph fit --config configs/tu/nci1.yaml --workers 2             # ten folds, the paper's protocol
   plstm-graph fit --config configs/arrows/cpu.yaml                      # arrow pointing, 192 to 384 pixels
   plstm-graph fit --config configs/dags/enas.yaml                       # models side by side on a task of DAGs
-  plstm-graph bench --suite molecules       # time pLSTM beside other layers on this machine
 
 models and transforms of your own, in my_models.py of the working folder or installed:
   plstm-graph fit --config my.yaml --allow my_models       # without it, files name classes of these packages only
@@ -49,10 +48,9 @@ def main(args: Sequence[str] | None = None) -> int:
         args: Arguments. (default: those of the process)
 
     Returns:
-        Exit status: 0; 1 if ``bench`` finds a form of the operator wrong, ``check`` a folder of DAGs, ``predict`` could
-        predict nothing, or something failed that should not; 2 for bad input, whose message goes to stderr; 130 after
-        Ctrl-C, 143 after SIGTERM. With the environment variable ``PLSTM_GRAPH_TRACEBACK=1`` the exception itself is
-        raised.
+        Exit status: 0; 1 if ``check`` finds a folder of DAGs wrong, ``predict`` could predict nothing, or something
+        failed that should not; 2 for bad input, whose message goes to stderr; 130 after Ctrl-C, 143 after SIGTERM. With
+        the environment variable ``PLSTM_GRAPH_TRACEBACK=1`` the exception itself is raised.
     """
     if args is None:
         ended: list[int] = []
@@ -209,8 +207,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     explain.add_argument("--target", help="target or class (default: the first target, or the most probable class)")
 
-    _add_bench(commands)
-
     info = commands.add_parser("info", help="versions, backends, devices, threads")
     info.set_defaults(run=_info)
     return parser
@@ -234,29 +230,6 @@ def _add_blend(commands: argparse._SubParsersAction) -> None:
     blend.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, ... (default: %(default)s)")
 
 
-def _add_bench(commands: argparse._SubParsersAction) -> None:
-    from plstm_graph.bench.suites import SUITES
-
-    bench = commands.add_parser("bench", help="time every form of the operator, and other layers beside it")
-    bench.set_defaults(run=_bench)
-    bench.description = (
-        "Times operators on workloads in turns, after a check that every form of the operator is right. Writes JSON, "
-        "Markdown tables and plots. Real data sets are found through the environment variable PLSTM_DATA."
-    )
-    bench.add_argument("--suite", default="molecules", choices=tuple(SUITES), help="(default: %(default)s)")
-    bench.add_argument("--threads", type=int, default=2, help="threads of torch (default: %(default)s)")
-    bench.add_argument("--repeat", type=int, default=30, help="repetitions of each pass (default: %(default)s)")
-    bench.add_argument(
-        "--budget",
-        type=float,
-        default=10.0,
-        metavar="SECONDS",
-        help="for all repetitions of one pass of one operator on one workload (default: %(default)g)",
-    )
-    bench.add_argument("--output", metavar="DIR", help="folder to write (default: runs/bench/SUITE)")
-    bench.add_argument("--explain", action="store_true", help="only print which form `auto` chooses, and by what sizes")
-
-
 def _blend(options: argparse.Namespace) -> int:
     from plstm_graph.predict.blend import blend
     from plstm_graph.tasks.baselines import Forest
@@ -271,7 +244,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _fit(options: argparse.Namespace) -> int:
-    from plstm_graph.bench.machine import describe_machine
+    from plstm_graph.machine import describe_machine
     from plstm_graph.train.command import run_command
 
     return run_command(options.arguments, describe_machine())
@@ -302,12 +275,6 @@ def _explain(options: argparse.Namespace) -> None:
 
     question = Question(options.graph, options.item, options.target)
     explain(options.ckpt_path, options.input, question, options.output or "explain.png", options.device)
-
-
-def _bench(options: argparse.Namespace) -> int:
-    from plstm_graph.bench.command import bench
-
-    return bench(options.suite, options.threads, options.repeat, options.budget, options.output, options.explain)
 
 
 def _info(options: argparse.Namespace) -> None:

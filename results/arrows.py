@@ -89,10 +89,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, help="folders with report.json")
     options = parser.parse_args()
-    runs = [finished_run(folder) for folder in options.runs]
+    runs = in_order([finished_run(folder) for folder in options.runs])
     task = runs[0].task
-    order = list(_TITLES)
-    runs.sort(key=lambda run: (order.index(run.name) if run.name in order else len(order), run.name))
     for folder in (KEPT, SHOWN):
         folder.mkdir(parents=True, exist_ok=True)
     for run in runs:
@@ -111,6 +109,12 @@ def main() -> None:
     by_distance(logits, task).savefig(SHOWN / "accuracy_by_distance.png", dpi=150)
     for run in plain:
         pictures(run.models[0], task).savefig(SHOWN / f"saliency-{run.name}.png", dpi=100)
+
+
+def in_order(runs: list[FinishedRun]) -> list[FinishedRun]:
+    """Those with a title in the order of these, then others."""
+    order = list(_TITLES)
+    return sorted(runs, key=lambda run: (order.index(run.name) if run.name in order else len(order), run.name))
 
 
 def finished_run(folder: Path) -> FinishedRun:

@@ -19,7 +19,6 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import torch
-import yaml
 from torch import Tensor, nn
 
 from plstm_graph.datasets.long_range import LongRange
@@ -27,9 +26,10 @@ from plstm_graph.datasets.storage.files import replace_file, replace_text
 from plstm_graph.graph import LineGraph, random_dag
 from plstm_graph.nn import PLSTM
 from plstm_graph.nn.baselines import DirectedGATv2, DirectedGCN, DirectedGIN, LevelGRU
-from plstm_graph.tasks.registry import GraphTask, load_task
-from plstm_graph.train import read_checkpoint
+from plstm_graph.tasks.registry import load_task
+from plstm_graph.train.trained import trained_models
 from results import DOCS, NUMBERS
+from results.by_size import config_of
 
 CHANNELS = 32
 LAYERS = 16  # of message passing, which hears no further
@@ -153,26 +153,20 @@ def at_initialisation(hops: int, seeds: int, found: dict[str, dict[str, Any]]) -
 
 def after_training(runs: Path, hops: int) -> dict[str, Any]:
     """Curves of the models of a finished ``plstm-graph fit`` run on the copy task, on one chain."""
-    config = yaml.safe_load((runs / "config.yaml").read_text(encoding="utf-8"))
-    sizes = {"num_graphs": 1, "size": hops}
-    task: GraphTask = load_task("copy", train=sizes, valid=sizes, tests={})
+    config = config_of(runs)
     data = LongRange("copy", 1, hops)[0]
     graph = LineGraph.from_data(data)
     distance = hops_to(data.edge_index, data.num_nodes, hops)
-    found = {}
-    for name, spec in config["models"].items():
-        curves = []
-        for path in sorted(runs.glob(f"{name}/lr_*/seed_*/best.ckpt")):
-            if not (path.parent / "tests.json").is_file() or spec.get("skip_tests"):
-                continue  # of another learning rate, or too large for the longest chain
-            model = task.make_model(spec)
-            model.load_state_dict(read_checkpoint(path)["state_dict"])
-            torch.manual_seed(0)
-            curves.append(by_distance(gradient_norms(model, data.x, graph, hops), distance))
-        if curves:
-            title = TRAINED.get(name, name)
-            found[title] = mean_curve(curves)
-            print("trained", name, [f"{value:.1e}" for value in found[title]["norm"][::PER_DECADE]], flush=True)
+    curves: dict[str, list[dict[str, list[float]]]] = {}
+    for trained in trained_models(runs, load_task(**config["task"])):
+        if config["models"][trained.name].get("skip_tests"):
+            continue  # too large for the longest chain
+        torch.manual_seed(0)
+        norms = gradient_norms(trained.model, data.x, graph, hops)
+        curves.setdefault(TRAINED.get(trained.name, trained.name), []).append(by_distance(norms, distance))
+    found = {title: mean_curve(each) for title, each in curves.items()}
+    for title, curve in found.items():
+        print("trained", title, [f"{value:.1e}" for value in curve["norm"][::PER_DECADE]], flush=True)
     return found
 
 

@@ -1,6 +1,6 @@
 """Writes docs/performance.md from measurements of operators.
 
-    for suite in figures molecules forms depth circuits; do plstm-graph bench --suite $suite; done
+    for suite in figures molecules forms depth circuits; do python -m benchmarks.operators --suite $suite; done
     python -m results.performance runs/bench/*
 
 Measurements of each suite are kept as results/performance/SUITE.json, and the page is made from all of these: without
@@ -11,8 +11,8 @@ import json
 import sys
 from pathlib import Path
 
-from plstm_graph.bench.plots import save_plots
-from plstm_graph.bench.report import figures_table, to_markdown
+from benchmarks.operators.plots import save_plots
+from benchmarks.operators.report import figures_table, to_markdown
 from plstm_graph.datasets.storage.files import replace_text
 from results import DOCS, NUMBERS
 
@@ -36,7 +36,11 @@ What pLSTM costs beside ordinary message-passing layers, and how its forms compa
   structure of its batch and the optimiser's step. `GATv2 model` has four layers and as many parameters.
 * Layers of PyG run along the edges of the DAG, as pLSTM does; "both directions" means the undirected graph.
 * Peak memory is that of forward and backward over graph, structure and operands, in a fresh process for each case.
-* `plstm-graph bench --explain` prints which form `auto` chooses on each workload, and the estimates it compares.
+* `python -m benchmarks.operators --explain` prints which form `auto` chooses on each workload, and the estimates it
+  compares. Commands below stand as they were given: what was `plstm-graph bench` then is
+  `python -m benchmarks.operators` now, with the same options.
+* `level GRU` below is a layer that was recorded by autograd, level by level. `GatedCell`, with a backward pass by hand,
+  has taken its place since.
 * The command lets torch use huge pages on Linux (`THP_MEM_ALLOC_ENABLE=1`), for all that is timed alike.
 
 ## Where a figure is missed, or nearly

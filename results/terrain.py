@@ -8,31 +8,28 @@ regression of logarithms, fitted on the training tiles. The figure is of squares
 """
 
 import argparse
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 from torch_geometric.data import Data
-from tqdm import tqdm
 
-from plstm_graph.datasets.storage.files import replace_file
 from plstm_graph.datasets.terrain import Terrain
 from plstm_graph.datasets.terrain.hydrology import accumulate
 from plstm_graph.graph import longest_path_levels
-from plstm_graph.tasks.registry import GraphTask, load_task
+from plstm_graph.tasks.graph_task import GraphTask
+from plstm_graph.tasks.registry import load_task
 from plstm_graph.tasks.terrain import discharge_metrics, numbered
-from plstm_graph.train.trained import trained_models
+from plstm_graph.train.trained import TrainedModel
 from results import DOCS
+from results.by_size import config_of, over_graphs, save, two_panels
 
 SIDES = (20, 40, 80, 120, 160, 200)  # of squares, in cells
 EACH = 4  # squares of a size
-MOST = 10_000  # cells of a graph for models that skip tests, as attention to pairs of cells does
+MOST = 10_000  # cells of a graph for models that skip tests
 
 
 def upslope(graph: Data, ways: str, of: str) -> np.ndarray:
@@ -84,24 +81,15 @@ def squares(land: Terrain) -> Iterator[Data]:
     yield numbered(land.graph((0, half, rows, columns - half), event + 1), 0)
 
 
-def curves(run: Path, graphs: list[Data]) -> dict[str, np.ndarray]:
-    """``1 - NSE`` of each model on each graph, averaged over its seeds; NaN where a model cannot hold the graph."""
-    config: dict[str, Any] = json.loads((run / "report.json").read_text(encoding="utf-8"))["config"]
-    found: dict[str, list[list[float]]] = {}
-    for trained in tqdm(trained_models(run, load_task(**config["task"]))):
-        small = bool(config["models"][trained.name].get("skip_tests"))
-        row = [np.nan if small and graph.num_nodes > MOST else 1 - trained.score([graph])["nse"] for graph in graphs]
-        found.setdefault(trained.name, []).append(row)
-    return {name: np.mean(rows, axis=0) for name, rows in found.items()}
+def error(trained: TrainedModel, graph: Data) -> float:
+    """``1 - NSE`` of a model on a graph."""
+    return 1 - trained.score([graph])["nse"]
 
 
 def draw(sizes: Tensor, depths: Tensor, found: dict[str, np.ndarray], trained: tuple[int, int]) -> Figure:
     """Two panels: over cells and over levels."""
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    for axes, across, label, mark in zip(
-        figure.subplots(1, 2, sharey=True), (sizes, depths), ("cells", "levels"), trained, strict=True
-    ):
+    figure, panels = two_panels()
+    for axes, across, label, mark in zip(panels, (sizes, depths), ("cells", "levels"), trained, strict=True):
         for name, values in found.items():
             order = across.argsort().numpy()
             axes.plot(across.numpy()[order], values[order], marker="o", markersize=3, linewidth=1, label=name)
@@ -125,8 +113,9 @@ def main() -> None:
     sizes = torch.tensor([graph.num_nodes for graph in graphs])
     tiles = sizes == 40 * 40
     trained = 40 * 40, int(depths[tiles].float().median())
-    found = curves(options.run, graphs)
-    replace_file(options.output, lambda path: draw(sizes, depths, found, trained).savefig(path, format="png", dpi=110))
+    task = load_task(**config_of(options.run)["task"])
+    found = over_graphs(options.run, task, graphs, error, MOST)
+    save(draw(sizes, depths, found, trained), options.output)
     for name, values in found.items():
         rows = ", ".join(f"{int(size)}: {np.mean(values[sizes.numpy() == int(size)]):.4f}" for size in sizes.unique())
         print(f"{name}, 1 - NSE by cells: {rows}")

@@ -6,20 +6,18 @@ Workflows are new ones of the applications of training, and of those that it nev
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from plstm_graph.datasets.storage.files import replace_file
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.registry import load_task
 from plstm_graph.train.trained import trained_models
 from results import DOCS
+from results.by_size import config_of, save, two_panels
 
 SIZES = (120, 250, 500, 1000, 2000)  # tasks, of which workflows have at most a quarter less
 EACH = 4  # workflows of each size and application
@@ -49,10 +47,9 @@ def errors(run: Path, task: GraphTask) -> dict[str, dict[str, float]]:
 
 def draw(found: dict[str, dict[str, float]], trained: tuple[int, int]) -> Figure:
     """Two panels: applications of training, and others."""
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure, panels = two_panels()
     titles = {"own": "applications of training", "others": "applications that training never saw"}
-    for axes, (kind, title) in zip(figure.subplots(1, 2, sharey=True), titles.items(), strict=True):
+    for axes, (kind, title) in zip(panels, titles.items(), strict=True):
         axes.axvspan(*trained, color="0.93", linewidth=0)
         for name, row in found.items():
             known = [(size, row[f"test_{kind}_{size}"]) for size in SIZES if f"test_{kind}_{size}" in row]
@@ -69,13 +66,13 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder of a run of configs/dags/workflows.yaml")
     parser.add_argument("--output", type=Path, default=DOCS / "dags" / "workflows_sizes.png")
     options = parser.parse_args()
-    data = json.loads((options.run / "report.json").read_text(encoding="utf-8"))["config"]["task"]
+    data = config_of(options.run)["task"]
     if data.get("target", "makespan") != "makespan":
         parser.error(f"{options.run} is a run of {data['target']}; the figure is of makespans")
     others = sorted({name for size in data["tests"].values() for name in size.get("applications", ())})
     found = errors(options.run, task_of_sizes(data, others))
     trained = data["train"]["smallest"], data["train"]["largest"]
-    replace_file(options.output, lambda path: draw(found, trained).savefig(path, format="png", dpi=110))
+    save(draw(found, trained), options.output)
     for name, row in found.items():
         print(name, ", ".join(f"{part.removeprefix('test_')} {value:.2f}" for part, value in row.items()))
 

@@ -1,11 +1,18 @@
 """What holds for the package as a whole: its public names, and the direction of its imports."""
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
+from setuptools import find_packages
 
 import plstm_graph
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(plstm_graph.__file__).parent
 
@@ -31,10 +38,10 @@ ALLOWED = {
     "predict": {
         *("text", "console", "graph", "nn", "transforms", "datasets", "viz", "config", "tasks", "report", "train"),
     },
-    "bench": {"text", "console", "graph", "ops", "nn", "transforms", "datasets", "testing", "viz"},
+    "machine": set(),
     "cli": {
         *("text", "console", "graph", "ops", "nn", "transforms", "datasets", "viz", "config", "tasks", "train"),
-        *("predict", "bench"),
+        *("predict", "machine"),
     },
 }
 
@@ -113,8 +120,24 @@ def test_everything_is_printed_by_one_console():
         assert not modules & {"rich", "rich.console", "rich.markup", "rich.markdown", "rich.text"}, path
         names = {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}
         assert "TextColumn" not in names, path
-        # bench/memory.py answers its parent process, cli.py must not import rich for a message.
-        assert "print" not in names or path.name in ("cli.py", "memory.py"), path
+        # cli.py must not import rich for a message.
+        assert "print" not in names or path.name == "cli.py", path
+
+
+def test_the_wheel_holds_the_package_alone():
+    """Benchmarks, results and tests stay in the repository."""
+    table = tomllib.loads((ROOT.parent / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]
+    found = find_packages(str(ROOT.parent), **table)
+    expected = {".".join(path.parent.relative_to(ROOT.parent).parts) for path in ROOT.rglob("__init__.py")}
+    assert set(found) == expected and not any("bench" in name.split(".")[1:] for name in found)
+    for outside in ("benchmarks", "benchmarks.operators", "results", "tests"):
+        assert outside in find_packages(str(ROOT.parent)) and outside not in found
+
+
+def test_the_package_knows_nothing_beside_it():
+    """It runs where only the wheel is installed."""
+    for path in ROOT.rglob("*.py"):
+        assert not {module.partition(".")[0] for module in imported_modules(path)} & {"benchmarks", "results", "tests"}
 
 
 def test_public_names():

@@ -20,6 +20,7 @@ from plstm_graph.nn.head_norm import MultiHeadRMSNorm as MultiHeadRMSNorm
 from plstm_graph.nn.matrix_transition import MatrixTransitionGate as MatrixTransitionGate
 from plstm_graph.nn.neighbours import NeighbourInput as NeighbourInput
 from plstm_graph.nn.node_transition import NodeTransitionGate as NodeTransitionGate
+from plstm_graph.nn.parameters import count_parameters as count_parameters
 from plstm_graph.nn.plstm import PLSTM as PLSTM
 from plstm_graph.nn.plstm_conv import PLSTMConv as PLSTMConv
 from plstm_graph.nn.sequence_head import SequenceHead as SequenceHead

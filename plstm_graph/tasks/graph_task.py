@@ -18,6 +18,7 @@ from plstm_graph.config.names import resolve
 from plstm_graph.config.sized import make_sized, sized_spec
 from plstm_graph.nn.baselines.undirected import widest
 from plstm_graph.nn.encoders import FeatureSpec
+from plstm_graph.nn.parameters import count_parameters
 from plstm_graph.tasks.batches import batches_in_order, fixed_batches, fresh_batches
 from plstm_graph.tasks.forward import Arguments, call_model, model_arguments
 from plstm_graph.tasks.labelled import LabelledGraphs
@@ -132,7 +133,7 @@ class GraphTask(Task):
         model = make_sized(self.sized_spec(spec, members), {})
         if self.made is not None:
             self.made(model)
-        count = sum(parameter.numel() for parameter in model.parameters())
+        count = count_parameters(model)
         if self.max_parameters is not None and count > self.max_parameters:
             raise ValueError(
                 f"the model has {count:,} parameters, more than max_parameters={self.max_parameters:,}: take fewer "

@@ -15,6 +15,7 @@ from plstm_graph.config.fitting import fitting
 from plstm_graph.config.names import HELP
 from plstm_graph.config.parser import CommandParser
 from plstm_graph.console import Console
+from plstm_graph.nn.parameters import count_parameters
 from plstm_graph.report.ogb_form import Circumstances, Entry, write_forms
 from plstm_graph.report.study import markdown
 from plstm_graph.tasks.graph_task import GraphTask
@@ -29,7 +30,7 @@ from plstm_graph.train.run_study import cached_task, run_study, task_of
 from plstm_graph.train.study import Study, check_choices
 from plstm_graph.train.trainer_options import check_trainer, is_first
 from plstm_graph.train.training import Training
-from plstm_graph.train.trial import count_parameters, make_model
+from plstm_graph.train.trial import make_model
 
 _DESCRIPTION = """Train several models on a task under equal terms: the same encoders, batches, optimiser and epochs; of
 several values of an option (choose) the first seed picks those with the best validation metric, for each model. Each
@@ -69,7 +70,7 @@ def run_command(arguments: list[str], machine: dict[str, Any]) -> int:
 
     Args:
         arguments: Of ``plstm-graph fit``.
-        machine: By :func:`plstm_graph.bench.machine.describe_machine`, for the report.
+        machine: By :func:`plstm_graph.machine.describe_machine`, for the report.
 
     Returns:
         Exit status, 0.

@@ -16,6 +16,7 @@ from torch import nn
 from torch_geometric import seed_everything
 
 from plstm_graph.datasets.storage.files import replace_file, replace_json
+from plstm_graph.nn.parameters import count_parameters
 from plstm_graph.report.labelled import report_trial
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.rows import Row
@@ -189,11 +190,6 @@ def trained_model(trial: Trial, task: Task, device: torch.device) -> nn.Module:
         raise CheckpointError(f"{path}: {error}; remove the folder {trial.folder} to train it anew") from error
     model.load_state_dict(state)
     return model.eval()
-
-
-def count_parameters(model: nn.Module) -> int:
-    """Number of parameters of a model."""
-    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def _score(model: nn.Module, task: Task, training: Training, precision: Any, part: str) -> Row:

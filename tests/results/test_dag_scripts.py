@@ -52,6 +52,33 @@ def test_figure(tmp_path, monkeypatch):
     assert (tmp_path / "distance.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_figure_of_trained_models(tmp_path, monkeypatch):
+    """Of each model that a run tested, averaged over its seeds."""
+    sizes = {"num_graphs": 4, "size": 24}
+    one_layer = {"hidden_channels": 8, "num_layers": 1}
+    one_hop = {"class_path": "plstm_graph.nn.baselines.DirectedGIN", "init_args": one_layer}
+    plstm = {
+        "class_path": "plstm_graph.nn.PLSTM",
+        "init_args": one_layer | {"modes": "P", "direction": "forward"},
+    }
+    config = {
+        "task": {"name": "copy", "train": sizes, "valid": sizes, "tests": {"24": sizes}},
+        "models": {"gin": one_hop, "plstm_p": plstm, "large": plstm | {"skip_tests": ["24"]}},
+        "training": {"epochs": 1, "batch_size": 4},
+    }
+    (tmp_path / "copy.yaml").write_text(yaml.safe_dump(config))
+    run = tmp_path / "run"
+    arguments = ["--config", str(tmp_path / "copy.yaml"), "--output", str(run), "--seeds", "0,1", "--threads", "1"]
+    assert main(["fit", *arguments, "--device", "cpu"]) == 0
+    found = distance.after_training(run, 24)
+    assert list(found) == ["GIN", "pLSTM, P"]
+    norms = {name: curve["norm"] for name, curve in found.items()}
+    assert found["GIN"]["hops"] == found["pLSTM, P"]["hops"]
+    # Exact: what does not reach the node is multiplied by zeros. One layer hears one hop.
+    assert norms["GIN"][0] > 0 and not any(norms["GIN"][1:])
+    assert all(norms["pLSTM, P"])
+
+
 def test_tables(tmp_path, monkeypatch):
     summary = {"mean": 0.25, "std": 0.01}
     model = {

@@ -5,7 +5,7 @@ import pytest
 
 import results
 from results import performance
-from tests.bench.test_report import measurement, results_of
+from tests.benchmarks.test_report import measurement, results_of
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from torch_geometric.typing import OptTensor
 from plstm_graph.nn.encoders import FeatureSpec
 from plstm_graph.nn.graph_model import GraphModel, Predict
 from plstm_graph.nn.norm import NormKind, make_norm
+from plstm_graph.nn.parameters import count_parameters
 
 
 class Baseline(GraphModel):
@@ -221,7 +222,7 @@ def widest(make_model: Callable[[int], nn.Module], limit: int, step: int = 8) ->
     """
 
     def fits(width: int) -> bool:
-        return sum(parameter.numel() for parameter in make_model(width).parameters()) < limit
+        return count_parameters(make_model(width)) < limit
 
     width = 0
     while fits(width + step):

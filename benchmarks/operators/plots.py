@@ -4,8 +4,8 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 
-from plstm_graph.bench.results import Results, measurements
-from plstm_graph.bench.suites import BOTH
+from benchmarks.operators.results import Results, measurements
+from benchmarks.operators.suites import BOTH
 from plstm_graph.datasets.storage.files import replace_file
 from plstm_graph.viz.curves import new_figure
 
@@ -19,7 +19,7 @@ def save_plots(results: Results, folder: Path) -> list[str]:
     """Draw time against size, time against depth and memory against size of each form, as far as they were measured.
 
     Args:
-        results: As :func:`~plstm_graph.bench.runner.run_suite` returns them, or read from their JSON.
+        results: As :func:`~benchmarks.operators.runner.run_suite` returns them, or read from their JSON.
         folder: Where to put the pictures.
 
     Returns:

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from plstm_graph.bench.registry import make_workload
+from benchmarks.operators.registry import make_workload
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn import PLSTM
 

@@ -2,11 +2,11 @@ import json
 
 import pytest
 
-from plstm_graph.bench.figures import FIGURES, measure_figures
-from plstm_graph.bench.plots import save_plots
-from plstm_graph.bench.report import to_markdown
-from plstm_graph.bench.results import auto_against_best, find_together
-from plstm_graph.bench.suites import BOTH
+from benchmarks.operators.figures import FIGURES, measure_figures
+from benchmarks.operators.plots import save_plots
+from benchmarks.operators.report import to_markdown
+from benchmarks.operators.results import auto_against_best, find_together
+from benchmarks.operators.suites import BOTH
 
 GATE = {"passed": True, "tolerance": 1e-10, "forms": ["auto", "parallel"], "not_built": [], "workloads": []}
 MACHINE = {
@@ -102,7 +102,7 @@ def test_markdown():
         measurement("nci-128", "GATv2Conv", 0.0021),
         measurement("nci-128", "structure", 0.5, "build"),
     ]
-    results = results_of(group, command="plstm-graph bench", suite="molecules", load_before=1.5)
+    results = results_of(group, command="python -m benchmarks.operators", suite="molecules", load_before=1.5)
     results["groups"][0]["skipped"] = [{"workload": "nci-128", "operator": "plstm naive", "reason": "too slow"}]
     text = to_markdown(results, ["time_by_size.png"])
     assert "# Benchmark: molecules" in text

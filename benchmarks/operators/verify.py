@@ -1,11 +1,11 @@
-"""The correctness gate: no time is reported of a form that is wrong."""
+"""What comes before every measurement: no time is reported of a form that is wrong."""
 
 from collections.abc import Iterator
 from typing import Any, get_args
 
 import torch
 
-from plstm_graph.bench.registry import make_workload
+from benchmarks.operators.registry import make_workload
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops import Form
 from plstm_graph.testing import assert_forms_agree, random_operands
@@ -16,11 +16,11 @@ TOLERANCE = 1e-10
 _WORKLOADS = ("random-60", "chain-40", "chain-300", "grid-5", "grid-12", "instar-9", "outstar-9", "hub-4", "nci-3")
 
 
-class GateError(Exception):
+class WrongFormError(Exception):
     """A form of the operator is wrong, so nothing is measured. The message says which, where and by how much."""
 
 
-def check_forms() -> dict[str, Any]:
+def verify_forms() -> dict[str, Any]:
     """Hold every form against the naive one in float64, values and gradients, on a few DAGs and their reversals.
 
     Some gates are exactly 0 or 1. A form that is not built yet is left out.
@@ -29,7 +29,7 @@ def check_forms() -> dict[str, Any]:
         What was checked, for the report.
 
     Raises:
-        GateError: If any form differs by more than :data:`TOLERANCE`.
+        WrongFormError: If any form differs by more than :data:`TOLERANCE`.
     """
     forms: list[Form] = [form for form in get_args(Form) if form != "naive"]
     missing: set[Form] = set()
@@ -49,7 +49,7 @@ def check_forms() -> dict[str, Any]:
             except RuntimeError as error:  # torch refuses what the form asks of it
                 wrong.append(f"{name}: {form} form: {error}")
     if wrong:
-        raise GateError("\n".join(wrong))
+        raise WrongFormError("\n".join(wrong))
     return {
         "passed": True,
         "tolerance": TOLERANCE,

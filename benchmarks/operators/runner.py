@@ -8,15 +8,15 @@ from typing import Any
 
 import torch
 
-from plstm_graph.bench import operators, workloads  # noqa: F401, they fill the registries
-from plstm_graph.bench.gate import check_forms
-from plstm_graph.bench.machine import describe_machine
-from plstm_graph.bench.memory import peak_memory
-from plstm_graph.bench.registry import PASSES, NotMeasured, Width, Workload, make_case, make_workload
-from plstm_graph.bench.results import Measurement, Results
-from plstm_graph.bench.suites import Group
-from plstm_graph.bench.timing import Timer, time_in_turns
+from benchmarks.operators import cases, workloads  # noqa: F401, they fill the registries
+from benchmarks.operators.memory import peak_memory
+from benchmarks.operators.registry import PASSES, NotMeasured, Width, Workload, make_case, make_workload
+from benchmarks.operators.results import Measurement, Results
+from benchmarks.operators.suites import Group
+from benchmarks.operators.verify import verify_forms
+from benchmarks.timing import Timer, time_in_turns
 from plstm_graph.graph.ancestry import AncestryTooLargeError
+from plstm_graph.machine import describe_machine
 
 #: Raise it when the meaning of a field changes.
 FORMAT = 1
@@ -51,7 +51,7 @@ def run_suite(
         ``measurements`` and ``skipped``, and how it was run.
 
     Raises:
-        GateError: If a form of the operator is wrong; nothing has been measured then.
+        WrongFormError: If a form of the operator is wrong; nothing has been measured then.
     """
     with _threads(threads):
         on_step("correctness of every form")
@@ -63,7 +63,7 @@ def run_suite(
             "repeat": repeat,
             "budget_s": budget,
             "load_before": round(os.getloadavg()[0], 2),
-            "gate": check_forms(),
+            "gate": verify_forms(),
             "workloads": {},
             "groups": [],
         }

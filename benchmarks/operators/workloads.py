@@ -11,7 +11,7 @@ import torch
 from rdkit import RDConfig
 from torch_geometric.data import Batch
 
-from plstm_graph.bench.registry import NotMeasured, Workload, family
+from benchmarks.operators.registry import NotMeasured, Workload, family
 from plstm_graph.datasets.circuits.aiger import read_aiger
 from plstm_graph.datasets.molecules.molecule import InvalidSmilesError, smiles_to_data
 from plstm_graph.graph import LineGraph

@@ -1,6 +1,6 @@
 """Peak memory of one pass of one case, measured in a fresh process.
 
-python -m plstm_graph.bench.memory '{"workload": "chain-1000", "operator": "plstm auto", ...}'
+python -m benchmarks.operators.memory '{"workload": "chain-1000", "operator": "plstm auto", ...}'
 """
 
 import gc
@@ -12,10 +12,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from plstm_graph.bench.registry import NotMeasured, Width
+from benchmarks.operators.registry import NotMeasured, Width
 
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
+_ROOT = Path(__file__).parents[2]  # of the repository, from where the process is started
 
 
 def peak_memory(workload: str, operator: str, pass_name: str, width: Width, threads: int, timeout: float) -> int:
@@ -36,9 +37,11 @@ def peak_memory(workload: str, operator: str, pass_name: str, width: Width, thre
     task = {"workload": workload, "operator": operator, "pass": pass_name, "width": list(width), "threads": threads}
     # Freed blocks go back to the system at once; otherwise the baseline would hide part of what the pass needs.
     environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536", "OMP_NUM_THREADS": str(threads)}
-    command = [sys.executable, "-m", "plstm_graph.bench.memory", json.dumps(task)]
+    command = [sys.executable, "-m", "benchmarks.operators.memory", json.dumps(task)]
     try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
+        done = subprocess.run(
+            command, cwd=_ROOT, env=environment, capture_output=True, text=True, timeout=timeout, check=False
+        )
     except subprocess.TimeoutExpired:
         raise NotMeasured(f"memory: not done after {timeout:g} s") from None
     if done.returncode < 0:
@@ -46,6 +49,17 @@ def peak_memory(workload: str, operator: str, pass_name: str, width: Width, thre
     if done.returncode > 0:
         raise RuntimeError(f"measuring memory of {operator} on {workload} failed:\n{done.stderr[-2000:]}")
     return int(done.stdout)
+
+
+def available_memory() -> int:
+    """Bytes that can be allocated without pushing anything out."""
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except FileNotFoundError:
+        pass  # not Linux
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _measure(run: Callable[[], object]) -> int:
@@ -73,8 +87,8 @@ def _status(name: str) -> int:
 def _main(task: dict) -> None:
     import torch
 
-    from plstm_graph.bench import operators, workloads  # noqa: F401, they fill the registries
-    from plstm_graph.bench.registry import make_case, make_workload
+    from benchmarks.operators import cases, workloads  # noqa: F401, they fill the registries
+    from benchmarks.operators.registry import make_case, make_workload
 
     torch.set_num_threads(task["threads"])
     case = make_case(task["operator"], make_workload(task["workload"]), Width(*task["width"]))

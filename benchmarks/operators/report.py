@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from plstm_graph.bench.figures import measure_figures
-from plstm_graph.bench.registry import PASSES
-from plstm_graph.bench.results import Measurement, Results, auto_against_best
+from benchmarks.operators.figures import measure_figures
+from benchmarks.operators.registry import PASSES
+from benchmarks.operators.results import Measurement, Results, auto_against_best
 
 _BUSY = 0.5
 
@@ -15,7 +15,7 @@ def to_markdown(results: Results, plots: list[str] | None = None, level: int = 1
     """All that was measured, with machine and command.
 
     Args:
-        results: As :func:`~plstm_graph.bench.runner.run_suite` returns them, or read from their JSON.
+        results: As :func:`~benchmarks.operators.runner.run_suite` returns them, or read from their JSON.
         plots: Paths of plots to show, relative to where the text will lie.
         level: Level of the first heading.
     """
@@ -61,7 +61,7 @@ def figures_table(figures: list[dict[str, Any]] | None = None) -> str:
     """The figures as a table, measured beside asked.
 
     Args:
-        figures: As :func:`~plstm_graph.bench.figures.measure_figures` returns them. (default: nothing was measured)
+        figures: As :func:`~benchmarks.operators.figures.measure_figures` returns them. (default: nothing was measured)
     """
     if figures is None:
         figures = measure_figures({"groups": [], "workloads": {}})

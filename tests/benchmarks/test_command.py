@@ -1,21 +1,30 @@
 import json
+import subprocess
+import sys
 
 import pytest
 
-from plstm_graph.bench.command import bench
-from tests.cli.conftest import command
+from benchmarks.operators.command import bench, main
+from tests.cli.conftest import ROOT
+
+
+def command(*arguments):
+    """As a user runs it, from the root of the repository."""
+    called = [sys.executable, "-m", "benchmarks.operators", *arguments]
+    return subprocess.run(called, cwd=ROOT, capture_output=True, text=True, timeout=240)
 
 
 @pytest.mark.slow
 def test_smallest_suite(tmp_path):
-    done = command(tmp_path, "bench", "--suite", "smoke", "--threads", "1", "--repeat", "2", "--output", "found")
     folder = tmp_path / "found"
+    done = command("--suite", "smoke", "--threads", "1", "--repeat", "2", "--output", str(folder))
+    assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in folder.iterdir()) == ["results.json", "results.md"]
     results = json.loads((folder / "results.json").read_text())
     assert results["format"] == 1
     assert results["threads"] == 1
     assert results["gate"]["passed"]
-    assert results["command"] == "plstm-graph bench --suite smoke --threads 1 --repeat 2 --budget 10"
+    assert results["command"] == "python -m benchmarks.operators --suite smoke --threads 1 --repeat 2 --budget 10"
     assert set(results["machine"]["packages"]) >= {"torch", "torch_geometric", "plstm_graph"}
     assert set(results["workloads"]) == {"nci-2", "random-60"}
     for sizes in results["workloads"].values():
@@ -54,9 +63,26 @@ def test_bad_input_measures_nothing(tmp_path):
         bench("smoke", threads=1, repeat=1, budget=1.0, output=str(tmp_path / "file"), explain=False)
 
 
-def test_help_names_the_suites(tmp_path):
-    done = command(tmp_path, "bench", "--help")
-    assert all(suite in done.stdout for suite in ("figures", "molecules", "forms", "depth", "circuits"))
-    failed = command(tmp_path, "bench", "--suite", "nothing", check=False)
-    assert failed.returncode == 2
-    assert "invalid choice: 'nothing'" in failed.stderr
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--threads", "0"), "--threads, --repeat and --budget must be positive"),
+        (("--threads", "1000000"), "--threads must be at most 1024"),
+        (("--budget", "nan"), "--threads, --repeat and --budget must be positive"),
+        (("--output", "/proc/none"), "/proc/none"),
+        (("--suite", "nothing"), "invalid choice: 'nothing'"),
+    ],
+)
+def test_bad_arguments_get_a_message(arguments, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--suite", "smoke", *arguments])
+    assert stop.value.code == 2
+    shown = capsys.readouterr()
+    assert message in shown.err and shown.out == ""
+
+
+def test_help_names_the_suites(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = capsys.readouterr().out
+    assert all(suite in shown for suite in ("figures", "molecules", "forms", "depth", "circuits"))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from plstm_graph.bench.suites import BOTH, FORMS
+from benchmarks.operators.suites import BOTH, FORMS
 
 Results = dict[str, Any]
 Measurement = dict[str, Any]
@@ -13,7 +13,7 @@ def measurements(results: Results) -> Iterator[Measurement]:
     """All measurements of all groups.
 
     Args:
-        results: As :func:`~plstm_graph.bench.runner.run_suite` returns them, or read from their JSON.
+        results: As :func:`~benchmarks.operators.runner.run_suite` returns them, or read from their JSON.
     """
     for group in results["groups"]:
         yield from group["measurements"]

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from plstm_graph.bench.results import Results, find_together
-from plstm_graph.bench.suites import BOTH, DEEPEST_CIRCUIT, FROM_EDGES
+from benchmarks.operators.results import Results, find_together
+from benchmarks.operators.suites import BOTH, DEEPEST_CIRCUIT, FROM_EDGES
 
 _STEP = "training step"
 _CIRCUIT = f"circuit-{DEEPEST_CIRCUIT}"

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn import GATv2Conv, GCNConv, GINEConv, TransformerConv
 
-from plstm_graph.bench.machine import available_memory
-from plstm_graph.bench.peers import GATv2Model, LevelGRU, count_parameters
-from plstm_graph.bench.registry import Case, NotMeasured, Width, Workload, differentiable, operator
+from benchmarks.operators.memory import available_memory
+from benchmarks.operators.peers import GATv2Model
+from benchmarks.operators.registry import Case, NotMeasured, Width, Workload, differentiable, operator
 from plstm_graph.graph import LineGraph
-from plstm_graph.nn import PLSTM, PLSTMConv
+from plstm_graph.nn import PLSTM, GatedCell, PLSTMConv, count_parameters
 from plstm_graph.nn.gates import Mode
 from plstm_graph.ops import Form, choose_form, plstm
 from plstm_graph.testing import OPERANDS
@@ -132,12 +132,13 @@ def gcn(workload: Workload, width: Width) -> Case:
     return _layer(workload, width, GCNConv(width.channels, width.channels), workload.edge_index)
 
 
-def _gru(workload: Workload, width: Width, aggregation: Literal["sum", "attention"]) -> Case:
-    return _layer(workload, width, LevelGRU(width.channels, aggregation, workload.line_graph))
+def _gated(workload: Workload, width: Width, aggr: Literal["sum", "attention"]) -> Case:
+    """The cell inside the baseline ``LevelGRU``: that is a whole network, here layers stand beside layers."""
+    return _layer(workload, width, GatedCell(width.channels, aggr=aggr), workload.edge_index, None, workload.line_graph)
 
 
-operator("level GRU, sum")(functools.partial(_gru, aggregation="sum"))
-operator("level GRU, attention")(functools.partial(_gru, aggregation="attention"))
+operator("GatedCell, sum")(functools.partial(_gated, aggr="sum"))
+operator("GatedCell, attention")(functools.partial(_gated, aggr="attention"))
 
 
 def _training_step(model: nn.Module, loss: Callable[[], Tensor]) -> Case:

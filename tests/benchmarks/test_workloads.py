@@ -1,8 +1,8 @@
 import pytest
 
-from plstm_graph.bench import operators, workloads  # noqa: F401, operators fill their registry
-from plstm_graph.bench.registry import FAMILIES, OPERATORS, NotMeasured, family, make_case, make_workload
-from plstm_graph.bench.suites import SUITES
+from benchmarks.operators import cases, workloads  # noqa: F401, operators fill their registry
+from benchmarks.operators.registry import FAMILIES, OPERATORS, NotMeasured, family, make_case, make_workload
+from benchmarks.operators.suites import SUITES
 
 # Nodes, edges, pairs, levels with edges.
 SIZES = {

@@ -1,7 +1,7 @@
 import pytest
 
-from plstm_graph.bench.command import bench
-from plstm_graph.bench.gate import GateError, check_forms
+from benchmarks.operators.command import bench
+from benchmarks.operators.verify import WrongFormError, verify_forms
 from plstm_graph.ops.dag import plstm as dispatch
 
 
@@ -22,7 +22,7 @@ def refused(function):
 
 
 def test_all_forms_are_right():
-    checked = check_forms()
+    checked = verify_forms()
     assert checked["passed"]
     assert {"auto", "recurrent", "parallel"} <= set(checked["forms"])
     assert "naive" not in checked["forms"]
@@ -32,8 +32,8 @@ def test_all_forms_are_right():
 def test_a_wrong_form_is_named(monkeypatch, fault, message):
     for name in ("edge_messages_recurrent", "node_outputs_recurrent_native"):
         monkeypatch.setattr(dispatch, name, fault(getattr(dispatch, name)))
-    with pytest.raises(GateError, match=rf"chain-40: recurrent form.*{message}") as error:
-        check_forms()
+    with pytest.raises(WrongFormError, match=rf"chain-40: recurrent form.*{message}") as error:
+        verify_forms()
     assert "parallel form" not in str(error.value)
 
 

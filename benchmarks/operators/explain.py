@@ -4,9 +4,9 @@ import time
 
 from rich.table import Table
 
-from plstm_graph.bench import workloads  # noqa: F401, it fills the registry
-from plstm_graph.bench.registry import NotMeasured, Width, make_workload
-from plstm_graph.bench.suites import Group
+from benchmarks.operators import workloads  # noqa: F401, it fills the registry
+from benchmarks.operators.registry import NotMeasured, Width, make_workload
+from benchmarks.operators.suites import Group
 from plstm_graph.console import Console
 from plstm_graph.graph import LineGraph
 from plstm_graph.graph.ancestry import MAX_ENTRIES

@@ -2,10 +2,10 @@ import sys
 
 import pytest
 
-from plstm_graph.bench import timing
-from plstm_graph.bench.memory import peak_memory
-from plstm_graph.bench.registry import NotMeasured, Width
-from plstm_graph.bench.timing import Timer, time_in_turns
+from benchmarks import timing
+from benchmarks.operators.memory import peak_memory
+from benchmarks.operators.registry import NotMeasured, Width
+from benchmarks.timing import Timer, time_in_turns
 
 
 def test_repetitions_take_turns():

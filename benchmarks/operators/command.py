@@ -1,23 +1,66 @@
-"""``plstm-graph bench``."""
+"""Measures a suite; see ``python -m benchmarks.operators --help``."""
 
+import argparse
 import json
+import os
 import shlex
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
-from plstm_graph.bench.compile import count_graph_breaks
-from plstm_graph.bench.figures import measure_figures
-from plstm_graph.bench.gate import GateError
-from plstm_graph.bench.plots import save_plots
-from plstm_graph.bench.report import to_markdown
-from plstm_graph.bench.results import Results
-from plstm_graph.bench.runner import run_suite
-from plstm_graph.bench.suites import SUITES
+from benchmarks.operators.compile import count_graph_breaks
+from benchmarks.operators.explain import explain as explain_choice
+from benchmarks.operators.figures import measure_figures
+from benchmarks.operators.plots import save_plots
+from benchmarks.operators.report import to_markdown
+from benchmarks.operators.results import Results
+from benchmarks.operators.runner import run_suite
+from benchmarks.operators.suites import SUITES
+from benchmarks.operators.verify import WrongFormError
 from plstm_graph.console import Console, FieldColumn
 from plstm_graph.datasets.storage.files import replace_text
 
 _MOST_THREADS = 1024  # more would take the process down
+_DESCRIPTION = """Times operators on workloads in turns, after a check that every form of the operator is right. Writes
+JSON, Markdown tables and plots. Real data sets are found through the environment variable PLSTM_DATA."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: Of the command. (default: those of the process)
+
+    Returns:
+        Exit status: that of :func:`bench`; 2 for bad input, 130 after Ctrl-C.
+    """
+    # Large tensors on huge pages (Linux, read by torch at its first allocation), as `plstm-graph` has them.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.operators", description=_DESCRIPTION)
+    parser.add_argument("--suite", default="molecules", choices=tuple(SUITES), help="(default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=2, help="threads of torch (default: %(default)s)")
+    parser.add_argument("--repeat", type=int, default=30, help="repetitions of each pass (default: %(default)s)")
+    parser.add_argument(
+        "--budget",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="for all repetitions of one pass of one operator on one workload (default: %(default)g)",
+    )
+    parser.add_argument("--output", metavar="DIR", help="folder to write (default: runs/bench/SUITE)")
+    parser.add_argument(
+        "--explain", action="store_true", help="only print which form `auto` chooses, and by what sizes"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        return bench(**vars(options))
+    except (ValueError, OSError) as error:
+        parser.exit(2, f"{parser.prog}: error: {error}\n")
+    except KeyboardInterrupt:
+        print(f"{parser.prog}: stopped; what was measured is in the folder", file=sys.stderr)
+        return 130
 
 
 def bench(suite: str, threads: int, repeat: int, budget: float, output: str | None, explain: bool) -> int:
@@ -45,12 +88,20 @@ def bench(suite: str, threads: int, repeat: int, budget: float, output: str | No
     console = Console()
     groups = SUITES[suite]
     if explain:
-        from plstm_graph.bench.explain import explain as explain_choice
-
         explain_choice(groups, console if console.is_terminal else Console(width=100))
         return 0
     folder = Path(output or f"runs/bench/{suite}")
-    command = ["plstm-graph", "bench", "--suite", suite, "--threads", str(threads), "--repeat", str(repeat)]
+    command = [
+        "python",
+        "-m",
+        "benchmarks.operators",
+        "--suite",
+        suite,
+        "--threads",
+        str(threads),
+        "--repeat",
+        str(repeat),
+    ]
     about = {"suite": suite, "command": shlex.join([*command, "--budget", f"{budget:g}"])}
     folder.mkdir(parents=True, exist_ok=True)  # fails now rather than after the measurements
 
@@ -72,7 +123,7 @@ def bench(suite: str, threads: int, repeat: int, budget: float, output: str | No
                 on_step=lambda what: progress.update(task, description=what),
                 on_group=on_group,
             )
-        except GateError as error:
+        except WrongFormError as error:
             errors.say("Nothing was measured: a form of the operator is wrong.", style="bold red")
             errors.say(str(error), style="red")
             return 1

@@ -1,4 +1,4 @@
-"""What is measured together. Plain names, so that the command's help need not import torch."""
+"""What is measured together. Plain names, so that ``--help`` need not import torch."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ FORMS = ("plstm auto", "plstm recurrent", "plstm parallel", "plstm chunkwise", "
 FROM_EDGES = "plstm auto, from edges"
 LAYERS = (
     *("PLSTMConv P", "PLSTMConv D", "GCNConv", "GINEConv", "GATv2Conv", "GATv2Conv, both directions"),
-    *("TransformerConv", "level GRU, sum", "level GRU, attention"),
+    *("TransformerConv", "GatedCell, sum", "GatedCell, attention"),
 )
 MODELS = ("PLSTM model", "GATv2 model", "structure", "structure from edges")
 BOTH = "forward+backward"

@@ -1,0 +1,7 @@
+"""``python -m benchmarks.operators``."""
+
+import sys
+
+from benchmarks.operators.command import main
+
+sys.exit(main())

@@ -1,0 +1,56 @@
+"""How errors of trained models grow with size: what the figures of several tasks share."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from torch_geometric.data import Data
+from tqdm import tqdm
+
+from plstm_graph.datasets.storage.files import replace_file
+from plstm_graph.tasks.task import Task
+from plstm_graph.train.trained import TrainedModel, trained_models
+
+
+def config_of(run: Path) -> dict[str, Any]:
+    """The configuration of a finished run."""
+    return json.loads((run / "report.json").read_text(encoding="utf-8"))["config"]
+
+
+def over_graphs(
+    run: Path, task: Task, graphs: Sequence[Data], error: Callable[[TrainedModel, Data], float], most: int
+) -> dict[str, np.ndarray]:
+    """Error of each model on each graph, averaged over seeds.
+
+    Args:
+        run: Folder of a finished run.
+        task: Its task.
+        graphs: What to evaluate on.
+        error: Of a model on a graph.
+        most: Nodes of a graph for models that skip tests, as attention to pairs of nodes does; NaN beyond.
+    """
+    models = config_of(run)["models"]
+    found: dict[str, list[list[float]]] = {}
+    for trained in tqdm(trained_models(run, task)):
+        small = bool(models[trained.name].get("skip_tests"))
+        row = [np.nan if small and (graph.num_nodes or 0) > most else error(trained, graph) for graph in graphs]
+        found.setdefault(trained.name, []).append(row)
+    return {name: np.mean(rows, axis=0) for name, rows in found.items()}
+
+
+def two_panels() -> tuple[Figure, tuple[Axes, Axes]]:
+    """A figure of two panels that share their errors."""
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2, sharey=True)
+    return figure, (left, right)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG."""
+    replace_file(path, lambda unfinished: figure.savefig(unfinished, format="png", dpi=110))
