@@ -12,20 +12,13 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
-from plstm_graph.datasets import (
-    BadRow,
-    BadRowsWarning,
-    ChEMBL2321810,
-    SmilesDataset,
-    column_split,
-    random_split,
-    scaffold_split,
-)
+from plstm_graph.datasets import BadRow, BadRowsWarning, ChEMBL2321810, SmilesDataset
 from plstm_graph.datasets.molecules.fingerprints import morgan_fingerprints
 from plstm_graph.datasets.molecules.smiles_targets import TargetKind
 from plstm_graph.tasks.baselines import baseline_predictions
 from plstm_graph.tasks.labelled import Baselines, LabelledGraphs
 from plstm_graph.tasks.metrics import Kind
+from plstm_graph.tasks.molecule_split import KINDS, Split
 from plstm_graph.tasks.problem import Problem
 from plstm_graph.transforms import ToDAG
 
@@ -46,10 +39,7 @@ class MoleculeTable(LabelledGraphs):
             activity, ChEMBL2321810, that RDKit carries)
         smiles_column (str): Name of the SMILES column.
         target_columns (list[str], optional): Names of the target columns. (default: the only other column)
-        split (str): ``"scaffold"`` (no Bemis-Murcko scaffold in two splits), ``"random"``, or the name of a column that
-            says train, valid or test.
-        fractions (tuple[float, float, float]): Parts of the molecules in training, validation and test.
-        seed (int): Seed of the random split.
+        split (Split, optional): How the molecules are divided. (default: by scaffold, 80 / 10 / 10)
         pre_transform (BaseTransform, optional): Applied to each molecule once, before it is stored. (default:
             :class:`~plstm_graph.transforms.ToDAG`; ``torch_geometric.transforms.Compose([])`` keeps bonds in both
             directions)
@@ -65,19 +55,16 @@ class MoleculeTable(LabelledGraphs):
         path: str | None = None,
         smiles_column: str = "smiles",
         target_columns: list[str] | None = None,
-        split: str = "scaffold",
-        fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
-        seed: int = 0,
+        split: Split | None = None,
         pre_transform: BaseTransform | None = None,
         allow_missing: bool = False,
         root: str = "datasets",
     ) -> None:
-        self.seed = seed
+        self.split = Split() if split is None else split
+        self.seed = self.split.seed
         self.path = path
         self.smiles_column = smiles_column
         self.target_columns = target_columns
-        self.split = split
-        self.fractions = fractions
         self.pre_transform = ToDAG() if pre_transform is None else pre_transform
         self.allow_missing = allow_missing
         self.root = root
@@ -173,8 +160,8 @@ class MoleculeTable(LabelledGraphs):
 
     @property
     def split_name(self) -> str:
-        """``"scaffold"``, ``"random"``, or the column."""
-        return self.split
+        """How the molecules are divided."""
+        return self.split.by
 
     @property
     def summary(self) -> str:
@@ -191,13 +178,9 @@ class MoleculeTable(LabelledGraphs):
     @functools.cached_property
     def splits(self) -> dict[str, Tensor]:
         """Numbers of the molecules in ``"train"``, ``"valid"`` and ``"test"``."""
-        if self.split == "scaffold":
-            return scaffold_split(list(self.dataset.smiles), self.fractions)
-        if self.split == "random":
-            return random_split(len(self.dataset), self.fractions, self.seed)
-        if self.path is None:
-            raise ValueError(f"split must be 'scaffold' or 'random' for {self.title}, got {self.split!r}")
-        return column_split(self.dataset.table, self.split)
+        if self.path is None and (self.split.by not in KINDS or self.split.group_column is not None):
+            raise ValueError(f"split must be one of {', '.join(KINDS)} for {self.title}, got {self.split.by!r}")
+        return self.split.divide(self.dataset)
 
     def subset(self, split: str) -> SmilesDataset:
         """The molecules of ``"train"``, ``"valid"`` or ``"test"``."""

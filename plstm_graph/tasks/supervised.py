@@ -32,7 +32,10 @@ def molecules(
     smiles_column: str = "smiles",
     target_columns: list[str] | None = None,
     split: str = "scaffold",
+    group_column: str | None = None,
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
+    num_folds: int = 0,
+    fold: int = 0,
     seed: int = 0,
     pre_transform: dict[str, Any] | None = None,
     allow_missing: bool = False,
@@ -47,18 +50,24 @@ def molecules(
             ``"multiclass"`` (one column of classes).
         smiles_column: Name of the SMILES column.
         target_columns: Names of the target columns. (default: the only other column)
-        split: ``"scaffold"`` (no Bemis-Murcko scaffold in two parts), ``"random"``, or the name of a column that says
+        split: ``"scaffold"`` (no Bemis-Murcko scaffold in two parts), ``"random"``, ``"stratified"`` (every part has the
+            same share of each class, or of each tenth of the range), ``"group"``, or the name of a column that says
             train, valid or test.
+        group_column: Molecules with the same word in this column are never in two parts; with ``"group"``, or with
+            ``"stratified"``.
         fractions: Fractions of the molecules in training, validation and test.
-        seed: Seed of the random split.
+        num_folds: Number of folds of a cross-validation, in place of fractions; 0 for none.
+        fold: Which of them is tested; the next one validates.
+        seed: Seed of the split, if it is one by chance.
         pre_transform: Class and arguments of a transform, applied to each molecule once. (default: ToDAG)
         allow_missing: Empty target cells are missing labels rather than bad rows.
     """
     transform = make_transform(pre_transform)
-    table = MoleculeTable(path, smiles_column, target_columns, split, fractions, seed, transform, allow_missing, root)
+    how = Split(split, group_column, fractions, num_folds, fold, seed)
+    table = MoleculeTable(path, smiles_column, target_columns, how, transform, allow_missing, root)
     table.use_kind(kind)
     given = {"smiles_column": smiles_column, "pre_transform": pre_transform}
-    return supervised(table, kind, given)
+    return supervised(table, kind, given, num_folds)
 
 
 def dag_folder(
@@ -87,13 +96,14 @@ def dag_folder(
     return task
 
 
-def supervised(data: LabelledGraphs, kind: Kind, given: dict[str, Any]) -> GraphTask:
+def supervised(data: LabelledGraphs, kind: Kind, given: dict[str, Any], num_folds: int = 0) -> GraphTask:
     """A task on graphs with targets.
 
     Args:
         data: The graphs.
         kind: Of their targets.
         given: Arguments by which other graphs are read as these were, plain values for checkpoints.
+        num_folds: Number of folds that the graphs have; 0 for none.
 
     Raises:
         ValueError: If targets do not fit the kind; it names place and value.
@@ -120,6 +130,7 @@ def supervised(data: LabelledGraphs, kind: Kind, given: dict[str, Any]) -> Graph
         metrics=partial(_metrics, kind),
         monitor={metric: direction},
         target=ScaledTarget.of_targets("standard", data.train_targets) if numbers else None,
+        num_folds=num_folds,
         with_loss=True,
         fixed=False,
         labelled=data,

@@ -1,0 +1,125 @@
+"""Folds of cross-validation: at random, stratified by what is predicted, or with groups that stay together."""
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
+
+#: Strata of numbers: quantiles with as many rows each.
+_QUANTILES = 10
+#: Folds that make up the three parts of a split that is none of cross-validation.
+_PIECES = 20
+
+TRAIN, VALID, TEST = 0, 1, 2
+
+
+def fold_of_each(
+    n: int,
+    num_folds: int,
+    seed: int = 0,
+    targets: np.ndarray | None = None,
+    groups: Sequence[str] | np.ndarray | None = None,
+) -> np.ndarray:
+    """The fold in which each of some rows is tested.
+
+    Args:
+        n: Number of rows.
+        num_folds: Number of folds.
+        seed: Of the order; groups alone depend on none.
+        targets: What is predicted, ``[n]``: numbers, or words of classes. Every fold then has about the same share of
+            each class, or of each tenth of the range.
+        groups: Rows of the same word are never in two folds, ``[n]``.
+
+    Returns:
+        Numbers from 0 to ``num_folds - 1``, ``[n]``.
+
+    Raises:
+        ValueError: If there are fewer rows, or groups, than folds.
+    """
+    if groups is not None:
+        groups = np.asarray(groups)
+        if (count := np.unique(groups).size) < num_folds:
+            raise ValueError(f"{num_folds} folds need as many groups, and there are {count}")
+    elif n < num_folds:
+        raise ValueError(f"{num_folds} folds need as many rows, and there are {n}")
+    if groups is None:
+        kind = KFold if targets is None else StratifiedKFold
+        splitter = kind(num_folds, shuffle=True, random_state=seed)
+    elif targets is None:
+        splitter = GroupKFold(num_folds)
+    else:
+        splitter = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed)
+    strata = np.zeros(n) if targets is None else _strata(targets)
+    found = np.empty(n, dtype=np.int64)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class")  # a rare class is missing in some folds
+        for number, (_, rows) in enumerate(splitter.split(np.zeros(n), strata, groups)):
+            found[rows] = number
+    return found
+
+
+def parts_of_fold(folds: np.ndarray, fold: int, num_folds: int) -> np.ndarray:
+    """The part of each row where one fold is tested: the next fold validates, and the others train.
+
+    Args:
+        folds: By :func:`fold_of_each`.
+        fold: Which is tested.
+        num_folds: Number of folds.
+
+    Returns:
+        :data:`TRAIN`, :data:`VALID` or :data:`TEST` for each row, ``[n]``.
+    """
+    part = np.full(len(folds), TRAIN)
+    part[folds == (fold + 1) % num_folds] = VALID
+    part[folds == fold] = TEST
+    return part
+
+
+def parts_of_fractions(
+    fractions: Sequence[float],
+    n: int,
+    seed: int = 0,
+    targets: np.ndarray | None = None,
+    groups: Sequence[str] | np.ndarray | None = None,
+) -> np.ndarray:
+    """The part of each row, stratified or with groups that stay together, of about these sizes.
+
+    Args:
+        fractions: Of the training, validation and test part.
+        n: As of :func:`fold_of_each`, and so are the following.
+        seed: Of the order.
+        targets: What is predicted.
+        groups: What stays together.
+
+    Returns:
+        :data:`TRAIN`, :data:`VALID` or :data:`TEST` for each row, ``[n]``.
+    """
+    pieces = min(_PIECES, n if groups is None else np.unique(np.asarray(groups)).size)
+    ends = np.rint(np.cumsum(fractions) * pieces)
+    return np.searchsorted(ends[:2], fold_of_each(n, pieces, seed, targets, groups), side="right")
+
+
+def check_fold(fold: int, num_folds: int) -> None:
+    """Check that there is a fold.
+
+    Raises:
+        ValueError: If there are too few folds to train, validate and test, or there is none of this number.
+    """
+    if num_folds < 3:
+        raise ValueError(f"num_folds must be at least 3, to train, validate and test, got {num_folds}")
+    if not 0 <= fold < num_folds:
+        raise ValueError(f"folds are numbered from 0 to {num_folds - 1}, got {fold}")
+
+
+def _strata(targets: np.ndarray) -> np.ndarray:
+    """Classes as they are; numbers of more values than there are quantiles, by quantile; missing ones for themselves."""
+    if targets.dtype.kind != "f":
+        return np.unique(targets.astype(str), return_inverse=True)[1]
+    known = np.isfinite(targets)
+    values, number = np.unique(targets[known], return_inverse=True)
+    if values.size > _QUANTILES:
+        number = np.argsort(np.argsort(targets[known], kind="stable")) * _QUANTILES // known.sum()
+    strata = np.full(len(targets), -1)
+    strata[known] = number
+    return strata
