@@ -50,7 +50,9 @@ def fold_of_each(
         splitter = GroupKFold(num_folds)
     else:
         splitter = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed)
-    strata = np.zeros(n) if targets is None else _strata(targets)
+    strata = np.zeros(n, dtype=np.int64) if targets is None else _strata(targets, num_folds)
+    if targets is not None and (most := int(np.bincount(strata).max())) < num_folds:
+        raise ValueError(f"{num_folds} stratified folds need a class of as many rows, and the largest has {most}")
     found = np.empty(n, dtype=np.int64)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class")  # a rare class is missing in some folds
@@ -112,14 +114,18 @@ def check_fold(fold: int, num_folds: int) -> None:
         raise ValueError(f"folds are numbered from 0 to {num_folds - 1}, got {fold}")
 
 
-def _strata(targets: np.ndarray) -> np.ndarray:
-    """Classes as they are; numbers of more values than there are quantiles, by quantile; missing ones for themselves."""
+def _strata(targets: np.ndarray, num_folds: int) -> np.ndarray:
+    """Numbers from 0, ``[n]``: classes as they are, many values by quantile, what is missing for itself.
+
+    A quantile has a row or more for each fold.
+    """
     if targets.dtype.kind != "f":
         return np.unique(targets.astype(str), return_inverse=True)[1]
     known = np.isfinite(targets)
     values, number = np.unique(targets[known], return_inverse=True)
-    if values.size > _QUANTILES:
-        number = np.argsort(np.argsort(targets[known], kind="stable")) * _QUANTILES // known.sum()
-    strata = np.full(len(targets), -1)
-    strata[known] = number
+    quantiles = max(min(_QUANTILES, int(known.sum()) // num_folds), 1)
+    if values.size > quantiles:
+        number = np.argsort(np.argsort(targets[known], kind="stable")) * quantiles // known.sum()
+    strata = np.zeros(len(targets), dtype=np.int64)
+    strata[known] = 1 + number
     return strata

@@ -14,6 +14,8 @@ from plstm_graph.text import markdown_code, markdown_row, markdown_text
 
 #: Names of choices in tables.
 _SHORT = {"lr": "learning rate"}
+#: Between the name of a metric and that of the target that it is of, where there are several.
+_OF = " of "
 
 
 def summarise(
@@ -55,6 +57,8 @@ def write_report(folder: Path, report: Mapping[str, Any]) -> None:
 def markdown(report: Mapping[str, Any]) -> str:
     """The report as text."""
     lines = [f"# {markdown_text(report['task'])}", "", *table(report), "", *trials_table(report), ""]
+    if of_targets := targets_table(report):
+        lines += [*of_targets, ""]
     packages = ", ".join(f"{name} {version}" for name, version in report["machine"]["packages"].items())
     if report.get("samples"):
         sizes = ", ".join(f"{part} {size:,}" for part, size in report["samples"].items())
@@ -73,7 +77,7 @@ def table(report: Mapping[str, Any], metrics: Sequence[str] | None = None) -> li
     models = {name: model | {"all": model["valid"] | model["tests"]} for name, model in report["models"].items()}
     if metrics is None:
         metrics = list(dict.fromkeys(name for model in models.values() for name in model["all"]))
-        metrics = [name for name in metrics if not name.endswith(("/seconds", "/loss"))]
+        metrics = [name for name in metrics if not name.endswith(("/seconds", "/loss")) and _OF not in name]
         if not any(name.startswith("valid_") for name in metrics):
             metrics = [name for name in metrics if not name.startswith("valid/")] or metrics
     choices = list(dict.fromkeys(name for model in models.values() for row in model["tried"] for name in row["choice"]))
@@ -90,7 +94,7 @@ def table(report: Mapping[str, Any], metrics: Sequence[str] | None = None) -> li
     for name, model in models.items():
         values = [_text(model["all"].get(metric)) for metric in metrics]
         picked = [_value(model["choice"].get(choice)) for choice in choices]
-        sizes = [str(len(model["seeds"])), f"{model['parameters']:,}", *picked, f"{model['seconds_per_epoch']:.2f}"]
+        sizes = [_times(model["seeds"]), f"{model['parameters']:,}", *picked, f"{model['seconds_per_epoch']:.2f}"]
         rows.append([name, *values, *sizes])
     for name, row in report.get("beside", {}).items():
         values = [_number(row.get(metric)) for metric in metrics]
@@ -105,7 +109,7 @@ def trials_table(report: Mapping[str, Any]) -> list[str]:
         report: By :func:`summarise`.
     """
     found = [(name, row) for name, model in report["models"].items() for row in model["seeds"]]
-    has_folds = _repeated(report["models"]) == "folds"
+    has_folds = _repeated(report["models"]) != "seeds"
     metric = next(iter(report["monitor"]))
     tests = list(dict.fromkeys(part for _, row in found for part, each in row["tests"].items() if metric in each))
     header = ["training of", *(["fold"] if has_folds else []), "seed", f"valid/{metric}"]
@@ -121,10 +125,37 @@ def trials_table(report: Mapping[str, Any]) -> list[str]:
     return [markdown_row(row) for row in rows]
 
 
+def targets_table(report: Mapping[str, Any]) -> list[str]:
+    """Lines of a Markdown table, a row for each target of each model; none where there is one target.
+
+    Args:
+        report: By :func:`summarise`.
+    """
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for name, model in report["models"].items():
+        for full, summary in model["tests"].items():
+            metric, of, target = full.partition(_OF)
+            if of:
+                rows.setdefault((name, target), {})[metric] = with_std(summary)
+    metrics = list(dict.fromkeys(metric for row in rows.values() for metric in row))
+    lines = [["model", "target", *metrics], ["---", "---", *["---:"] * len(metrics)]]
+    lines += [[name, target, *(row.get(metric, "") for metric in metrics)] for (name, target), row in rows.items()]
+    return [markdown_row(line) for line in lines] if rows else []
+
+
 def _repeated(models: Mapping[str, Mapping[str, Any]]) -> str:
     """What trainings of a model differ in."""
-    folds = any(row.get("fold") is not None for model in models.values() for row in model["seeds"])
-    return "folds" if folds else "seeds"
+    rows = [row for model in models.values() for row in model["seeds"]]
+    if all(row.get("fold") is None for row in rows):
+        return "seeds"
+    return "folds" if len({row["seed"] for row in rows}) == 1 else "folds x seeds"
+
+
+def _times(rows: Sequence[Mapping[str, Any]]) -> str:
+    """How often a model was trained."""
+    folds, seeds = ({row.get(name) for row in rows} for name in ("fold", "seed"))
+    whole = len(folds) > 1 and len(seeds) > 1 and len(rows) == len(folds) * len(seeds)
+    return f"{len(folds)} x {len(seeds)}" if whole else str(len(rows))
 
 
 def _machine(report: Mapping[str, Any], packages: str) -> str:

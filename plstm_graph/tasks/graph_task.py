@@ -256,7 +256,9 @@ class GraphTask(Task):
         return row
 
     def part_scores(self, part: str, output: Tensor) -> Row:
-        """Means over graphs of what the task measures graph by graph."""
+        """Means over graphs of what the task measures graph by graph; of several targets, the metrics of each."""
+        if self.labelled is not None and self.columns == ("y",) and len(self.labelled.target_names) > 1:
+            return self._target_scores(self.labelled, part, output)
         if self.graph_metrics is None:
             return {}
         graphs = self.parts[part]
@@ -264,6 +266,15 @@ class GraphTask(Task):
         pieces = self.restored(output).to("cpu").split(sizes)
         rows = [self.graph_metrics(piece, graph) for piece, graph in zip(pieces, graphs, strict=True)]
         return {name: statistics.fmean(row[name] for row in rows) for name in rows[0]}
+
+    def _target_scores(self, labelled: LabelledGraphs, part: str, output: Tensor) -> Row:
+        """Metrics of each target by itself."""
+        true, predicted = labelled.targets(part), self.restored(output).to("cpu")
+        return {
+            f"{metric} of {name}": value
+            for number, name in enumerate(labelled.target_names)
+            for metric, value in self.metrics(predicted[:, [number]], true[:, [number]]).items()
+        }
 
     def pictures(self, outputs: dict[str, Tensor]) -> dict[str, Figure]:
         """Pictures of the tests."""

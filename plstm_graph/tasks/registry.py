@@ -1,7 +1,7 @@
 """Tasks by their names. A task is imported when it is asked for."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
@@ -81,7 +81,7 @@ def load_task(
     return task if target_scale is None else task.scaled(target_scale)
 
 
-def task_maker(name: str, root: str = "datasets", source: str | None = None) -> "Callable[..., Task]":
+def task_maker(name: str, root: str = "datasets", source: str | None = None) -> "partial[Task]":
     """The function that makes a task of its own options.
 
     Raises:
@@ -94,6 +94,12 @@ def task_maker(name: str, root: str = "datasets", source: str | None = None) -> 
     make = getattr(import_module(f"plstm_graph.tasks.{module}"), function)
     folders = {"root": root, "source": source}
     return partial(make, **known, **{key: folders[key] for key in folders if key in inspect.signature(make).parameters})
+
+
+def takes_option(section: Mapping[str, Any], option: str) -> bool:
+    """Whether the task of a section of a configuration takes an option; False where there is no such task."""
+    name = section.get("name")
+    return isinstance(name, str) and name in TASKS and option in inspect.signature(task_maker(name).func).parameters
 
 
 def task_of(section: Mapping[str, Any]) -> "Task":

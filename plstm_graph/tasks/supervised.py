@@ -12,6 +12,7 @@ from plstm_graph.tasks.dag_folder import FolderOfDAGs
 from plstm_graph.tasks.graph_task import GraphTask, Objective
 from plstm_graph.tasks.labelled import LabelledGraphs
 from plstm_graph.tasks.metrics import Kind, evaluate
+from plstm_graph.tasks.molecule_split import Split
 from plstm_graph.tasks.molecules import MoleculeTable
 from plstm_graph.tasks.rows import Row
 from plstm_graph.tasks.scaled_target import ScaledTarget
@@ -50,9 +51,9 @@ def molecules(
             ``"multiclass"`` (one column of classes).
         smiles_column: Name of the SMILES column.
         target_columns: Names of the target columns. (default: the only other column)
-        split: ``"scaffold"`` (no Bemis-Murcko scaffold in two parts), ``"random"``, ``"stratified"`` (every part has the
-            same share of each class, or of each tenth of the range), ``"group"``, or the name of a column that says
-            train, valid or test.
+        split: ``"scaffold"`` (no Bemis-Murcko scaffold in two parts), ``"random"``, ``"stratified"`` (every part has
+            the same share of each class, or of each tenth of the range), ``"group"``, or the name of a column that
+            says train, valid or test.
         group_column: Molecules with the same word in this column are never in two parts; with ``"group"``, or with
             ``"stratified"``.
         fractions: Fractions of the molecules in training, validation and test.

@@ -19,6 +19,7 @@ from plstm_graph.nn.parameters import count_parameters
 from plstm_graph.report.ogb_form import Circumstances, Entry, write_forms
 from plstm_graph.report.study import markdown
 from plstm_graph.tasks.graph_task import GraphTask
+from plstm_graph.tasks.registry import takes_option
 from plstm_graph.tasks.task import Task
 from plstm_graph.tasks.task_folder import write_task
 from plstm_graph.text import meant
@@ -123,10 +124,29 @@ def _only_task(study: Study) -> Task:
     return task_of(study.first_trials(study.models[0])[0])
 
 
+def _folds(given: str | int | None, task: dict[str, Any]) -> list[int]:
+    """The folds that are trained; a task of one's own is told how many there are.
+
+    Args:
+        given: A number of folds, or some of them, such as ``"0-3"``.
+        task: The section of the configuration, which may be changed.
+    """
+    takes_number = takes_option(task, "num_folds")
+    if given is None:
+        return list(range(task["num_folds"])) if takes_number and isinstance(task.get("num_folds"), int) else []
+    text = str(given).strip()
+    if not text.isdecimal():
+        return parse_numbers(text, "folds", 1000)
+    count = parse_numbers(text, "folds", 1000)[0]
+    if takes_number:
+        task["num_folds"] = count
+    return list(range(count))
+
+
 def _check_folds(folds: Sequence[int], task: Task) -> None:
     """Refuse folds that the task does not have."""
     if folds and not task.num_folds:
-        raise ValueError(f"the task {task.name} has no folds, got {folds}")
+        raise ValueError(f"the task {task.name} has no folds, got {', '.join(map(str, folds))}")
     if folds and max(folds) >= task.num_folds:
         raise ValueError(f"folds are numbered from 0 to {task.num_folds - 1}, got {max(folds)}")
 
@@ -177,6 +197,7 @@ def parse(arguments: list[str]) -> StudyOptions:
         trainer.setdefault("devices", [device.index])
     workers, choose = int(config.workers), check_choices(values["choose"])
     _check_given(arguments, choose)
+    folds = _folds(config.folds, values["task"])
     plain = {"task": values["task"], "models": known, "training": values["training"]}
     plain |= {"trainer": check_trainer(trainer, workers), "choose": choose}
     return StudyOptions(
@@ -185,7 +206,7 @@ def parse(arguments: list[str]) -> StudyOptions:
             models=names,
             seeds=parse_seeds(str(config.seeds)),
             baselines=config.baselines and config.tests,
-            folds=[] if config.folds is None else parse_numbers(str(config.folds), "folds", 1000),
+            folds=folds,
             folder=Path(config.output or f"runs/{run}"),
         ),
         trainer=trainer,
@@ -248,7 +269,10 @@ def _make_parser() -> CommandParser:
     parser.add_argument("--only", type=str | None, default=None, help="Models to train, such as plstm,gin.")
     parser.add_argument("--seeds", type=str | int, default="0-2", help="Such as 0-4 or 0,2.")
     parser.add_argument(
-        "--folds", type=str | int | None, default=None, help="Folds of a task that has them, such as 0-9 or 0,3."
+        "--folds",
+        type=str | int | None,
+        default=None,
+        help="Number of folds, such as 5, or some of those that a task has, such as 0-1 or 0,3.",
     )
     parser.add_argument(
         "--choose",

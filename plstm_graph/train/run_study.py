@@ -5,6 +5,7 @@ import math
 import os
 import shutil
 import signal
+import statistics
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -243,14 +244,28 @@ def _report(study: Study, task: Task) -> dict[str, Any]:
 
 def _beside(study: Study, task: Task) -> dict[str, Row]:
     """Rows of the table that are no trials: what others report, and simple models, which are fitted once."""
-    rows = dict(task.published)
-    if isinstance(task, GraphTask) and task.labelled is not None and study.baselines:
-        path = study.folder / "baselines.json"
-        if not path.is_file():
-            replace_json(path, {name: plain_json(row) for name, row in baseline_rows(task, task.labelled).items()})
-        for name, row in read_json(path).items():
-            rows[name] = {f"test/{key}": math.nan if value is None else value for key, value in row.items()}
-    return rows
+    if not study.baselines or not isinstance(task, GraphTask) or task.labelled is None:
+        return dict(task.published)
+    path = study.folder / "baselines.json"
+    found = {} if not path.is_file() else read_json(path)
+    for fold in study.folds or (None,):
+        if str(fold) not in found:
+            of_fold = task_of(study.trial(study.models[0], {}, Repeat(study.seeds[0], fold)))
+            assert isinstance(of_fold, GraphTask) and of_fold.labelled is not None
+            rows = baseline_rows(of_fold, of_fold.labelled)
+            found[str(fold)] = {name: plain_json(row) for name, row in rows.items()}
+            replace_json(path, found)
+    of_folds = [row for fold, row in found.items() if fold in map(str, study.folds or (None,))]
+    return dict(task.published) | {name: _means([row[name] for row in of_folds]) for name in of_folds[0]}
+
+
+def _means(rows: list[dict[str, float | None]]) -> Row:
+    """Means of the metrics of several folds; NaN where a fold has none."""
+    nan = math.nan
+    return {
+        f"test/{name}": statistics.fmean(nan if (value := row[name]) is None else value for row in rows)
+        for name in rows[0]
+    }
 
 
 def _read(folder: Path) -> dict[str, Any]:
