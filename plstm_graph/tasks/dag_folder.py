@@ -34,6 +34,7 @@ class FolderOfDAGs(LabelledGraphs):
             :class:`~plstm_graph.transforms.ToDAG`, which keeps the directions)
         on_disk (bool): Keep the graphs in a database instead of in memory, for sets larger than that.
         seed (int): Of the baselines.
+        split (dict, optional): How the graphs are divided, in place of what ``dag.yaml`` says.
     """
 
     kind = "dag_folder"
@@ -44,8 +45,10 @@ class FolderOfDAGs(LabelledGraphs):
         pre_transform: BaseTransform | None = None,
         on_disk: bool = False,
         seed: int = 0,
+        split: dict[str, Any] | None = None,
     ) -> None:
         self.seed = seed
+        self._split = split
         self.root = root
         self.pre_transform = ToDAG("keep") if pre_transform is None else pre_transform
         self.on_disk = on_disk
@@ -55,7 +58,7 @@ class FolderOfDAGs(LabelledGraphs):
     def dataset(self) -> DAGFolder | OnDiskDAGFolder:
         """All graphs of the folder."""
         kind = OnDiskDAGFolder if self.on_disk else DAGFolder
-        return kind(self.root, pre_transform=self.pre_transform)
+        return kind(self.root, pre_transform=self.pre_transform, split=self._split)
 
     @property
     def encoding(self) -> Encoding:

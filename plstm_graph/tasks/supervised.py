@@ -73,6 +73,9 @@ def molecules(
 
 def dag_folder(
     path: str = "",
+    split: dict[str, Any] | None = None,
+    num_folds: int = 0,
+    fold: int = 0,
     pre_transform: dict[str, Any] | None = None,
     on_disk: bool = False,
     unknown_words: float = 0.02,
@@ -81,6 +84,10 @@ def dag_folder(
 
     Args:
         path: The folder; ``plstm-graph check`` describes it.
+        split: How the graphs are divided, in place of what ``dag.yaml`` says: ``group`` (a column), ``stratified``,
+            ``fractions``, ``seed``, ``column``.
+        num_folds: Number of folds of a cross-validation, in place of fractions; 0 for none.
+        fold: Which of them is tested; the next one validates.
         pre_transform: Class and arguments of a transform, applied to each graph once. (default: ToDAG, which keeps the
             directions)
         on_disk: Keep the graphs in a database instead of in memory, for sets larger than that.
@@ -91,8 +98,9 @@ def dag_folder(
         raise ValueError("the task dag_folder needs the folder: --task.path my_dags")
     if not 0 <= unknown_words < 1:
         raise ValueError(f"unknown_words must be in [0, 1), got {unknown_words}")
-    folder = FolderOfDAGs(path, make_transform(pre_transform), on_disk)
-    task = supervised(folder, folder.problem.kind, {"pre_transform": pre_transform})
+    how = dict(split or {}) | ({"num_folds": num_folds, "fold": fold} if num_folds or fold else {})
+    folder = FolderOfDAGs(path, make_transform(pre_transform), on_disk, split=how)
+    task = supervised(folder, folder.problem.kind, {"pre_transform": pre_transform}, num_folds)
     task.changes = partial(_hide_words, folder, unknown_words) if unknown_words else None
     return task
 

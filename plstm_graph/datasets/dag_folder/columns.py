@@ -136,8 +136,7 @@ def feature_columns(dags: Dags, name: str) -> dict[str, Kind | None]:
     taken |= {"nodes": {table.id}, "edges": {table.source, table.target}}.get(name, set())
     if name == spec.target_table:
         taken |= set(spec.targets)
-    if spec.split.column is not None:
-        taken.add(spec.split.column)
+    taken |= {name for name in (spec.split.column, spec.split.group) if name is not None}
     if table.features is None:
         # Columns of graphs are often results, so they are features only where the folder says so.
         if name == "graphs":

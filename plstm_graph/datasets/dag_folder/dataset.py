@@ -3,7 +3,8 @@
 import contextlib
 import functools
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +45,18 @@ class _Files:
     spec: Spec
     _unfinished: Path | None
 
-    def _open_folder(self, root: str | Path, pre_transform: Transform | None) -> None:
+    def _open_folder(self, root: str | Path, pre_transform: Transform | None, split: Mapping[str, Any] | None) -> None:
         self.folder = Path(root).expanduser()
-        self.spec = read_spec(self.folder)
+        spec = read_spec(self.folder)
+        self.spec = replace(spec, split=replace(spec.split, **split)) if split else spec
         stamps = sorted(
             (path.name, path.stat().st_size, path.stat().st_mtime_ns)
             for path in self.folder.iterdir()
             if path.is_file()
         )
-        self._key = cache_key(_FORMAT, type(self).__name__, stamps, pre_transform)
+        self._key = cache_key(
+            _FORMAT, type(self).__name__, stamps, pre_transform, *([asdict(self.spec.split)] if split else [])
+        )
         self._unfinished = None
 
     @property
@@ -114,6 +118,8 @@ class DAGFolder(_Files, PlainGraphs):
         transform (callable, optional): Applied to each graph at every access.
         pre_transform (callable, optional): Applied to each graph once, before it is stored, for example
             :class:`~plstm_graph.transforms.ToDAG`.
+        split (dict, optional): Values of ``split`` in ``dag.yaml`` that come in place of those there: ``group``,
+            ``stratified``, ``num_folds``, ``fold``, ``seed``, ``fractions``, ``column``.
 
     Raises:
         FileNotFoundError: If there is no folder or no ``dag.yaml``.
@@ -121,9 +127,13 @@ class DAGFolder(_Files, PlainGraphs):
     """
 
     def __init__(
-        self, root: str | Path, transform: Transform | None = None, pre_transform: Transform | None = None
+        self,
+        root: str | Path,
+        transform: Transform | None = None,
+        pre_transform: Transform | None = None,
+        split: Mapping[str, Any] | None = None,
     ) -> None:
-        self._open_folder(root, pre_transform)
+        self._open_folder(root, pre_transform, split)
         super().__init__(str(root), transform, pre_transform)
         self.load(self.processed_paths[0])
         try:
@@ -186,8 +196,13 @@ class OnDiskDAGFolder(_Files, OnDiskDataset):
         transform: Transform | None = None,
         pre_transform: Transform | None = None,
         graphs_at_once: int = 1000,
+        split: Mapping[str, Any] | None = None,
     ) -> None:
-        self._open_folder(root, pre_transform)
+        self._open_folder(root, pre_transform, split)
+        if self.spec.split.group is not None or self.spec.split.stratified:
+            raise ValueError(
+                f"graphs of {self.folder} are read some at a time, so they cannot be grouped or stratified"
+            )
         self._pre_transform, self._graphs_at_once = pre_transform, graphs_at_once
         schema: Any = {"dtype": torch.uint8, "size": (-1,)}
         super().__init__(str(root), transform, schema=schema, log=False)
@@ -206,14 +221,14 @@ class OnDiskDAGFolder(_Files, OnDiskDataset):
         found = TargetFit(self.spec)
         parts, total = [], 0
         for dags in pieces():
-            if split_table(dags) != "graphs" and self.spec.split.column is not None:
+            if split_table(dags) != "graphs" and not self.spec.split.is_drawn:
                 raise ValueError(f"{self.folder} splits the targets of each graph; use DAGFolder for such a set")
             found.update(dags)
-            if self.spec.split.column is not None:
+            if not self.spec.split.is_drawn:
                 parts.append(read_split(dags))
             total += dags.num_graphs
             self._check(dags)
-        part = random_parts(total, self.spec.split) if self.spec.split.column is None else np.concatenate(parts)
+        part = random_parts(total, self.spec.split) if self.spec.split.is_drawn else np.concatenate(parts)
         fit = FeatureFit(self.spec)
         for dags, begin in _with_begin(pieces()):
             fit.update(dags, part[begin : begin + dags.num_graphs])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem
+from plstm_graph.datasets.folds import check_fold
 from plstm_graph.datasets.storage.plain_values import YamlError, as_dataclass, load_yaml
 
 Task = Literal["regression", "classification", "multilabel"]
@@ -52,14 +53,33 @@ class SplitSpec:
 
     Attributes:
         column: Column of the table of graphs (or of the targets) with ``train``, ``valid``, ``test``, or ``none`` for
-            what is in no part; None for a random split.
-        fractions: Parts of a random split.
-        seed: Of a random split.
+            what is in no part; None for a split by chance. What follows comes before it.
+        group: Column of that table; what has the same word there is never in two parts.
+        stratified: Whether every part has the same share of each class of the only target, or of each tenth of its
+            range; for targets of what is split.
+        fractions: Sizes of the parts.
+        num_folds: Number of folds of a cross-validation, in place of fractions; 0 for none.
+        fold: Which of them is tested; the next one validates.
+        seed: Of a split by chance.
     """
 
     column: str | None = None
+    group: str | None = None
+    stratified: bool = False
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    num_folds: int = 0
+    fold: int = 0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.num_folds:
+            check_fold(self.fold, self.num_folds)
+        _check(self.num_folds > 0 or self.fold == 0, f"split.fold {self.fold} is one of how many? num_folds says so")
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether parts are drawn by chance, whatever the column says."""
+        return self.column is None or self.group is not None or self.stratified or self.num_folds > 0
 
 
 @dataclass
@@ -218,7 +238,18 @@ def _split(value: Any) -> SplitSpec:
         numbers and len(fractions) == 3 and min(fractions) > 0 and abs(sum(fractions) - 1) < 1e-6,
         f"split.fractions must be three positive numbers of sum 1, got {fractions!r}",
     )
-    _check(isinstance(split.get("seed", 0), int), f"split.seed must be a whole number, got {split.get('seed')!r}")
+    for name in ("seed", "num_folds", "fold"):
+        number = split.get(name, 0)
+        _check(isinstance(number, int) and number >= 0, f"split.{name} must be a whole number, got {number!r}")
+    _check(
+        isinstance(split.get("stratified", False), bool),
+        f"split.stratified must be true or false, got {split.get('stratified')!r}",
+    )
+    for name in ("column", "group"):
+        _check(
+            isinstance(split.get(name), str | None),
+            f"split.{name} must be the name of a column, got {split.get(name)!r}",
+        )
     return SplitSpec(**split | {"fractions": tuple(fractions)})
 
 

@@ -10,6 +10,7 @@ from plstm_graph.datasets.classes import ClassError, class_name, encode_classes,
 from plstm_graph.datasets.dag_folder.assemble import Dags
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem
 from plstm_graph.datasets.dag_folder.spec import NAME, Spec, SplitSpec
+from plstm_graph.datasets.folds import fold_of_each, parts_of_fold, parts_of_fractions
 from plstm_graph.datasets.moments import Moments
 from plstm_graph.datasets.text_files import decimal_hint
 
@@ -182,9 +183,10 @@ def read_split(dags: Dags) -> np.ndarray:
         DAGFolderError: If there is no such column, or a part would be empty.
     """
     split, name = dags.spec.split, split_table(dags)
-    if split.column is None:
-        part = random_parts(len(dags.graph_of(name)), split)
+    if split.is_drawn:
+        part = _drawn_parts(dags, name)
     else:
+        assert split.column is not None
         cells = dags.column(name, split.column, "the split")
         part = (
             cells.astype(object)
@@ -198,22 +200,54 @@ def read_split(dags: Dags) -> np.ndarray:
     if 0 in sizes and not dags.is_piece:
         shown = ", ".join(f"{word} {size}" for word, size in zip(PARTS, sizes, strict=True))
         message = f"the {PARTS[sizes.index(0)]} part of the {name} would be empty ({shown})"
-        dags.problems.append(Problem(NAME if split.column is None else dags.frames[name].file, None, None, message))
+        dags.problems.append(Problem(NAME if split.is_drawn else dags.frames[name].file, None, None, message))
     return part
 
 
 def split_table(dags: Dags) -> str:
     """Table whose rows are split: ``"graphs"``, or that of the targets, in which each graph then has several parts."""
     split, name = dags.spec.split, dags.spec.target_table
-    if split.column is None:
+    if split.is_drawn:
         return "graphs" if dags.num_graphs > 1 or dags.is_piece else name
     if "graphs" in dags.frames and split.column in dags.frames["graphs"].values.columns:
         return "graphs"
     return name
 
 
+def _drawn_parts(dags: Dags, name: str) -> np.ndarray:
+    """The part of each row of a table, by chance; grouped or stratified if ``dag.yaml`` says so."""
+    split, total = dags.spec.split, len(dags.graph_of(name))
+    if split.group is None and not split.stratified:
+        return random_parts(total, split)
+    groups = None if split.group is None else dags.column(name, split.group, "the groups of the split").to_numpy(str)
+    targets = _strata(dags, name) if split.stratified else None
+    try:
+        if split.num_folds:
+            folds = fold_of_each(total, split.num_folds, split.seed, targets, groups)
+            return parts_of_fold(folds, split.fold, split.num_folds)
+        return parts_of_fractions(split.fractions, total, split.seed, targets, groups)
+    except ValueError as error:
+        dags.problems.append(Problem(NAME, None, None, f"the {name} cannot be split: {error}"))
+        return random_parts(total, split)
+
+
+def _strata(dags: Dags, name: str) -> np.ndarray:
+    """What a split is stratified by, numbers or words of classes."""
+    spec = dags.spec
+    if len(spec.targets) != 1 or name != spec.target_table:
+        which = ", ".join(spec.targets)
+        reason = f"the only target of the {name}, and targets are {which} of the {spec.target_table}"
+        dags.problems.append(Problem(NAME, None, None, f"split.stratified is by {reason}"))
+        return np.zeros(len(dags.graph_of(name)))
+    cells = dags.column(name, spec.targets[0], "the targets")
+    return to_numbers(cells) if spec.task == "regression" else cells.to_numpy(str)
+
+
 def random_parts(total: int, split: SplitSpec) -> np.ndarray:
-    """A random part for each of some rows, ``[total]``."""
+    """A random part for each of some rows, ``[total]``; of folds, if there are any."""
+    if split.num_folds:
+        folds = np.random.default_rng(split.seed).permutation(total) % split.num_folds
+        return parts_of_fold(folds, split.fold, split.num_folds)
     order = np.random.default_rng(split.seed).permutation(total)
     part = np.full(total, 2)
     # 0.7 + 0.1 is a little less than 0.8 in floating point, and must not cost a graph.

@@ -1,0 +1,115 @@
+"""Folds of tables and folders of one's own, in a task and by the command."""
+
+import csv
+import json
+
+import pytest
+import yaml
+
+from plstm_graph.cli import main
+from plstm_graph.tasks.registry import load_task
+from tests.train.test_dag_data import make_folder
+
+SMILES = (
+    "CCO CCN CCC CCCl CCBr c1ccccc1 c1ccccc1C c1ccccc1O C1CCCCC1 C1CCCC1 CC(C)C CC(=O)O CCOC CCS OCC=O NCC=O c1ccncc1 "
+    "c1ccoc1 C1CCNCC1 CC#N CCCC C1CC1 C1CCC1 C1CCOC1"
+).split()
+
+
+def _table(path):
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["smiles", "size", "heavy", "batch"])
+        for number, text in enumerate(SMILES):
+            writer.writerow([text, len(text) + number / 100, int(len(text) > 4), f"g{number % 6}"])
+    return str(path)
+
+
+def _tested(task):
+    return [graph.smiles for graph in task.parts["test"]]
+
+
+@pytest.mark.parametrize("split", ["random", "stratified", "scaffold", "group"])
+def test_each_molecule_is_tested_once(tmp_path, split):
+    common = {"path": _table(tmp_path / "t.csv"), "root": str(tmp_path / "root"), "target_columns": ["size"]}
+    common |= {"split": split, "num_folds": 4} | ({"group_column": "batch"} if split == "group" else {})
+    tasks = [load_task("molecules", **common, fold=fold) for fold in range(4)]
+    assert sorted(text for task in tasks for text in _tested(task)) == sorted(SMILES)
+    groups = {text: f"g{number % 6}" for number, text in enumerate(SMILES)}
+    for task in tasks:
+        assert task.num_folds == 4
+        parts = [{graph.smiles for graph in task.parts[part]} for part in ("train", "valid", "test")]
+        assert sum(map(len, parts)) == len(set.union(*parts)) == len(SMILES)
+        if split == "group":
+            found = [{groups[text] for text in part} for part in parts]
+            assert sum(map(len, found)) == 6
+    assert _tested(tasks[0]) == _tested(load_task("molecules", **common, fold=0))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"split": "group"}, "needs group_column"),
+        ({"group_column": "batch"}, "goes with split: group or split: stratified, not with 'scaffold'"),
+        ({"split": "group", "group_column": "bacth"}, "has no column 'bacth'.*Did you mean 'batch'"),
+        ({"split": "batch", "num_folds": 3}, "says the parts itself, so there are no folds"),
+        ({"fold": 1}, "num_folds says so"),
+        ({"num_folds": 3, "fold": 3}, "folds are numbered from 0 to 2, got 3"),
+        ({"num_folds": 2}, "at least 3"),
+        ({"split": "group", "group_column": "batch", "num_folds": 7}, "7 folds need as many groups, and there are 6"),
+        ({"split": "stratified", "target_columns": ["size", "heavy"]}, "is by one target, and there are size, heavy"),
+    ],
+)
+def test_what_does_not_go_together(tmp_path, options, message):
+    given = {"path": _table(tmp_path / "t.csv"), "root": str(tmp_path / "root"), "target_columns": ["size"]}
+    with pytest.raises(ValueError, match=message):
+        load_task("molecules", **given | options)
+
+
+@pytest.mark.parametrize("split", [{}, {"group": "family"}, {"stratified": True}])
+def test_each_dag_of_a_folder_is_tested_once_and_its_own_split_is_no_feature(tmp_path, split):
+    folder = make_folder(tmp_path / "dags", "graph", "regression")
+    rows = list(csv.DictReader((folder / "graphs.csv").open()))
+    with (folder / "graphs.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*rows[0], "part", "family"])
+        writer.writeheader()
+        for number, row in enumerate(rows):
+            writer.writerow(row | {"part": ("train", "valid", "test")[number % 3], "family": f"f{number % 5}"})
+    spec = yaml.safe_load((folder / "dag.yaml").read_text())
+    (folder / "dag.yaml").write_text(yaml.safe_dump(spec | {"split": "part"}))
+    tasks = [load_task("dag_folder", path=str(folder), split=split, num_folds=3, fold=fold) for fold in range(3)]
+    by_fold = [[graph.graph_id for graph in task.parts["test"]] for task in tasks]
+    assert sorted(name for fold in by_fold for name in fold) == sorted(row["graph"] for row in rows)
+    # Without the column of families, which is a feature unless it groups.
+    plain = load_task("dag_folder", path=str(folder))
+    sizes = [len(each.in_channels) if isinstance(each.in_channels, list) else each.in_channels for each in tasks]
+    assert set(sizes) == {len(plain.in_channels) - ("group" in split)}
+    if "group" in split:
+        family = {row["graph"]: f"f{number % 5}" for number, row in enumerate(rows)}
+        assert sum(len({family[name] for name in fold}) for fold in by_fold) == 5
+
+
+def test_the_command_trains_models_over_folds_and_seeds_and_reports_each_target(tmp_path, capsys):
+    model = {"class_path": "plstm_graph.nn.baselines.OGBGNN", "init_args": {"hidden_channels": 4, "num_layers": 1}}
+    plstm = {"class_path": "plstm_graph.nn.PLSTM", "init_args": {"hidden_channels": 4, "num_layers": 1, "heads": 1}}
+    targets = {"target_columns": ["size", "heavy"]}
+    config = {
+        "task": {"name": "molecules", "path": _table(tmp_path / "t.csv"), "root": str(tmp_path / "root")} | targets,
+        "models": {"plstm": plstm, "gin": model},
+        "training": {"epochs": 1, "batch_size": 8},
+        "threads": 1,
+        "device": "cpu",
+    }
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
+    command = ["fit", "--config", str(tmp_path / "c.yaml"), "--output", str(tmp_path / "run")]
+    assert main([*command, "--folds", "3", "--seeds", "0-1"]) == 0
+    printed = capsys.readouterr().out
+    assert "| folds x seeds |" in printed and "| 3 x 2 |" in printed and "Morgan + ridge" in printed
+    assert "| plstm | heavy |" in printed and "| gin | size |" in printed
+    report = json.loads((tmp_path / "run/report.json").read_text())
+    rows = report["models"]["gin"]["seeds"]
+    assert sorted((row["fold"], row["seed"]) for row in rows) == [(fold, seed) for fold in range(3) for seed in (0, 1)]
+    mean = sum(row["tests"]["test"]["rmse of size"] + row["tests"]["test"]["rmse of heavy"] for row in rows) / 12
+    assert report["models"]["gin"]["tests"]["test/rmse"]["mean"] == pytest.approx(mean, rel=1e-9)
+    assert main([*command, "--folds", "4", "--seeds", "0"]) == 2
+    assert "num_folds" in capsys.readouterr().err
