@@ -5,6 +5,7 @@ import random
 import zipfile
 from pathlib import Path
 
+import pandas as pd
 from ogb.utils import smiles2graph
 
 _SMILES = ["C" * n + end for n in range(1, 11) for end in ("O", "N", "c1ccccc1", "C(=O)O", "Cl", "C#N")]
@@ -76,3 +77,29 @@ def _write(path: Path, lines: list[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with gzip.open(path, "wt") as file:
         file.write("\n".join(lines) + "\n")
+
+
+def make_folder(folder, level="graph", task="classification", graphs=24):
+    """Chains with branches; what is asked can be read off the nodes' words."""
+    rows = {"graphs": [], "nodes": [], "edges": []}
+    for number in range(graphs):
+        name, length = f"g{number}", 4 + number % 3
+        part = ("train", "train", "valid", "test")[number % 4]
+        words = [("add", "mul", "neg")[(number + node * node) % 3] for node in range(length)]
+        rows["graphs"].append({"graph": name, "part": part})
+        rows["nodes"] += [{"graph": name, "node": node, "op": word, "size": node} for node, word in enumerate(words)]
+        rows["edges"] += [{"graph": name, "source": node, "target": node + 1} for node in range(length - 1)]
+        rows["edges"].append({"graph": name, "source": 0, "target": length - 1})
+    for row, target in zip(rows[f"{level}s"], range(10**6), strict=False):
+        unknown = target % 7 == 3
+        row |= {"a": None if unknown else target // 4 % (3 if task == "classification" else 2), "b": target // 4 % 2}
+    folder.mkdir()
+    for name, records in rows.items():
+        pd.DataFrame(records).to_csv(folder / f"{name}.csv", index=False)
+    targets = "[a, b]" if task == "multilabel" else "[a]"
+    features = "{features: {op: category, size: number}}"
+    spec = (
+        f"task: {task}\nlevel: {level}\ntargets: {targets}\nsplit: part\nnodes: {features}\nedges: {{features: []}}\n"
+    )
+    (folder / "dag.yaml").write_text(spec)
+    return folder

@@ -1,5 +1,6 @@
 """Mean and spread over seeds, as reports keep and show them."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,8 +15,10 @@ def mean_and_std(values: Sequence[float]) -> dict[str, Any]:
         values: One per seed.
 
     Returns:
-        ``mean`` and ``std``, which is None for a single value.
+        ``mean`` and ``std``, which is None for a single value. Where a value is no number, neither is the mean.
     """
+    if any(math.isnan(value) for value in values):
+        return {"mean": math.nan, "std": None}
     return {"mean": statistics.fmean(values), "std": statistics.stdev(values) if len(values) > 1 else None}
 
 

@@ -8,7 +8,7 @@ import yaml
 
 from plstm_graph.cli import main
 from plstm_graph.tasks.registry import load_task
-from tests.train.test_dag_data import make_folder
+from tests.made_sets import make_folder
 
 SMILES = (
     "CCO CCN CCC CCCl CCBr c1ccccc1 c1ccccc1C c1ccccc1O C1CCCCC1 C1CCCC1 CC(C)C CC(=O)O CCOC CCS OCC=O NCC=O c1ccncc1 "
@@ -69,21 +69,17 @@ def test_what_does_not_go_together(tmp_path, options, message):
 @pytest.mark.parametrize("split", [{}, {"group": "family"}, {"stratified": True}])
 def test_each_dag_of_a_folder_is_tested_once_and_its_own_split_is_no_feature(tmp_path, split):
     folder = make_folder(tmp_path / "dags", "graph", "regression")
-    rows = list(csv.DictReader((folder / "graphs.csv").open()))
+    rows = list(csv.DictReader((folder / "graphs.csv").read_text().splitlines()))
     with (folder / "graphs.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, [*rows[0], "part", "family"])
+        writer = csv.DictWriter(file, [*rows[0], "family"])
         writer.writeheader()
         for number, row in enumerate(rows):
-            writer.writerow(row | {"part": ("train", "valid", "test")[number % 3], "family": f"f{number % 5}"})
-    spec = yaml.safe_load((folder / "dag.yaml").read_text())
-    (folder / "dag.yaml").write_text(yaml.safe_dump(spec | {"split": "part"}))
+            writer.writerow(row | {"family": f"f{number % 5}"})
     tasks = [load_task("dag_folder", path=str(folder), split=split, num_folds=3, fold=fold) for fold in range(3)]
     by_fold = [[graph.graph_id for graph in task.parts["test"]] for task in tasks]
     assert sorted(name for fold in by_fold for name in fold) == sorted(row["graph"] for row in rows)
-    # Without the column of families, which is a feature unless it groups.
-    plain = load_task("dag_folder", path=str(folder))
-    sizes = [len(each.in_channels) if isinstance(each.in_channels, list) else each.in_channels for each in tasks]
-    assert set(sizes) == {len(plain.in_channels) - ("group" in split)}
+    for task in tasks:
+        assert [column.name for column in task.labelled.encoding.columns] == ["op", "size"]
     if "group" in split:
         family = {row["graph"]: f"f{number % 5}" for number, row in enumerate(rows)}
         assert sum(len({family[name] for name in fold}) for fold in by_fold) == 5
