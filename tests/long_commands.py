@@ -11,8 +11,7 @@ from typing import Any
 
 import yaml
 
-from tests.made_sets import made_enas, made_ogb, made_table, made_tu
-from tests.train.test_dag_data import make_folder
+from tests.made_sets import made_enas, made_ogb, made_table, made_tu, make_folder
 
 ROOT = Path(__file__).parents[1]
 _WIDTH = {"hidden_channels": 8, "num_layers": 1, "heads": 2}

@@ -73,15 +73,9 @@ def made_enas(folder: Path, count: int = 120) -> Path:
     return path
 
 
-def _write(path: Path, lines: list[str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with gzip.open(path, "wt") as file:
-        file.write("\n".join(lines) + "\n")
-
-
-def make_folder(folder, level="graph", task="classification", graphs=24):
-    """Chains with branches; what is asked can be read off the nodes' words."""
-    rows = {"graphs": [], "nodes": [], "edges": []}
+def make_folder(folder: Path, level: str = "graph", task: str = "classification", graphs: int = 24) -> Path:
+    """A folder of chains with branches; what is asked can be read off the nodes' words."""
+    rows: dict[str, list[dict]] = {"graphs": [], "nodes": [], "edges": []}
     for number in range(graphs):
         name, length = f"g{number}", 4 + number % 3
         part = ("train", "train", "valid", "test")[number % 4]
@@ -103,3 +97,20 @@ def make_folder(folder, level="graph", task="classification", graphs=24):
     )
     (folder / "dag.yaml").write_text(spec)
     return folder
+
+
+def with_edge_features(folder: Path) -> str:
+    """The same folder, with a category and a number on each edge."""
+    edges = pd.read_csv(folder / "edges.csv")
+    edges.assign(kind=["near", "far"] * (len(edges) // 2), w=range(len(edges))).to_csv(
+        folder / "edges.csv", index=False
+    )
+    spec = folder / "dag.yaml"
+    spec.write_text(spec.read_text().replace("edges: {features: []}", "edges: {features: {kind: category, w: number}}"))
+    return str(folder)
+
+
+def _write(path: Path, lines: list[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with gzip.open(path, "wt") as file:
+        file.write("\n".join(lines) + "\n")

@@ -19,7 +19,7 @@ class ClassError(ValueError):
 
     Args:
         word: The first one that is wrong.
-        reason: What is wrong with it, and the task that fits.
+        reason: What is wrong with it, and the kind that fits.
     """
 
     def __init__(self, word: str, reason: str) -> None:
@@ -34,12 +34,13 @@ def class_name(word: str) -> str:
     return word if match is None else ("-" if match[1] == "-" and match[2] != "0" else "") + match[2]
 
 
-def find_classes(words: Iterable[str], rows: int) -> list[str]:
+def find_classes(words: Iterable[str], rows: int, option: str = "kind") -> list[str]:
     """Names of the classes of a column, sorted as numbers if all of them are, else as text.
 
     Args:
         words: Its cells that have a value, in their order; equal ones may be left out.
         rows: Number of all of them.
+        option: Where a user says that targets are classes.
 
     Raises:
         ClassError: If they are numbers other than whole ones, if there is only one class, or if nearly every row has
@@ -51,18 +52,18 @@ def find_classes(words: Iterable[str], rows: int) -> list[str]:
             if not _is_whole(name):
                 raise ClassError(
                     name,
-                    "a number and not the name of a class; task: regression fits numbers (classes are whole numbers or "
-                    "words, such as low and high)",
+                    f"a number and not the name of a class; {option}: regression fits numbers (classes are whole "
+                    "numbers or words, such as low and high)",
                 )
     if rows >= _FEW_ROWS and len(names) > max(rows // 2, 2):
-        fits = "; task: regression fits numbers" if all(_number(name) is not None for name in names) else ""
+        fits = f"; {option}: regression fits numbers" if all(_number(name) is not None for name in names) else ""
         raise ClassError(names[0], f"one of {len(names)} classes in {rows} rows, which are too many{fits}")
     if len(names) == 1:
         raise ClassError(names[0], "in every row; at least two classes are needed")
     return _sort(names)
 
 
-def find_labels(words: Iterable[str], rows: int, multiclass: str = "multiclass") -> list[str]:
+def find_labels(words: Iterable[str], rows: int, option: str = "kind", multiclass: str = "multiclass") -> list[str]:
     """Names of the two classes of a column of labels, the second of which is the positive one.
 
     :data:`PLAIN_LABELS` for 0 and 1 or false and true, one of which may be missing; else those that occur, sorted.
@@ -70,7 +71,8 @@ def find_labels(words: Iterable[str], rows: int, multiclass: str = "multiclass")
     Args:
         words: Its cells that have a value, in their order; equal ones may be left out.
         rows: Number of all of them.
-        multiclass: What the task of more than two classes is called.
+        option: Where a user says that targets are labels.
+        multiclass: What is said there of more than two classes.
 
     Raises:
         ClassError: If there are fewer or more than two, or numbers other than whole ones.
@@ -81,15 +83,17 @@ def find_labels(words: Iterable[str], rows: int, multiclass: str = "multiclass")
     if len(names) > 2:
         if all(_number(name) is not None for name in names) and not all(map(_is_whole, names)):
             word = next(name for name in names if not _is_whole(name))
-            raise ClassError(word, f"a number, and the column has {len(names)} different ones; task: regression fits")
+            raise ClassError(
+                word, f"a number, and the column has {len(names)} different ones; {option}: regression fits"
+            )
         known = ", ".join(names[:2])
         shown = ", ".join(_sort(names)[:6]) + (", ..." if len(names) > 6 else "")
         raise ClassError(
             names[2],
-            f"a third value beside {known}, where labels have two; task: {multiclass} fits {len(names)} classes "
+            f"a third value beside {known}, where labels have two; {option}: {multiclass} fits {len(names)} classes "
             f"({shown})",
         )
-    return find_classes(names, rows)
+    return find_classes(names, rows, option)
 
 
 def encode_classes(words: Iterable[str | float | None], names: Sequence[str]) -> np.ndarray:

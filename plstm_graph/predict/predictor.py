@@ -65,8 +65,7 @@ class Predictor(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """The model's output for a batch."""
-        output = call_model(self.model, batch, self._arguments)
-        return output.float() if output.dtype in (torch.bfloat16, torch.float16) else output
+        return call_model(self.model, batch, self._arguments)
 
     def predict_batch(self, batch: Batch) -> Tensor:
         """Predictions for a batch: values in the unit of the data, or probabilities, ``[B, T]``."""

@@ -3,6 +3,7 @@
 import inspect
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
@@ -66,7 +67,7 @@ def attach_line_graph(batch: Batch, arguments: Arguments) -> Batch:
 
 
 def call_model(model: nn.Module, batch: Batch, arguments: Arguments) -> Tensor:
-    """The model's output for a batch, ``[B, T]``.
+    """The model's output for a batch, ``[B, T]``, in float32 at least: losses and metrics are not rounded to less.
 
     Args:
         model: A graph-level model.
@@ -81,4 +82,9 @@ def call_model(model: nn.Module, batch: Batch, arguments: Arguments) -> Tensor:
         "line_graph": getattr(batch, "line_graph", None),
         "batch_size": batch.num_graphs,
     }
-    return model(**{name: values[name] for name in arguments.names})
+    return widened(model(**{name: values[name] for name in arguments.names}))
+
+
+def widened(output: Tensor) -> Tensor:
+    """An output in float32 if it is of half precision."""
+    return output.float() if output.dtype in (torch.bfloat16, torch.float16) else output

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.utils.data import DataLoader
 from torch_geometric.data import Batch, Data
 
@@ -27,6 +28,7 @@ from plstm_graph.tasks.regression import mae, pearson, rmse
 from plstm_graph.tasks.rows import Direction, Row
 from plstm_graph.tasks.scale import TargetScale
 from plstm_graph.tasks.scaled_target import ScaledTarget, TargetKind
+from plstm_graph.tasks.target_check import misfit
 from plstm_graph.tasks.task import Shard, Task
 
 Objective = Literal["mse", "l1", "binary", "cross_entropy", "sequence"]
@@ -133,6 +135,8 @@ class GraphTask(Task):
         model = make_sized(self.sized_spec(spec, members), {})
         if self.made is not None:
             self.made(model)
+        if any(map(is_lazy, model.parameters())):
+            self.check(model)  # which sets its sizes
         count = count_parameters(model)
         if self.max_parameters is not None and count > self.max_parameters:
             raise ValueError(
@@ -171,16 +175,25 @@ class GraphTask(Task):
     @torch.no_grad()
     def check(self, model: nn.Module) -> None:
         """Try a model on the first two graphs of the training part."""
-        needs = self.needs(model)
+        needs, training = self.needs(model), model.training
         (batch,) = batches_in_order(self.graphs("train", needs)[:2], 2, torch.device("cpu"), Shard(), needs)
         given = list(self.output(model.eval(), batch, needs).shape)
+        model.train(training)
         expected = list(batch.y.shape)
         if self.objective == "cross_entropy":
             expected = [batch.y.numel(), self.out_channels]
         elif self.objective == "sequence":
             expected = [*expected, *given[-1:]]
         if given != expected:
-            raise ValueError(f"the model gives {given} where the targets are {expected}")
+            raise ValueError(f"the model gives {given} where the targets are {expected}: {self._needed()}")
+
+    def _needed(self) -> str:
+        """What a model has to give, for messages."""
+        if self.objective == "sequence":
+            return "scores [B, L, C] are needed, see plstm_graph.nn.SequenceHead"
+        names = [] if self.labelled is None else self.labelled.output_names
+        shown = f" ({', '.join(names[:6])}{', ...' if len(names) > 6 else ''})" if names else ""
+        return f"a model of {self.target_level}s with out_channels={self.out_channels}{shown} is needed"
 
     def graphs(self, part: str, needs: Arguments) -> Sequence[Data]:
         """Graphs of a part as a model needs them."""
@@ -224,7 +237,14 @@ class GraphTask(Task):
         Args:
             output: ``[..., M, O]``, of an ensemble with its members in front, each of which has a loss of its own.
             target: In their own unit, ``[M, T]``; NaN where unknown.
+
+        Raises:
+            ValueError: If a target is infinite, or no label or class of the task.
         """
+        found = misfit(target.view(len(target), -1), self.kind, output.size(-1))
+        if found is not None:
+            row, column, reason = found
+            raise ValueError(f"target {column} of row {row} of a batch is {reason}")
         if self.objective in ("cross_entropy", "sequence"):
             # A class of each row, or at each of several positions.
             labels = target if self.objective == "sequence" else target.view(-1)

@@ -119,9 +119,10 @@ def supervised(data: LabelledGraphs, kind: Kind, given: dict[str, Any], num_fold
     """
     if kind not in _OBJECTIVES:
         raise ValueError(f"kind must be one of {', '.join(_OBJECTIVES)}, got {kind!r}")
-    if kind == "binary" and len(data.target_names) > 1:
+    if kind in ("binary", "multiclass") and len(data.target_names) > 1:
         raise ValueError(
-            f"kind 'binary' is of one target, and there are {', '.join(data.target_names)}: 'multilabel' fits"
+            f"kind {kind!r} is of one target, and there are {', '.join(data.target_names)}; 'multilabel' is of several "
+            "with two classes each"
         )
     problem = data.problem
     checked = check_targets(data, kind, problem.out_channels)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from plstm_graph.nn.ensemble import Ensemble
 from plstm_graph.tasks.batches import RepeatedBatches, kept_batches
+from plstm_graph.tasks.forward import widened
 from plstm_graph.tasks.rows import Row
 from plstm_graph.tasks.task import Shard, Task
 from plstm_graph.train.allocator import keep_freed_memory
@@ -165,9 +166,7 @@ class Outputs:
 
     def add(self, output: Tensor, batch: Any) -> None:
         """Take in a batch."""
-        # Metrics in full precision, whatever the model computes in.
-        narrow = output.dtype in (torch.bfloat16, torch.float16)
-        self._outputs.append(output.float() if narrow else output)
+        self._outputs.append(widened(output))
         for name, found in self._columns.items():
             found.append(batch[name])
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from plstm_graph.cli import main
-from tests.train.test_dag_data import make_folder, with_edge_features
+from tests.made_sets import make_folder, with_edge_features
 
 CONFIG = str(Path(__file__).parents[2] / "configs" / "dag.yaml")
 _SMALL = (

@@ -33,11 +33,11 @@ def test_classes_are_sorted_and_numbered(words, names):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["0.5", "1.5"], "'0.5', a number and not the name of a class; task: regression fits"),
+        (["0.5", "1.5"], "'0.5', a number and not the name of a class; kind: regression fits"),
         (["1", "2", "2.7"], "'2.7', a number and not the name"),
         (["1e-3", "2"], "'1e-3', a number and not the name"),
         (["a", "a"], "'a', in every row; at least two classes are needed"),
-        ([str(number) for number in range(40)], "one of 40 classes in 40 rows, which are too many; task: regression"),
+        ([str(number) for number in range(40)], "one of 40 classes in 40 rows, which are too many; kind: regression"),
         ([f"id{number}" for number in range(12)], "'id0', one of 12 classes in 12 rows, which are too many"),
     ],
 )
@@ -70,10 +70,10 @@ def test_labels_have_two_names(words, names):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["0", "1", "2"], "'2', a third value beside 0, 1, where labels have two; task: multiclass fits 3 classes"),
+        (["0", "1", "2"], "'2', a third value beside 0, 1, where labels have two; kind: multiclass fits 3 classes"),
         (["no", "yes", "maybe"], "'maybe', a third value beside no, yes"),
-        (["0.1", "0.7", "0.3"], "'0.1', a number, and the column has 3 different ones; task: regression fits"),
-        (["0.5", "1.5"], "'0.5', a number and not the name of a class; task: regression fits"),
+        (["0.1", "0.7", "0.3"], "'0.1', a number, and the column has 3 different ones; kind: regression fits"),
+        (["0.5", "1.5"], "'0.5', a number and not the name of a class; kind: regression fits"),
         (["yes", "yes"], "'yes', in every row"),
     ],
 )

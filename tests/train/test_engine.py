@@ -34,8 +34,8 @@ def silent(row):
 
 
 def written(trial):
-    """What is left of a training, without times: results, epochs and weights."""
-    result = {name: value for name, value in trial.result.items() if "seconds" not in name}
+    """What is left of a training, without times and memory: results, epochs and weights."""
+    result = {name: value for name, value in trial.result.items() if "seconds" not in name and "peak" not in name}
     lines = (trial.folder / "epochs.jsonl").read_text().splitlines()
     epochs = [{name: value for name, value in json.loads(line).items() if name != "seconds"} for line in lines]
     weights = torch.load(trial.folder / "best.ckpt", weights_only=True)["state_dict"]

@@ -74,8 +74,10 @@ class TargetFit:
         classes, errors = [], {}
         for number, (words, rows) in enumerate(zip(self._words, self._rows, strict=True)):
             try:
-                labels = self.spec.task == "multilabel"
-                classes.append(find_labels(words, rows, "classification") if labels else find_classes(words, rows))
+                if self.spec.task == "multilabel":
+                    classes.append(find_labels(words, rows, "task", "classification"))
+                else:
+                    classes.append(find_classes(words, rows, "task"))
             except ClassError as error:
                 classes.append(list(dict.fromkeys(map(class_name, words))))
                 errors[number] = error

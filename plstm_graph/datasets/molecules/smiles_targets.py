@@ -47,10 +47,10 @@ class TargetCoding:
             classes: Names of the classes of each, if they are known. (default: those that occur)
 
         Raises:
-            TableError: If a column is of another kind; it names line, column, value, and the task that fits.
+            TableError: If a column is of another kind; it names line, column, value, and the kind that fits.
         """
         if kind == "number":
-            exact = [_check_numbers(table, name) for name in names]
+            exact = [_check_numbers(table, name, "binary" if len(names) == 1 else "multilabel") for name in names]
             return cls(list(names), [[] for _ in names], "float32" if all(exact) else "float64")
         if classes is None:
             classes = [_find(table, name, kind) for name in names]
@@ -100,8 +100,14 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _check_numbers(table: Table, name: str) -> bool:
-    """Check that a column holds numbers, a few of which may be damaged; whether float32 keeps them apart."""
+def _check_numbers(table: Table, name: str, labels: str) -> bool:
+    """Check that a column holds numbers, a few of which may be damaged; whether float32 keeps them apart.
+
+    Args:
+        table: The table.
+        name: Of the column.
+        labels: Kind of targets that takes two words.
+    """
     cells = [(line, cell.strip()) for line, cell in zip(table.lines, table.column(name), strict=True) if cell.strip()]
     values = [_number(cell) for _, cell in cells]
     wrong = [place for place, value in zip(cells, values, strict=True) if value is None]
@@ -111,7 +117,7 @@ def _check_numbers(table: Table, name: str) -> bool:
         shown = ", ".join(words[:6]) + (", ..." if len(words) > 6 else "")
         raise TableError(
             f"{table.path}, line {line}: target {name!r} is {cell!r}, not a number, as {len(wrong)} of {len(cells)} "
-            f"cells; task: {'classification' if len(words) == 2 else 'multiclass'} takes words ({shown})"
+            f"cells; kind: {labels if len(words) == 2 else 'multiclass'} takes words ({shown})"
         )
     moments = Moments()
     moments.update(np.array([value for value in values if value is not None and abs(value) <= _MAX], dtype=np.float64))

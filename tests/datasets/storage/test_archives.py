@@ -23,8 +23,7 @@ from plstm_graph.datasets.storage.archives import (
     unpack_zip,
 )
 from plstm_graph.datasets.table import TableError, read_table
-from tests.made_sets import made_tu
-from tests.train.test_dag_data import make_folder
+from tests.made_sets import made_tu, make_folder
 
 
 def archive(path: Path, members: dict[str, bytes], **kinds: int) -> Path:
