@@ -24,7 +24,7 @@ from plstm_graph.text import markdown_text
 from plstm_graph.train.device import pick_device
 from plstm_graph.train.engine import outputs_of
 from plstm_graph.train.run_folder import check_name
-from plstm_graph.train.run_study import task_of
+from plstm_graph.train.runner import task_of
 from plstm_graph.train.study import Repeat, Study, check_choices
 from plstm_graph.train.trial import Trial, trained_model
 

@@ -27,7 +27,8 @@ from plstm_graph.train.device import pick_device
 from plstm_graph.train.going_on import going_on
 from plstm_graph.train.options import ThreadCount, parse_numbers, parse_seeds, repeatable_command
 from plstm_graph.train.run_folder import at_work, check_name
-from plstm_graph.train.run_study import cached_task, run_study, task_of
+from plstm_graph.train.run_study import run_study
+from plstm_graph.train.runner import cached_task, task_of
 from plstm_graph.train.study import Study, check_choices
 from plstm_graph.train.trainer_options import check_trainer, is_first
 from plstm_graph.train.training import Training
@@ -49,6 +50,7 @@ class StudyOptions:
         device (torch.device): Where tests run.
         threads (int): CPU threads of each process.
         workers (int): Trials that run at the same time.
+        cluster (str, optional): Where trials run in place of this machine.
         tests (bool): Whether trials are tested.
         written_to (str, optional): Folder of DAGs that the task is written to, in place of training.
         written_parts (list[str], optional): Parts that are written.
@@ -60,6 +62,7 @@ class StudyOptions:
     device: torch.device
     threads: int
     workers: int
+    cluster: str | None
     tests: bool
     written_to: str | None
     written_parts: list[str] | None
@@ -106,7 +109,8 @@ def run_command(arguments: list[str], machine: dict[str, Any]) -> int:
     with going_on("The same command goes on from the last whole epoch."), own:
         if is_first():
             study.claim()
-        report = run_study(study, options.trainer, options.device, options.workers, options.tests, about, console)
+        where = options.trainer, options.device, options.workers, options.cluster, options.tests
+        report = run_study(study, *where, about, console)
         if is_first():
             if isinstance(task, GraphTask) and task.package:
                 how = Circumstances(task.package, str(options.device), options.workers, options.threads)
@@ -213,6 +217,7 @@ def parse(arguments: list[str]) -> StudyOptions:
         device=device,
         threads=int(config.threads),  # not the class of the parser
         workers=workers,
+        cluster=config.cluster,
         tests=config.tests,
         written_to=config.folder,
         entries={name: _entry(name, entry, list(known)) for name, entry in values["entry"].items()},
@@ -296,6 +301,13 @@ def _make_parser() -> CommandParser:
     parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1, ...")
     parser.add_argument("--threads", type=ThreadCount, default=2, help="CPU threads of each process.")
     parser.add_argument("--workers", type=PositiveInt, default=1, help="Trainings that run at the same time.")
+    parser.add_argument(
+        "--cluster",
+        type=str | None,
+        default=None,
+        help="Let the workers of a Dask cluster train, which see the same folders: dask://HOST:PORT of its scheduler, "
+        "or dask://FILE that it wrote.",
+    )
     parser.add_argument("--output", type=str | None, default=None, help="Folder (default: runs/NAME).")
     parser.add_argument(
         "--folder",

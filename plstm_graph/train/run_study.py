@@ -2,41 +2,28 @@
 
 import json
 import math
-import os
 import shutil
-import signal
 import statistics
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache, partial
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from joblib import Parallel, delayed
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from plstm_graph.config.names import allowed_names, set_allowed_names
 from plstm_graph.console import Console
 from plstm_graph.datasets.storage.files import replace_file, replace_json
 from plstm_graph.report.labelled import baseline_rows
 from plstm_graph.report.metrics import plain_json
 from plstm_graph.report.study import summarise, write_report
 from plstm_graph.tasks.graph_task import GraphTask
-from plstm_graph.tasks.registry import task_of as load_section
 from plstm_graph.tasks.rows import Row, rank
 from plstm_graph.tasks.task import Task
 from plstm_graph.train.progress import StudyProgress
+from plstm_graph.train.runner import Runner, cached_task, task_of
 from plstm_graph.train.study import Repeat, Study
 from plstm_graph.train.trainer_options import is_first
-from plstm_graph.train.trial import Trial, read_json, run_trial, test_trial
-
-#: How often trials are given to new processes where one was killed.
-_ATTEMPTS = 3
-_SECONDS = 1.0  # between two looks at whether the process that started this one lives
-#: What ends a trial, but no other one.
-_FAILURES = (ValueError, OSError, FloatingPointError)
+from plstm_graph.train.trial import Trial, read_json, test_trial
 
 
 def run_study(
@@ -44,6 +31,7 @@ def run_study(
     trainer: Mapping[str, Any],
     device: torch.device,
     workers: int,
+    cluster: str | None,
     tests: bool,
     about: Mapping[str, Any],
     console: Console,
@@ -55,6 +43,7 @@ def run_study(
         trainer: Options of :class:`lightning.pytorch.Trainer` for each trial.
         device: Where tests run.
         workers: Trials that run at the same time, each in a process of its own if there are several.
+        cluster: Where trials run in place of this machine, see :func:`~plstm_graph.train.cluster.on_cluster`.
         tests: Whether trials are tested.
         about: What the report says of command and machine.
         console: For the progress.
@@ -68,7 +57,7 @@ def run_study(
     """
     report: dict[str, Any] = {}
     task = cached_task(json.dumps(study.plain["task"]))
-    runner = _Runner(trainer, about["machine"]["revision"], workers)
+    runner = Runner(trainer, about["machine"]["revision"], workers, cluster)
     with StudyProgress(console, study.plain["training"]["epochs"]) as progress:
         # The first repeat tries all choices; of the best one, the others follow.
         for trials in (partial(_first_round, study), partial(_second_round, study, task)):
@@ -98,120 +87,6 @@ def _second_round(study: Study, task: Task) -> list[Trial]:
         for model, choice in chosen.items()
         if choice is not None  # a trial of a choice failed
     ]
-
-
-class _Runner:
-    """Runs trials, in processes of their own if several may run at the same time; one that fails stops no other.
-
-    Args:
-        trainer: Options of Lightning's trainer.
-        revision: Of the code, for the record.
-        workers: Trials that run at the same time.
-    """
-
-    def __init__(self, trainer: Mapping[str, Any], revision: str | None, workers: int) -> None:
-        self._trainer, self._revision, self._workers = dict(trainer), revision, workers
-        self._count = 0
-        self._failed: dict[str, Exception] = {}
-
-    def finished(self, trials: list[Trial], progress: StudyProgress) -> Iterator[Trial]:
-        """Run trials and give each that is finished."""
-        self._count += len(trials)
-        if self._workers == 1 or len(trials) <= 1:
-            for trial in trials:
-                error = _attempt(trial, self._trainer, self._revision, partial(progress.update, trial))
-                if error is None:
-                    yield trial
-                else:
-                    self._failed[trial.title] = error
-            return
-        yielded: set[Path] = set()
-        for attempt in range(_ATTEMPTS):
-            missing = [trial for trial in trials if trial.result is None and trial.title not in self._failed]
-            threads, allowed = torch.get_num_threads(), allowed_names()
-            calls = (delayed(_work)(trial, self._trainer, self._revision, threads, allowed) for trial in missing)
-            jobs = min(self._workers, max(len(missing), 1))
-            pool = Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")
-            try:
-                with progress.watching(missing):
-                    for title, error in pool(calls):
-                        if error is not None:
-                            self._failed[title] = error
-                        yield from _new(trials, yielded)
-                yield from _new(trials, yielded)
-                return
-            except TerminatedWorkerError as killed:
-                if attempt == _ATTEMPTS - 1:
-                    raise ValueError(
-                        "a process that trained was killed again and again, perhaps for want of memory; the same "
-                        "command goes on from the last whole epoch of each trial, with --workers 1 if memory is short"
-                    ) from killed
-
-    def raise_failures(self, folder: Path) -> None:
-        """Raise an error that names each trial that failed, if there is any."""
-        if not self._failed:
-            return
-        reasons = "; ".join(f"{title}: {error}" for title, error in self._failed.items())
-        raise ValueError(
-            f"{len(self._failed)} of {self._count} trainings failed ({reasons}). The others are kept in {folder}, and "
-            "the same command goes on with those that failed"
-        ) from next(iter(self._failed.values()))
-
-
-def _new(trials: list[Trial], yielded: set[Path]) -> Iterator[Trial]:
-    """Trials that are finished by now and were not before."""
-    for trial in trials:
-        if trial.folder not in yielded and trial.result is not None:
-            yielded.add(trial.folder)
-            yield trial
-
-
-def _attempt(
-    trial: Trial, trainer: Mapping[str, Any], revision: str | None, report: Callable[[Row], None]
-) -> Exception | None:
-    """Run a trial; what it failed with, if it did."""
-    try:
-        run_trial(trial, task_of(trial), trainer, report, revision)
-    except _FAILURES as error:
-        if isinstance(error, OSError) and error.filename and error.strerror:
-            return OSError(f"{error.filename}: {error.strerror}")  # without the number of the error
-        return error
-    return None
-
-
-def _work(
-    trial: Trial, trainer: dict[str, Any], revision: str | None, threads: int, allowed: Iterable[str]
-) -> tuple[str, Exception | None]:
-    """Run a trial in this process, which was made for it, and ends with the one that made it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # which a terminal sends here too; whoever is asked ends all
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    torch.set_num_threads(threads)
-    set_allowed_names(allowed)
-    error = _attempt(trial, trainer, revision, lambda row: None)
-    # Not every exception can be sent to another process.
-    return trial.title, None if error is None else ValueError(str(error))
-
-
-def _end_with(parent: int) -> None:
-    """End this process once another one has taken the place of its parent: nobody would take its result."""
-    while os.getppid() == parent:
-        time.sleep(_SECONDS)
-    os._exit(1)
-
-
-def task_of(trial: Trial) -> Task:
-    """The task of a trial."""
-    return cached_task(json.dumps(dict(trial.task)))
-
-
-@lru_cache(maxsize=4)
-def cached_task(options: str) -> Task:
-    """The task of a configuration, read once in each process.
-
-    Args:
-        options: Its section as JSON.
-    """
-    return load_section(json.loads(options))
 
 
 def _test_chosen(

@@ -1,0 +1,162 @@
+"""Running the trials of a study: in this process, in several of this machine, or on a cluster."""
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from joblib import Parallel, delayed
+
+from plstm_graph.config.names import allowed_names, set_allowed_names
+from plstm_graph.tasks.registry import task_of as load_section
+from plstm_graph.tasks.rows import Row
+from plstm_graph.tasks.task import Task
+from plstm_graph.train.cluster import on_cluster, worker_was_killed
+from plstm_graph.train.progress import StudyProgress
+from plstm_graph.train.trial import Trial, run_trial
+
+#: How often trials are given to new processes where one was killed.
+_ATTEMPTS = 3
+_SECONDS = 1.0  # between two looks at whether the process that started this one lives
+#: What ends a trial, but no other one.
+_FAILURES = (ValueError, OSError, FloatingPointError)
+
+
+class Runner:
+    """Runs trials, in processes of their own if several may run at the same time; one that fails stops no other.
+
+    Args:
+        trainer: Options of Lightning's trainer.
+        revision: Of the code, for the record.
+        workers: Trials that run at the same time.
+        cluster: Where they run in place of this machine, see :func:`~plstm_graph.train.cluster.on_cluster`.
+    """
+
+    def __init__(
+        self, trainer: Mapping[str, Any], revision: str | None, workers: int = 1, cluster: str | None = None
+    ) -> None:
+        self._trainer, self._revision, self._workers, self._cluster = dict(trainer), revision, workers, cluster
+        self._count = 0
+        self._failed: dict[str, Exception] = {}
+
+    def finished(self, trials: list[Trial], progress: StudyProgress) -> Iterator[Trial]:
+        """Run trials and give each that is finished."""
+        self._count += len(trials)
+        if self._cluster is None and (self._workers == 1 or len(trials) <= 1):
+            for trial in trials:
+                error = _attempt(trial, self._trainer, self._revision, partial(progress.update, trial))
+                if error is None:
+                    yield trial
+                else:
+                    self._failed[trial.title] = error
+            return
+        yielded: set[Path] = set()
+        for attempt in range(_ATTEMPTS):
+            missing = [trial for trial in trials if trial.result is None and trial.title not in self._failed]
+            work = _work if self._cluster is None else partial(_work_elsewhere, os.getcwd())
+            given = self._trainer, self._revision, torch.get_num_threads(), allowed_names()
+            calls = (delayed(work)(trial, *given) for trial in missing)
+            try:
+                with progress.watching(missing), on_cluster(self._cluster):
+                    # Of a cluster, all workers there are.
+                    jobs = min(self._workers, max(len(missing), 1)) if self._cluster is None else -1
+                    for title, error in Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")(calls):
+                        if error is not None:
+                            self._failed[title] = error
+                        yield from _new(trials, yielded)
+                yield from _new(trials, yielded)
+                return
+            except Exception as killed:
+                if not worker_was_killed(killed):
+                    raise
+                if attempt == _ATTEMPTS - 1:
+                    raise ValueError(
+                        "a process that trained was killed again and again, perhaps for want of memory; the same "
+                        "command goes on from the last whole epoch of each trial, with --workers 1 if memory is short"
+                    ) from killed
+
+    def raise_failures(self, folder: Path) -> None:
+        """Raise an error that names each trial that failed, if there is any."""
+        if not self._failed:
+            return
+        reasons = "; ".join(f"{title}: {error}" for title, error in self._failed.items())
+        raise ValueError(
+            f"{len(self._failed)} of {self._count} trainings failed ({reasons}). The others are kept in {folder}, and "
+            "the same command goes on with those that failed"
+        ) from next(iter(self._failed.values()))
+
+
+def _new(trials: list[Trial], yielded: set[Path]) -> Iterator[Trial]:
+    """Trials that are finished by now and were not before."""
+    for trial in trials:
+        if trial.folder not in yielded and trial.result is not None:
+            yielded.add(trial.folder)
+            yield trial
+
+
+def _attempt(
+    trial: Trial, trainer: Mapping[str, Any], revision: str | None, report: Callable[[Row], None]
+) -> Exception | None:
+    """Run a trial; what it failed with, if it did."""
+    try:
+        run_trial(trial, task_of(trial), trainer, report, revision)
+    except _FAILURES as error:
+        if isinstance(error, OSError) and error.filename and error.strerror:
+            return OSError(f"{error.filename}: {error.strerror}")  # without the number of the error
+        return error
+    return None
+
+
+def _work(
+    trial: Trial, trainer: dict[str, Any], revision: str | None, threads: int, allowed: Iterable[str]
+) -> tuple[str, Exception | None]:
+    """Run a trial in this process, which was made for it, and ends with the one that made it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # which a terminal sends here too; whoever is asked ends all
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    return _work_elsewhere(None, trial, trainer, revision, threads, allowed)
+
+
+def _work_elsewhere(
+    folder: str | None,
+    trial: Trial,
+    trainer: dict[str, Any],
+    revision: str | None,
+    threads: int,
+    allowed: Iterable[str],
+) -> tuple[str, Exception | None]:
+    """Run a trial in a process that others made, in the folder in which the command was given."""
+    if folder is not None:
+        os.chdir(folder)
+    torch.set_num_threads(threads)
+    set_allowed_names(allowed)
+    error = _attempt(trial, trainer, revision, lambda row: None)
+    # Not every exception can be sent to another process.
+    return trial.title, None if error is None else ValueError(str(error))
+
+
+def _end_with(parent: int) -> None:
+    """End this process once another one has taken the place of its parent: nobody would take its result."""
+    while os.getppid() == parent:
+        time.sleep(_SECONDS)
+    os._exit(1)
+
+
+def task_of(trial: Trial) -> Task:
+    """The task of a trial."""
+    return cached_task(json.dumps(dict(trial.task)))
+
+
+@lru_cache(maxsize=4)
+def cached_task(options: str) -> Task:
+    """The task of a configuration, read once in each process.
+
+    Args:
+        options: Its section as JSON.
+    """
+    return load_section(json.loads(options))
