@@ -5,6 +5,7 @@ from typing import Any, get_args
 
 import torch
 
+from benchmarks.operators import workloads  # noqa: F401, it fills the registry
 from benchmarks.operators.registry import make_workload
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops import Form

@@ -1,8 +1,12 @@
+import subprocess
+import sys
+
 import pytest
 
 from benchmarks.operators.command import bench
 from benchmarks.operators.verify import WrongFormError, verify_forms
 from plstm_graph.ops.dag import plstm as dispatch
+from tests.cli.conftest import ROOT
 
 
 def wrong_value(function):
@@ -26,6 +30,13 @@ def test_all_forms_are_right():
     assert checked["passed"]
     assert {"auto", "recurrent", "parallel"} <= set(checked["forms"])
     assert "naive" not in checked["forms"]
+
+
+def test_it_needs_no_other_module():
+    """Scripts call it that import none of the suites."""
+    code = "from benchmarks.operators import verify; print(next(verify._graphs())[0])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.stdout == "random-60\n", done.stderr
 
 
 @pytest.mark.parametrize(("fault", "message"), [(wrong_value, "off by"), (wrong_gradient, "gradient of")])
