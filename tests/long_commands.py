@@ -15,9 +15,8 @@ from tests.made_sets import made_enas, made_ogb, made_table, made_tu, make_folde
 
 ROOT = Path(__file__).parents[1]
 _WIDTH = {"hidden_channels": 8, "num_layers": 1, "heads": 2}
-_PLSTM = {"class_path": "plstm_graph.nn.PLSTM", "init_args": {"out_channels": 1, **_WIDTH}}
+_PLSTM = {"class_path": "plstm_graph.nn.PLSTM", "init_args": _WIDTH}
 _FREE_PLSTM = {"class_path": "plstm_graph.nn.PLSTM", "init_args": {**_WIDTH, "modes": "P"}}
-_TRAINER = {"accelerator": "cpu"}
 _VIT = {
     "class_path": "plstm_graph.nn.vision.ViT",
     "init_args": {"patch_size": 32, "hidden_channels": 8, "num_layers": 1, "heads": 1},
@@ -71,11 +70,11 @@ def group_lives(group: int) -> bool:
     return True
 
 
-def _fit(data: dict[str, Any], lr: float = 3e-3) -> Callable[[int], dict[str, Any]]:
+def _fit(task: dict[str, Any], model: dict[str, Any]) -> Callable[[int], dict[str, Any]]:
     def config(epochs: int) -> dict[str, Any]:
-        model = {"lr": lr, "model": _PLSTM} if "path" in data else {"lr": lr, "model": _FREE_PLSTM}
-        trainer = _TRAINER | {"max_epochs": epochs}
-        return {"name": "run", "baselines": False, "threads": 1, "model": model, "data": data, "trainer": trainer}
+        training = {"batch_size": 6, "lr": 3e-3, "epochs": epochs}
+        plain = {"name": "run", "task": task, "models": {"plstm": model}, "training": training}
+        return plain | {"seeds": 0, "baselines": False, "device": "cpu", "threads": 1}
 
     return config
 
@@ -83,22 +82,15 @@ def _fit(data: dict[str, Any], lr: float = 3e-3) -> Callable[[int], dict[str, An
 LONG_COMMANDS = {
     "fit-molecules": LongCommand(
         "fit",
-        _fit({"path": "table.csv", "target_columns": ["activity"], "split": "random", "batch_size": 6}),
+        _fit({"name": "molecules", "path": "table.csv", "target_columns": ["activity"], "split": "random"}, _PLSTM),
         lambda folder: made_table(folder / "table.csv"),
     ),
     "fit-dags": LongCommand(
-        "fit",
-        _fit({"class_path": "plstm_graph.train.DAGDataModule", "init_args": {"root": "dags", "batch_size": 4}}),
-        lambda folder: make_folder(folder / "dags"),
+        "fit", _fit({"name": "dag_folder", "path": "dags"}, _FREE_PLSTM), lambda folder: make_folder(folder / "dags")
     ),
     "fit-dags-on-disk": LongCommand(
         "fit",
-        _fit(
-            {
-                "class_path": "plstm_graph.train.DAGDataModule",
-                "init_args": {"root": "dags", "batch_size": 4, "on_disk": True},
-            }
-        ),
+        _fit({"name": "dag_folder", "path": "dags", "on_disk": True}, _FREE_PLSTM),
         lambda folder: make_folder(folder / "dags"),
     ),
     "folds": LongCommand(

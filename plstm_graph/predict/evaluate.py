@@ -13,7 +13,7 @@ from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.labelled import LabelledGraphs
 from plstm_graph.tasks.metrics import evaluate
 from plstm_graph.tasks.molecules import MoleculeTable
-from plstm_graph.tasks.registry import load_task
+from plstm_graph.tasks.registry import task_of
 from plstm_graph.train.device import pick_device
 from plstm_graph.transforms import ToDAG
 
@@ -65,7 +65,7 @@ def _own_data(predictor: Predictor, ckpt_path: str) -> LabelledGraphs:
     path = options.get("path")
     if path is not None and not Path(str(path)).exists():
         raise ValueError(f"{path}, which {ckpt_path} was trained on, is not there; give a table with --data")
-    task = load_task(**options)
+    task = task_of(options)
     if not isinstance(task, GraphTask) or task.labelled is None:
         raise ValueError(
             f"{ckpt_path} is of the task {options.get('name')}, whose scores stand in the report of its run; "

@@ -133,7 +133,7 @@ def _check_recipe(path: str | os.PathLike[str], recipe: Any) -> None:
         raise CheckpointError(
             f"{path} is of the task {recipe.get('task')!r:.200}, for whose models there is no `predict`"
         )
-    kinds = {"model": dict, "data": str, "given": dict, "target_names": list, "reading": dict}
+    kinds = {"task": dict, "model": dict, "data": str, "given": dict, "target_names": list, "reading": dict}
     for name, kind in kinds.items():
         if name not in recipe:
             raise CheckpointError(f"the recipe of {path} lacks {name}")

@@ -1,4 +1,4 @@
-"""What a trial on graphs with names leaves: its test predictions as CSV, and a picture."""
+"""What is said of graphs with names, and what a trial on them leaves: its test predictions as CSV, and a picture."""
 
 import json
 from pathlib import Path
@@ -11,6 +11,25 @@ from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.labelled import LabelledGraphs
 from plstm_graph.tasks.metrics import evaluate, to_prediction
 from plstm_graph.tasks.rows import Row
+
+_SHOWN = 8  # names of targets, and notes
+
+
+def introduction(task: GraphTask, labelled: LabelledGraphs) -> list[str]:
+    """Lines on the data: how many, their split, their targets, and the first of what a user should know.
+
+    Args:
+        task: The task.
+        labelled: Its graphs.
+    """
+    sizes = ", ".join(f"{len(samples):,} {part}" for part, samples in task.parts.items())
+    names, notes = labelled.target_names, list(task.notes)
+    lines = [labelled.summary, f"{labelled.split_name}: {sizes}", f"{task.kind}: {', '.join(_first(names))}"]
+    return [*lines, *_first(notes)]
+
+
+def _first(texts: list[str]) -> list[str]:
+    return texts[:_SHOWN] + ([f"and {len(texts) - _SHOWN:,} more"] if len(texts) > _SHOWN else [])
 
 
 def report_trial(folder: Path, task: GraphTask, labelled: LabelledGraphs, output: Tensor, epoch: int) -> None:

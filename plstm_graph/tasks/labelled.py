@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -89,6 +90,11 @@ class LabelledGraphs(ABC):
         """
         names = ", ".join(f"{name} {cells[row]}" for name, cells in self.row_names(split).items())
         return f"{self.title}, {split} part, {names}: target {self.target_names[column]!r}"
+
+    @property
+    def digest(self) -> str:
+        """What changes whenever the files of the data do, or what makes graphs of them."""
+        return Path(self.dataset.processed_dir).name
 
     @property
     def notes(self) -> list[str]:

@@ -16,6 +16,8 @@ from plstm_graph.datasets.storage.tensor_files import TensorFileError, load_tens
 FORMAT = 2
 #: Key under which that is stored. A checkpoint without it was not written by this package.
 KEY = "plstm_graph"
+#: What Lightning needs to go on.
+_STATE = ("epoch", "global_step", "pytorch-lightning_version", "loops", "callbacks", "optimizer_states")
 
 
 class CheckpointError(ValueError):
@@ -96,7 +98,13 @@ class SafeCheckpointIO(CheckpointIO):
 
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = None) -> dict[str, Any]:
         """Read a checkpoint; ``weights_only`` is always on, whatever is passed."""
-        return read_checkpoint(path, map_location or "cpu")
+        checkpoint = read_checkpoint(path, map_location or "cpu")
+        missing = [name for name in _STATE if name not in checkpoint]
+        if missing:
+            raise CheckpointError(
+                f"{path} holds a model, but not how far its training was ({missing[0]}): remove it to train anew"
+            )
+        return checkpoint
 
     def remove_checkpoint(self, path: Any) -> None:
         """Remove a checkpoint that a better one replaced, of a name that a resumed checkpoint may have given."""

@@ -16,6 +16,7 @@ from plstm_graph.config.names import HELP
 from plstm_graph.config.parser import CommandParser
 from plstm_graph.console import Console
 from plstm_graph.nn.parameters import count_parameters
+from plstm_graph.report.labelled import introduction
 from plstm_graph.report.ogb_form import Circumstances, Entry, write_forms
 from plstm_graph.report.study import markdown
 from plstm_graph.tasks.graph_task import GraphTask
@@ -26,7 +27,7 @@ from plstm_graph.text import meant
 from plstm_graph.train.device import pick_device
 from plstm_graph.train.going_on import going_on
 from plstm_graph.train.options import ThreadCount, parse_numbers, parse_seeds, repeatable_command
-from plstm_graph.train.run_folder import at_work, check_name
+from plstm_graph.train.run_folder import at_work, check_name, keep_data
 from plstm_graph.train.run_study import run_study
 from plstm_graph.train.runner import cached_task, task_of
 from plstm_graph.train.study import Study, check_choices
@@ -87,6 +88,7 @@ def run_command(arguments: list[str], machine: dict[str, Any]) -> int:
     """
     options, console = parse(arguments), Console(stderr=True)
     study, plain = options.study, options.study.plain
+    cached_task.cache_clear()  # files may have changed since another command of this process
     torch.set_num_threads(options.threads)
     console.quiet = not is_first()
     console.say(f"data of the task {plain['task'].get('name')} ...")  # which may take a minute
@@ -102,13 +104,16 @@ def run_command(arguments: list[str], machine: dict[str, Any]) -> int:
     sizes = {name: _check(study, name) for name in study.models}
     text = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
     console.say(f"{task.name}: {text} parameters, results in {study.folder}")
-    for note in task.notes if isinstance(task, GraphTask) else ():
-        console.say(note)
+    if isinstance(task, GraphTask) and task.labelled is not None:
+        for line in introduction(task, task.labelled):
+            console.say(line)
     about = {"command": repeatable_command(["fit", *arguments]), "machine": machine}
     own = at_work(study.folder) if is_first() else nullcontext()
     with going_on("The same command goes on from the last whole epoch."), own:
         if is_first():
             study.claim()
+            if isinstance(task, GraphTask) and task.labelled is not None:
+                keep_data(study.folder, task.labelled.summary, task.labelled.digest)
         where = options.trainer, options.device, options.workers, options.cluster, options.tests
         report = run_study(study, *where, about, console)
         if is_first():
@@ -165,7 +170,11 @@ def _check(study: Study, model: str) -> int:
     for trial in study.first_trials(model):
         task = task_of(trial)
         made = make_model(trial.spec, task, trial.training)
-        task.check(made)
+        try:
+            task.check(made)
+        except (TypeError, RuntimeError, LookupError, AttributeError) as error:  # of somebody's model
+            kind = type(error).__name__
+            raise ValueError(f"{model} cannot be run on samples of {task.name}: {kind}: {error}") from error
         counts.append(count_parameters(made))
     return counts[0]
 

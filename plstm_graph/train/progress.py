@@ -21,10 +21,11 @@ class StudyProgress:
     Args:
         console: Where.
         epochs: Epochs of each trial.
+        silent: Show nothing.
     """
 
-    def __init__(self, console: Console, epochs: int) -> None:
-        self._console, self._epochs = console, epochs
+    def __init__(self, console: Console, epochs: int, silent: bool = False) -> None:
+        self._console, self._epochs, self._silent = console, epochs, silent
         self._bars = Progress(
             FieldColumn(),
             MofNCompleteColumn(),
@@ -32,7 +33,7 @@ class StudyProgress:
             TimeRemainingColumn(),
             FieldColumn("text"),
             console=console,
-            disable=not console.is_terminal,
+            disable=silent or not console.is_terminal,
         )
         self._tasks: dict[str, TaskID] = {}
 
@@ -45,6 +46,8 @@ class StudyProgress:
 
     def update(self, trial: Trial, row: Row) -> None:
         """Show the metrics of an epoch."""
+        if self._silent:
+            return
         parts = [f"{name} {shown(value)}" for name, value in row.items() if name not in ("epoch", "lr", "seconds")]
         done, text = int(row["epoch"]) + 1, ", ".join(parts)
         if not self._console.is_terminal:

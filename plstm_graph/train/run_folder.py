@@ -1,10 +1,11 @@
-"""The folder of a run: its name, and which process is at work in it."""
+"""The folder of a run: its name, which process is at work in it, and which data it is of."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from plstm_graph.datasets.storage.files import write_errors
+from plstm_graph.datasets.storage.files import replace_json, write_errors
 from plstm_graph.datasets.storage.unfinished import is_living, owner, remove_leftovers, unfinished_path
 
 RUNNING = ".running"
@@ -43,6 +44,35 @@ def at_work(folder: Path) -> Iterator[None]:
         yield
     finally:
         marker.unlink(missing_ok=True)
+
+
+def keep_data(folder: Path, summary: str, digest: str) -> None:
+    """Write down which data a run is of, in ``data.json``, unless it began with others.
+
+    Args:
+        folder: Of the run.
+        summary: The data in a line.
+        digest: What changes whenever the data do, or what makes samples of them.
+
+    Raises:
+        ValueError: If the run is of other data; it says what they were.
+        OSError: If the folder cannot be written.
+    """
+    path = folder / "data.json"
+    if not path.is_file():
+        replace_json(path, {"data": summary, "digest": digest})
+        return
+    try:
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+        same = earlier["digest"] == digest
+        was = f"{earlier['data']} ({earlier['digest']})"
+    except (ValueError, RecursionError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged; remove it if the data are those that {folder} began with") from error
+    if not same:
+        raise ValueError(
+            f"the data have changed since {folder} began: they are {summary} ({digest}), and were {was}. Give another "
+            "--name"
+        )
 
 
 def _take(marker: Path) -> bool:

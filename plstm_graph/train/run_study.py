@@ -58,7 +58,8 @@ def run_study(
     report: dict[str, Any] = {}
     task = cached_task(json.dumps(study.plain["task"]))
     runner = Runner(trainer, about["machine"]["revision"], workers, cluster)
-    with StudyProgress(console, study.plain["training"]["epochs"]) as progress:
+    silent = trainer.get("enable_progress_bar") is False
+    with StudyProgress(console, study.plain["training"]["epochs"], silent) as progress:
         # The first repeat tries all choices; of the best one, the others follow.
         for trials in (partial(_first_round, study), partial(_second_round, study, task)):
             for trial in runner.finished(trials(), progress):

@@ -35,7 +35,6 @@ _DEFAULTS: dict[str, Any] = {
     "devices": 1,
     "logger": False,
     "enable_model_summary": False,
-    "enable_progress_bar": False,
     "num_sanity_val_steps": 0,
     "use_distributed_sampler": False,
 }
@@ -68,6 +67,7 @@ def make_trainer(
     given = made.get("plugins") or []
     made |= {
         "max_epochs": epochs,
+        "enable_progress_bar": False,  # that of the study, of which this option decides
         "default_root_dir": folder,
         "callbacks": [*(more if isinstance(more, list) else [more]), *callbacks],
         "plugins": [*(given if isinstance(given, list) else [given]), *plugins],

@@ -6,24 +6,39 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[2]
 _SMILES = ["C" * n + end for n in range(1, 9) for end in ("O", "N", "c1ccccc1", "C(=O)O")]
 _CONFIG = """
 name: small
-model:
-  lr: 3.0e-3
-  model:
-    class_path: tests.train.tiny_model.TinyModel
-data:
+seeds: 0
+threads: 1
+device: cpu
+task:
+  name: molecules
   path: table.csv
   target_columns: [activity]
   split: random
+models:
+  tiny:
+    class_path: tests.train.tiny_model.TinyModel
+training:
+  epochs: 3
   batch_size: 6
-trainer:
-  max_epochs: 3
-  accelerator: cpu
+  lr: 3.0e-3
 """
+#: Weights of the finished training, and the folder of the only trial of it, in the workspace.
+BEST = "runs/small/best.ckpt"
+TRIAL = "runs/small/tiny/seed_0"
+
+
+@pytest.fixture(autouse=True)
+def _same_threads():
+    """Commands set the number of threads of their process."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import yaml
 from plstm_graph.cli import main
 
 CONFIG = str(Path(__file__).parents[2] / "configs" / "dag.yaml")
-CHECKPOINT = "runs/run/checkpoints/best.ckpt"
+CHECKPOINT = "runs/run/best.ckpt"
 _SMALL = {"hidden_channels": 8, "num_layers": 1}
 
 
@@ -20,9 +20,9 @@ def config_of(task):
 
 def fit(folder, model, epochs=1):
     """Train on a folder; the weights are at :data:`CHECKPOINT`. Returns the status."""
-    small = [f"--trainer.max_epochs={epochs}", "--trainer.accelerator=cpu", "--data.batch_size=4", "--name=run"]
-    options = [f"--model.model.init_args.{key}={value}" for key, value in (_SMALL | model).items()]
-    return main(["fit", "--config", CONFIG, f"--data.root={folder}", *small, *options])
+    small = [f"--training.epochs={epochs}", "--device=cpu", "--training.batch_size=4", "--name=run"]
+    options = [f"--models.plstm.init_args.{key}={value}" for key, value in (_SMALL | model).items()]
+    return main(["fit", "--config", CONFIG, f"--task.path={folder}", *small, *options])
 
 
 def predict(folder, *more):

@@ -1,5 +1,7 @@
 """What newcomers and attackers give the commands: each gets exit status 2 and a message that names it."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -7,22 +9,18 @@ from plstm_graph.cli import main
 from plstm_graph.train.options import parse_numbers
 from plstm_graph.train.study import check_choices
 from plstm_graph.train.training import Training
+from tests.cli.conftest import BEST, TRIAL
 
-pytestmark = [
-    pytest.mark.filterwarnings(r"ignore:(?s).*JsonargparseDeprecation:DeprecationWarning"),
-    pytest.mark.filterwarnings(r"ignore:(?s).*instantiate_classes.* was deprecated:DeprecationWarning"),
-    pytest.mark.slow,
-]
+pytestmark = pytest.mark.slow
 _ALLOW = ("--allow", "tests")  # whose model the workspace is trained with
-_BEST = "runs/small/checkpoints/best.ckpt"
 _STUDY = (
-    "dags",
+    "fit",
     "--task",
     "{name: tu, set: MUTAG}",
     "--models",
     "{gin: {class_path: plstm_graph.nn.baselines.GIN}}",
 )
-_FIT = ("fit", "--config", "config.yaml", "--name", "bad", "--baselines", "false", "--trainer.max_epochs", "1")
+_FIT = ("fit", "--config", "config.yaml", "--name", "bad", "--baselines", "false", "--training.epochs", "1")
 _LONG = "C" * 300
 _FILES = {
     "semi.csv": b"name;smiles;activity\na;CCO;1,5\n",
@@ -95,14 +93,14 @@ def _message(capsys, *arguments):
     ],
 )
 def test_tables(file, message, capsys):
-    assert message in _message(capsys, "predict", "--ckpt_path", _BEST, file)
+    assert message in _message(capsys, "predict", "--ckpt_path", BEST, file)
     if file != "none.csv":
-        assert message in _message(capsys, "test", "--ckpt_path", _BEST, "--data", file)
+        assert message in _message(capsys, "test", "--ckpt_path", BEST, "--data", file)
 
 
 def test_decimal_commas(capsys):
     assert "target 'activity' is '1,5', not a number; write a decimal point for the comma" in _message(
-        capsys, "test", "--ckpt_path", _BEST, "--data", "comma.csv"
+        capsys, "test", "--ckpt_path", BEST, "--data", "comma.csv"
     )
 
 
@@ -119,7 +117,7 @@ def test_decimal_commas(capsys):
         ("endless.yaml", "endless.yaml: no YAML: its lists and mappings contain themselves"),
         ("code.yaml", "code.yaml, line 1: no YAML: could not determine a constructor"),
         ("table.csv", "table.csv must hold keys with values"),
-        (_BEST, f"{_BEST} is no configuration: it is a zip archive"),
+        (BEST, f"{BEST} is no configuration: it is a zip archive"),
         ("a_folder", "the configuration 'a_folder' cannot be read: Is a directory"),
         ("none.yaml", "the configuration 'none.yaml' cannot be read: No such file"),
         (_LONG, "cannot be read: File name too long"),
@@ -127,64 +125,77 @@ def test_decimal_commas(capsys):
     ],
 )
 def test_configurations(file, message, capsys, workspace):
-    for command in ("fit", "dags"):
-        assert message in _message(capsys, command, "--config", file)
-    assert message in _message(capsys, "dags", f"--config={file}")
+    assert message in _message(capsys, "fit", "--config", file)
+    assert message in _message(capsys, "fit", f"--config={file}")
     assert not (workspace / "ran").exists()
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--trainer.enable_checkpointing", "false"), "trainer.enable_checkpointing must be true"),
-        (("--trainer.barebones", "true"), "trainer.barebones must be false"),
+        (("--trainer.enable_checkpointing", "false"), "trainer.enable_checkpointing is for the engine to decide"),
+        (("--trainer.barebones", "true"), "trainer.barebones is for the engine to decide"),
         (("--trainer.accelerator", "gpu"), "these options of the trainer cannot be used here"),
         (("--trainer.accelerator", "toaster"), "these options of the trainer cannot be used here"),
         (("--trainer.devices", "0"), "these options of the trainer cannot be used here"),
         (("--trainer.devices", "-5"), "should be an int > 0"),
-        (("--trainer.max_epochs", "0"), "trainer.max_epochs must be at least 1; got 0"),
-        (("--trainer.max_epochs", "-1"), "trainer.max_epochs must be at least 1; got -1"),
-        (("--trainer.max_steps", "0"), "trainer.max_steps must be at least 1"),
-        (("--trainer.check_val_every_n_epoch", "0"), "trainer.check_val_every_n_epoch must be 1"),
-        (("--trainer.check_val_every_n_epoch", "5"), "trainer.check_val_every_n_epoch must be 1"),
-        (("--trainer.limit_val_batches", "0"), "trainer.limit_val_batches must be positive"),
-        (("--trainer.limit_train_batches", "0"), "trainer.limit_train_batches must be positive"),
-        (("--trainer.overfit_batches", "2.5"), "invalid value 2.5 for overfit_batches"),
-        (("--trainer.accumulate_grad_batches", "0"), "trainer.accumulate_grad_batches must be at least 1"),
-        (("--trainer.gradient_clip_val", "-1"), "trainer.gradient_clip_val must be at least 0"),
+        (("--trainer.max_epochs", "0"), "trainer.max_epochs is for the engine to decide: training.epochs says how"),
+        (("--training.epochs", "0"), "epochs, batch_size and members must be at least 1"),
+        (("--training.epochs", "-1"), "got epochs=-1"),
+        (("--trainer.max_steps", "0"), "training.epochs says how long"),
+        (("--trainer.check_val_every_n_epoch", "5"), "each epoch is validated"),
+        (("--trainer.limit_val_batches", "0"), "trainer.limit_val_batches is for the engine to decide"),
+        (("--trainer.limit_train_batches", "0"), "trainer.limit_train_batches must be a positive number, got 0"),
+        (("--trainer.accumulate_grad_batches", "0"), "trainer.accumulate_grad_batches must be a positive number"),
+        (("--trainer.gradient_clip_val", "-1"), "training.clip is the largest norm"),
+        (("--training.clip", "-1"), "lr and clip must be positive"),
         (("--trainer.strategy", "nope"), "invalid strategy name"),
-        (("--trainer.max_time", "soon"), "is not a valid duration"),
         (("--trainer.profiler", "nope"), "`profiler`"),
-        (("--model.model", "torch.nn.Identity"), "Identity cannot be run on these graphs: TypeError"),
-        (("--patience", "-1"), "patience"),
+        (("--trainer.acelerator", "cpu"), "there is no option trainer.acelerator (did you mean accelerator?)"),
+        (
+            ("--models", "{tiny: {class_path: torch.nn.Identity}}"),
+            "tiny cannot be run on samples of table.csv: TypeError",
+        ),
+        (("--training.patience", "-1"), "patience must be at least 1"),
         (("--threads", "1000000"), "threads"),
-        (("--seed_everything", "-1"), "-1 is not in bounds"),
-        (("--data.path", "a_folder"), "a_folder: Is a directory"),
-        (("--data.path", "semi.csv"), "separated by semicolons"),
-        (("--data.path", _LONG), "File name too long"),
-        (("--data.target_columns", "[]"), "there is no target; name at least one column in data.target_columns"),
-        (("--data.target_columns", "[activity,activity]"), "target_columns has 'activity' more than once"),
-        (("--ckpt_path", "model_only.ckpt"), "model_only.ckpt holds a model, but not how far its training was"),
+        (("--seeds=-1",), "seeds must be numbers and ranges"),
+        (("--task.path", "a_folder"), "a_folder: Is a directory"),
+        (("--task.path", "semi.csv"), "separated by semicolons"),
+        (("--task.path", _LONG), "File name too long"),
+        (("--task.target_columns", "[]"), "there is no target; name at least one column in target_columns"),
+        (("--task.target_columns", "[activity,activity]"), "target_columns has 'activity' more than once"),
     ],
 )
 def test_options_of_fit(options, message, capsys, workspace):
-    if options[1] == "model_only.ckpt":
-        whole = torch.load(_BEST, weights_only=True)
-        torch.save({name: whole[name] for name in ("state_dict", "plstm_graph")}, "model_only.ckpt")
     assert message in _message(capsys, *_FIT, *options)
     assert not (workspace / "runs" / "bad").exists()
+
+
+def test_a_training_cannot_go_on_from_a_model_alone(capsys, workspace):
+    folder = workspace / "runs" / "alone"
+    arguments = [*_FIT[:4], "alone", *_FIT[5:]]
+    assert main([*arguments, *_ALLOW]) == 0
+    trial = folder / "tiny" / "seed_0"
+    (trial / "result.json").unlink()
+    whole = torch.load(TRIAL + "/best.ckpt", weights_only=True)
+    torch.save({name: whole[name] for name in ("state_dict", "plstm_graph")}, trial / "last.ckpt")
+    message = _message(capsys, *arguments)
+    assert "last.ckpt holds a model, but not how far its training was" in message and str(trial) in message
+    (trial / "last.ckpt").write_bytes((trial / "best.ckpt").read_bytes()[:2000])
+    message = _message(capsys, *arguments)
+    assert f"{Path('runs/alone/tiny/seed_0/last.ckpt')} is no file of tensors, or only a part of one" in message
 
 
 def test_a_training_without_a_progress_bar(capsys, workspace):
     assert main([*_FIT[:4], "silent", *_FIT[5:], "--trainer.enable_progress_bar", "false", *_ALLOW]) == 0
     shown = capsys.readouterr()
     assert "epoch 1/1" not in shown.err
-    assert (workspace / "runs" / "silent" / "results.json").exists()
+    assert (workspace / "runs" / "silent" / "report.json").exists()
 
 
 def test_long_smiles_are_predicted(capsys):
     lengths = (255, 256, 300, 3000)
-    assert main(["predict", "--ckpt_path", _BEST, *("C" * length for length in lengths), "C1" * 200, *_ALLOW]) == 0
+    assert main(["predict", "--ckpt_path", BEST, *("C" * length for length in lengths), "C1" * 200, *_ALLOW]) == 0
     shown = capsys.readouterr()
     rows = [line.split(",") for line in shown.out.splitlines()[1:]]
     assert [len(row[1]) for row in rows] == [*lengths, 400]
@@ -204,7 +215,7 @@ def test_long_smiles_are_predicted(capsys):
     ],
 )
 def test_one_bad_input_does_not_lose_the_others(bad, message, capsys, workspace):
-    assert message in _message(capsys, "predict", "--ckpt_path", _BEST, "CCO", bad, "CCN", "--output", "others.csv")
+    assert message in _message(capsys, "predict", "--ckpt_path", BEST, "CCO", bad, "CCN", "--output", "others.csv")
     rows = [line.split(",") for line in (workspace / "others.csv").read_text().splitlines()]
     assert [row[0] for row in rows[1:]] == ["argument 1", bad, "argument 3"]
     assert [bool(row[2]) for row in rows[1:]] == [True, False, True]
@@ -213,7 +224,7 @@ def test_one_bad_input_does_not_lose_the_others(bad, message, capsys, workspace)
 
 def test_molecules_that_are_no_ascii(capsys, workspace):
     arguments = ("CCO", "\udcff", "日本", "C\x1b[31m")
-    assert main(["predict", "--ckpt_path", _BEST, *arguments, "--output", "odd.csv", *_ALLOW]) == 0
+    assert main(["predict", "--ckpt_path", BEST, *arguments, "--output", "odd.csv", *_ALLOW]) == 0
     shown = capsys.readouterr()
     assert "argument 2: invalid SMILES '\\udcff': it has characters that no SMILES has" in shown.err
     assert "argument 3: invalid SMILES '日本'" in shown.err
@@ -225,15 +236,15 @@ def test_molecules_that_are_no_ascii(capsys, workspace):
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        (("predict", "--ckpt_path", _BEST, "CCO", "--output", "a_folder"), "a_folder"),
-        (("predict", "--ckpt_path", _BEST, "CCO", "--output", "/proc/none/x.csv"), "/proc/none"),
-        (("predict", "--ckpt_path", _BEST, "CCO", "--device", "meta"), "device 'meta' cannot be used"),
+        (("predict", "--ckpt_path", BEST, "CCO", "--output", "a_folder"), "a_folder"),
+        (("predict", "--ckpt_path", BEST, "CCO", "--output", "/proc/none/x.csv"), "/proc/none"),
+        (("predict", "--ckpt_path", BEST, "CCO", "--device", "meta"), "device 'meta' cannot be used"),
         (("predict", "--ckpt_path", _LONG, "CCO"), "File name too long"),
         (("predict", "--ckpt_path", "", "CCO"), "no checkpoint at"),
         (("predict", "--ckpt_path", "a_folder", "CCO"), "no checkpoint at a_folder"),
-        (("explain", "--ckpt_path", _BEST, "C1CC"), "invalid SMILES 'C1CC'"),
-        (("explain", "--ckpt_path", _BEST, "日"), "invalid SMILES '日'"),
-        (("test", "--ckpt_path", _BEST, "--output", "a_folder"), "a_folder"),
+        (("explain", "--ckpt_path", BEST, "C1CC"), "invalid SMILES 'C1CC'"),
+        (("explain", "--ckpt_path", BEST, "日"), "invalid SMILES '日'"),
+        (("test", "--ckpt_path", BEST, "--output", "a_folder"), "a_folder"),
         (("check", "table.csv"), "no folder table.csv"),
         (("check", _LONG), "File name too long"),
         (("check", ""), "has no dag.yaml"),
@@ -244,7 +255,8 @@ def test_molecules_that_are_no_ascii(capsys, workspace):
         ((*_STUDY, "--training.warmup_fraction", "2"), "warmup_fraction must be in [0, 1)"),
         ((*_STUDY, "--training.members", "0"), "members must be at least 1"),
         ((*_STUDY, "--task.set", "../x", "--task.source", "none"), "../x"),
-        (("dags", "--nope"), "nope"),
+        (("fit", "--nope"), "nope"),
+        (("dags", "--config", "config.yaml"), "invalid choice: 'dags'"),
         (("fitt",), "invalid choice: 'fitt'"),
         ((), "COMMAND"),
     ],

@@ -2,14 +2,22 @@
 
 import csv
 import io
-import itertools
 import json
 import signal
 
 import pytest
 import torch
 
-from tests.cli.conftest import command
+from plstm_graph.cli import main
+from tests.cli.conftest import BEST, TRIAL, command
+
+_ALLOW = ("--allow", "tests")
+_BASE = ("fit", "--config", "config.yaml", "--baselines", "false")
+
+
+@pytest.fixture(autouse=True)
+def _in_workspace(workspace, monkeypatch):
+    monkeypatch.chdir(workspace)
 
 
 def _read(text):
@@ -20,109 +28,120 @@ def _weights(path):
     return torch.load(path, weights_only=True)["state_dict"]
 
 
+def _epochs(folder):
+    rows = [json.loads(line) for line in (folder / "epochs.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
 @pytest.mark.slow
 def test_fit_shows_its_plan_and_leaves_a_report(workspace, fitted):
     for text in (
-        "run       runs/small\n",
         "table.csv, 32 molecules, 2 bad rows left out",
         "left out, line 3: invalid SMILES 'C1CC'",
         "left out, line 35: target 'activity' is 'much'",
         "random: 25 train, 3 valid, 4 test",
-        "TinyModel, 2,465 parameters",
-        "at most 3 epochs of 5 steps",
-        "CPU, 1 process, 1 threads",
-        "mean predictor",
-        "Morgan + ridge",
+        "regression: activity",
+        "tiny 2,465 parameters, results in runs/small\n",
+        "tiny, seed 0, epoch 3/3",
     ):
-        assert text in fitted.stdout
-    assert "epoch 3/3" in fitted.stderr
+        assert text in fitted.stderr
     assert "arning" not in fitted.stderr
     assert "Tip" not in fitted.stderr
     run = workspace / "runs" / "small"
-    found = {path.name for path in run.iterdir()}
-    assert found == {
-        *("config.yaml", "checkpoints", "tensorboard", "metrics.csv"),
-        *("results.json", "results.md", "curves.png", "test_predictions.csv"),
+    files = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+    of_trial = ("epochs.jsonl", "best.ckpt", "result.json", "tests.json", "test_predictions.csv", "curves.png")
+    assert files == {
+        *("config.yaml", "data.json", "baselines.json", "best.ckpt"),
+        *("curves.png", "report.json", "report.md", "results.jsonl"),
+        *(f"tiny/seed_0/{name}" for name in of_trial),
     }
-    results = json.loads((run / "results.json").read_text())
-    assert set(results["test"]) == {"TinyModel", "mean predictor", "Morgan + ridge", "Morgan + random forest"}
-    assert len(_read((run / "metrics.csv").read_text())) == 3
+    assert fitted.stdout == (run / "report.md").read_text()
+    for text in ("| tiny |", "| mean predictor |", "| Morgan + ridge |", "train 25, valid 3, test 4"):
+        assert text in fitted.stdout
+    report = json.loads((run / "report.json").read_text())
+    assert set(report["models"]) == {"tiny"}
+    assert set(report["beside"]) == {"mean predictor", "Morgan + ridge", "Morgan + random forest"}
+    assert len(_epochs(workspace / TRIAL)) == 3
     assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
-    rows = _read((run / "test_predictions.csv").read_text())
+    rows = _read((workspace / TRIAL / "test_predictions.csv").read_text())
     squared = [(float(row["activity"]) - float(row["predicted_activity"])) ** 2 for row in rows]
-    assert (sum(squared) / len(squared)) ** 0.5 == pytest.approx(results["test"]["TinyModel"]["rmse"], rel=1e-4)
+    reported = report["models"]["tiny"]["tests"]["test/rmse"]["mean"]
+    assert (sum(squared) / len(squared)) ** 0.5 == pytest.approx(reported, rel=1e-4)
 
 
 @pytest.mark.slow
-def test_a_killed_run_resumes_to_the_same_weights(workspace, fitted):
-    options = ("fit", "--config", "config.yaml", "--name", "killed", "--baselines", "false")
-    kill = ("--trainer.callbacks", "tests.train.tiny_model.KillInEpoch", "--trainer.callbacks.epoch", "1")
-    killed = command(workspace, *options, *kill, check=False)
+def test_a_killed_run_goes_on_to_the_same_weights_and_is_then_finished(workspace, fitted, capsys):
+    kill = {"class_path": "tests.train.tiny_model.KillInEpoch", "init_args": {"epoch": 1, "marker": "killed"}}
+    options = (*_BASE, "--name", "killed", "--trainer.callbacks", json.dumps([kill]))
+    killed = command(workspace, *options, check=False)
     assert killed.returncode == -signal.SIGKILL
     run = workspace / "runs" / "killed"
-    assert not (run / "results.json").exists()
-    resumed = command(workspace, *options, "--ckpt_path", "last")
-    assert "resumed from runs/killed/checkpoints/last.ckpt" in resumed.stdout
-    whole = workspace / "runs" / "small"
-    for name in ("last.ckpt", "best.ckpt"):
-        expected, found = (_weights(folder / "checkpoints" / name) for folder in (whole, run))
-        torch.testing.assert_close(found, expected, rtol=0, atol=0)
-    histories = [_read((folder / "metrics.csv").read_text()) for folder in (whole, run)]
-    for row in itertools.chain(*histories):
-        del row["seconds"]
-    assert histories[0] == histories[1]
+    assert not (run / "report.json").exists()
+    assert main([*options, *_ALLOW]) == 0
+    shown = capsys.readouterr()
+    assert "epoch 1/3" not in shown.err and "epoch 2/3" in shown.err
+    whole, trial = workspace / TRIAL, run / "tiny" / "seed_0"
+    torch.testing.assert_close(_weights(trial / "best.ckpt"), _weights(whole / "best.ckpt"), rtol=0, atol=0)
+    assert _epochs(trial) == _epochs(whole)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.suffix in (".ckpt", ".jsonl")}
+    assert main([*options, *_ALLOW]) == 0
+    again = capsys.readouterr()
+    assert "epoch" not in again.err and again.out == shown.out
+    assert {path: path.read_bytes() for path in before} == before
 
 
 @pytest.mark.slow
-def test_predict_keeps_every_row(workspace, fitted):
+def test_predict_keeps_every_row(workspace, fitted, capsys):
     table = 'id,smiles,activity\na,CCO,1\nb,"C1CC",2\n\nc,CCN\nd,CCCN,4\n'
     (workspace / "new.csv").write_text(table)
-    checkpoint = "runs/small/checkpoints/best.ckpt"
-    done = command(workspace, "predict", "--ckpt_path", checkpoint, "CCO", "new.csv", "xyz")
-    rows = _read(done.stdout)
+    assert main(["predict", "--ckpt_path", BEST, "CCO", "new.csv", "xyz", *_ALLOW]) == 0
+    done = capsys.readouterr()
+    rows = _read(done.out)
     assert [row["source"] for row in rows] == ["argument 1", *(f"new.csv:{i}" for i in (2, 3, 5, 6)), "argument 3"]
     assert [row["id"] for row in rows] == ["", "a", "b", "", "d", ""]
     assert [bool(row["predicted_activity"]) for row in rows] == [True, True, False, False, True, False]
     assert [bool(row["error"]) for row in rows] == [False, False, True, True, False, True]
     assert rows[0]["predicted_activity"] == rows[1]["predicted_activity"]
-    assert "new.csv:3: invalid SMILES 'C1CC'" in done.stderr
-    assert "3 of 6 molecules have no prediction" in done.stderr
+    assert "new.csv:3: invalid SMILES 'C1CC'" in done.err
+    assert "3 of 6 molecules have no prediction" in done.err
 
 
 @pytest.mark.slow
-def test_explain_draws_a_molecule_and_says_what_it_cannot(workspace, fitted):
-    checkpoint = ("--ckpt_path", "runs/small/checkpoints/best.ckpt")
-    failed = command(workspace, "explain", *checkpoint, "CCO", check=False)
-    assert failed.returncode == 2
-    assert "there is no GraphModel of this package in GraphModule" in failed.stderr
-    options = ("--model.model", "plstm_graph.nn.PLSTM", "--model.model.init_args.out_channels", "1")
-    command(workspace, "fit", "--config", "config.yaml", "--name", "plstm", "--baselines", "false", *options)
-    done = command(workspace, "explain", "--ckpt_path", "runs/plstm/checkpoints/best.ckpt", "CC(C)CO")
-    assert "4 O" in done.stdout
+def test_explain_draws_a_molecule_and_says_what_it_cannot(workspace, fitted, capsys):
+    assert main(["explain", "--ckpt_path", BEST, "CCO", *_ALLOW]) == 2
+    assert "there is no GraphModel of this package in" in capsys.readouterr().err
+    plstm = {"plstm": {"class_path": "plstm_graph.nn.PLSTM", "init_args": {"hidden_channels": 8, "num_layers": 1}}}
+    options = ("--name", "plstm", "--models", json.dumps(plstm), "--training.epochs", "1")
+    assert main([*_BASE, *options]) == 0
+    capsys.readouterr()
+    assert main(["explain", "--ckpt_path", "runs/plstm/best.ckpt", "CC(C)CO"]) == 0
+    assert "4 O" in capsys.readouterr().out
     assert (workspace / "explain.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.slow
-def test_test_gives_the_metrics_of_the_report(workspace, fitted):
-    checkpoint = "runs/small/checkpoints/best.ckpt"
-    done = command(workspace, "test", "--ckpt_path", checkpoint, "--output", "metrics.json")
+def test_test_gives_the_metrics_of_the_report(workspace, fitted, capsys):
+    assert main(["test", "--ckpt_path", BEST, "--output", "metrics.json", *_ALLOW]) == 0
+    done = capsys.readouterr()
     found = json.loads((workspace / "metrics.json").read_text())
-    report = json.loads((workspace / "runs" / "small" / "results.json").read_text())
-    assert {name: found[name] for name in ("rmse", "mae", "r2")} == pytest.approx(report["test"]["TinyModel"])
-    assert "4 molecules (test)" in done.stdout
-    assert "left out, line 3" in done.stderr
+    report = json.loads((workspace / "runs" / "small" / "report.json").read_text())["models"]["tiny"]["tests"]
+    for name in ("rmse", "mae", "r2"):
+        assert found[name] == pytest.approx(report[f"test/{name}"]["mean"])
+    assert "4 molecules (test)" in done.out
+    assert "left out, line 3" in done.err
 
 
 @pytest.mark.slow
 def test_two_processes_train_as_one_and_see_each_molecule_once(workspace):
-    recording = ("--trainer.callbacks", "tests.train.tiny_model.Record", "--trainer.callbacks.folder", "records")
-    options = ("fit", "--config", "config.yaml", "--name", "ddp", "--baselines", "false", *recording)
+    record = {"class_path": "tests.train.tiny_model.Record", "init_args": {"folder": "records"}}
+    tiny = {"tiny": {"class_path": "tests.train.tiny_model.TinyModel", "init_args": {"dropout": 0.0}}}
     # Dropout differs between processes, so that only without it one and two processes can agree.
-    options = (*options, "--model.model.init_args.dropout", "0", "--trainer.max_epochs", "2")
+    options = (*_BASE, "--models", json.dumps(tiny), "--training.epochs", "2", "--training.batch_size", "10")
+    options = (*options, "--trainer.callbacks", json.dumps([record]))
     # 25 molecules: batches of 10, 10 and 5, the last of which two processes share unevenly.
     (workspace / "records").mkdir()
-    command(workspace, *options, "--trainer.devices", "2", "--trainer.strategy", "ddp", "--data.batch_size", "5")
-    command(workspace, *options, "--data.batch_size", "10")
+    command(workspace, *options, "--trainer.devices", "2", "--trainer.strategy", "ddp", "--name", "ddp")
+    assert main([*options, "--name", "alone", *_ALLOW]) == 0
     first, second, single = (
         torch.load(workspace / "records" / name, weights_only=True) for name in ("2-0.pt", "2-1.pt", "1-0.pt")
     )
@@ -134,13 +153,16 @@ def test_two_processes_train_as_one_and_see_each_molecule_once(workspace):
         ):
             assert sorted(one + other) == sorted(all_of_them)
             assert len(set(all_of_them)) == len(all_of_them)
-    assert sorted(path.name for path in (workspace / "runs").glob("ddp*")) == ["ddp", "ddp-2"]
 
 
-def test_help_and_info(workspace):
-    shown = command(workspace, "--help").stdout
+def test_help_and_info(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
     assert all(text in shown for text in ("fit", "test", "predict", "info", "--config configs/chembl.yaml"))
-    done = command(workspace, "info")
-    assert f"torch            {torch.__version__}" in done.stdout
-    assert "torch_scatter" in done.stdout
-    assert done.stderr == ""
+    assert main(["info"]) == 0
+    done = capsys.readouterr()
+    assert f"torch            {torch.__version__}" in done.out
+    assert "torch_scatter" in done.out
+    assert done.err == ""

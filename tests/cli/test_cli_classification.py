@@ -10,23 +10,24 @@ from plstm_graph.cli import main
 
 _CONFIG = """
 name: labels
-model:
-  task: classification
-  model:
-    class_path: tests.train.tiny_model.TinyModel
-    init_args: {out_channels: 2}
-data:
+seeds: 0
+threads: 1
+device: cpu
+task:
+  name: molecules
+  kind: multilabel
   path: labels.csv
   target_columns: [toxic, smelly]
   split: part
   allow_missing: true
-trainer: {max_epochs: 2, accelerator: cpu}
+models:
+  tiny:
+    class_path: tests.train.tiny_model.TinyModel
+training: {epochs: 2}
 """
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings(r"ignore:(?s).*JsonargparseDeprecation:DeprecationWarning")
-@pytest.mark.filterwarnings(r"ignore:(?s).*instantiate_classes.* was deprecated:DeprecationWarning")
 def test_classification_from_table_to_predictions(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("plstm_graph.tasks.baselines._TREES", 10)
@@ -36,17 +37,12 @@ def test_classification_from_table_to_predictions(tmp_path, monkeypatch, capsys)
     (tmp_path / "labels.csv").write_text("\n".join(["smiles,toxic,smelly,part", *rows]) + "\n")
     (tmp_path / "config.yaml").write_text(_CONFIG)
     assert main(["fit", "--config", "config.yaml", "--allow", "tests"]) == 0
-    assert "classification: toxic, smelly" in capsys.readouterr().out
-    results = json.loads((tmp_path / "runs" / "labels" / "results.json").read_text())
-    assert set(results["test"]) == {
-        "TinyModel",
-        "mean predictor",
-        "Morgan + logistic regression",
-        "Morgan + random forest",
-    }
-    assert results["test"]["mean predictor"]["auroc"] == 0.5  # exact: all scores are one number
-    assert 0 <= results["test"]["TinyModel"]["auroc"] <= 1
-    checkpoint = "runs/labels/checkpoints/best.ckpt"
+    assert "multilabel: toxic, smelly" in capsys.readouterr().err
+    report = json.loads((tmp_path / "runs" / "labels" / "report.json").read_text())
+    assert set(report["beside"]) == {"mean predictor", "Morgan + logistic regression", "Morgan + random forest"}
+    assert report["beside"]["mean predictor"]["test/auroc"] == 0.5  # exact: all scores are one number
+    assert 0 <= report["models"]["tiny"]["tests"]["test/auroc"]["mean"] <= 1
+    checkpoint = "runs/labels/best.ckpt"
     assert (
         main(["predict", "--ckpt_path", checkpoint, "CCO", "labels.csv", "--output", "out.csv", "--allow", "tests"])
         == 0

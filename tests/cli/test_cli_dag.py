@@ -14,13 +14,9 @@ from tests.made_sets import make_folder, with_edge_features
 
 CONFIG = str(Path(__file__).parents[2] / "configs" / "dag.yaml")
 _SMALL = (
-    *("--trainer.max_epochs", "2", "--trainer.accelerator", "cpu", "--data.batch_size", "4"),
-    *("--model.model.init_args.hidden_channels", "8", "--model.model.init_args.num_layers", "1"),
+    *("--training.epochs", "2", "--device", "cpu", "--training.batch_size", "4"),
+    *("--models.plstm.init_args.hidden_channels", "8", "--models.plstm.init_args.num_layers", "1"),
 )
-pytestmark = [
-    pytest.mark.filterwarnings(r"ignore:(?s).*JsonargparseDeprecation:DeprecationWarning"),
-    pytest.mark.filterwarnings(r"ignore:(?s).*instantiate_classes.* was deprecated:DeprecationWarning"),
-]
 
 
 @pytest.fixture(autouse=True)
@@ -65,27 +61,28 @@ def test_check_describes_a_good_folder_and_lists_what_is_wrong_with_a_bad_one(tm
 )
 def test_fit_and_test(level, task, names, tmp_path, capsys):
     make_folder(tmp_path / "dags", level, task)
-    assert main(["fit", "--config", CONFIG, "--data.root", "dags", "--name", "run", *_SMALL]) == 0
-    shown = capsys.readouterr().out
+    assert main(["fit", "--config", CONFIG, "--task.path", "dags", "--name", "run", *_SMALL]) == 0
+    shown = capsys.readouterr().err
     assert "dags, 24 graphs" in shown
     assert "part: 12 train, 6 valid, 6 test" in shown
-    results = json.loads((tmp_path / "runs" / "run" / "results.json").read_text())
-    assert len(results["test"]) == 4
-    with (tmp_path / "runs" / "run" / "test_predictions.csv").open() as file:
+    report = json.loads((tmp_path / "runs" / "run" / "report.json").read_text())
+    assert len(report["beside"]) == 3
+    with (tmp_path / "runs" / "run" / "plstm" / "seed_0" / "test_predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0])[: len(names)] == names
-    assert main(["test", "--ckpt_path", "runs/run/checkpoints/best.ckpt", "--output", "metrics.json"]) == 0
+    assert main(["test", "--ckpt_path", "runs/run/best.ckpt", "--output", "metrics.json"]) == 0
     found = json.loads((tmp_path / "metrics.json").read_text())
     assert found["graphs"] == 6
-    for name, value in results["test"]["PLSTM"].items():
-        assert found[name] == pytest.approx(value)
+    tests = report["models"]["plstm"]["tests"]
+    for name in set(found) - {"data", "split", "graphs"}:
+        assert found[name] == pytest.approx(tests[f"test/{name}"]["mean"])
     _predict(rows, level, task, capsys)
     _explain(level, task, capsys)
 
 
 def _predict(rows, level, task, capsys):
     """Another folder: the same graphs in other words, without targets and split."""
-    checkpoint = ("predict", "--ckpt_path", "runs/run/checkpoints/best.ckpt")
+    checkpoint = ("predict", "--ckpt_path", "runs/run/best.ckpt")
     shutil.copytree("dags", "new", ignore=shutil.ignore_patterns("processed", "dag.yaml"))
     for name in ("graphs", "nodes", "edges"):
         path = Path("new") / f"{name}.csv"
@@ -127,7 +124,7 @@ def _predict(rows, level, task, capsys):
 
 
 def _explain(level, task, capsys):
-    checkpoint = ("explain", "--ckpt_path", "runs/run/checkpoints/best.ckpt", "dags")
+    checkpoint = ("explain", "--ckpt_path", "runs/run/best.ckpt", "dags")
     item = {"graph": [], "node": ["--item", "3"], "edge": ["--item", "1", "2"]}[level]
     assert main([*checkpoint, "--graph", "g2", *item, "--output", "why.png"]) == 0
     shown = capsys.readouterr().out
@@ -155,9 +152,9 @@ def _explain(level, task, capsys):
 )
 def test_layers_of_every_mode_from_fit_to_explain(level, options, tmp_path, capsys):
     make_folder(tmp_path / "dags", level, "regression")
-    given = [word for name, value in options.items() for word in (f"--model.model.init_args.{name}", value)]
-    assert main(["fit", "--config", CONFIG, "--data.root", "dags", "--name", "run", *_SMALL, *given]) == 0
-    checkpoint = ("--ckpt_path", "runs/run/checkpoints/best.ckpt", "dags")
+    given = [word for name, value in options.items() for word in (f"--models.plstm.init_args.{name}", value)]
+    assert main(["fit", "--config", CONFIG, "--task.path", "dags", "--name", "run", *_SMALL, *given]) == 0
+    checkpoint = ("--ckpt_path", "runs/run/best.ckpt", "dags")
     assert main(["predict", *checkpoint, "--output", "new.csv"]) == 0
     item = {"graph": [], "node": ["--item", "3"], "edge": ["--item", "1", "2"]}[level]
     assert main(["explain", *checkpoint, *item, "--output", "why.png"]) == 0
@@ -171,9 +168,9 @@ def test_edges_that_become_nodes_from_fit_to_explain(tmp_path, capsys):
         {"class_path": "plstm_graph.transforms.SubdivideEdges"},
     ]
     compose = {"class_path": "torch_geometric.transforms.Compose", "init_args": {"transforms": steps}}
-    given = ("--data.root", "dags", "--data.pre_transform", json.dumps(compose), "--name", "run")
+    given = ("--task.path", "dags", "--task.pre_transform", json.dumps(compose), "--name", "run")
     assert main(["fit", "--config", CONFIG, *given, *_SMALL]) == 0
-    checkpoint = ("--ckpt_path", "runs/run/checkpoints/best.ckpt", "dags")
+    checkpoint = ("--ckpt_path", "runs/run/best.ckpt", "dags")
     assert main(["predict", *checkpoint, "--output", "new.csv"]) == 0
     assert len(Path("new.csv").read_text().splitlines()) == 1 + 24
     capsys.readouterr()
@@ -186,7 +183,7 @@ def test_a_broken_folder_stops_fit_before_anything_is_written(tmp_path, capsys):
     folder = make_folder(tmp_path / "dags")
     with (folder / "edges.csv").open("a") as file:
         file.write("g3,2,1\n")
-    assert main(["fit", "--config", CONFIG, "--data.root", "dags", *_SMALL]) == 2
+    assert main(["fit", "--config", CONFIG, "--task.path", "dags", *_SMALL]) == 2
     assert "dags: edges.csv, line 122, graph g3: a cycle of 2 nodes: 1 -> 2 -> 1" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
     assert not any((folder / "processed").glob("*"))

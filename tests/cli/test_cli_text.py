@@ -5,12 +5,9 @@ import itertools
 import pytest
 
 from plstm_graph.cli import main
-from tests.cli.test_cli_dag import CONFIG
+from tests.cli.conftest import BEST
+from tests.cli.task_folders import CONFIG
 
-pytestmark = [
-    pytest.mark.filterwarnings(r"ignore:(?s).*JsonargparseDeprecation:DeprecationWarning"),
-    pytest.mark.filterwarnings(r"ignore:(?s).*instantiate_classes.* was deprecated:DeprecationWarning"),
-]
 _NODES = ("[/b]", "$x$", "_in", "[red]a", "\x1b[2J")
 _ALLOW = ("--allow", "tests")  # whose model the workspace is trained with
 _TARGET = "rate[mol/L]"
@@ -66,16 +63,17 @@ def test_check_shows_problems_as_they_are(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_a_model_of_such_a_folder(tmp_path, capsys):
-    small = ("--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", "--data.batch_size", "4", "--data.root")
-    sizes = ("--model.model.init_args.hidden_channels", "8", "--model.model.init_args.num_layers", "1")
+    small = ("--training.epochs", "1", "--device", "cpu", "--training.batch_size", "4", "--task.path")
+    sizes = ("--models.plstm.init_args.hidden_channels", "8", "--models.plstm.init_args.num_layers", "1")
     name = "a [b] $c$"
     assert main(["fit", "--config", CONFIG, "--name", name, *small, _folder(tmp_path / "d[x]"), *sizes]) == 0
     shown = capsys.readouterr()
-    for text in (f"runs/{name}", "d[x], 12 graphs", f"regression: {_TARGET}", f"Results: runs/{name}/results.md"):
-        assert text in shown.out
+    for text in (f"runs/{name}", "d[x], 12 graphs", f"regression: {_TARGET}"):
+        assert text in shown.err
     assert (tmp_path / "runs" / name / "curves.png").stat().st_size > 10_000
-    assert (tmp_path / "runs" / name / "results.md").read_text().startswith("# d\\[x\\]: 3 test graphs\n")
-    checkpoint = f"runs/{name}/checkpoints/best.ckpt"
+    assert (tmp_path / "runs" / name / "report.md").read_text().startswith("# d\\[x\\]\n")
+    assert shown.out.startswith("# d\\[x\\]\n")
+    checkpoint = f"runs/{name}/best.ckpt"
     assert main(["predict", "--ckpt_path", checkpoint, "d[x]"]) == 0
     assert capsys.readouterr().out.startswith(f"graph,measured_{_TARGET},predicted_{_TARGET}\ng[0],0.00,")
     picture = ("--output", "[p].png")
@@ -91,7 +89,7 @@ def test_a_model_of_such_a_folder(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_molecules_as_they_are(workspace, fitted, tmp_path, capsys):
-    checkpoint = str(workspace / "runs" / "small" / "checkpoints" / "best.ckpt")
+    checkpoint = str(workspace / BEST)
     (tmp_path / "[x].csv").write_text("smiles,a[b]\nc1cc[nH]c1,[/i]\nc1cc[nH]c,\x1b[31m\n")
     assert main(["predict", "--ckpt_path", checkpoint, "c1cc[nH]c1", "[x].csv", "[/b]", *_ALLOW]) == 0
     shown = capsys.readouterr()
@@ -106,8 +104,8 @@ def test_molecules_as_they_are(workspace, fitted, tmp_path, capsys):
     assert "argument 3: invalid SMILES '[/b]'" in shown.err
     table = (workspace / "table.csv").read_text().replace("activity", _TARGET)
     (tmp_path / "t[b].csv").write_text(table + "bad,[nH]1,1.0\n")
-    options = ("--config", str(workspace / "config.yaml"), "--data.path", "t[b].csv", "--trainer.max_epochs", "1")
-    assert main(["fit", *options, "--data.target_columns", f"['{_TARGET}']", *_ALLOW]) == 0
-    shown = capsys.readouterr().out
+    options = ("--config", str(workspace / "config.yaml"), "--task.path", "t[b].csv", "--training.epochs", "1")
+    assert main(["fit", *options, "--task.target_columns", f"['{_TARGET}']", *_ALLOW]) == 0
+    shown = capsys.readouterr().err
     for text in ("t[b].csv, 32 molecules", f"regression: {_TARGET}", "invalid SMILES '[nH]1'"):
         assert text in shown

@@ -1,53 +1,48 @@
 """Checkpoints whose targets, classes and outputs disagree: an error that says so, never a column of another name."""
 
 import pytest
-import torch
 
 from plstm_graph.cli import main
-from plstm_graph.nn import PLSTM
-from plstm_graph.predict.predictor import make_recipe
-from plstm_graph.train import GraphModule
-
-pytestmark = [
-    pytest.mark.filterwarnings(r"ignore:(?s).*JsonargparseDeprecation:DeprecationWarning"),
-    pytest.mark.filterwarnings(r"ignore:(?s).*instantiate_classes.* was deprecated:DeprecationWarning"),
-]
-_SIZES = {"hidden_channels": 8, "num_layers": 1, "heads": 1}
+from tests.made_checkpoints import SIZES, write_checkpoint
 
 
-def checkpoint(folder, outputs=1, names=("y",), task="regression", classes=None, model=None, data=None):
+def checkpoint(folder, outputs=1, names=("y",), kind="regression", classes=None, model=None, given=None):
     """A checkpoint of a model of so many columns that says what it likes of them."""
-    sizes = {"out_channels": outputs, **_SIZES}
-    module = GraphModule(PLSTM(**sizes), task=task)
+    sizes = SIZES | {"out_channels": outputs}
     spec = {"class_path": "plstm_graph.nn.PLSTM", "init_args": sizes | (model or {})}
-    reading = {} if classes is None else {"classes": classes}
-    recipe = make_recipe(
-        {"model": spec, "task": task}, {"smiles_column": "smiles"} | (data or {}), list(names), reading=reading
+    return str(
+        write_checkpoint(
+            folder / "a.ckpt",
+            sizes,
+            model=spec,
+            kind=kind,
+            target_names=list(names),
+            reading={} if classes is None else {"classes": classes},
+            given={"smiles_column": "smiles"} | (given or {}),
+        )
     )
-    torch.save({"state_dict": module.state_dict(), "plstm_graph": recipe}, folder / "a.ckpt")
-    return str(folder / "a.ckpt")
 
 
 @pytest.mark.parametrize(
-    ("outputs", "names", "task", "classes", "message"),
+    ("outputs", "names", "kind", "classes", "message"),
     [
         (1, ["a", "b"], "regression", None, "the model gives 1 columns, but there are 2 targets (a, b)"),
         (3, ["a"], "regression", None, "the model gives 3 columns, but there are 1 targets (a)"),
         (1, [], "regression", None, "the model gives 1 columns, but there are no targets"),
-        (3, ["a", "b", "a"], "classification", None, "two columns of predictions would be called 'a'"),
+        (3, ["a", "b", "a"], "multilabel", None, "two columns of predictions would be called 'a'"),
         (3, ["y"], "multiclass", [["u", "v"]], "the model gives 3 columns, but there are 2 classes (u, v)"),
         (2, ["y"], "multiclass", [["u", "u"]], "two columns of predictions would be called 'u'"),
         (3, ["y", "z"], "multiclass", None, "a multiclass model has one target, but there are 2 targets (y, z)"),
-        (1, ["y"], "classification", [["only"]], "has two classes, but there are 1 classes (only)"),
-        (1, ["y"], "classification", [["a", "b"], ["c", "d"]], "classes of 2 targets, but 1 targets (y)"),
-        (1, ["y"], "classification", [[0, 1]], "has classes that are no names"),
-        (1, ["y"], "classification", {"0": ["a", "b"]}, "has classes that are no names"),
+        (1, ["y"], "binary", [["only"]], "has two classes, but there are 1 classes (only)"),
+        (1, ["y"], "multilabel", [["a", "b"], ["c", "d"]], "classes of 2 targets, but 1 targets (y)"),
+        (1, ["y"], "multilabel", [[0, 1]], "has classes that are no names"),
+        (1, ["y"], "multilabel", {"0": ["a", "b"]}, "has classes that are no names"),
     ],
 )
 @pytest.mark.parametrize("command", ["predict", "explain"])
-def test_columns_that_do_not_line_up(command, outputs, names, task, classes, message, tmp_path, capsys, monkeypatch):
+def test_columns_that_do_not_line_up(command, outputs, names, kind, classes, message, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    path = checkpoint(tmp_path, outputs, names, task, classes)
+    path = checkpoint(tmp_path, outputs, names, kind, classes)
     assert main([command, "--ckpt_path", path, "CCO"]) == 2
     shown = capsys.readouterr()
     assert message in shown.err and "Traceback" not in shown.err and not shown.out
@@ -60,7 +55,7 @@ def test_metrics_of_no_target(tmp_path, capsys):
 
 
 def test_names_of_columns_that_two_targets_and_their_classes_make_alike(tmp_path, capsys):
-    path = checkpoint(tmp_path, 2, ["a", "a: b"], "classification", [["x", "b: c"], ["c", "d"]])
+    path = checkpoint(tmp_path, 2, ["a", "a: b"], "multilabel", [["x", "b: c"], ["c", "d"]])
     assert main(["predict", "--ckpt_path", path, "CCO"]) == 2
     assert "two columns of predictions would be called 'probability_a: b: c'" in capsys.readouterr().err
 
@@ -94,7 +89,7 @@ def test_models_and_transforms_that_do_not_work(model, data, message, tmp_path, 
         "class_path": f"torch_geometric.transforms.{data}",
         "init_args": arguments.get(str(data), {"matrix": [[1.0]]}),
     }
-    path = checkpoint(tmp_path, model=model, data={"pre_transform": transform} if data else {})
+    path = checkpoint(tmp_path, model=model, given={"pre_transform": transform} if data else {})
     status = main(["predict", "--ckpt_path", path, "CCO"])
     error = capsys.readouterr().err
     assert status == 2 and (message in error or "cannot be made" in error), error

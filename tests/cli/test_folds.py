@@ -36,7 +36,7 @@ folds: 0-9
 threads: 1
 device: cpu
 """
-_RUN = ("dags", "--config", "mutag.yaml", "--output", "out")
+_RUN = ("fit", "--config", "mutag.yaml", "--output", "out")
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ _PATIENCE = 120.0  # seconds, on a machine that may be busy
 @pytest.mark.parametrize(
     ("name", "number", "kept"),
     [
-        ("fit-molecules", signal.SIGINT, "runs/run/checkpoints/last.ckpt"),
-        ("fit-molecules", signal.SIGTERM, "runs/run/checkpoints/last.ckpt"),
+        ("fit-molecules", signal.SIGINT, "runs/run/plstm/seed_0/last.ckpt"),
+        ("fit-molecules", signal.SIGTERM, "runs/run/plstm/seed_0/last.ckpt"),
         ("folds", signal.SIGINT, "runs/made-plstm/config.yaml"),
         ("benchmark", signal.SIGTERM, "runs/run/plstm/seed_0/last.ckpt"),
         ("dags", signal.SIGINT, "runs/run/plstm/lr_0.001/seed_0/last.ckpt"),

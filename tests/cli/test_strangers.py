@@ -12,28 +12,19 @@ import torch
 
 from plstm_graph.cli import main
 from plstm_graph.datasets import from_networkx
-from plstm_graph.nn import PLSTM
-from plstm_graph.predict.predictor import load_module, make_recipe
-from plstm_graph.train import CheckpointError, GraphModule, read_checkpoint
-from plstm_graph.train.checkpoint import SafeCheckpointIO
+from plstm_graph.predict.predictor import load_predictor
+from plstm_graph.train.checkpoint import CheckpointError, SafeCheckpointIO, read_checkpoint
 from tests.cli.conftest import ROOT
 from tests.datasets.storage.test_plain_values import LAUGHS
+from tests.made_checkpoints import MODEL, write_checkpoint
 
-pytestmark = [
-    pytest.mark.filterwarnings(r"ignore:(?s).*JsonargparseDeprecation:DeprecationWarning"),
-    pytest.mark.filterwarnings(r"ignore:(?s).*instantiate_classes.* was deprecated:DeprecationWarning"),
-]
-MODEL = {
-    "class_path": "plstm_graph.nn.PLSTM",
-    "init_args": {"out_channels": 1, "hidden_channels": 8, "num_layers": 1, "heads": 1},
-}
 EVIL = """
 import pathlib
 pathlib.Path("made").touch()
 import torch
 from plstm_graph.nn import PLSTM
 from plstm_graph.transforms import ToDAG
-from plstm_graph.train import MoleculeDataModule
+from plstm_graph.tasks.graph_task import GraphTask
 from lightning.pytorch import Callback
 
 class Model(PLSTM):
@@ -42,7 +33,7 @@ class Model(PLSTM):
 class Transform(ToDAG):
     pass
 
-class Data(MoleculeDataModule):
+class Data(GraphTask):
     pass
 
 class Call(Callback):
@@ -65,11 +56,8 @@ def stranger(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
-def checkpoint(path, model=MODEL, data=None, recipe=None):
-    module = GraphModule(PLSTM(**MODEL["init_args"]))
-    whole = make_recipe({"model": model}, {"smiles_column": "smiles"} | (data or {}), ["y"]) | (recipe or {})
-    torch.save({"state_dict": module.state_dict(), "plstm_graph": whole}, path)
-    return path
+def checkpoint(path, model=MODEL, given=None, **changes):
+    return write_checkpoint(path, model=model, given={"smiles_column": "smiles"} | (given or {}), **changes)
 
 
 def spec(name, **arguments):
@@ -85,7 +73,7 @@ EVIL_MODELS = [
     spec("evil.run"),
     spec("torch_geometric.nn.Sequential", input_args="x: open('made', 'w')", modules=[]),
     spec("plstm_graph.nn.Ensemble", model=spec("evil.Model", **MODEL["init_args"]), members=1),
-    spec("plstm_graph.predict.predictor.load_module", path="other.ckpt"),
+    spec("plstm_graph.predict.predictor.load_predictor", path="other.ckpt"),
     "os.system",
     "evil.Model",
 ]
@@ -135,14 +123,19 @@ def test_transforms_and_data_of_checkpoints(stranger, capsys):
     compose = "torch_geometric.transforms.Compose"
     transforms = [spec("evil.Transform"), "evil.Transform", spec(compose, transforms=["os.system"])]
     transforms += [spec(compose, transforms=[spec("evil.run")]), spec("os.system", command="touch made")]
+    molecules = {"name": "molecules", "path": "table.csv"}
     for transform in transforms:
-        path = checkpoint(stranger / "a.ckpt", data={"pre_transform": transform, "path": "table.csv"})
+        again = {"pre_transform": transform}
+        path = checkpoint(stranger / "a.ckpt", given=again, task=molecules | again)
         for command in (["predict", "CCO"], ["explain", "CCO"], ["test"]):
             assert main([command[0], "--ckpt_path", str(path), *command[1:]]) == 2, transform
-    for data in ("evil.Data", "os.system", "plstm_graph.cli.main", "torch.nn.Linear"):
-        path = checkpoint(stranger / "a.ckpt", data={"path": "table.csv"}, recipe={"data_class": data})
-        assert main(["test", "--ckpt_path", str(path)]) == 2
-        assert main(["predict", "--ckpt_path", str(path), "CCO"]) == 2
+    for name in ("evil.Data", "os.system", "plstm_graph.cli.main", "torch.nn.Linear"):
+        path = checkpoint(stranger / "a.ckpt", data=name, task={"name": name})
+        for command in (["predict", "CCO"], ["explain", "CCO"], ["test"]):
+            assert main([command[0], "--ckpt_path", str(path), *command[1:]]) == 2, name
+    for task in (7, None, [], {}, {"name": 7}, {"name": ["x"]}, molecules | {"evil": 1}, molecules | {"kind": "evil"}):
+        path = checkpoint(stranger / "a.ckpt", task=task)
+        assert main(["test", "--ckpt_path", str(path)]) == 2, task
     capsys.readouterr()
     assert not (stranger / "made").exists() and "evil" not in sys.modules
 
@@ -155,26 +148,36 @@ def test_recipes_that_are_none(stranger, capsys):
         {"model": None},
         {"model": []},
         {"data": 7},
+        {"given": 7},
         {"target_names": "y"},
         {"target_names": [7]},
-        {"data_class": 7},
+        {"kind": "evil"},
+        {"kind": ["regression"]},
+        {"scale": {"kind": "standard", "mean": "evil", "std": [1.0]}},
+        {"scale": {"kind": "evil", "mean": [0.0], "std": [1.0]}},
     ]
     changes += [
         {"reading": many},
         {"reading": {"x": torch.ones(2)}},
-        {"format": 2},
+        {"reading": {"classes": many}},
+        {"format": 1},
+        {"format": "2"},
         {"model": {}},
         {"model": {"modle": MODEL}},
     ]
-    changes += [{"model": {"model": MODEL | {"init_args": many}}}, {"model": {"model": {"class_path": many}}}]
+    changes += [
+        {"model": MODEL | {"init_args": many}},
+        {"model": {"class_path": many}},
+        {"given": {"smiles_column": 7}},
+    ]
     for change in changes:
-        path = checkpoint(stranger / "a.ckpt", recipe=change)
+        path = write_checkpoint(stranger / "a.ckpt", **change)
         assert main(["predict", "--ckpt_path", str(path), "CCO"]) == 2, change.keys()
         assert len(capsys.readouterr().err) < 5000
     for content in ({"plstm_graph": 7, "state_dict": {}}, {"plstm_graph": {}, "state_dict": 7}, {"plstm_graph": {}}):
         torch.save(content, stranger / "a.ckpt")
         with pytest.raises(CheckpointError):
-            load_module(stranger / "a.ckpt")
+            load_predictor(stranger / "a.ckpt")
     assert "Traceback" not in capsys.readouterr().err
 
 
@@ -186,7 +189,7 @@ def _other_kinds(weight):
 def test_weights_that_are_none(stranger):
     path = checkpoint(stranger / "a.ckpt")
     whole = read_checkpoint(path)
-    first = next(name for name in whole["state_dict"] if name.startswith("model."))
+    first = next(iter(whole["state_dict"]))
     for value in (
         7,
         None,
@@ -198,7 +201,7 @@ def test_weights_that_are_none(stranger):
     ):
         torch.save(whole | {"state_dict": whole["state_dict"] | {first: value}}, path)
         with pytest.raises(CheckpointError):
-            load_module(path)
+            load_predictor(path)
 
 
 @pytest.mark.parametrize("installed", [True, False])
@@ -227,7 +230,7 @@ def test_what_the_user_allows_is_used(stranger, capsys):
     path = checkpoint(
         stranger / "a.ckpt",
         spec("evil.Model", **MODEL["init_args"]),
-        data={"pre_transform": spec("evil.Transform")},
+        given={"pre_transform": spec("evil.Transform")},
     )
     assert main(["predict", "--ckpt_path", str(path), "CCO", "--allow", "evil"]) == 0
     assert capsys.readouterr().out.startswith("source,smiles,predicted_y")
@@ -244,23 +247,29 @@ def configuration(stranger, text):
     return "config.yaml"
 
 
+MOLECULES = "task: {name: molecules}"
+
+
 @pytest.mark.parametrize(
     "text",
     [
-        "model: {model: {class_path: os.system, init_args: {command: touch made}}}",
-        "model: {model: {class_path: evil.Model, init_args: {out_channels: 1}}}",
-        "model: {model: evil.Model}",
-        "model: {model: evil.run}",
-        "data: {class_path: evil.Data}",
-        "data: {init_args: {pre_transform: evil.Transform}}",
-        "data: {init_args: {pre_transform: {class_path: os.system}}}",
-        "trainer: {callbacks: [{class_path: evil.Call}]}",
-        "trainer: {callbacks: evil.Call}",
-        "trainer: {logger: {class_path: os.system}}",
-        "trainer: {plugins: evil.run}",
-        "trainer: {strategy: evil.run}",
-        "trainer: {callbacks: {class_path: lightning.pytorch.callbacks.LambdaCallback, init_args: {setup: evil.run}}}",
-        "{model: {model: {class_path: evil.Model}}, allow: [evil]}",
+        MOLECULES + "\nmodel: {class_path: os.system, init_args: {command: touch made}}",
+        MOLECULES + "\nmodels: {a: {class_path: evil.Model, init_args: {hidden_channels: 8}}}",
+        MOLECULES + "\nmodels: {a: {class_path: torch.nn.Sequential, init_args: {a: {class_path: evil.Model}}}}",
+        MOLECULES + "\nmodel: evil.Model",
+        MOLECULES + "\nmodel: evil.run",
+        "task: {name: evil.Data}\nmodel: plstm_graph.nn.PLSTM",
+        "task: {name: molecules, pre_transform: evil.Transform}\nmodel: plstm_graph.nn.PLSTM",
+        "task: {name: molecules, pre_transform: {class_path: os.system}}\nmodel: plstm_graph.nn.PLSTM",
+        "task: {name: dag_folder, path: ., pre_transform: {class_path: evil.Transform}}\nmodel: plstm_graph.nn.PLSTM",
+        MOLECULES + "\nmodel: plstm_graph.nn.PLSTM\ntrainer: {callbacks: [{class_path: evil.Call}]}",
+        MOLECULES + "\nmodel: plstm_graph.nn.PLSTM\ntrainer: {callbacks: evil.Call}",
+        MOLECULES + "\nmodel: plstm_graph.nn.PLSTM\ntrainer: {logger: {class_path: os.system}}",
+        MOLECULES + "\nmodel: plstm_graph.nn.PLSTM\ntrainer: {plugins: evil.run}",
+        MOLECULES + "\nmodel: plstm_graph.nn.PLSTM\ntrainer: {strategy: evil.run}",
+        MOLECULES + "\nmodel: plstm_graph.nn.PLSTM\ntrainer: {callbacks: {class_path: "
+        "lightning.pytorch.callbacks.LambdaCallback, init_args: {setup: evil.run}}}",
+        MOLECULES + "\nmodel: evil.Model\nallow: [evil]",
     ],
 )
 def test_configurations_of_fit(stranger, capsys, text):
@@ -272,24 +281,24 @@ def test_configurations_of_fit(stranger, capsys, text):
     message = capsys.readouterr().err
     assert status == 2, message
     assert "evil" not in sys.modules and not (stranger / "made").exists() and not (stranger / "runs").exists()
-    if "evil" in text and "allow" not in text and "Lambda" not in text and "strategy" not in text:
+    others = ("allow", "Lambda", "strategy", "evil.Data")
+    if "evil" in text and not any(word in text for word in others):
         assert "may not be named by a file" in message and "--allow evil" in message
 
 
-COMMANDS = {
-    "dags": ("name: a\ntask: {name: copy}\nmodels: {a: {class_path: %s}}\n", ()),
-}
-#: A command by each of the ways to name a model.
-NAMED = [*((command, *given) for command, given in COMMANDS.items())]
-NAMED += [("dags", "name: a\ntask: {name: arrows, num_train: 2}\nmodel: {class_path: %s}\n", ())]
-NAMED += [("dags", "name: a\ntask: {name: arrows, num_train: 2}\nmodel: %s\n", ())]
+#: Each of the ways to name a model.
+NAMED = [
+    "name: a\ntask: {name: copy}\nmodels: {a: {class_path: %s}}\n",
+    "name: a\ntask: {name: arrows, num_train: 2}\nmodel: {class_path: %s}\n",
+    "name: a\ntask: {name: arrows, num_train: 2}\nmodel: %s\n",
+]
 
 
-@pytest.mark.parametrize(("command", "text", "more"), NAMED)
+@pytest.mark.parametrize("text", NAMED)
 @pytest.mark.parametrize("name", ["evil.Model", "os.system", "torch.hub.load", "plstm_graph.cli.main"])
-def test_configurations_of_other_commands(stranger, capsys, command, text, more, name):
+def test_models_of_configurations(stranger, capsys, text, name):
     try:
-        status = main([command, "--config", configuration(stranger, text % name), *more])
+        status = main(["fit", "--config", configuration(stranger, text % name)])
     except SystemExit as exit:
         status = exit.code
     assert status == 2
@@ -297,10 +306,9 @@ def test_configurations_of_other_commands(stranger, capsys, command, text, more,
     assert "evil" not in sys.modules and not (stranger / "made").exists()
 
 
-@pytest.mark.parametrize("command", ["fit", *COMMANDS])
-def test_configurations_that_are_not_what_they_seem(stranger, capsys, command):
+def test_configurations_that_are_not_what_they_seem(stranger, capsys):
     for text in (LAUGHS, "x: &x [*x]", "model: " + "[" * 5000, "model: !!python/name:os.system"):
-        assert main([command, "--config", configuration(stranger, text)]) == 2
+        assert main(["fit", "--config", configuration(stranger, text)]) == 2
         message = capsys.readouterr().err
         assert "config.yaml" in message and "no YAML: " in message and len(message) < 1000
 
@@ -380,17 +388,6 @@ def test_checkpoints_do_not_say_what_to_delete(tmp_path):
     assert not (folder / "best.ckpt").exists()
 
 
-def test_a_checkpoint_of_a_trainer_in_python(stranger):
-    path = checkpoint(stranger / "a.ckpt")
-    content = torch.load(path, weights_only=True)
-    # What Lightning's own way would import and call.
-    content["hyper_parameters"] = {"_instantiator": "evil.run", "_class_path": "evil.Model"}
-    torch.save(content, path)
-    module = GraphModule.load_from_checkpoint(path, model=PLSTM(**MODEL["init_args"]))
-    torch.testing.assert_close(module.state_dict(), content["state_dict"], rtol=0, atol=0)  # copied, not computed
-    assert "evil" not in sys.modules
-
-
 @pytest.mark.slow
 def test_a_model_of_ones_own_from_training_to_prediction(stranger, capsys, monkeypatch):
     monkeypatch.setattr("plstm_graph.tasks.baselines._TREES", 10)
@@ -398,15 +395,18 @@ def test_a_model_of_ones_own_from_training_to_prediction(stranger, capsys, monke
     from_networkx(graphs, "dags", targets=["y"])
     text = """
 name: own
-data: {class_path: plstm_graph.train.DAGDataModule, init_args: {root: dags}}
-model: {model: {class_path: evil.Model, init_args: {hidden_channels: 8, num_layers: 1, heads: 1}}}
-trainer: {max_epochs: 1, accelerator: cpu, callbacks: [{class_path: evil.Call}]}
+task: {name: dag_folder, path: dags}
+models: {own: {class_path: evil.Model, init_args: {hidden_channels: 8, num_layers: 1, heads: 1}}}
+training: {epochs: 1}
+trainer: {callbacks: [{class_path: evil.Call}]}
+seeds: 0
+device: cpu
 """
     name = configuration(stranger, text)
     assert main(["fit", "--config", name]) == 2
     assert "--allow evil" in capsys.readouterr().err
     assert main(["fit", "--config", name, "--allow", "evil"]) == 0
-    best = ["--ckpt_path", "runs/own/checkpoints/best.ckpt"]
+    best = ["--ckpt_path", "runs/own/best.ckpt"]
     for command in (["predict", *best, "dags"], ["test", *best], ["explain", *best, "dags", "--output", "a.png"]):
         sys.modules.pop("evil", None)
         assert main(command) == 2
@@ -414,7 +414,9 @@ trainer: {max_epochs: 1, accelerator: cpu, callbacks: [{class_path: evil.Call}]}
         assert main([*command, "--allow", "evil"]) == 0
     # The folder of the run is a stranger's when somebody goes on in it.
     sys.modules.pop("evil", None)
-    more = ["--ckpt_path", "last", "--trainer.max_epochs", "2"]
+    more = ["--name", "own", "--seeds", "0-1", "--device", "cpu"]
     assert main(["fit", "--config", "runs/own/config.yaml", *more]) == 2
     assert "evil" not in sys.modules
+    capsys.readouterr()
     assert main(["fit", "--config", "runs/own/config.yaml", *more, "--allow", "evil"]) == 0
+    assert "own, seed 1, epoch 1/1" in capsys.readouterr().err

@@ -23,10 +23,6 @@ from tests.tables import rows_of
 
 TERRAIN = {"name": "terrain", "train": 4, "valid": 2, "test_tiles": 2, "side": 10, "size": 44}
 TINY = {"num_graphs": 5, "size": 16}
-pytestmark = [
-    pytest.mark.filterwarnings(r"ignore:(?s).*JsonargparseDeprecation:DeprecationWarning"),
-    pytest.mark.filterwarnings(r"ignore:(?s).*instantiate_classes.* was deprecated:DeprecationWarning"),
-]
 
 
 def synthetic(name):
@@ -148,7 +144,7 @@ def test_check_fit_predict_and_explain_take_a_task(name, tmp_path, monkeypatch, 
     data = data | {"root": "data"}
     if data["name"] == "timing":
         data["source"] = str(circuit_folder(tmp_path / "source", gates=40))
-    write = ["dags", "--config", config_of(data), "--folder", "dags"]
+    write = ["fit", "--config", config_of(data), "--folder", "dags"]
     assert main(write) == 0
     assert "written to dags; nothing was trained" in capsys.readouterr().err
     assert not Path("runs").exists()
