@@ -15,7 +15,7 @@ from tests.made_sets import make_folder, with_edge_features
 CONFIG = str(Path(__file__).parents[2] / "configs" / "dag.yaml")
 _SMALL = (
     *("--training.epochs", "2", "--device", "cpu", "--training.batch_size", "4"),
-    *("--models.plstm.init_args.hidden_channels", "8", "--models.plstm.init_args.num_layers", "1"),
+    *("--model.hidden_channels", "8", "--model.num_layers", "1"),
 )
 
 
@@ -152,7 +152,7 @@ def _explain(level, task, capsys):
 )
 def test_layers_of_every_mode_from_fit_to_explain(level, options, tmp_path, capsys):
     make_folder(tmp_path / "dags", level, "regression")
-    given = [word for name, value in options.items() for word in (f"--models.plstm.init_args.{name}", value)]
+    given = [word for name, value in options.items() for word in (f"--model.{name}", value)]
     assert main(["fit", "--config", CONFIG, "--task.path", "dags", "--name", "run", *_SMALL, *given]) == 0
     checkpoint = ("--ckpt_path", "runs/run/best.ckpt", "dags")
     assert main(["predict", *checkpoint, "--output", "new.csv"]) == 0

@@ -64,7 +64,7 @@ def test_check_shows_problems_as_they_are(tmp_path, capsys):
 @pytest.mark.slow
 def test_a_model_of_such_a_folder(tmp_path, capsys):
     small = ("--training.epochs", "1", "--device", "cpu", "--training.batch_size", "4", "--task.path")
-    sizes = ("--models.plstm.init_args.hidden_channels", "8", "--models.plstm.init_args.num_layers", "1")
+    sizes = ("--model.hidden_channels", "8", "--model.num_layers", "1")
     name = "a [b] $c$"
     assert main(["fit", "--config", CONFIG, "--name", name, *small, _folder(tmp_path / "d[x]"), *sizes]) == 0
     shown = capsys.readouterr()
