@@ -128,7 +128,7 @@ def _read(path: Path, root: Path) -> Any:
     if path.suffix in (".pt", ".ckpt"):
         return _placeless(torch.load(path, weights_only=False), root)
     if path.suffix == ".json":
-        return json.loads(path.read_text())
+        return _placeless(json.loads(path.read_text()), root)
     if path.suffix == ".jsonl":
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         # Folds stand in the order in which they finished.

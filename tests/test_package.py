@@ -18,13 +18,14 @@ ROOT = Path(plstm_graph.__file__).parent
 
 #: Each part may import the parts named here, and itself.
 ALLOWED = {
-    "native": set(),
+    "user_cache": set(),
+    "native": {"user_cache"},
     "text": set(),
     "console": {"text"},
     "graph": {"native"},
     "ops": {"native", "graph"},
     "transforms": {"graph"},
-    "datasets": {"text", "console", "graph", "transforms"},
+    "datasets": {"text", "console", "user_cache", "graph", "transforms"},
     "nn": {"graph", "ops"},
     "testing": {"graph", "ops"},
     "viz": {"text", "graph", "ops", "nn"},

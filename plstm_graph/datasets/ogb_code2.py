@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import os
 import shutil
 import warnings
 from collections import Counter
@@ -19,12 +18,13 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from plstm_graph.datasets.storage.archives import check_gzip
-from plstm_graph.datasets.storage.cache import cache_key
 from plstm_graph.datasets.storage.checksums import record
 from plstm_graph.datasets.storage.download import download_zip
 from plstm_graph.datasets.storage.files import new_folder
+from plstm_graph.datasets.storage.graph_cache import GraphCache
 from plstm_graph.datasets.storage.ogb_check import check_tables
 from plstm_graph.datasets.storage.ogb_graphs import OGBGraphs
+from plstm_graph.datasets.storage.sources import find_source
 
 NAME = "ogbg-code2"
 _URL = "https://snap.stanford.edu/ogb/data/graphproppred/code2.zip"
@@ -66,8 +66,8 @@ class OGBCode2Dataset(OGBGraphs):
         pre_transform: Callable[..., Any] | None = None,
     ) -> None:
         root = Path(root).expanduser()
-        _ensure_files(root, source)
-        super().__init__(NAME, root, cache_key(_FORMAT, pre_transform), transform, pre_transform)
+        cache = GraphCache(_ensure_files(root, source), [pre_transform], [_FORMAT])
+        super().__init__(NAME, root, cache, transform, pre_transform)
 
     @property
     def num_types(self) -> int:
@@ -236,7 +236,13 @@ def _ensure_files(root: Path, source: str | Path | None) -> Path:
             raise FileNotFoundError(f"{folder} has no {_RELEASE}: remove or rename the folder to get the set anew")
         _check(folder, folder)
         return folder
-    offline, unknown = _find(source), None
+    offline = find_source(
+        source,
+        ("", _FOLDER, f"ogb/{_FOLDER}"),
+        lambda place: place.name == _FOLDER and (place / "raw").is_dir(),
+        lambda base: f"no raw files of {NAME} in {base}: expected {_FOLDER}/raw or ogb/{_FOLDER}/raw",
+    )
+    unknown = None
     with new_folder(folder) as unfinished:
         if offline is None:
             unknown = download_zip(_URL, unfinished, "code2", root)
@@ -259,16 +265,3 @@ def _check(folder: Path, shown: Path) -> list[Path]:
     if missing:
         raise FileNotFoundError(f"{shown} lacks {', '.join(missing)}, which {NAME} has")
     return files
-
-
-def _find(source: str | Path | None) -> Path | None:
-    given = source if source is not None else os.environ.get("PLSTM_DATA")
-    if not given:
-        return None
-    base = Path(given).expanduser()
-    for place in (base, base / _FOLDER, base / "ogb" / _FOLDER):
-        if place.name == _FOLDER and (place / "raw").is_dir():
-            return place
-    if source is None:
-        return None  # PLSTM_DATA need not have every set
-    raise FileNotFoundError(f"no raw files of {NAME} in {base}: expected {_FOLDER}/raw or ogb/{_FOLDER}/raw")

@@ -22,6 +22,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from plstm_graph.user_cache import user_cache
+
 #: Seconds after which a compiler is stopped; one source takes two or three on an idle machine. The environment variable
 #: ``PLSTM_COMPILE_TIMEOUT`` sets others.
 TIMEOUT = 60.0
@@ -123,9 +125,7 @@ def _digest(content: bytes) -> str:
 
 def _cache_folder() -> Path:
     """The folder of libraries, made if it is missing; nobody else can write to it."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    # The standard says that a relative path is to be ignored: it would name a folder of the working folder.
-    folder = (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "plstm_graph"
+    folder = user_cache()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)

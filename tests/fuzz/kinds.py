@@ -156,7 +156,7 @@ def _processed(folder: Path) -> None:
 
 
 def _read_processed(folder: Path, made: Path) -> None:
-    # The name of the folder holds times of the files, which a stranger can set.
+    # The name of the folder holds the content of the files, which a stranger knows.
     good = Path(tempfile.mkdtemp(dir=made)) / "dags"
     shutil.copytree(folder, good, ignore=shutil.ignore_patterns("stored"))
     name = Path(DAGFolder(good, pre_transform=ToDAG("keep")).processed_dir)

@@ -15,7 +15,7 @@ from torch_geometric.data import Data, OnDiskDataset
 
 from plstm_graph.datasets.dag_folder.assemble import Dags
 from plstm_graph.datasets.dag_folder.encoding import MASKS, Encoding, check_encoded, make_encoding, to_data
-from plstm_graph.datasets.dag_folder.folder import FeatureFit, count_unseen, read_folder
+from plstm_graph.datasets.dag_folder.folder import FeatureFit, count_unseen, files_of, read_folder
 from plstm_graph.datasets.dag_folder.pieces import read_pieces
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError
 from plstm_graph.datasets.dag_folder.spec import Spec, read_spec
@@ -29,8 +29,7 @@ from plstm_graph.datasets.dag_folder.targets import (
     report_class_error,
     split_table,
 )
-from plstm_graph.datasets.storage.cache import cache_key
-from plstm_graph.datasets.storage.files import new_folder
+from plstm_graph.datasets.storage.graph_cache import CachedGraphs, GraphCache, HeldFolder
 from plstm_graph.datasets.storage.tensor_files import PlainGraphs, TensorFileError, load_graph, load_tensors, make_anew
 
 # Part of the cache key; raise it when what is stored changes.
@@ -38,31 +37,18 @@ _FORMAT = 2
 Transform = Callable[[Data], Data]
 
 
-class _Files:
-    """Where a folder's processed graphs lie, and what was stored beside them. Mixed into PyG's data sets."""
+class _Folder(CachedGraphs):
+    """What is made of a folder, and what is stored beside its graphs. Mixed into PyG's data sets."""
 
     folder: Path
     spec: Spec
-    _unfinished: Path | None
 
     def _open_folder(self, root: str | Path, pre_transform: Transform | None, split: Mapping[str, Any] | None) -> None:
         self.folder = Path(root).expanduser()
         spec = read_spec(self.folder)
         self.spec = replace(spec, split=replace(spec.split, **split)) if split else spec
-        stamps = sorted(
-            (path.name, path.stat().st_size, path.stat().st_mtime_ns)
-            for path in self.folder.iterdir()
-            if path.is_file()
-        )
-        self._key = cache_key(
-            _FORMAT, type(self).__name__, stamps, pre_transform, *([asdict(self.spec.split)] if split else [])
-        )
-        self._unfinished = None
-
-    @property
-    def processed_dir(self) -> str:
-        """Folder of the graphs as these files and this pre-transform make them."""
-        return str(self._unfinished or self.folder / "processed" / self._key)
+        options = [type(self).__name__, pre_transform, dict(split or {})]
+        self._cache = GraphCache(self.folder, options, [_FORMAT])
 
     @functools.cached_property
     def encoding(self) -> Encoding:
@@ -87,20 +73,17 @@ class _Files:
         encoding.save(Path(self.processed_dir) / "encoding.json")
         torch.save(torch.from_numpy(part), Path(self.processed_dir) / "split.pt")
 
+    def _sources(self) -> list[Path]:
+        return files_of(self.folder, self.spec)
+
     def _process(self) -> None:
-        if Path(self.processed_dir).is_dir():
-            return
-        folder = self.processed_dir
         try:
-            with new_folder(folder) as self._unfinished:
-                self.process()  # type: ignore[attr-defined]
+            super()._process()
         except DAGFolderError as error:
             raise DAGFolderError(error.problems, self.folder) from error
-        finally:
-            self._unfinished = None
 
 
-class DAGFolder(_Files, PlainGraphs):
+class DAGFolder(_Folder, PlainGraphs):
     r"""The DAGs of a folder: an edge table, a node table, a graph table and a ``dag.yaml``, or JSON lines.
 
     ``docs/custom_dags.md`` describes the files. Each graph has ``x`` ``[N, F]``, ``edge_index`` ``[2, E]``,
@@ -111,7 +94,8 @@ class DAGFolder(_Files, PlainGraphs):
     and get a column of their own; categories are codes, 0 for missing ones and those that the training part does not
     have.
 
-    The graphs are stored under ``processed`` in the folder and made anew when one of its files changes.
+    The graphs are stored under ``processed`` in the folder, or in the user's cache if nobody may write there, and made
+    anew when the content of a table or of ``dag.yaml`` changes.
 
     Args:
         root (str): The folder.
@@ -173,7 +157,7 @@ class DAGFolder(_Files, PlainGraphs):
         return [_mask(data, MASKS[PARTS.index(name)]) for data in self]
 
 
-class OnDiskDAGFolder(_Files, OnDiskDataset):
+class OnDiskDAGFolder(_Folder, OnDiskDataset):
     """As :class:`DAGFolder`, for sets larger than memory: some graphs are read at a time, and stored in a database.
 
     The rows of a graph must stand together, and graphs in the same order in all tables; JSON lines are so by nature.
@@ -206,6 +190,7 @@ class OnDiskDAGFolder(_Files, OnDiskDataset):
         self._pre_transform, self._graphs_at_once = pre_transform, graphs_at_once
         schema: Any = {"dtype": torch.uint8, "size": (-1,)}
         super().__init__(str(root), transform, schema=schema, log=False)
+        self._held = HeldFolder(self.processed_dir)
 
     def process(self) -> None:
         """Read the folder four times: for its size and classes, its features, unseen words, and its graphs."""

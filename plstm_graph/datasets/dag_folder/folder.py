@@ -10,7 +10,7 @@ from plstm_graph.datasets.dag_folder.assemble import Dags, assemble
 from plstm_graph.datasets.dag_folder.columns import Column, ColumnFit, feature_columns
 from plstm_graph.datasets.dag_folder.json_lines import NAMES, read_json_lines
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem
-from plstm_graph.datasets.dag_folder.spec import Spec, file_of
+from plstm_graph.datasets.dag_folder.spec import NAME, Spec, file_of
 from plstm_graph.datasets.dag_folder.tables import Frame, read_frame
 from plstm_graph.datasets.dag_folder.targets import PARTS, Targets, read_split, read_targets, split_table
 from plstm_graph.datasets.dag_folder.unseen import Unseen, UnseenCount
@@ -64,6 +64,21 @@ def json_file(folder: Path, spec: Spec) -> Path | None:
     there = ", ".join(sorted(path.name for path in folder.iterdir()))
     message = f"neither edges.csv (or .csv.gz, .parquet) nor {NAMES[0]} is there; the folder has {there}"
     raise DAGFolderError([Problem("dag.yaml", None, None, message)])
+
+
+def files_of(folder: Path, spec: Spec) -> list[Path]:
+    """The files that a folder's graphs are made of; what else lies there does not matter.
+
+    Args:
+        folder: The folder.
+        spec: Its ``dag.yaml``.
+
+    Raises:
+        DAGFolderError: If there are neither tables nor JSON lines.
+    """
+    path = json_file(folder, spec)
+    tables = [path] if path is not None else [spec.find(folder, name) for name in ("graphs", "nodes", "edges")]
+    return [folder / NAME, *(table for table in tables if table is not None)]
 
 
 def read_folder(folder: Path, spec: Spec) -> Folder:

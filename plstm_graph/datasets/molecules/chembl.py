@@ -9,7 +9,7 @@ from typing import Any
 from rdkit import RDConfig
 
 from plstm_graph.datasets.molecules.smiles import SmilesDataset
-from plstm_graph.datasets.storage.files import replace_file
+from plstm_graph.datasets.storage.files import replace_text
 from plstm_graph.datasets.table import TableError
 
 
@@ -40,7 +40,8 @@ class ChEMBL2321810(SmilesDataset):
         folder = Path(root).expanduser() / "chembl2321810"
         path = folder / "raw" / "chembl2321810.csv"
         table = _read_table(Path(RDConfig.RDContribDir) / "FreeWilson" / "data")
-        replace_file(path, lambda unfinished: Path(unfinished).write_text(table, encoding="utf-8", newline=""))
+        if not path.is_file() or path.read_text(encoding="utf-8") != table:
+            replace_text(path, table)
         super().__init__(
             folder, path, "smiles", ["activity"], transform=transform, pre_transform=pre_transform, **kwargs
         )

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from plstm_graph.datasets.molecules.fingerprints import read_molecule
 from plstm_graph.datasets.molecules.ogb_files import ensure_ogb_files, ogb_meta
-from plstm_graph.datasets.storage.cache import cache_key
+from plstm_graph.datasets.storage.graph_cache import GraphCache
 from plstm_graph.datasets.storage.ogb_graphs import OGBGraphs
 from plstm_graph.datasets.table import read_whole_table
 
@@ -63,10 +63,10 @@ class OGBMolDataset(OGBGraphs):
         pre_transform: Callable[..., Any] | None = None,
     ) -> None:
         root = Path(root).expanduser()
-        ensure_ogb_files(name, root, source)
+        folder = ensure_ogb_files(name, root, source)
         self._user_transform = pre_transform
-        key = cache_key(_FORMAT, rdkit.__version__, pre_transform)
-        super().__init__(name, root, key, transform, self._prepare)
+        cache = GraphCache(folder, [pre_transform], [_FORMAT, rdkit.__version__])
+        super().__init__(name, root, cache, transform, self._prepare)
 
     @property
     def target_names(self) -> list[str]:

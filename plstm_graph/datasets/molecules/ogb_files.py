@@ -14,6 +14,7 @@ from plstm_graph.datasets.storage.checksums import OGB_FILES, ChecksumError, fil
 from plstm_graph.datasets.storage.download import download_zip, secure
 from plstm_graph.datasets.storage.files import new_folder
 from plstm_graph.datasets.storage.ogb_check import check_edges, check_tables
+from plstm_graph.datasets.storage.sources import find_source
 
 _TABLES = {"edge": "edge", "node-feat": "node", "edge-feat": "edge", "graph-label": "graph"}
 _RAW = (*_TABLES, "num-node-list", "num-edge-list")
@@ -119,14 +120,9 @@ def _check_complete(folder: Path, meta: dict[str, Any], origin: Path | None = No
 def _offline_copy(name: str, source: str | os.PathLike[str] | None) -> Path | None:
     """Where the raw files of a set lie on this machine."""
     plain = name.replace("-", "_")
-    given = source if source is not None else os.environ.get("PLSTM_DATA")
-    if not given:
-        return None
-    base = Path(given).expanduser()
-    places = [base, base / plain, base / "ogb" / plain]
-    for place in places:
-        if place.name == plain and (place / "raw").is_dir():
-            return place
-    if source is None:
-        return None  # PLSTM_DATA need not have every set
-    raise FileNotFoundError(f"no raw files of {name} in {base}: expected {places[1]}/raw or {places[2]}/raw")
+    return find_source(
+        source,
+        ("", plain, f"ogb/{plain}"),
+        lambda place: place.name == plain and (place / "raw").is_dir(),
+        lambda base: f"no raw files of {name} in {base}: expected {base / plain}/raw or {base / 'ogb' / plain}/raw",
+    )

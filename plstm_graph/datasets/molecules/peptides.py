@@ -1,7 +1,7 @@
 """Peptides-func and Peptides-struct of the Long Range Graph Benchmark."""
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,13 @@ from torch_geometric.datasets import LRGBDataset
 from tqdm import tqdm
 
 from plstm_graph.datasets.molecules.molecule import InvalidSmilesError, smiles_to_data
-from plstm_graph.datasets.storage.cache import cache_key
 from plstm_graph.datasets.storage.checksums import record
 from plstm_graph.datasets.storage.download import download, download_zip
 from plstm_graph.datasets.storage.files import new_folder
+from plstm_graph.datasets.storage.graph_cache import CachedGraphs, GraphCache
 from plstm_graph.datasets.storage.plain_values import literal
 from plstm_graph.datasets.storage.restricted_pickle import load_arrays
+from plstm_graph.datasets.storage.sources import find_source
 from plstm_graph.datasets.storage.tensor_files import PlainGraphs, load_tensors, make_anew, tensors_only
 from plstm_graph.datasets.table import TableError, read_whole_table
 
@@ -35,7 +36,7 @@ _SUBSETS = ("train", "val", "test")
 _FORMAT = 1
 
 
-class PeptidesDataset(PlainGraphs, LRGBDataset):
+class PeptidesDataset(CachedGraphs, PlainGraphs, LRGBDataset):
     r"""Peptides as molecular graphs of 151 atoms on average, by PyG's :class:`torch_geometric.datasets.LRGBDataset`.
 
     ``"Peptides-func"`` has ten labels of function (average precision), ``"Peptides-struct"`` eleven standardised
@@ -71,16 +72,11 @@ class PeptidesDataset(PlainGraphs, LRGBDataset):
             raise ValueError(f"name must be one of {', '.join(PEPTIDES)}, got {name!r}")
         if split not in _SUBSETS:
             raise ValueError(f"split must be one of {', '.join(_SUBSETS)}, got {split!r}")
-        self._key = cache_key(_FORMAT, pre_transform)
-        self._unfinished: Path | None = None
+        root = Path(root).expanduser()
+        self._cache = GraphCache(root / name.lower(), [pre_transform], [_FORMAT])
         self._source = _find_source(name, source)
         self._subset = split
-        super().__init__(str(Path(root).expanduser()), name, split, transform, pre_transform)
-
-    @property
-    def processed_dir(self) -> str:
-        """Folder of the graphs with this pre-transform."""
-        return str(self._unfinished or Path(self.root) / self.name / "processed" / self._key)
+        super().__init__(str(root), name, split, transform, pre_transform)
 
     @property
     def num_tasks(self) -> int:
@@ -105,11 +101,9 @@ class PeptidesDataset(PlainGraphs, LRGBDataset):
         return [smiles[int(rows[index])] for index in self.indices()]
 
     def download(self) -> None:
-        """Fill the raw folder. PyG calls this if a raw file is missing."""
+        """Fill the raw folder."""
         raw = Path(self.raw_dir)
-        if raw.is_dir() and not any(raw.iterdir()):
-            raw.rmdir()  # PyG has just made it
-        if raw.is_dir():
+        if raw.is_dir() and any(raw.iterdir()):
             missing = ", ".join(Path(path).name for path in self.raw_paths if not Path(path).is_file())
             raise FileNotFoundError(f"{raw} lacks {missing}; remove the folder to get the set anew")
         unknown = None
@@ -137,37 +131,39 @@ class PeptidesDataset(PlainGraphs, LRGBDataset):
                     download(url, folder / name, self.root)
         return self._downloads
 
-    def _process(self) -> None:
-        if all(Path(path).is_file() for path in self.processed_paths):
-            return
-        for path in self.raw_paths:
+    def _download(self) -> None:
+        # Raw files are got when graphs are made of them.
+        pass
+
+    def _sources(self) -> list[Path]:
+        return [Path(path) for path in self.raw_paths]
+
+    @contextmanager
+    def _raw_files(self) -> Iterator[None]:
+        if not all(path.is_file() for path in self._sources()):
+            self.download()
+        for path in self._sources():
             # PyG would fall back to running whatever code a file holds.
             load_tensors(path, make_anew(self.raw_dir))
-        folder = self.processed_dir
-        try:
-            with new_folder(folder) as self._unfinished, tensors_only():
-                self.process()
-        finally:
-            self._unfinished = None
+        with tensors_only():
+            yield
 
 
-def _find_source(name: str, source: str | os.PathLike[str] | None) -> Path | None:
+def _find_source(name: str, source: str | Path | None) -> Path | None:
     """The folder with the table of SMILES; of Peptides-struct there is no such table."""
-    given = source if source is not None else os.environ.get("PLSTM_DATA")
-    if not given or name != "Peptides-func":
+    if name != "Peptides-func":
         if source is not None:
             raise ValueError(
                 f"source has the table of Peptides-func only; {name} is downloaded, or put its raw files "
                 f"({', '.join(f'{subset}.pt' for subset in _SUBSETS)}) into ROOT/{name.lower()}/raw"
             )
         return None
-    base = Path(given).expanduser()
-    for place in (base, base / "peptides_func"):
-        if (place / _TABLE).is_file():
-            return place
-    if source is None:
-        return None  # PLSTM_DATA need not have every set
-    raise FileNotFoundError(f"neither {base} nor {base / 'peptides_func'} holds {_TABLE}")
+    return find_source(
+        source,
+        ("", "peptides_func"),
+        lambda place: (place / _TABLE).is_file(),
+        lambda base: f"neither {base} nor {base / 'peptides_func'} holds {_TABLE}",
+    )
 
 
 def _convert(source: Path, folder: Path) -> None:

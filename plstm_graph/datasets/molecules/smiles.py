@@ -2,11 +2,10 @@
 
 import hashlib
 import json
-import re
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import rdkit
 import torch
@@ -16,7 +15,7 @@ from tqdm import tqdm
 
 from plstm_graph.datasets.molecules.molecule import InvalidSmilesError, smiles_to_data
 from plstm_graph.datasets.molecules.smiles_targets import TargetCoding, TargetKind
-from plstm_graph.datasets.storage.files import replace_file, replace_text
+from plstm_graph.datasets.storage.graph_cache import DIGITS, CachedGraphs, GraphCache
 from plstm_graph.datasets.storage.tensor_files import PlainGraphs, TensorFileError, make_anew
 from plstm_graph.datasets.table import BadRow, Table, TableError, parse_table
 from plstm_graph.text import visible
@@ -29,7 +28,7 @@ class BadRowsWarning(UserWarning):
     """Some rows of a table were left out of a data set."""
 
 
-class SmilesDataset(PlainGraphs):
+class SmilesDataset(CachedGraphs, PlainGraphs):
     r"""Molecules of a CSV table with a SMILES column and any number of target columns.
 
     Each row is a graph of :func:`~plstm_graph.datasets.smiles_to_data` (``x``, ``edge_index``, ``edge_attr``,
@@ -39,8 +38,9 @@ class SmilesDataset(PlainGraphs):
 
     Rows that cannot be used (a SMILES that RDKit cannot read, a missing or non-finite target, a wrong number of
     fields) are left out with a warning that counts them; :attr:`bad_rows` lists each with its line and reason.
-    The graphs are stored under ``root/processed``, in a folder of their own for each content of the file, choice of
-    columns, pre-transform and version of RDKit: a change of any of these processes the table anew.
+    The graphs are stored under ``root/processed``, or in the user's cache if nobody may write there, in a folder of
+    their own for each content of the file, choice of columns, pre-transform and version of RDKit: a change of any of
+    these processes the table anew. What was made of an earlier content of the file is removed.
 
     Args:
         root (str): Folder for the processed graphs.
@@ -104,7 +104,13 @@ class SmilesDataset(PlainGraphs):
         self.kind: TargetKind = kind
         self._coding = TargetCoding.of(self._table, self.target_columns, kind, classes)
         self.pre_transform, self.pre_filter = pre_transform, pre_filter
-        self._key = self._cache_key()
+        self._cache = GraphCache(
+            root,
+            [smiles_column, self.target_columns, kind, classes, allow_missing, pre_transform, pre_filter],
+            [_FORMAT, rdkit.__version__, self._coding],
+            label=self.path.name.split(".")[0],
+            source=self.path,
+        )
         super().__init__(str(root), transform, pre_transform, pre_filter, log, force_reload)
         self._load()
         if self.bad_rows:
@@ -117,11 +123,6 @@ class SmilesDataset(PlainGraphs):
     def classes(self) -> list[list[str]]:
         """Names of the classes of each target; empty for numbers."""
         return self._coding.classes
-
-    @property
-    def processed_dir(self) -> str:
-        """Folder of the graphs of this table with these options."""
-        return str(Path(self.root) / "processed" / f"{self.path.name.split('.')[0]}-{self._key}")
 
     @property
     def processed_file_names(self) -> list[str]:
@@ -156,14 +157,11 @@ class SmilesDataset(PlainGraphs):
             reason = _summary(bad_rows) if bad_rows else "pre_filter keeps none"
             raise TableError(f"no row of {self.path} is usable: {reason}")
         data_path, bad_rows_path = self.processed_paths
-        replace_text(bad_rows_path, json.dumps(bad_rows))
-        replace_file(data_path, lambda path: self.save(graphs, path))
+        Path(bad_rows_path).write_text(json.dumps(bad_rows), encoding="utf-8")
+        self.save(graphs, data_path)
 
-    def _process(self) -> None:
-        # PyG's own keeps two more files here, whose writing a crash or a second process can disturb. They guard
-        # against another pre-transform, which the name of the folder does already.
-        if self.force_reload or not all(Path(path).exists() for path in self.processed_paths):
-            self.process()
+    def _content(self) -> str:
+        return self._digest[:DIGITS]  # of what was read, whatever the file has become since
 
     def _load(self) -> None:
         data_path, bad_rows_path = self.processed_paths
@@ -178,21 +176,6 @@ class SmilesDataset(PlainGraphs):
             self.bad_rows = [BadRow(int(line), str(reason)) for line, reason in rows]
         except (ValueError, TypeError, OverflowError, RecursionError) as error:
             raise ValueError(f"{bad_rows_path} is damaged: {error}; {make_anew(self.processed_dir)}") from error
-
-    def _cache_key(self) -> str:
-        """Differs whenever the processed graphs would."""
-        parts = (
-            _FORMAT,
-            rdkit.__version__,
-            self._digest,
-            self.smiles_column,
-            self.target_columns,
-            self._coding,
-            self.allow_missing,
-            _describe(self.pre_transform),
-            _describe(self.pre_filter),
-        )
-        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 def _target_columns(table: Table, smiles_column: str, names: Sequence[str] | None) -> list[str]:
@@ -209,12 +192,6 @@ def _target_columns(table: Table, smiles_column: str, names: Sequence[str] | Non
         if list(names).count(name) > 1:
             raise TableError(f"target_columns has {name!r} more than once")
     return list(names)
-
-
-def _describe(function: Callable[..., Any] | None) -> str:
-    """A name for a transform that is the same in every process: its repr without addresses in memory."""
-    name = getattr(function, "__qualname__", type(function).__qualname__)
-    return f"{name} {re.sub(r' at 0x[0-9a-fA-F]+', '', repr(function))}"
 
 
 def _summary(bad_rows: Sequence[BadRow], shown: int = 10) -> str:

@@ -1,7 +1,5 @@
 """Graph classification sets of the TU Dortmund collection, through PyG's loader."""
 
-import hashlib
-import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,11 +13,16 @@ from torch_geometric.transforms import BaseTransform, Compose
 from plstm_graph.datasets.molecules.tu_files import REQUIRED, check_tu, unpack_tu
 from plstm_graph.datasets.storage.checksums import record
 from plstm_graph.datasets.storage.download import download, secure
-from plstm_graph.datasets.storage.files import new_folder, replace_file
+from plstm_graph.datasets.storage.files import new_folder
+from plstm_graph.datasets.storage.graph_cache import CachedGraphs, GraphCache
+from plstm_graph.datasets.storage.sources import find_source, named_source
 from plstm_graph.datasets.storage.tensor_files import load_graphs
 
+# Part of the cache key; raise it when what is stored changes.
+_FORMAT = 1
 
-class TUGraphs(TUDataset):
+
+class TUGraphs(CachedGraphs, TUDataset):
     """A set of the `TU Dortmund collection <https://chrsmrrs.github.io/datasets>`_ with all its features.
 
     Node features are the set's continuous attributes, then its labels one-hot; a set without either gets a constant 1.
@@ -31,7 +34,7 @@ class TUGraphs(TUDataset):
         name (str): Name of the set, such as ``"MUTAG"``.
         pre_transform (callable, optional): Applied to each graph once, before it is stored.
         source (str, optional): A folder that has ``NAME.zip`` or ``TU/NAME.zip``, instead of a download. (default: the
-            environment variable ``PLSTM_DATA``, if set)
+            environment variable ``PLSTM_DATA``, else a download)
 
     Raises:
         FileNotFoundError: If the source has no such set, or the collection has none of that name.
@@ -49,10 +52,9 @@ class TUGraphs(TUDataset):
     ) -> None:
         if not re.fullmatch(r"[\w.-]+", name) or name.startswith("."):
             raise ValueError(f"name must be that of a TU set, such as 'MUTAG', got {name!r}")
-        self.source = source or os.environ.get("PLSTM_DATA") or None
-        self._file = "data.pt"
+        self.source = source
         self._unpacked: Path | None = None
-        self._key = hashlib.sha256(describe_transform(pre_transform).encode()).hexdigest()[:16]
+        self._cache = GraphCache(Path(root).expanduser() / name, [pre_transform], [_FORMAT])
         steps = [_Featured()] if pre_transform is None else [_Featured(), pre_transform]
         self.name, self.cleaned = name, False
         # Not PyG's constructor of TU sets, which runs code that stored graphs may contain.
@@ -63,39 +65,14 @@ class TUGraphs(TUDataset):
             raise ValueError(f"{name} has no classes of graphs, so it cannot be used for classification")
 
     @property
-    def processed_dir(self) -> str:
-        """Folder of the graphs of this set under this transform."""
-        return str(Path(self.root) / self.name / f"processed-{self._key}")
-
-    @property
-    def processed_file_names(self) -> str:
-        """The graphs; under a temporary name while they are written."""
-        return self._file
-
-    @property
     def raw_dir(self) -> str:
         """Folder of the text files; a temporary one until graphs could be made of them."""
         return str(self._unpacked or Path(self.root) / self.name / "raw")
 
-    def process(self) -> None:
-        """Read and transform the graphs. PyG calls this if the processed file is not there."""
-        final = Path(self.processed_paths[0])
-
-        def write(path: str) -> None:
-            self._file = Path(path).name
-            super(TUGraphs, self).process()
-
-        try:
-            replace_file(final, write)
-        finally:
-            self._file = final.name
-
-    def _process(self) -> None:
-        # PyG's own keeps two more files here, whose writing a crash or a second process can disturb. They guard
-        # against another pre-transform, which the name of the folder does already.
-        if not Path(self.processed_paths[0]).exists():
-            with self._raw_files():
-                self.process()
+    def _sources(self) -> list[Path]:
+        raw = Path(self.raw_dir)
+        files = {raw / f"{self.name}_{part}.txt" for part in REQUIRED}
+        return sorted(files | set(raw.glob(f"{self.name}_*.txt")))
 
     def _download(self) -> None:
         # Raw files are got when graphs are made of them.
@@ -116,8 +93,9 @@ class TUGraphs(TUDataset):
         is_new = not raw.parent.exists()
         try:
             with new_folder(raw) as self._unpacked:
-                if self.source:
-                    unpack_tu(self._local_zip(), self._unpacked, self.name)
+                local = self._local_zip()
+                if local is not None:
+                    unpack_tu(local, self._unpacked, self.name)
                 else:
                     path = self._unpacked / f"{self.name}.zip"
                     unknown = self._fetch(path)
@@ -131,28 +109,36 @@ class TUGraphs(TUDataset):
         if unknown is not None:
             record(secure(f"{self.url}/{self.name}.zip"), unknown, self.root)
 
-    def _local_zip(self) -> Path:
-        folder = Path(str(self.source))
-        for path in (folder / f"{self.name}.zip", folder / "TU" / f"{self.name}.zip"):
-            if path.is_file():
-                return path
-        there = sorted({path.stem for path in [*folder.glob("*.zip"), *folder.glob("TU/*.zip")]})
-        listed = f"it has {', '.join(there)}" if there else "it has no zips at all"
-        raise FileNotFoundError(
-            f"no {self.name}.zip or TU/{self.name}.zip in {folder} ({listed}). Unset PLSTM_DATA and data.source to "
-            "download the set"
+    def _local_zip(self) -> Path | None:
+        file = f"{self.name}.zip"
+        folder = find_source(
+            self.source,
+            ("", "TU"),
+            lambda place: (place / file).is_file(),
+            lambda base: (
+                f"no {file} or TU/{file} in {base} ({_sets_in(base)}). Unset PLSTM_DATA and data.source to download "
+                "the set"
+            ),
         )
+        return None if folder is None else folder / file
 
     def _fetch(self, path: Path) -> str | None:
         """Download the zip; returns what is to be recorded of it."""
+        base = named_source(None)
+        local = "" if base is None else f". {base}, which PLSTM_DATA names, does not have it ({_sets_in(base)})"
         try:
             return download(f"{self.url}/{self.name}.zip", path, self.root)
         except FileNotFoundError as error:
-            raise FileNotFoundError(f"the TU collection has no set {self.name!r}: {error}") from error
+            raise FileNotFoundError(f"the TU collection has no set {self.name!r}: {error}{local}") from error
         except ConnectionError as error:
             raise ConnectionError(
-                f"{error}. Or put {self.name}.zip into a folder and name it by data.source or PLSTM_DATA"
+                f"{error}. Or put {self.name}.zip into a folder and name it by data.source or PLSTM_DATA{local}"
             ) from error
+
+
+def _sets_in(folder: Path) -> str:
+    there = sorted({path.stem for path in [*folder.glob("*.zip"), *folder.glob("TU/*.zip")]})
+    return f"it has {', '.join(there)}" if there else "it has no zips at all"
 
 
 class _Featured(BaseTransform):
@@ -164,17 +150,3 @@ class _Featured(BaseTransform):
         if data.edge_attr is not None and data.edge_attr.size(1) == 0:
             data.edge_attr = None
         return data
-
-
-def describe_transform(transform: Callable[[Data], Data] | None) -> str:
-    """What a transform is, with all its settings; equal in every process for equal transforms.
-
-    Args:
-        transform: A transform whose settings are plain values or transforms.
-    """
-    if isinstance(transform, Compose):
-        return f"[{', '.join(describe_transform(step) for step in transform.transforms)}]"
-    if transform is None:
-        return "None"
-    settings = ", ".join(f"{name}={value!r}" for name, value in sorted(vars(transform).items()))
-    return f"{type(transform).__module__}.{type(transform).__qualname__}({settings})"

@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 import torch
 from torch_geometric.data import Data
 
-from plstm_graph.datasets.storage.cache import cache_key
 from plstm_graph.datasets.storage.checksums import record
 from plstm_graph.datasets.storage.download import download, secure
-from plstm_graph.datasets.storage.files import new_folder, write_errors
+from plstm_graph.datasets.storage.files import write_errors
+from plstm_graph.datasets.storage.graph_cache import CachedGraphs, GraphCache
+from plstm_graph.datasets.storage.sources import find_source, named_source
 from plstm_graph.datasets.storage.tensor_files import PlainGraphs
 from plstm_graph.datasets.storage.unfinished import remove_leftovers, unfinished_path
 
@@ -21,7 +22,7 @@ from plstm_graph.datasets.storage.unfinished import remove_leftovers, unfinished
 _FORMAT = 1
 
 
-class DAGSet(PlainGraphs):
+class DAGSet(CachedGraphs, PlainGraphs):
     """A set of real DAGs with named parts, made from raw files.
 
     Raw files lie in ``root/FOLDER/raw``. What is missing there is taken from ``source``, or downloaded where a public
@@ -63,13 +64,12 @@ class DAGSet(PlainGraphs):
     ) -> None:
         if split not in self.parts:
             raise ValueError(f"split must be one of {', '.join(self.parts)}, got {split!r}")
-        self._source = source if source is not None else os.environ.get("PLSTM_DATA") or None
-        self._source_is_given = source is not None
-        self._key = cache_key(_FORMAT, options, pre_transform)
-        self._unfinished: Path | None = None
+        self._source = source
+        home = Path(root).expanduser() / self.folder
+        self._cache = GraphCache(home, [options, pre_transform], [_FORMAT])
         self._fetched: dict[str, Path] = {}
         self._unknown: dict[str, str] = {}
-        super().__init__(str(Path(root).expanduser() / self.folder), transform, pre_transform)
+        super().__init__(str(home), transform, pre_transform)
         self.load(self.processed_paths[self.parts.index(split)])
 
     def read(self) -> dict[str, list[Data]]:
@@ -90,11 +90,6 @@ class DAGSet(PlainGraphs):
         """One file for each part."""
         return [f"{part}.pt" for part in self.parts]
 
-    @property
-    def processed_dir(self) -> str:
-        """Folder of the graphs with this pre-transform."""
-        return str(self._unfinished or Path(self.root) / "processed" / self._key)
-
     def process(self) -> None:
         """Make and store the graphs of all parts. PyG calls this if they are not stored yet."""
         for part, graphs in self.read().items():
@@ -108,15 +103,8 @@ class DAGSet(PlainGraphs):
         # Raw files are got when graphs are made of them.
         pass
 
-    def _process(self) -> None:
-        folder = self.processed_dir
-        if Path(folder).is_dir():
-            return
-        try:
-            with self._raw_files(), new_folder(folder) as self._unfinished:
-                self.process()
-        finally:
-            self._unfinished = None
+    def _sources(self) -> list[Path]:
+        return [self.raw_path(name) for name in self.files]
 
     @contextmanager
     def _raw_files(self) -> Iterator[None]:
@@ -154,23 +142,21 @@ class DAGSet(PlainGraphs):
 
     def _fetch(self, name: str, path: Path) -> None:
         """Copy or download a raw file."""
-        offline, url = self._find(name), self.files[name]
-        if offline is not None:
-            shutil.copyfile(offline, path)
-        elif url is not None and not self._source_is_given:
+
+        def missing(folder: Path | None) -> str:
+            where = "" if folder is None else f" in {folder}"
+            return f"no {name}{where}: name the folder that has it by source, or by PLSTM_DATA"
+
+        folder = find_source(self._source, ("", *self.places), lambda place: (place / name).is_file(), missing)
+        url = self.files[name]
+        if folder is not None:
+            shutil.copyfile(folder / name, path)
+        elif url is not None:
             unknown = download(url, path, Path(self.root).parent)
             if unknown is not None:
                 self._unknown[secure(url)] = unknown
         else:
-            where = "" if self._source is None else f" in {self._source}"
-            raise FileNotFoundError(f"no {name}{where}: name the folder that has it by source, or by PLSTM_DATA")
-
-    def _find(self, name: str) -> Path | None:
-        if self._source is None:
-            return None
-        base = Path(self._source).expanduser()
-        found = [base / place / name for place in ("", *self.places) if (base / place / name).is_file()]
-        return found[0] if found else None
+            raise FileNotFoundError(missing(named_source(None)))
 
 
 def typed_dag(types: Sequence[int], edges: Sequence[tuple[int, int]], **more: torch.Tensor) -> Data:

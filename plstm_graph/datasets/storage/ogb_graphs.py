@@ -9,20 +9,20 @@ from torch import Tensor
 from torch_geometric.data.data import DataEdgeAttr, DataTensorAttr
 from torch_geometric.data.storage import GlobalStorage
 
-from plstm_graph.datasets.storage.files import new_folder
+from plstm_graph.datasets.storage.graph_cache import CachedGraphs, GraphCache
 from plstm_graph.datasets.storage.tensor_files import TensorFileError, check_graphs, make_anew, reason_of, tensors_only
 
 # OGB stores whole objects of PyG.
 _CLASSES = (DataEdgeAttr, DataTensorAttr, GlobalStorage)
 
 
-class OGBGraphs(PygGraphPropPredDataset):
-    """OGB's loader; graphs lie in a folder of their own for each key.
+class OGBGraphs(CachedGraphs, PygGraphPropPredDataset):
+    """OGB's loader; graphs lie in a folder of their own for each content of the raw files and each choice of options.
 
     Args:
         name (str): Name of the set.
         root (str): Folder of all data sets, in which the raw files are already.
-        key (str): Differs whenever the graphs do.
+        cache (GraphCache): Where the graphs lie.
         transform (callable, optional): Applied to each graph at every access.
         pre_transform (callable, optional): Applied to each graph once, before it is stored.
 
@@ -34,12 +34,11 @@ class OGBGraphs(PygGraphPropPredDataset):
         self,
         name: str,
         root: Path,
-        key: str,
+        cache: GraphCache,
         transform: Callable[..., Any] | None,
         pre_transform: Callable[..., Any] | None,
     ) -> None:
-        self._key = key
-        self._unfinished: Path | None = None
+        self._cache = cache
         self._stored = False
         try:
             with tensors_only(_CLASSES):
@@ -53,11 +52,6 @@ class OGBGraphs(PygGraphPropPredDataset):
             raise TensorFileError(
                 f"the graphs in {stored} cannot be read: {reason_of(error)}; {make_anew(stored)}"
             ) from error
-
-    @property
-    def processed_dir(self) -> str:
-        """Folder of the graphs with this pre-transform."""
-        return str(self._unfinished or Path(self.root) / "processed" / self._key)
 
     def get_idx_split(self, split_type: str | None = None) -> dict[str, Tensor]:
         """OGB's official split.
@@ -74,9 +68,9 @@ class OGBGraphs(PygGraphPropPredDataset):
             ) from error
 
     def _process(self) -> None:
-        # PyG's own keeps two more files here that guard against another pre-transform; the folder's name does already.
-        if not Path(self.processed_paths[0]).is_file():
-            with new_folder(self.processed_dir) as self._unfinished:
-                self.process()
-            self._unfinished = None
+        super()._process()
         self._stored = True
+
+    def _sources(self) -> list[Path]:
+        raw, smiles = Path(self.raw_dir), Path(self.root) / "mapping" / "mol.csv.gz"
+        return [*raw.glob("*.csv.gz"), *([smiles] if smiles.is_file() else [])]

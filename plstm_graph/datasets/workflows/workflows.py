@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 from torch_geometric.data import Data
 
-from plstm_graph.datasets.storage.cache import cache_key
-from plstm_graph.datasets.storage.files import new_folder
+from plstm_graph.datasets.storage.graph_cache import CachedGraphs, GraphCache
 from plstm_graph.datasets.storage.tensor_files import PlainGraphs
 from plstm_graph.datasets.workflows.recipes import APPLICATIONS, Recipe
 
@@ -27,7 +26,7 @@ CATEGORIES: tuple[str, ...] = tuple(
 )
 
 
-class Workflows(PlainGraphs):
+class Workflows(CachedGraphs, PlainGraphs):
     """Workflows of an application, made by the recipes of `wfcommons <https://wfcommons.org>`_ and stored.
 
     A recipe knows real executions: it repeats parts of the graph of one, and draws runtimes and sizes of files for each
@@ -76,20 +75,15 @@ class Workflows(PlainGraphs):
             )
         self.application, self.num_graphs, self.seed = application, num_graphs, seed
         self.smallest, self.largest = smallest, largest
-        self._unfinished: Path | None = None
-        self._key = cache_key(_FORMAT, application, num_graphs, smallest, largest, seed)
-        super().__init__(str(Path(root).expanduser() / "workflows"), transform)
+        home = Path(root).expanduser() / "workflows"
+        self._cache = GraphCache(home, [application, num_graphs, smallest, largest, seed], [_FORMAT])
+        super().__init__(str(home), transform)
         self.load(self.processed_paths[0])
 
     @property
     def processed_file_names(self) -> list[str]:
         """The file of all graphs."""
         return [f"{self.application}.pt"]
-
-    @property
-    def processed_dir(self) -> str:
-        """Folder of the graphs with these arguments."""
-        return str(self._unfinished or Path(self.root) / "processed" / self._key)
 
     def process(self) -> None:
         """Make and store the graphs. PyG calls this if they are not stored yet."""
@@ -108,13 +102,3 @@ class Workflows(PlainGraphs):
             tasks = int(np.exp(np.random.default_rng(seed).uniform(low, high)) + 0.5)
             graphs.append(recipe.make(tasks, seed, numbers))
         self.save(graphs, self.processed_paths[0])
-
-    def _process(self) -> None:
-        folder = self.processed_dir
-        if Path(folder).is_dir():
-            return
-        try:
-            with new_folder(folder) as self._unfinished:
-                self.process()
-        finally:
-            self._unfinished = None

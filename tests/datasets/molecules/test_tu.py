@@ -10,7 +10,7 @@ import torch
 from torch_geometric.datasets import TUDataset
 from torch_geometric.transforms import AddRandomWalkPE, Compose
 
-from plstm_graph.datasets.molecules.tu import TUGraphs, describe_transform
+from plstm_graph.datasets.molecules.tu import TUGraphs
 from plstm_graph.transforms import ToDAG
 
 
@@ -57,8 +57,7 @@ def test_transforms_lie_side_by_side(tmp_path, source):
     encodings = [Compose([AddRandomWalkPE(steps, attr_name=None), ToDAG()]) for steps in (4, 8)]
     sizes = [TUGraphs(str(tmp_path), "MUTAG", encoding, source).num_features for encoding in encodings]
     assert sizes == [11, 15]
-    assert len(list((tmp_path / "MUTAG").glob("processed-*"))) == 2
-    assert describe_transform(encodings[0]) != describe_transform(encodings[1])
+    assert len(list((tmp_path / "MUTAG" / "processed").iterdir())) == 2
 
 
 @pytest.mark.parametrize("name", ["NONE", "mutag"])
