@@ -4,7 +4,7 @@ import contextlib
 import functools
 import io
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
