@@ -34,7 +34,7 @@ models and transforms of your own, in my_models.py of the working folder or inst
 _TRACEBACK = "PLSTM_GRAPH_TRACEBACK"
 _ALLOW = "--allow"
 # Options of these come from classes that are slow to import, so they are left to parsers of their own.
-_OWN_PARSERS = ("fit",)
+_OWN_PARSERS = ("fit", "tune")
 
 
 class Terminated(KeyboardInterrupt):
@@ -158,6 +158,8 @@ def _parser() -> argparse.ArgumentParser:
     fit = commands.add_parser("fit", help="train a model and report test metrics beside baselines", add_help=False)
     fit.set_defaults(run=_fit)
 
+    tune = commands.add_parser("tune", help="search for the best options of a model, on validation", add_help=False)
+    tune.set_defaults(run=_tune)
     _add_blend(commands)
 
     check = commands.add_parser("check", help="validate and describe a folder of DAGs")
@@ -248,6 +250,13 @@ def _fit(options: argparse.Namespace) -> int:
     from plstm_graph.train.command import run_command
 
     return run_command(options.arguments, describe_machine())
+
+
+def _tune(options: argparse.Namespace) -> int:
+    from plstm_graph.machine import describe_machine
+    from plstm_graph.train.tune import run_tune
+
+    return run_tune(options.arguments, describe_machine())
 
 
 def _test(options: argparse.Namespace) -> None:

@@ -61,7 +61,7 @@ def _make(spec: Mapping[str, Any]) -> nn.Module:
     made = {key: _make(value) if _is_spec(value) else value for key, value in given.items()}
     try:
         return resolve(name)(**made)
-    except TypeError as error:
+    except (TypeError, RuntimeError, ArithmeticError) as error:
         raise _refusal(name, given, error) from error
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jsonargparse.typing import PositiveInt
@@ -15,7 +15,6 @@ from plstm_graph.config.fitting import fitting
 from plstm_graph.config.names import HELP
 from plstm_graph.config.parser import CommandParser
 from plstm_graph.console import Console
-from plstm_graph.nn.parameters import count_parameters
 from plstm_graph.report.labelled import introduction
 from plstm_graph.report.ogb_form import Circumstances, Entry, write_forms
 from plstm_graph.report.study import markdown
@@ -29,16 +28,21 @@ from plstm_graph.train.going_on import going_on
 from plstm_graph.train.options import ThreadCount, parse_numbers, parse_seeds, repeatable_command
 from plstm_graph.train.run_folder import at_work, check_name, keep_data
 from plstm_graph.train.run_study import run_study
-from plstm_graph.train.runner import cached_task, task_of
+from plstm_graph.train.runner import cached_task, check_model, task_of
+from plstm_graph.train.space import Range, Space, check_space
 from plstm_graph.train.study import Study, check_choices
 from plstm_graph.train.trainer_options import check_trainer, is_first
 from plstm_graph.train.training import Training
-from plstm_graph.train.trial import make_model
 
-_DESCRIPTION = """Train several models on a task under equal terms: the same encoders, batches, optimiser and epochs; of
+Command = Literal["fit", "tune"]
+_FIT = """Train several models on a task under equal terms: the same encoders, batches, optimiser and epochs; of
 several values of an option (choose) the first seed picks those with the best validation metric, for each model. Each
 training is tested once, with the weights of the epoch that validation picked. The same command goes on after an
 interruption; finished trainings are not run again."""
+_TUNE = """Search for the options of a model that are best in validation, with Optuna: of every choice, the mean over
+seeds and folds counts, and no test is touched. The run's folder keeps the search, so that the same command goes on,
+also with more --trials; it ends with a table, a picture and best.yaml, a configuration for fit."""
+_DESCRIPTIONS: dict[Command, str] = {"fit": _FIT, "tune": _TUNE}
 
 
 @dataclass
@@ -53,6 +57,8 @@ class StudyOptions:
         workers (int): Trials that run at the same time.
         cluster (str, optional): Where trials run in place of this machine.
         tests (bool): Whether trials are tested.
+        space (dict): What ``tune`` searches.
+        num_trials (int): Choices of options that ``tune`` tries.
         written_to (str, optional): Folder of DAGs that the task is written to, in place of training.
         written_parts (list[str], optional): Parts that are written.
         entries (dict[str, Entry]): What OGB's form asks of models beyond their trainings.
@@ -65,6 +71,8 @@ class StudyOptions:
     workers: int
     cluster: str | None
     tests: bool
+    space: Space
+    num_trials: int
     written_to: str | None
     written_parts: list[str] | None
     entries: dict[str, Entry]
@@ -166,30 +174,22 @@ def _check(study: Study, model: str) -> int:
     Returns:
         Number of parameters of the first.
     """
-    counts = []
-    for trial in study.first_trials(model):
-        task = task_of(trial)
-        made = make_model(trial.spec, task, trial.training)
-        try:
-            task.check(made)
-        except (TypeError, RuntimeError, LookupError, AttributeError) as error:  # of somebody's model
-            kind = type(error).__name__
-            raise ValueError(f"{model} cannot be run on samples of {task.name}: {kind}: {error}") from error
-        counts.append(count_parameters(made))
-    return counts[0]
+    first, *_ = [check_model(trial) for trial in study.first_trials(model)]
+    return first
 
 
-def parse(arguments: list[str]) -> StudyOptions:
-    """Parse the arguments of the command.
+def parse(arguments: list[str], command: Command = "fit") -> StudyOptions:
+    """Parse the arguments of a command.
 
     Args:
         arguments: Without the name of the command.
+        command: ``"fit"``, or ``"tune"``, which takes all that fit does, and a space to search.
 
     Raises:
         SystemExit: If they are not understood, after a message on stderr.
         ValueError: If values do not go together.
     """
-    parser = _make_parser()
+    parser = _make_parser(command)
     config = parser.parse_args(arguments)
     values: dict[str, Any] = json.loads(parser.dump(config, format="json", skip_unset=False))
     Training(**values["training"])  # checks its values before anything starts
@@ -201,7 +201,7 @@ def parse(arguments: list[str]) -> StudyOptions:
         raise ValueError(
             f"there is no model {', '.join(missing) or 'at all'} in the configuration{near}: {', '.join(known)}"
         )
-    run = config.name or _default_name(values["task"], list(known))
+    run = (config.name or _default_name(values["task"], list(known))) + ("-tune" if command == "tune" else "")
     for name in (run, *names):
         check_name(name)
     device = pick_device(config.device)
@@ -210,9 +210,16 @@ def parse(arguments: list[str]) -> StudyOptions:
         trainer.setdefault("devices", [device.index])
     workers, choose = int(config.workers), check_choices(values["choose"])
     _check_given(arguments, choose)
+    space: Space = {}
+    if command == "tune":  # values to choose from are part of what is searched
+        space, choose = check_space(choose | values["space"]), {}
+        check_choices({name: [0] if isinstance(values, Range) else values for name, values in space.items()})
+        if not space:
+            raise ValueError("nothing to search: give --space.training.lr '{low: 1e-4, high: 1e-2, log: true}', say")
     folds = _folds(config.folds, values["task"])
     plain = {"task": values["task"], "models": known, "training": values["training"]}
     plain |= {"trainer": check_trainer(trainer, workers), "choose": choose}
+    plain |= {"space": values["space"] | values["choose"]} if space else {}
     return StudyOptions(
         study=Study(
             plain=plain,
@@ -228,6 +235,8 @@ def parse(arguments: list[str]) -> StudyOptions:
         workers=workers,
         cluster=config.cluster,
         tests=config.tests,
+        space=space,
+        num_trials=int(config.trials) if command == "tune" else 0,
         written_to=config.folder,
         entries={name: _entry(name, entry, list(known)) for name, entry in values["entry"].items()},
         written_parts=None if config.folder_parts is None else config.folder_parts.split(","),
@@ -274,8 +283,9 @@ def _entry(model: str, values: dict[str, Any], models: Sequence[str]) -> Entry:
     return Entry(**fitting(Entry, values, f"entry.{model}"))
 
 
-def _make_parser() -> CommandParser:
-    parser = CommandParser(prog="plstm-graph fit", description=f"{_DESCRIPTION} {HELP}", allow_abbrev=False)
+def _make_parser(command: Command) -> CommandParser:
+    about = f"{_DESCRIPTIONS[command]} {HELP}"
+    parser = CommandParser(prog=f"plstm-graph {command}", description=about, allow_abbrev=False)
     parser.add_argument("--config", action="config", help="YAML file; several are merged in order.")
     parser.add_argument(
         "--name", type=str | None, default=None, help="Name of the run. (default: of the task and its models)"
@@ -295,6 +305,15 @@ def _make_parser() -> CommandParser:
         help="Values of options, of which validation picks one for each model, such as {training.lr: [0.001, 0.01], "
         "task.target_scale: [raw, log], model.num_layers: [1, 2]}. Metrics are of outputs in the unit of the targets.",
     )
+    if command == "tune":
+        parser.add_argument(
+            "--space",
+            type=dict[str, Any],
+            default={},
+            help="Ranges or lists of options, such as {training.lr: {low: 1e-4, high: 1e-2, log: true}, "
+            "model.num_layers: [1, 2, 3]}.",
+        )
+        parser.add_argument("--trials", type=PositiveInt, default=30, help="Choices of options to try.")
     parser.add_argument(
         "--tests",
         type=bool,

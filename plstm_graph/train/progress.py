@@ -22,9 +22,10 @@ class StudyProgress:
         console: Where.
         epochs: Epochs of each trial.
         silent: Show nothing.
+        transient: Whether bars go when all is done.
     """
 
-    def __init__(self, console: Console, epochs: int, silent: bool = False) -> None:
+    def __init__(self, console: Console, epochs: int, silent: bool = False, transient: bool = False) -> None:
         self._console, self._epochs, self._silent = console, epochs, silent
         self._bars = Progress(
             FieldColumn(),
@@ -33,6 +34,7 @@ class StudyProgress:
             TimeRemainingColumn(),
             FieldColumn("text"),
             console=console,
+            transient=transient,
             disable=silent or not console.is_terminal,
         )
         self._tasks: dict[str, TaskID] = {}

@@ -14,12 +14,13 @@ import torch
 from joblib import Parallel, delayed
 
 from plstm_graph.config.names import allowed_names, set_allowed_names
+from plstm_graph.nn import count_parameters
 from plstm_graph.tasks.registry import task_of as load_section
 from plstm_graph.tasks.rows import Row
 from plstm_graph.tasks.task import Task
 from plstm_graph.train.cluster import on_cluster, worker_was_killed
 from plstm_graph.train.progress import StudyProgress
-from plstm_graph.train.trial import Trial, run_trial
+from plstm_graph.train.trial import Trial, make_model, run_trial
 
 #: How often trials are given to new processes where one was killed.
 _ATTEMPTS = 3
@@ -145,6 +146,25 @@ def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(_SECONDS)
     os._exit(1)
+
+
+def check_model(trial: Trial) -> int:
+    """Make the task and the model of a trial, and try the model on a few samples.
+
+    Returns:
+        Number of its parameters.
+
+    Raises:
+        ValueError: If one of them cannot be made, or they do not fit each other.
+    """
+    task = task_of(trial)
+    made = make_model(trial.spec, task, trial.training)
+    try:
+        task.check(made)
+    except (TypeError, RuntimeError, LookupError, AttributeError) as error:  # of somebody's model
+        kind = type(error).__name__
+        raise ValueError(f"{trial.model} cannot be run on samples of {task.name}: {kind}: {error}") from error
+    return count_parameters(made)
 
 
 def task_of(trial: Trial) -> Task:

@@ -104,7 +104,10 @@ class GraphLevel(torch.nn.Module):
 
 def test_a_model_of_graphs_cannot_predict_nodes(tmp_path):
     task = dag_folder(str(make_folder(tmp_path / "dags", "node")))
-    with allow_names(["tests.tasks"]), pytest.raises(ValueError, match="targets are of nodes, .*no argument 'predict'"):
+    with (
+        allow_names(["tests.tasks"]),
+        pytest.raises(ValueError, match=r"targets are of nodes, .*no argument 'predict'"),
+    ):
         task.make_model({"class_path": f"{__name__}.GraphLevel"})
 
 

@@ -1,0 +1,139 @@
+"""``plstm-graph tune``: a search over options by Optuna, on validation alone; any study is its objective."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+import yaml
+
+from plstm_graph.console import Console
+from plstm_graph.datasets.storage.files import replace_text
+from plstm_graph.report.search import CHOICE, shown, write_search
+from plstm_graph.train.command import StudyOptions, parse
+from plstm_graph.train.going_on import going_on
+from plstm_graph.train.options import repeatable_command
+from plstm_graph.train.progress import StudyProgress
+from plstm_graph.train.run_folder import at_work
+from plstm_graph.train.runner import Runner, check_model, task_of
+from plstm_graph.train.space import suggest
+from plstm_graph.train.study import Study, chosen
+from plstm_graph.train.trial import Trial
+
+if TYPE_CHECKING:
+    import optuna
+
+_JOURNAL, _BEST = "optuna.journal", "best.yaml"
+_KEPT = ("task", "model", "training", "trainer")
+_AGAIN = "again"
+
+
+def run_tune(arguments: list[str], machine: dict[str, Any]) -> int:
+    """Run the command: try options until so many trials are finished, report the best, write its configuration.
+
+    Args:
+        arguments: Of ``plstm-graph tune``.
+        machine: By :func:`plstm_graph.machine.describe_machine`, for the report.
+
+    Returns:
+        Exit status, 0.
+
+    Raises:
+        ValueError: If task, model or options cannot be used, or every trial failed.
+        OSError: If data cannot be had or results cannot be written.
+        KeyboardInterrupt: If it was stopped; it says how to go on.
+    """
+    try:
+        import optuna
+        from optuna.storages.journal import JournalFileBackend
+    except ImportError as error:
+        raise ValueError("tune needs Optuna: pip install 'plstm_graph[tune]'") from error
+    options, console = parse(arguments, "tune"), Console(stderr=True)
+    study, (model, *others) = options.study, options.study.models
+    if others:
+        raise ValueError(f"tune is of one model, and there are {', '.join([model, *others])}: name one by --only")
+    torch.set_num_threads(options.threads)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    console.say(f"data of the task {study.plain['task'].get('name')} ...")
+    task = task_of(study.trial(model, {}, study.repeats[0]))
+    (metric, direction), *_ = task.monitor.items()
+    about = {"command": repeatable_command(["tune", *arguments]), "machine": machine}
+    with going_on("The same command goes on; finished trainings are not run again."), at_work(study.folder):
+        study.claim()
+        journal = JournalFileBackend(str(study.folder / _JOURNAL))
+        search = optuna.create_study(
+            storage=optuna.storages.JournalStorage(journal),
+            sampler=optuna.samplers.TPESampler(seed=study.seeds[0], constant_liar=options.workers > 1),
+            study_name=model,
+            direction="maximize" if direction == "max" else "minimize",
+            load_if_exists=True,
+        )
+        runner = Runner(options.trainer, machine["revision"], options.workers, options.cluster)
+        _search(search, _Objective(study, model, metric, runner, console), options)
+        report = write_search(study.folder, search, f"valid/{metric}", about)
+        best = chosen(study.plain | {"model": study.plain["models"][model]}, search.best_trial.user_attrs[CHOICE])
+        winner = {"name": f"{study.folder.name}-best"} | {name: best[name] for name in _KEPT if best[name]}
+        replace_text(study.folder / _BEST, yaml.safe_dump(winner, sort_keys=False))
+    Console().say(report.rstrip())
+    Console().say(f"\nplstm-graph fit --config {study.folder / _BEST}    # trains with the best options, and tests")
+    return 0
+
+
+@dataclass(frozen=True)
+class _Objective:
+    """What a choice of options is worth: the mean of a metric in validation over seeds and folds."""
+
+    study: Study
+    model: str
+    metric: str
+    runner: Runner
+    console: Console
+
+    def of_all(self, choices: Sequence[dict[str, Any]]) -> list[float | None]:
+        """Train with each choice, all at the same time if there are workers; None for what cannot be trained."""
+        trials = [[self.study.trial(self.model, choice, each) for each in self.study.repeats] for choice in choices]
+        possible = [of_choice for of_choice in trials if self._fits(of_choice[0])]
+        with StudyProgress(self.console, self.study.plain["training"]["epochs"], transient=True) as progress:
+            for _ in self.runner.finished([trial for of_choice in possible for trial in of_choice], progress):
+                pass
+        return [self._mean(of_choice) for of_choice in trials]
+
+    def _fits(self, trial: Trial) -> bool:
+        try:
+            check_model(trial)
+        except ValueError as error:
+            self.console.say(f"{trial.title}: {error}")
+            return False
+        return True
+
+    def _mean(self, trials: Sequence[Trial]) -> float | None:
+        results = [trial.result for trial in trials]
+        values = [math.nan if result is None else result["valid"].get(self.metric, math.nan) for result in results]
+        mean = statistics.fmean(values)
+        return mean if math.isfinite(mean) else None
+
+
+def _search(search: "optuna.Study", objective: _Objective, options: StudyOptions) -> None:
+    """Ask for options and say what they are worth, until there are enough trials."""
+    from optuna.trial import TrialState
+
+    for left in search.get_trials(states=[TrialState.RUNNING]):  # by a process that was killed
+        search.tell(left.number, state=TrialState.FAIL)
+        search.enqueue_trial(left.params, user_attrs={_AGAIN: True})
+    done = len(search.get_trials(states=[TrialState.COMPLETE]))
+    while done < options.num_trials:
+        asked = [search.ask() for _ in range(min(options.workers, options.num_trials - done))]
+        choices = [suggest(each, options.space) for each in asked]
+        for each, choice in zip(asked, choices, strict=True):
+            each.set_user_attr(CHOICE, choice)
+        for each, choice, value in zip(asked, choices, objective.of_all(choices), strict=True):
+            search.tell(each, value, state=TrialState.FAIL if value is None else TrialState.COMPLETE)
+            done += 1
+            text = ", ".join(f"{name} {shown(of)}" for name, of in choice.items())
+            worth = "failed" if value is None else f"valid/{objective.metric} {value:.5g}"
+            objective.console.say(f"{done}/{options.num_trials}: {worth} with {text}")
+    if not search.get_trials(states=[TrialState.COMPLETE]):
+        objective.runner.raise_failures(objective.study.folder)
+        raise ValueError("no choice of options could be trained; what was wrong with each stands above")
