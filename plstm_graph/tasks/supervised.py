@@ -63,6 +63,7 @@ def molecules(
         pre_transform: Class and arguments of a transform, applied to each molecule once. (default: ToDAG)
         allow_missing: Empty target cells are missing labels rather than bad rows.
     """
+    _check_kind(kind)
     transform = make_transform(pre_transform)
     how = Split(split, group_column, fractions, num_folds, fold, seed)
     table = MoleculeTable(path, smiles_column, target_columns, how, transform, allow_missing, root)
@@ -117,8 +118,7 @@ def supervised(data: LabelledGraphs, kind: Kind, given: dict[str, Any], num_fold
     Raises:
         ValueError: If targets do not fit the kind; it names place and value.
     """
-    if kind not in _OBJECTIVES:
-        raise ValueError(f"kind must be one of {', '.join(_OBJECTIVES)}, got {kind!r}")
+    _check_kind(kind)
     if kind in ("binary", "multiclass") and len(data.target_names) > 1:
         raise ValueError(
             f"kind {kind!r} is of one target, and there are {', '.join(data.target_names)}; 'multilabel' is of several "
@@ -153,6 +153,11 @@ def supervised(data: LabelledGraphs, kind: Kind, given: dict[str, Any], num_fold
             "reading": data.reading,
         },
     )
+
+
+def _check_kind(kind: Kind) -> None:
+    if kind not in _OBJECTIVES:
+        raise ValueError(f"kind must be one of {', '.join(_OBJECTIVES)}, got {kind!r}")
 
 
 def _metrics(kind: Kind, output: Tensor, y: Tensor) -> Row:

@@ -1,12 +1,18 @@
 """The folder of a run: its name, which process is at work in it, and which data it is of."""
 
 import json
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from plstm_graph.datasets.storage.files import replace_json, write_errors
-from plstm_graph.datasets.storage.unfinished import is_living, owner, remove_leftovers, unfinished_path
+from plstm_graph.datasets.storage.unfinished import is_living, owner, remove_leftovers
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 RUNNING = ".running"
 
@@ -77,19 +83,33 @@ def keep_data(folder: Path, summary: str, digest: str) -> None:
 
 def _take(marker: Path) -> bool:
     """Say that this process is at work here; False if another one is, or may be on another machine."""
-    if marker.exists():
-        if is_living(marker.read_text(encoding="utf-8"), marker.parent):
+    with _one_at_a_time(marker.parent):
+        if marker.exists() and is_living(marker.read_text(encoding="utf-8"), marker.parent):
             return False
+        marker.unlink(missing_ok=True)
         try:
-            # Of several processes that find a dead one's marker, one can take it away.
-            taken = marker.rename(unfinished_path(marker))
-        except FileNotFoundError:
+            # Another machine does not wait.
+            with marker.open("x", encoding="utf-8") as file:
+                file.write(owner())
+        except FileExistsError:
             return False
-        taken.unlink()
-    try:
-        with marker.open("x", encoding="utf-8") as file:
-            file.write(owner())
-    except FileExistsError:
-        return False
-    remove_leftovers(marker.parent, deep=True)
+        remove_leftovers(marker.parent, deep=True)
     return True
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Let others on this machine wait: of several that find the marker of a dead process, one takes its place.
+
+    The lock ends with the process that holds it, however that ends.
+    """
+    if fcntl is None:
+        yield
+        return
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # of file systems without locks
+            fcntl.flock(number, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(number)

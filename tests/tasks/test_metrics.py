@@ -5,7 +5,8 @@ import pytest
 import torch
 from sklearn import metrics as sk
 
-from plstm_graph.train import GraphMetrics, evaluate
+from plstm_graph.tasks.metrics import evaluate, to_prediction
+from plstm_graph.train.engine import Outputs
 
 
 def test_regression_metrics_leave_missing_targets_out():
@@ -22,26 +23,55 @@ def test_regression_metrics_leave_missing_targets_out():
         assert found[name] == pytest.approx(sum(score(*part) for part in parts) / 2, rel=1e-5)
 
 
-def test_classification_metrics_leave_out_targets_with_one_class():
+def test_metrics_of_labels_leave_out_targets_with_one_class():
     prediction = torch.rand(30, 2)
     target = torch.stack([(torch.rand(30) > 0.5).float(), torch.ones(30)], dim=1)
-    found = evaluate(prediction, target, "classification")
+    found = evaluate(prediction, target, "multilabel")
     assert found["auroc"] == pytest.approx(sk.roc_auc_score(target[:, 0], prediction[:, 0]), rel=1e-5)
     assert found["ap"] == pytest.approx(sk.average_precision_score(target[:, 0], prediction[:, 0]), rel=1e-5)
 
 
 def test_undefined_metrics_are_nan():
-    assert math.isnan(evaluate(torch.rand(3, 1), torch.ones(3, 1), "classification")["auroc"])
+    assert math.isnan(evaluate(torch.rand(3, 1), torch.ones(3, 1), "binary")["auroc"])
     assert math.isnan(evaluate(torch.rand(1, 1), torch.ones(1, 1), "regression")["r2"])
 
 
 def test_epoch_metrics_are_those_of_all_batches_at_once():
     target, prediction = torch.randn(20, 1), torch.randn(20, 1)
-    metrics = GraphMetrics("regression")
+    outputs = Outputs(["y"])
     for start in (0, 8, 16):
-        metrics.update(prediction[start : start + 8], target[start : start + 8])
-    found = {name: float(value) for name, value in metrics.compute().items()}
-    assert found == pytest.approx(evaluate(prediction, target, "regression"))
+        outputs.add(prediction[start : start + 8], {"y": target[start : start + 8]})
+    output, columns = outputs.gathered()
+    assert evaluate(output, columns["y"], "regression") == pytest.approx(evaluate(prediction, target, "regression"))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_outputs_of_half_precision_are_widened(dtype):
+    outputs = Outputs(["y"])
+    outputs.add(torch.ones(2, 1, dtype=dtype), {"y": torch.ones(2, 1)})
+    assert outputs.gathered()[0].dtype == torch.float
+
+
+def test_predictions_of_each_kind():
+    output = torch.tensor([[1.0, -2.0, 0.5], [0.0, 3.0, 0.0]])
+    assert torch.equal(to_prediction(output, "regression"), output)
+    for kind in ("binary", "multilabel"):
+        torch.testing.assert_close(to_prediction(output, kind), output.double().sigmoid())
+    torch.testing.assert_close(to_prediction(output, "multiclass"), output.double().softmax(dim=1))
+    assert to_prediction(output.view(1, 2, 3), "sequence").tolist() == [[0, 1]]
+
+
+def test_multiclass_metrics():
+    target = torch.tensor([[0.0], [1.0], [1.0], [math.nan]])
+    prediction = torch.eye(3)[torch.tensor([0, 1, 2, 2])]
+    found = evaluate(prediction, target, "multiclass")
+    # Of class 0 all, of class 1 precision 1 and recall 1/2, of class 2 nothing is right.
+    assert found == pytest.approx({"accuracy": 2 / 3, "f1": (1 + 2 / 3 + 0) / 3})
+    assert all(math.isnan(value) for value in evaluate(prediction[3:], target[3:], "multiclass").values())
+
+
+def test_metrics_of_a_sequence_are_of_its_positions():
+    assert evaluate(torch.tensor([[0, 1]]), torch.tensor([[0, 2]]), "sequence") == {"accuracy": 0.5}
 
 
 def exact(prediction: torch.Tensor, target: torch.Tensor) -> dict[str, float]:
@@ -75,16 +105,16 @@ def test_metrics_of_any_unit_and_offset_are_those_of_exact_arithmetic(count, off
         assert found[name] == pytest.approx(value, rel=1e-13, abs=1e-13 * slack + 5e-324, nan_ok=True), name
 
 
-@pytest.mark.parametrize("task", ["regression", "classification", "sequence"])
-def test_predictions_of_another_shape_are_refused(task):
+@pytest.mark.parametrize("kind", ["regression", "binary", "multilabel", "sequence"])
+def test_predictions_of_another_shape_are_refused(kind):
     for shape in ((5,), (5, 1), (4, 2), (5, 3)):
         with pytest.raises(ValueError, match="do not fit"):
-            evaluate(torch.zeros(shape), torch.zeros(5, 2), task)
+            evaluate(torch.zeros(shape), torch.zeros(5, 2), kind)
 
 
-@pytest.mark.parametrize("task", ["regression", "classification", "sequence", "multiclass"])
-def test_a_prediction_that_is_not_a_number_makes_every_metric_undefined(task):
+@pytest.mark.parametrize("kind", ["regression", "binary", "multilabel", "sequence", "multiclass"])
+def test_a_prediction_that_is_not_a_number_makes_every_metric_undefined(kind):
     prediction, target = torch.rand(6, 3), torch.tensor([[0.0, 1.0, 0.0]] * 3 + [[1.0, 0.0, 1.0]] * 3)
     prediction[2, 1] = torch.nan
-    found = evaluate(prediction, target[:, :1] if task == "multiclass" else target, task)
+    found = evaluate(prediction, target[:, :1] if kind == "multiclass" else target, kind)
     assert all(map(math.isnan, found.values()))

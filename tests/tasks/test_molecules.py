@@ -1,14 +1,18 @@
+"""Tables of molecules as a task: rows, splits, values that are not finite."""
+
 import itertools
 
 import pytest
 import torch
 from torch_geometric.data import Data
-from torch_geometric.transforms import Compose
 
 from plstm_graph.tasks.molecules import check_finite
-from plstm_graph.train import MoleculeDataModule
+from plstm_graph.tasks.supervised import molecules
+from plstm_graph.tasks.task import Shard
+from tests.train.tiny_model import TinyModel
 
 _ROWS = ["c1ccccc1,1.0,train", "CCO,2.0,train", "C1CC,3.0,train", "CCN,4.0,valid", "CCC,,test", "CCF,6.0,test"]
+_BOTH_WAYS = {"class_path": "torch_geometric.transforms.Compose", "init_args": {"transforms": []}}
 
 
 @pytest.fixture
@@ -18,39 +22,50 @@ def table(tmp_path):
     return path
 
 
-def _module(table, **arguments):
-    return MoleculeDataModule(str(table), target_columns=["y"], root=str(table.parent / "root"), **arguments)
+def task_of(table, **arguments):
+    return molecules(str(table.parent / "root"), str(table), target_columns=["y"], **arguments)
 
 
 def test_bad_rows_are_listed_and_the_given_split_is_kept(table):
-    data = _module(table, split="part")
+    task = task_of(table, split="part")
+    data = task.labelled
     assert [row.line for row in data.bad_rows] == [4, 6]
-    assert [graph.smiles for graph in data.subset("train")] == ["c1ccccc1", "CCO"]
+    assert [note.partition(":")[0] for note in task.notes[-2:]] == ["left out, line 4", "left out, line 6"]
+    assert [graph.smiles for graph in task.parts["train"]] == ["c1ccccc1", "CCO"]
     assert data.train_targets.tolist() == [[1.0], [2.0]]
     assert data.target_names == ["y"]
     assert "level" in data.dataset[0]  # ToDAG is the default
 
 
 def test_missing_labels_can_be_kept(table):
-    data = _module(table, split="part", allow_missing=True)
-    assert torch.cat([graph.y for graph in data.subset("test")]).isnan().tolist() == [[True], [False]]
+    task = task_of(table, split="part", allow_missing=True)
+    assert torch.cat([graph.y for graph in task.parts["test"]]).isnan().tolist() == [[True], [False]]
 
 
-def test_loaders_give_each_molecule_once(table):
-    data = _module(table, split="random", fractions=(0.5, 0.25, 0.25), batch_size=2, pre_transform=Compose([]))
-    loaders = {"train": data.train_dataloader(), "valid": data.val_dataloader(), "test": data.test_dataloader()}
-    seen = {split: [s for batch in loader for s in batch.smiles] for split, loader in loaders.items()}
+def test_batches_give_each_molecule_once(table):
+    task = task_of(table, split="random", fractions=(0.5, 0.25, 0.25), pre_transform=_BOTH_WAYS)
+    needs, where = task.needs(torch.nn.Linear(1, 1)), (torch.device("cpu"), Shard())
+    batches = {part: task.batches(part, needs, 2, *where) for part in ("valid", "test")}
+    batches["train"] = task.train_loader(needs, 2, 0, *where)
+    seen = {part: [smiles for batch in loader for smiles in batch.smiles] for part, loader in batches.items()}
     assert sorted(itertools.chain(*seen.values())) == ["CCF", "CCN", "CCO", "c1ccccc1"]
-    assert {split: len(found) for split, found in seen.items()} == {"train": 2, "valid": 1, "test": 1}
+    assert {part: len(found) for part, found in seen.items()} == {"train": 2, "valid": 1, "test": 1}
 
 
 def test_bad_arguments(table):
-    with pytest.raises(ValueError, match="batch_size must be at least 1"):
-        _module(table, batch_size=0)
     with pytest.raises(ValueError, match="no column 'fold'"):
-        _ = _module(table, split="fold").splits
+        task_of(table, split="fold")
     with pytest.raises(FileNotFoundError, match=r"none\.csv"):
-        _ = _module(table.with_name("none.csv")).dataset
+        task_of(table.with_name("none.csv"))
+    with pytest.raises(ValueError, match=r"kind must be one of regression, .*got 'sequence'"):
+        task_of(table, split="part", kind="sequence")
+
+
+def test_a_model_is_tried_on_molecules(table):
+    task = task_of(table, split="part")
+    task.check(TinyModel())
+    with pytest.raises(ValueError, match=r"a model of graphs with out_channels=1 \(y\) is needed"):
+        task.check(TinyModel(out_channels=3))
 
 
 @pytest.mark.parametrize(

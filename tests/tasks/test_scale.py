@@ -5,18 +5,17 @@ import math
 import numpy as np
 import pytest
 import torch
-from plstm_graph.train.inference import predict
 from scipy.stats import pearsonr
 from sklearn.metrics import r2_score
 from torch_geometric.data import Batch
 
-from plstm_graph.datasets import smiles_to_data
 from plstm_graph.datasets.moments import Moments
 from plstm_graph.tasks.baselines import Forest, baseline_predictions
+from plstm_graph.tasks.forward import attach_line_graph
+from plstm_graph.tasks.metrics import evaluate
 from plstm_graph.tasks.regression import mae, pearson, r2, rmse
 from plstm_graph.tasks.scale import TargetScale
-from plstm_graph.train import GraphModule, evaluate
-from plstm_graph.transforms import ToDAG
+from tests.tasks.made_task import made_task, predictor_of
 from tests.train.tiny_model import TinyModel
 
 # y -> a y + b, and what is left of a value's precision in float64 relative to the spread of a y.
@@ -93,20 +92,20 @@ def test_of_several_targets_those_count_that_define_a_metric():
     assert found["rmse"] == pytest.approx(2 * math.sqrt(1 / 3) / 2)
 
 
-@pytest.mark.parametrize("task", ["regression", "classification", "multiclass"])
-def test_a_prediction_that_is_no_number_makes_every_metric_undefined(task):
+@pytest.mark.parametrize("kind", ["regression", "binary", "multilabel", "multiclass"])
+def test_a_prediction_that_is_no_number_makes_every_metric_undefined(kind):
     target = torch.tensor([[0.0], [1.0], [1.0], [0.0]])
-    predicted = torch.rand(4, 2 if task == "multiclass" else 1)
-    assert all(math.isfinite(value) for value in evaluate(predicted, target, task).values())
+    predicted = torch.rand(4, 2 if kind == "multiclass" else 1)
+    assert all(math.isfinite(value) for value in evaluate(predicted, target, kind).values())
     predicted[2, 0] = math.nan
-    assert all(math.isnan(value) for value in evaluate(predicted, target, task).values())
+    assert all(math.isnan(value) for value in evaluate(predicted, target, kind).values())
 
 
 @pytest.mark.parametrize("shift", [0.0, 30.0, -700.0])
 def test_sure_predictions_do_not_tie(shift):
     labels = (torch.arange(20) % 2).double().unsqueeze(1)
     scores = shift + 1e-3 * torch.arange(20, dtype=torch.double).unsqueeze(1) + 1e-2 * labels
-    assert evaluate(scores, labels, "classification") == evaluate(scores - shift, labels, "classification")
+    assert evaluate(scores, labels, "binary") == evaluate(scores - shift, labels, "binary")
 
 
 @pytest.mark.parametrize(("a", "b", "precision"), _UNITS, ids=_IDS)
@@ -146,25 +145,22 @@ def test_float32_is_kept_only_where_it_keeps_the_differences(values, fits):
 
 @pytest.mark.parametrize(("a", "b"), [(1e-30, 0.0), (1e20, 0.0), (1.0, 1e8), (1e30, 1e8)])
 @pytest.mark.parametrize("cast", [None, torch.bfloat16, torch.float16])
-def test_loss_and_predictions_follow_the_unit(a, b, cast, tmp_path):
-    graphs = [ToDAG()(smiles_to_data("C" * (number + 1) + "O")) for number in range(6)]
-    values = torch.tensor([1.0, 4.0, 2.0, 3.0, 7.0, 5.0], dtype=torch.double)
-    found = {}
+def test_loss_and_predictions_follow_the_unit(a, b, cast):
+    values, found = torch.tensor([1.0, 4.0, 2.0, 3.0, 7.0, 5.0], dtype=torch.double), {}
     for name, targets in {"plain": values, "other": a * values + b}.items():
         torch.manual_seed(0)
-        module = GraphModule(TinyModel(dropout=0)).eval()
-        for graph, target in zip(graphs, targets, strict=True):
-            graph.y = target.view(1, 1)
-        module.standardise(targets.unsqueeze(1))
-        state = module.state_dict()
-        if cast is not None:  # as Lightning's "bf16-true" does; the scale must not notice
-            module.to(cast).float()
-            module.model.load_state_dict({key[6:]: value for key, value in state.items() if key.startswith("model.")})
-        torch.save(module.state_dict(), tmp_path / "state.pt")
-        module.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
-        batch = module.on_before_batch_transfer(Batch.from_data_list(graphs), 0)
+        model = TinyModel(dropout=0).eval()
+        task = made_task(targets.unsqueeze(1).tolist(), "regression", dtype=torch.double)
+        predictor = predictor_of(task, model)
+        if cast is not None:  # as "bf16-true" does; the scale must not notice
+            state = {name: value.clone() for name, value in model.state_dict().items()}
+            predictor.to(cast).float()
+            model.load_state_dict(state)
+        needs = task.needs(model)
+        batch = attach_line_graph(Batch.from_data_list(task.parts["train"]), needs)
         with torch.no_grad():
-            found[name] = float(module._loss(module(batch), batch.y)[0]), predict(module, graphs)
+            loss = task.loss(task.output(model, batch, needs), batch)[0]
+        found[name] = float(loss), predictor.predict(task.parts["train"])
     assert found["other"][0] == pytest.approx(found["plain"][0], rel=1e-6)  # float32 of the model
     expected = a * found["plain"][1] + b
     torch.testing.assert_close(found["other"][1], expected, rtol=1e-13, atol=1e-6 * a)

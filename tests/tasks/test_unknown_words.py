@@ -1,17 +1,19 @@
 """Words that training does not have: their embedding is trained, and the number of them is said."""
 
+import inspect
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from torch_geometric.data import Batch
 
+from plstm_graph.config.names import allow_names
 from plstm_graph.datasets.dag_folder.check import check_folder
-from plstm_graph.nn import PLSTM
-from plstm_graph.nn.baselines import GIN
 from plstm_graph.nn.encoders import CategoryEncoder, feature_encoder
-from plstm_graph.predict.predictor import predict
-from plstm_graph.train import DAGDataModule, GraphModule
+from plstm_graph.predict.predictor import Predictor
+from plstm_graph.tasks.supervised import dag_folder
+from plstm_graph.tasks.task import Shard
 
 _VALUES = {"a": -1.0, "b": 0.0, "c": 1.0, "d": 2.0}
 _CHANNELS = 16
@@ -43,7 +45,7 @@ def _folder(path, kind="nodes", graphs=100):
     return path
 
 
-class _Bag(torch.nn.Module):
+class Bag(torch.nn.Module):
     """A model that sees words alone, and is quick to train."""
 
     def __init__(self, out_channels, in_channels, edge_dim):
@@ -58,62 +60,75 @@ class _Bag(torch.nn.Module):
         return self.head(torch.zeros(batch_size, _CHANNELS).index_add(0, graph, self.encoder(words)))
 
 
-def _train(data, rate, draw):
+BAG = {"class_path": f"{__name__}.Bag"}
+MODELS = [
+    {"class_path": f"plstm_graph.nn.{name}", "init_args": {"hidden_channels": 8}} for name in ("PLSTM", "baselines.GIN")
+]
+
+
+@pytest.fixture(autouse=True)
+def _allow_tests():
+    with allow_names(["tests.tasks"]):
+        yield
+
+
+def _predict(task, model, spec):
+    return Predictor(model, task.recipe(model, spec, 1)).predict(task.parts["test"])
+
+
+def _train(task, draw):
     """Predictions for the test part after a training whose unknown embedding was drawn anew before."""
     torch.manual_seed(0)
-    module = GraphModule(_Bag, problem=data.problem)
-    for encoder in module.modules():
+    model = task.make_model(BAG)
+    for encoder in model.modules():
         if isinstance(encoder, CategoryEncoder):
             drawn = torch.randn(len(encoder.offset), _CHANNELS, generator=torch.Generator().manual_seed(draw))
             encoder.embedding.weight.data[encoder.offset] = drawn
-    module.standardise(data.train_targets)
-    batch = Batch.from_data_list(list(data.subset("train")))
-    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-2)
+    batch, needs = Batch.from_data_list(list(task.parts["train"])), task.needs(model)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     torch.manual_seed(1)
     for _ in range(200):
-        loss, count = module._loss(module(data.problem.hide_words(batch, rate) if rate else batch), batch.y)
+        loss, count = task.loss(task.output(model, task.changed(batch), needs), batch)
         optimizer.zero_grad()
         (loss / count).backward()
         optimizer.step()
-    return predict(module, data.subset("test"))
+    return _predict(task, model, BAG)
 
 
 @pytest.mark.parametrize("kind", ["nodes", "numbers", "edges"])
 def test_drawing_the_unknown_embedding_anew_moves_little(kind, tmp_path):
-    data = DAGDataModule(str(_folder(tmp_path / "dags", kind)))
-    rate = GraphModule(torch.nn.Identity()).unknown_words
-    untrained, trained = (
-        torch.stack([_train(data, each, draw) for draw in (1, 2, 3)]).std(dim=0).mean() for each in (0.0, rate)
-    )
+    folder = str(_folder(tmp_path / "dags", kind))
+    rate = inspect.signature(dag_folder).parameters["unknown_words"].default
+    tasks = [dag_folder(folder, unknown_words=each) for each in (0.0, rate)]
+    untrained, trained = (torch.stack([_train(task, draw) for draw in (1, 2, 3)]).std(dim=0).mean() for task in tasks)
     # Measured: 0.33 and 0.05 standard deviations of the target. The rest is that trainings differ in all weights.
     assert untrained > 0.15
     assert trained < untrained / 2
 
 
-@pytest.mark.parametrize("model", [PLSTM, GIN, _Bag])
-def test_the_unknown_embedding_starts_at_zero_and_is_trained(model, tmp_path):
-    data = DAGDataModule(str(_folder(tmp_path / "dags", graphs=10)))
-    module = GraphModule(model, problem=data.problem, unknown_words=0.5)
-    encoders = [part for part in module.modules() if isinstance(part, CategoryEncoder)]
+@pytest.mark.parametrize("spec", [*MODELS, BAG], ids=lambda spec: spec["class_path"])
+def test_the_unknown_embedding_starts_at_zero_and_is_trained(spec, tmp_path):
+    task = dag_folder(str(_folder(tmp_path / "dags", graphs=10)), unknown_words=0.5)
+    model = task.make_model(spec)
+    encoders = [part for part in model.modules() if isinstance(part, CategoryEncoder)]
     assert encoders
-    module.prepare_for(data)
     for encoder in encoders:
         assert not encoder.embedding.weight[encoder.offset].any()
         encoder.reset_parameters()
         assert not encoder.embedding.weight[encoder.offset].any()
         assert encoder.embedding.weight[encoder.offset + 1].all()
-    batch = next(iter(data.train_dataloader()))
-    batch = module.on_before_batch_transfer(batch, 0)
-    module._loss(module(data.problem.hide_words(batch, 0.5)), batch.y)[0].backward()
+    needs = task.needs(model)
+    batch = next(iter(task.train_loader(needs, 32, 0, torch.device("cpu"), Shard())))
+    task.loss(task.output(model, task.changed(batch), needs), batch)[0].backward()
     assert all(encoder.embedding.weight.grad[encoder.offset].any() for encoder in encoders)
 
 
 @pytest.mark.parametrize(("rate", "bounds"), [(0.02, (0.01, 0.03)), (0.5, (0.45, 0.55)), (0.999, (0.99, 1.0))])
 def test_so_many_words_are_hidden_and_numbers_are_not(rate, bounds, tmp_path):
-    data = DAGDataModule(str(_folder(tmp_path / "dags", "numbers", graphs=100)))
-    batch = Batch.from_data_list([data.subset("train")[0]] * 500)
+    task = dag_folder(str(_folder(tmp_path / "dags", "numbers", graphs=100)), unknown_words=rate)
+    batch = Batch.from_data_list([task.parts["train"][0]] * 500)
     before = batch.x.clone()
-    hidden = data.problem.hide_words(batch, rate).x
+    hidden = task.changed(batch).x
     assert torch.equal(batch.x, before)  # nothing was computed
     assert torch.equal(hidden[:, 0], before[:, 0])
     changed = hidden[:, 1] != before[:, 1]
@@ -122,9 +137,12 @@ def test_so_many_words_are_hidden_and_numbers_are_not(rate, bounds, tmp_path):
 
 
 def test_evaluation_hides_nothing(tmp_path):
-    data = DAGDataModule(str(_folder(tmp_path / "dags", graphs=10)))
-    module = GraphModule(_Bag, problem=data.problem, unknown_words=0.9)
-    assert torch.equal(predict(module, data.subset("test")), predict(module, data.subset("test")))  # the same sums
+    task = dag_folder(str(_folder(tmp_path / "dags", graphs=10)), unknown_words=0.9)
+    model = task.make_model(BAG)
+    assert torch.equal(_predict(task, model, BAG), _predict(task, model, BAG))  # the same sums
+    batches = task.batches("valid", task.needs(model), 32, torch.device("cpu"), Shard())
+    words = torch.cat([graph.x for graph in task.parts["valid"]])
+    assert torch.equal(torch.cat([batch.x for batch in batches]), words)
 
 
 @pytest.mark.parametrize(
@@ -137,5 +155,5 @@ def test_unseen_words_are_counted(kind, table, on_disk, tmp_path):
     assert list(found) == [f"{table}.op"]
     assert found[f"{table}.op"].rows == {"test": 4}
     assert set(found[f"{table}.op"].words) <= {"new0", "new1", "new2"}
-    (note,) = DAGDataModule(str(folder), on_disk=on_disk).notes
+    (note,) = dag_folder(str(folder), on_disk=on_disk).notes
     assert note.startswith(f"{table}.op: {text}'new")

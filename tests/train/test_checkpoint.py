@@ -1,36 +1,17 @@
+"""Checkpoints: whole files or none, no foreign code, damage is named."""
+
 import pickle
 
 import pytest
 import torch
 
-from plstm_graph.config.names import allow_names
-from plstm_graph.predict.predictor import load_module, make_recipe
-from plstm_graph.train import CheckpointError, GraphModule, read_checkpoint
-from plstm_graph.train.checkpoint import SafeCheckpointIO
+from plstm_graph.train.checkpoint import CheckpointError, SafeCheckpointIO, read_checkpoint
+from tests.made_checkpoints import checkpoint_of, make_recipe
 from tests.train.tiny_model import TinyModel
 
 
-@pytest.fixture(autouse=True)
-def _allow_tests():
-    with allow_names(["tests.train"]):
-        yield
-
-
-def _checkpoint(hidden_channels=16, **changes):
-    model = {"class_path": "tests.train.tiny_model.TinyModel", "init_args": {"hidden_channels": hidden_channels}}
-    module = GraphModule(TinyModel())
-    recipe = make_recipe({"model": model}, {"smiles_column": "smiles"}, ["y"])
-    return {"state_dict": module.state_dict(), "plstm_graph": recipe | changes}
-
-
-def test_a_saved_model_comes_back(tmp_path):
-    checkpoint = _checkpoint()
-    SafeCheckpointIO().save_checkpoint(checkpoint, tmp_path / "new" / "a.ckpt")
-    module = load_module(tmp_path / "new" / "a.ckpt")
-    assert not module.training
-    assert module.recipe["target_names"] == ["y"]
-    torch.testing.assert_close(module.state_dict(), checkpoint["state_dict"], rtol=0, atol=0)
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.ckpt"]
+def _checkpoint():
+    return checkpoint_of(TinyModel(), make_recipe(model={"class_path": "tests.train.tiny_model.TinyModel"}))
 
 
 def test_a_failed_save_keeps_the_old_checkpoint(tmp_path):
@@ -91,22 +72,3 @@ def test_a_state_dict_of_someone_else(tmp_path):
     torch.save(TinyModel().state_dict(), tmp_path / "a.ckpt")
     with pytest.raises(CheckpointError, match="not a checkpoint of plstm-graph"):
         read_checkpoint(tmp_path / "a.ckpt")
-
-
-def test_another_model(tmp_path):
-    torch.save(_checkpoint(hidden_channels=8), tmp_path / "a.ckpt")
-    with pytest.raises(CheckpointError, match=r"a\.ckpt: the checkpoint belongs to another model: .*atoms\.weight is"):
-        load_module(tmp_path / "a.ckpt")
-
-
-def test_a_class_that_is_no_module_is_not_made(tmp_path):
-    changes = {"model": {"model": {"class_path": "collections.Counter", "init_args": {}}}}
-    torch.save(_checkpoint(**changes), tmp_path / "a.ckpt")
-    with pytest.raises(CheckpointError, match=r"a\.ckpt cannot be made"):
-        load_module(tmp_path / "a.ckpt")
-
-
-def test_another_format(tmp_path):
-    torch.save(_checkpoint(format=99), tmp_path / "a.ckpt")
-    with pytest.raises(CheckpointError, match="format 1"):
-        load_module(tmp_path / "a.ckpt")
