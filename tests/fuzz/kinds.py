@@ -38,9 +38,10 @@ from plstm_graph.nn import PLSTM
 from plstm_graph.ops import plstm
 from plstm_graph.predict.dags import predict_dags
 from plstm_graph.predict.molecules import predict_smiles
-from plstm_graph.predict.predictor import DAGS, load_module, make_recipe
-from plstm_graph.train import DAGDataModule, GraphModule
+from plstm_graph.predict.predictor import load_predictor
+from plstm_graph.tasks.supervised import dag_folder
 from plstm_graph.transforms import ToDAG
+from tests.made_checkpoints import checkpoint_of, molecule_recipe, task_checkpoint
 from tests.made_sets import made_enas, made_ogb, made_tu
 
 #: What pickles of arrays hold, and in which protocols they are written.
@@ -55,14 +56,12 @@ _SMILES = ["C" * n + end for n in range(1, 4) for end in ("O", "N", "c1ccccc1", 
 _SIZES = {"hidden_channels": 8, "num_layers": 1, "heads": 1}
 _MODEL = {"out_channels": 1, **_SIZES}
 _CONFIG = """name: small
-model:
-  lr: 1.0e-3
-  model: {class_path: plstm_graph.nn.PLSTM, init_args: {hidden_channels: 8, heads: 1, pool: [mean, max]}}
-data:
-  path: table.csv
-  target_columns: [y]
-  split: [0.5, 0.25, 0.25]
-trainer: {max_epochs: 2, accelerator: cpu, callbacks: [{class_path: lightning.pytorch.callbacks.RichModelSummary}]}
+task: {name: molecules, path: table.csv, target_columns: [y], fractions: [0.5, 0.25, 0.25]}
+models:
+  plstm: {class_path: plstm_graph.nn.PLSTM, init_args: {hidden_channels: 8, heads: 1, pool: [mean, max]}}
+training: {epochs: 2, lr: 1.0e-3}
+choose: {training.clip: [1.0, 2.0]}
+trainer: {accelerator: cpu, callbacks: [{class_path: lightning.pytorch.callbacks.RichModelSummary}]}
 """
 
 
@@ -162,7 +161,8 @@ def _read_processed(folder: Path, made: Path) -> None:
     name = Path(DAGFolder(good, pre_transform=ToDAG("keep")).processed_dir)
     shutil.rmtree(name)
     shutil.copytree(folder / "stored", name)
-    data = DAGDataModule(str(good))
+    data = dag_folder(str(good)).labelled
+    assert data is not None
     _ = (data.problem, data.classes, data.targets("train"), data.row_names("test"))
     _use(data.subset("train"))
 
@@ -202,34 +202,25 @@ def _read_stored_molecules(folder: Path, made: Path) -> None:
 
 
 def _checkpoint(folder: Path) -> None:
-    module = GraphModule(PLSTM(**_MODEL))
-    spec = {"class_path": "plstm_graph.nn.PLSTM", "init_args": _MODEL}
-    data = {"path": "table.csv", "smiles_column": "smiles", "pre_transform": None}
-    recipe = make_recipe({"model": spec, "lr": 1e-3}, data, ["y"], reading={"classes": [[]]})
-    torch.save({"state_dict": module.state_dict(), "plstm_graph": recipe, "epoch": 3}, folder / "best.ckpt")
+    recipe = molecule_recipe({"class_path": "plstm_graph.nn.PLSTM", "init_args": _MODEL})
+    torch.save(checkpoint_of(PLSTM(**_MODEL), recipe) | {"epoch": 3}, folder / "best.ckpt")
 
 
 def _read_checkpoint(folder: Path, made: Path) -> None:
-    predict_smiles(load_module(folder / "best.ckpt"), ["CCO", "C[nH]"], None, str(made / "out.csv"))
+    predict_smiles(load_predictor(folder / "best.ckpt"), ["CCO", "C[nH]"], None, str(made / "out.csv"))
 
 
 def _dag_checkpoint(folder: Path) -> None:
     _dags(folder, "classification", "node")
-    data = DAGDataModule(str(folder))
-    problem = data.problem
     spec = {"class_path": "plstm_graph.nn.PLSTM", "init_args": _SIZES}
-    module = GraphModule(functools.partial(PLSTM, **_SIZES), problem=problem)
-    data.use_task(module.task)
-    module.prepare_for(data)
-    model = {"model": spec, "problem": vars(problem)}
-    recipe = make_recipe(model, {"root": "dags", "pre_transform": None}, data.target_names, DAGS, data.reading)
+    checkpoint = task_checkpoint(dag_folder(str(folder)), {"name": "dag_folder", "path": "dags"}, spec)
     shutil.rmtree(folder / "processed")
-    torch.save({"state_dict": module.state_dict(), "plstm_graph": recipe}, folder / "best.ckpt")
+    torch.save(checkpoint, folder / "best.ckpt")
 
 
 def _read_dag_checkpoint(folder: Path, made: Path) -> None:
     path = (folder / "best.ckpt").replace(made / "best.ckpt")
-    predict_dags(load_module(path), str(folder), str(made / "out.csv"), allow_unknown=False)
+    predict_dags(load_predictor(path), str(folder), str(made / "out.csv"), allow_unknown=False)
 
 
 def _pickles(folder: Path) -> None:
