@@ -249,7 +249,7 @@ def _fit(options: argparse.Namespace) -> int:
     from plstm_graph.machine import describe_machine
     from plstm_graph.train.command import run_command
 
-    return run_command(options.arguments, describe_machine())
+    return run_command(options.arguments, describe_machine)
 
 
 def _tune(options: argparse.Namespace) -> int:

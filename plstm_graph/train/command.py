@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,12 +78,12 @@ class StudyOptions:
     entries: dict[str, Entry]
 
 
-def run_command(arguments: list[str], machine: dict[str, Any]) -> int:
+def run_command(arguments: list[str], machine: Callable[[], dict[str, Any]]) -> int:
     """Run the command: train what is not finished, test, report.
 
     Args:
         arguments: Of ``plstm-graph fit``.
-        machine: By :func:`plstm_graph.machine.describe_machine`, for the report.
+        machine: :func:`plstm_graph.machine.describe_machine`, for the report; asked once the arguments are good.
 
     Returns:
         Exit status, 0.
@@ -115,7 +115,7 @@ def run_command(arguments: list[str], machine: dict[str, Any]) -> int:
     if isinstance(task, GraphTask) and task.labelled is not None:
         for line in introduction(task, task.labelled):
             console.say(line)
-    about = {"command": repeatable_command(["fit", *arguments]), "machine": machine}
+    about = {"command": repeatable_command(["fit", *arguments]), "machine": machine()}
     own = at_work(study.folder) if is_first() else nullcontext()
     with going_on("The same command goes on from the last whole epoch."), own:
         if is_first():

@@ -41,7 +41,7 @@ from plstm_graph.predict.molecules import predict_smiles
 from plstm_graph.predict.predictor import load_predictor
 from plstm_graph.tasks.supervised import dag_folder
 from plstm_graph.transforms import ToDAG
-from tests.made_checkpoints import checkpoint_of, molecule_recipe, task_checkpoint
+from tests.made_checkpoints import checkpoint_of, make_recipe, task_checkpoint
 from tests.made_sets import made_enas, made_ogb, made_tu
 
 #: What pickles of arrays hold, and in which protocols they are written.
@@ -202,7 +202,7 @@ def _read_stored_molecules(folder: Path, made: Path) -> None:
 
 
 def _checkpoint(folder: Path) -> None:
-    recipe = molecule_recipe({"class_path": "plstm_graph.nn.PLSTM", "init_args": _MODEL})
+    recipe = make_recipe(model={"class_path": "plstm_graph.nn.PLSTM", "init_args": _MODEL})
     torch.save(checkpoint_of(PLSTM(**_MODEL), recipe) | {"epoch": 3}, folder / "best.ckpt")
 
 
