@@ -63,6 +63,8 @@ def _make(spec: Mapping[str, Any]) -> nn.Module:
         return resolve(name)(**made)
     except (TypeError, RuntimeError, ArithmeticError) as error:
         raise _refusal(name, given, error) from error
+    except (LookupError, AttributeError, RuntimeError, ArithmeticError, AssertionError) as error:
+        raise ValueError(str(error)) from error
 
 
 def _is_spec(value: Any) -> bool:
