@@ -61,10 +61,8 @@ def _make(spec: Mapping[str, Any]) -> nn.Module:
     made = {key: _make(value) if _is_spec(value) else value for key, value in given.items()}
     try:
         return resolve(name)(**made)
-    except (TypeError, RuntimeError, ArithmeticError) as error:
+    except (TypeError, RuntimeError, LookupError, AttributeError, ArithmeticError, AssertionError) as error:
         raise _refusal(name, given, error) from error
-    except (LookupError, AttributeError, RuntimeError, ArithmeticError, AssertionError) as error:
-        raise ValueError(str(error)) from error
 
 
 def _is_spec(value: Any) -> bool:
