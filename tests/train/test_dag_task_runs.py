@@ -50,10 +50,14 @@ def table_of(text):
 
 
 def lasting(path):
-    """What is written of a training, but how long it took."""
+    """What is written of a training, but how long it took and how much memory the process has had."""
     values = json.loads(path.read_text())
     rows = {name: row for name, row in values.items() if isinstance(row, dict)}
-    plain = {name: value for name, value in values.items() if name not in rows and "seconds" not in name}
+    plain = {
+        name: value
+        for name, value in values.items()
+        if name not in rows and "seconds" not in name and "peak" not in name
+    }
     return plain | {name: {key: value for key, value in row.items() if key != "seconds"} for name, row in rows.items()}
 
 

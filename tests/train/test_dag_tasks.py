@@ -82,7 +82,7 @@ def test_what_cannot_run(tmp_path, capsys):
     folder.mkdir()
     for changes, more, message in [
         ({}, ("--only", "gnn"), "no model gnn in the configuration: plstm, bag"),
-        ({"task": {"name": "sort"}}, (), "no task 'sort': expected one of enas"),
+        ({"task": {"name": "sort"}}, (), "no task 'sort': expected one of molecules"),
         ({"task": {"name": "copy", "size": 3}}, (), "options {'size': 3} do not fit the task copy"),
         ({"models": {"gone": {"class_path": "plstm_graph.nn.Gone"}}}, (), "there is no plstm_graph.nn.Gone"),
         (

@@ -153,7 +153,7 @@ def test_choices_on_the_command_line(config):
     ("more", "message"),
     [
         (["--only", "bga"], "there is no model bga in the configuration (did you mean bag?): bag"),
-        (["--task.name", "cpoy"], "no task 'cpoy' (did you mean copy?): expected one of enas"),
+        (["--task.name", "cpoy"], "no task 'cpoy' (did you mean copy?): expected one of molecules"),
         (["--task.tain", "3"], "there is no option 'tain' (did you mean train?)"),
         (["--task.target_scal", "log"], "there is no option 'target_scal' (did you mean target_scale?)"),
         (["--task.target_scale", "[1]"], "target_scale must be"),
