@@ -42,13 +42,13 @@ def models(width: int, out_channels: int, **features: Any) -> dict[str, nn.Modul
     """All models of one width."""
     features |= {"out_channels": out_channels, "hidden_channels": width}
     made: dict[str, nn.Module] = {
-        "pLSTM": PLSTM(modes="P", num_layers=4, tied=True, norm="batch", **features),
-        "pLSTM + local": PLSTM(modes="P", num_layers=4, tied=True, norm="batch", local=True, **features),
-        "pLSTM (P and D)": PLSTM(modes="PD", num_layers=2, tied=True, norm="batch", **features),
+        "pLSTM": PLSTM(modes="P", num_layers=4, share_weights=True, norm="batch", **features),
+        "pLSTM + local": PLSTM(modes="P", num_layers=4, share_weights=True, norm="batch", local="conv", **features),
+        "pLSTM (P and D)": PLSTM(modes="PD", num_layers=2, share_weights=True, norm="batch", **features),
     }
     for name in ("GCN", "GAT", "GIN", "MPNN", "LSTMGNN"):
         made[name] = getattr(baselines, name)(num_layers=4, **features)
-    if features.get("edge_dim", "bond") is not None:
+    if features["edge_dim"] is not None:
         made["GIN + virtual node (OGB)"] = OGBGNN(num_layers=4, virtual_node=True, **features)
     return made
 
@@ -81,7 +81,7 @@ def load(name: str, root: str, source: str | None, transform: Any, count: int) -
     """Graphs from all over a set, and the features its models need."""
     if name.startswith("ogbg-"):
         data: Any = OGBMolDataset(name, root, source, pre_transform=transform)
-        features = {"out_channels": data.num_tasks}
+        features = {"out_channels": data.num_tasks, "in_channels": "atom", "edge_dim": "bond"}
     else:
         data = TUGraphs(root, name, transform, source)
         edge_dim = data.num_edge_features or None

@@ -45,11 +45,11 @@ def main():
     mean, std = targets.mean(dim=0), targets.std(dim=0)
 
     model = PLSTM(
-        out_channels=sizes.num_outputs,
         in_channels=sizes.node_sizes,  # sizes of category columns, 0 for columns of numbers
-        edge_dim=sizes.edge_sizes or None,
         hidden_channels=32,
         num_layers=2,
+        out_channels=sizes.num_outputs,
+        edge_dim=sizes.edge_sizes or None,
         norm_eps=1.0,  # keeps how strongly a node is spoken to, not only in which direction
     )
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)

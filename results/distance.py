@@ -37,13 +37,13 @@ PER_DECADE = 6
 SMALLEST = 1e-30
 
 MODELS: dict[str, Callable[[], nn.Module]] = {
-    "pLSTM, P": lambda: PLSTM(1, 4, None, CHANNELS, 1, modes="P", direction="forward", predict="node"),
-    "pLSTM, D": lambda: PLSTM(1, 4, None, CHANNELS, 1, modes="D", direction="forward", predict="node"),
-    "pLSTM, M": lambda: PLSTM(1, 4, None, CHANNELS, 1, modes="M", direction="forward", predict="node", head_norm="log"),
-    "level GRU": lambda: LevelGRU(1, 4, None, CHANNELS, 1, both=False, predict="node"),
-    f"GCN, {LAYERS} layers": lambda: DirectedGCN(1, 4, None, CHANNELS, LAYERS, predict="node"),
-    f"GIN, {LAYERS} layers": lambda: DirectedGIN(1, 4, None, CHANNELS, LAYERS, predict="node"),
-    f"GATv2, {LAYERS} layers": lambda: DirectedGATv2(1, 4, None, CHANNELS, LAYERS, predict="node"),
+    "pLSTM, P": lambda: PLSTM(4, CHANNELS, 1, 1, modes="P", direction="forward", predict="node"),
+    "pLSTM, D": lambda: PLSTM(4, CHANNELS, 1, 1, modes="D", direction="forward", predict="node"),
+    "pLSTM, M": lambda: PLSTM(4, CHANNELS, 1, 1, modes="M", direction="forward", predict="node", head_norm="log"),
+    "level GRU": lambda: LevelGRU(4, CHANNELS, 1, 1, both=False, predict="node"),
+    f"GCN, {LAYERS} layers": lambda: DirectedGCN(4, CHANNELS, LAYERS, 1, predict="node"),
+    f"GIN, {LAYERS} layers": lambda: DirectedGIN(4, CHANNELS, LAYERS, 1, predict="node"),
+    f"GATv2, {LAYERS} layers": lambda: DirectedGATv2(4, CHANNELS, LAYERS, 1, predict="node"),
 }
 
 

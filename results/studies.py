@@ -282,7 +282,7 @@ def _label(report: dict[str, Any]) -> str:
     """What a model is called in tables; variants of pLSTM are told apart from the pure one."""
     name = report.get("method") or _LABELS.get(report["model"], report["model"])
     arguments = report["config"]["model"].get("init_args", {})
-    variants = [text for option, text in _VARIANTS.items() if arguments.get(option) and text not in name]
+    variants = [text for option, text in _VARIANTS.items() if _is_on(arguments.get(option)) and text not in name]
     if "set" in report:
         config = report["config"]
         variants += ["walks"] if config["data"].get("walk_length") else []
@@ -290,6 +290,11 @@ def _label(report: dict[str, Any]) -> str:
         members = config["training"].get("members", 1)
         variants += [f"{members} members"] if members > 1 else []
     return " + ".join([name, *variants])
+
+
+def _is_on(value: Any) -> bool:
+    """Whether a run had a variant; before ``local`` had names, ``true`` was one of them."""
+    return bool(value) and value != "none"
 
 
 def _seed(report: dict[str, Any]) -> str:

@@ -156,7 +156,7 @@ def _training_step(model: nn.Module, loss: Callable[[], Tensor]) -> Case:
 def plstm_model(workload: Workload, width: Width) -> Case:
     """Four layers (P, D, P, D), both directions; each step builds the batch's structure, as training does."""
     batch = workload.molecules()
-    model = PLSTM(1, hidden_channels=width.channels, heads=width.heads, num_layers=2)
+    model = PLSTM("atom", width.channels, 2, 1, heads=width.heads)
 
     def loss() -> Tensor:
         graph = LineGraph.from_data(batch).prepare()
@@ -170,7 +170,7 @@ def plstm_model(workload: Workload, width: Width) -> Case:
 def gatv2_model(workload: Workload, width: Width) -> Case:
     """Four layers of GATv2 and feed-forward networks, as many parameters as the PLSTM model."""
     batch = workload.molecules()
-    size = count_parameters(PLSTM(1, hidden_channels=width.channels, heads=width.heads, num_layers=2))
+    size = count_parameters(PLSTM("atom", width.channels, 2, 1, heads=width.heads))
     model = GATv2Model.of_size(size, width.channels, width.heads)
     edge_index = torch.cat([batch.edge_index, batch.edge_index.flip(0)], dim=1)
     edge_attr = torch.cat([batch.edge_attr, batch.edge_attr])

@@ -19,7 +19,7 @@ def count_graph_breaks(**kwargs: Any) -> int:
     """
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
-    compiled = torch.compile(PLSTM(1, hidden_channels=16, num_layers=1, **kwargs), backend="aot_eager", dynamic=True)
+    compiled = torch.compile(PLSTM("atom", 16, 1, 1, **kwargs), backend="aot_eager", dynamic=True)
     for name in ("nci-3", "nci-8"):
         batch = make_workload(name).molecules()
         graph = LineGraph.from_data(batch).prepare()

@@ -17,6 +17,7 @@ from plstm_graph.ops.dag.gated_levels import Gathering
 
 BlockMode = Literal[LayerMode, "G"]
 Direction = Literal["forward", "backward", "both"]
+Local = Literal["none", "conv", "ffn"]
 
 _FLOWS: dict[str, tuple[Flow, ...]] = {
     "forward": ("source_to_target",),
@@ -39,22 +40,22 @@ class PLSTMLayer(nn.Module):
             (default: ``"P"``)
         direction (str): ``"forward"`` along the edges, ``"backward"`` against them, or ``"both"``.
             (default: ``"both"``)
-        tied (bool): With ``"both"``, use the same weights in both directions. For graphs whose directions were chosen
-            rather than given, such as molecules. (default: ``False``)
+        share_weights (bool): With ``"both"``, use the same weights in both directions. For graphs whose directions were
+            chosen rather than given, such as molecules. (default: ``False``)
         edge_dim (int, optional): Size of edge features.
         ffn_ratio (float): Width of the feed-forward network over ``channels``. (default: ``2``)
         dropout (float): Dropout after both parts. (default: ``0``)
         norm (str): ``"rms"``, ``"batch"`` or ``"none"``, see :func:`~plstm_graph.nn.norm.make_norm`.
             (default: ``"rms"``)
-        local (bool or str): True adds :class:`~plstm_graph.nn.local.LocalConv`, which knows no directions, to the
-            mixer; ``"ffn"`` makes the feed-forward network a :class:`~plstm_graph.nn.local.LocalFFN`, which reads
-            neighbours in ``direction``, or all alike if ``tied``. Edge features must then be of size ``channels``.
-            (default: ``False``)
+        local (str): ``"conv"`` adds :class:`~plstm_graph.nn.local.LocalConv`, which knows no directions, to the mixer;
+            ``"ffn"`` makes the feed-forward network a :class:`~plstm_graph.nn.local.LocalFFN`, which reads neighbours
+            in ``direction``, or all alike with ``share_weights``. Edge features must then be of size ``channels``.
+            (default: ``"none"``)
         gated_aggr (str): How mode ``"G"`` gathers states, ``"attention"``, ``"sum"`` or ``"max"``. (default:
             ``"attention"``)
         neighbours (bool or str): As in :class:`~plstm_graph.nn.PLSTMConv`, once for both directions; the nodes before
-            and behind are treated alike if ``tied``. With ``direction="forward"``, too, a node then hears those right
-            behind it. (default: ``False``)
+            and behind are treated alike with ``share_weights``. With ``direction="forward"``, too, a node then hears
+            those right behind it. (default: ``False``)
         **kwargs: Of :class:`~plstm_graph.nn.PLSTMConv`.
 
     Shapes:
@@ -68,12 +69,12 @@ class PLSTMLayer(nn.Module):
         heads: int = 4,
         mode: BlockMode = "P",
         direction: Direction = "both",
-        tied: bool = False,
+        share_weights: bool = False,
         edge_dim: int | None = None,
         ffn_ratio: float = 2.0,
         dropout: float = 0.0,
         norm: NormKind = "rms",
-        local: bool | Literal["ffn"] = False,
+        local: Local = "none",
         gated_aggr: Gathering = "attention",
         neighbours: NeighbourKind = False,
         **kwargs: Any,
@@ -81,27 +82,30 @@ class PLSTMLayer(nn.Module):
         super().__init__()
         known = {name for layer in (PLSTMConv, MessagePassing) for name in inspect.signature(layer).parameters}
         unknown = sorted(set(kwargs) - known)
+        if "tied" in unknown:
+            raise TypeError("the argument 'tied' is called 'share_weights' now")
         if unknown and mode == "G":  # Other layers find out by themselves.
             raise TypeError(f"a layer has no argument {unknown[0]!r}")
         if direction not in _FLOWS:
             raise ValueError(f"direction must be 'forward', 'backward' or 'both', got {direction!r}")
         if gated_aggr not in get_args(Gathering):
             raise ValueError(f"gated_aggr must be 'attention', 'sum' or 'max', got {gated_aggr!r}")
-        if local not in (True, False, "ffn"):
-            raise ValueError(f"local must be True, False or 'ffn', got {local!r}")
+        if not isinstance(local, str) or local not in get_args(Local):
+            was = f": for {local} say {'conv' if local else 'none'!r}" if isinstance(local, bool) else ""
+            raise ValueError(f"local must be 'none', 'conv' or 'ffn', got {local!r}{was}")
         self.norm = make_norm(norm, channels)
         # One for both directions.
-        self.neighbours = make_neighbour_input(neighbours, channels, channels, tied)
-        symmetric = tied and direction == "both"
+        self.neighbours = make_neighbour_input(neighbours, channels, channels, share_weights)
+        one_for_both = share_weights and direction == "both"
         self.convs = nn.ModuleList(
-            GatedCell(channels, edge_dim, flow, gated_aggr, symmetric)
+            GatedCell(channels, edge_dim, flow, gated_aggr, one_for_both)
             if mode == "G"
-            else PLSTMConv(channels, channels, heads, mode, edge_dim, flow=flow, symmetric=symmetric, **kwargs)
-            for flow in (_FLOWS[direction][:1] if symmetric else _FLOWS[direction])
+            else PLSTMConv(channels, channels, heads, mode, edge_dim, flow=flow, share_weights=one_for_both, **kwargs)
+            for flow in (_FLOWS[direction][:1] if one_for_both else _FLOWS[direction])
         )
-        self.local = LocalConv(channels, edge_dim is not None, norm) if local is True else None
+        self.local = LocalConv(channels, edge_dim is not None, norm) if local == "conv" else None
         width = int(ffn_ratio * channels)
-        local_neighbours: Neighbours = "undirected" if tied else direction
+        local_neighbours: Neighbours = "undirected" if share_weights else direction
         self.ffn = (
             LocalFFN(channels, width, local_neighbours, norm, dropout)
             if local == "ffn"

@@ -39,8 +39,8 @@ def maximising_path(
 
     Returns:
         Columns of ``edge_index`` in the order of the path, towards the node; empty if all channels with any weight read
-        the node itself, and no edge. With ``flow="target_to_source"`` the path runs against the edges. Of a symmetric
-        layer it is the path of the direction in which more arrives.
+        the node itself, and no edge. With ``flow="target_to_source"`` the path runs against the edges. Of a layer
+        with ``share_weights`` it is the path of the direction in which more arrives.
 
     Raises:
         ValueError: If the layer is of another mode, or the node or the number of weights does not fit.
@@ -163,7 +163,7 @@ def _terms(
     graph, edge_attr = conv._check(x, edge_index, edge_attr, line_graph)
     if conv.neighbours is not None:
         x = conv.neighbours(x, graph.edge_index, None)
-    directions = [graph, graph.reverse()] if conv.symmetric else [graph]
+    directions = [graph, graph.reverse()] if conv.share_weights else [graph]
     logits = gates.logits(x, edge_attr)
     return directions, [gates.of_logits(*logits, direction) for direction in directions]
 

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 #: A number of float features, the sizes of columns (0 for numbers), or OGB's scheme for atoms or bonds.
 FeatureSpec = int | Sequence[int] | Literal["atom", "bond"]
 
+#: Edge features likewise: None for none; ``"auto"`` for those of OGB's bonds where nodes are atoms, else none.
+EdgeSpec = FeatureSpec | Literal["auto"] | None
+
 #: Sizes of OGB's category columns. Written down because importing ogb looks for a newer version online.
 OGB_DIMS = {"atom": [119, 5, 12, 12, 10, 6, 6, 2, 2], "bond": [5, 6, 2]}
 
@@ -36,6 +39,13 @@ def feature_encoder(features: FeatureSpec, channels: int) -> nn.Module:
     if 0 in features:
         return ColumnEncoder(features, channels)
     return CategoryEncoder(features, channels)
+
+
+def edge_features(edge_dim: EdgeSpec, in_channels: FeatureSpec) -> FeatureSpec | None:
+    """What ``edge_dim`` stands for beside the node features of a model."""
+    if edge_dim == "auto":
+        return "bond" if in_channels == "atom" else None
+    return edge_dim
 
 
 def num_columns(features: FeatureSpec) -> int:

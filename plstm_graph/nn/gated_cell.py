@@ -37,7 +37,7 @@ class GatedCell(nn.Module):
             enter, with even shares, so that they can count; what is carried on is a mean in both cases, and states stay
             bounded. ``"max"`` carries on and reads the largest of the states before, channel by channel, which is what
             times and longest ways ask for. (default: ``"attention"``)
-        symmetric (bool): Run in both directions with the same weights, and add up. (default: ``False``)
+        share_weights (bool): Run in both directions with the same weights, and add up. (default: ``False``)
 
     Shapes:
         - **input:** node features ``[N, channels]``, edge indices ``[2, E]`` of a DAG, edge features ``[E, edge_dim]``
@@ -55,14 +55,15 @@ class GatedCell(nn.Module):
         edge_dim: int | None = None,
         flow: Flow = "source_to_target",
         aggr: Gathering = "attention",
-        symmetric: bool = False,
+        share_weights: bool = False,
     ) -> None:
         super().__init__()
         if flow not in ("source_to_target", "target_to_source"):
             raise ValueError(f"flow must be 'source_to_target' or 'target_to_source', got {flow!r}")
         if aggr not in get_args(Gathering):
             raise ValueError(f"aggr must be 'attention', 'sum' or 'max', got {aggr!r}")
-        self.channels, self.edge_dim, self.flow, self.aggr, self.symmetric = channels, edge_dim, flow, aggr, symmetric
+        self.channels, self.edge_dim, self.flow, self.aggr = channels, edge_dim, flow, aggr
+        self.share_weights = share_weights
         self.input = nn.Linear(channels, 3 * channels)
         self.state = nn.Linear(channels, 3 * channels)
         attends = aggr == "attention"
@@ -103,7 +104,7 @@ class GatedCell(nn.Module):
         wide, at_edge, weight, bias, score = widened(given, at_edge, self.state.weight, self.state.bias, score)
         states = [
             gated_levels(wide, at_edge, weight, bias, score, direction.node_levels, self.aggr)
-            for direction in ((graph, graph.reverse()) if self.symmetric else (graph,))
+            for direction in ((graph, graph.reverse()) if self.share_weights else (graph,))
         ]
         return reduce(torch.add, states).to(given.dtype)
 

@@ -8,7 +8,14 @@ from torch import Tensor, nn
 from torch_geometric.nn.aggr import MultiAggregation
 
 from plstm_graph.nn.edge_context import EdgeContext
-from plstm_graph.nn.encoders import DegreeEncoder, FeatureSpec, feature_encoder, num_columns
+from plstm_graph.nn.encoders import (
+    DegreeEncoder,
+    EdgeSpec,
+    FeatureSpec,
+    edge_features,
+    feature_encoder,
+    num_columns,
+)
 from plstm_graph.nn.histogram import CategoryHistogram
 from plstm_graph.nn.neighbours import sum_of_edges
 from plstm_graph.nn.node_networks import NodeNetworks
@@ -25,10 +32,11 @@ class GraphModel(nn.Module):
     Nodes enter as the sum of their features, their degrees and the edges around them.
 
     Args:
-        out_channels (int): Number of targets ``T``.
         in_channels (int, list[int] or str): Node features, see :func:`~plstm_graph.nn.feature_encoder`.
-        edge_dim (int, list[int], str or None): Edge features likewise; None for none.
         hidden_channels (int): Size of node embeddings.
+        out_channels (int): Number of targets ``T``.
+        edge_dim (int, list[int], str or None): Edge features likewise; None for none, ``"auto"`` for ``"bond"`` where
+            ``in_channels`` is ``"atom"``, else none.
         degree (bool): Whether to encode degrees.
         directed (bool): Whether in-degree and out-degree are encoded rather than their sum.
         histogram (list[int]): Sizes of category columns that follow the node features in ``x``. They do not enter
@@ -45,10 +53,10 @@ class GraphModel(nn.Module):
 
     def __init__(
         self,
-        out_channels: int,
         in_channels: FeatureSpec,
-        edge_dim: FeatureSpec | None,
         hidden_channels: int,
+        out_channels: int,
+        edge_dim: EdgeSpec = "auto",
         degree: bool = True,
         directed: bool = False,
         histogram: Sequence[int] = (),
@@ -59,6 +67,7 @@ class GraphModel(nn.Module):
         edge_context_norm: NormKind = "none",
     ) -> None:
         super().__init__()
+        edge_dim = edge_features(edge_dim, in_channels)
         self.histogram_sizes = list(histogram)
         self.out_channels = out_channels
         self.hidden_channels = hidden_channels

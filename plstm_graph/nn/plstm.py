@@ -1,13 +1,13 @@
 """A whole graph model."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from torch import Tensor, nn
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.nn.block import Direction, PLSTMBlock
-from plstm_graph.nn.encoders import FeatureSpec
+from plstm_graph.nn.block import Direction, Local, PLSTMBlock
+from plstm_graph.nn.encoders import EdgeSpec, FeatureSpec
 from plstm_graph.nn.gated_cell import GatedCell
 from plstm_graph.nn.graph_model import GraphModel, Predict
 from plstm_graph.nn.norm import NormKind, make_norm
@@ -24,14 +24,13 @@ class PLSTM(GraphModel):
     gate. A graph is a DAG; molecules become one by :class:`~plstm_graph.transforms.ToDAG`.
 
     Args:
-        out_channels (int): Number of targets.
         in_channels (int, list[int] or str): Node features: an int for that many floats, a list of ints for category
             columns of those sizes (0 for a column of numbers among them), or ``"atom"`` for OGB's atom features.
-            (default: ``"atom"``)
-        edge_dim (int, list[int], str or None): Edge features in the same way, ``"bond"`` for OGB's bond features,
-            None for no edge features. (default: ``"bond"``)
         hidden_channels (int): Size of node embeddings. (default: ``64``)
         num_layers (int): Number of blocks, each a P-mode and a D-mode layer. (default: ``2``)
+        out_channels (int): Number of targets. (default: ``1``)
+        edge_dim (int, list[int], str or None): Edge features in the same way, ``"bond"`` for OGB's bond features,
+            None for no edge features. (default: ``"bond"`` if ``in_channels`` is ``"atom"``, else None)
         heads (int): Number of heads. (default: ``4``)
         modes (str): Modes of the layers of a block: P, D and M, see :class:`~plstm_graph.nn.PLSTMConv`, and G, see
             :class:`~plstm_graph.nn.GatedCell`. (default: ``"PD"``)
@@ -43,14 +42,15 @@ class PLSTM(GraphModel):
         pool (str or list[str]): How nodes are pooled, by the names of :mod:`torch_geometric.nn.aggr`; several are
             concatenated. (default: ``"mean"``)
         degree (bool): Whether to encode degrees. (default: ``True``)
-        tied (bool): Treat both directions of an edge alike: the same weights forward and backward, and the degree in
-            the undirected graph. For graphs whose directions were chosen rather than given, such as molecules.
-            (default: ``False``)
+        share_weights (bool): Treat both directions of an edge alike: the same weights forward and backward, and the
+            degree in the undirected graph. For graphs whose directions were chosen rather than given, such as
+            molecules. (default: ``False``)
         norm (str): ``"rms"``, ``"batch"`` or ``"none"``, see :func:`~plstm_graph.nn.norm.make_norm`.
             (default: ``"rms"``)
-        local (bool or str): Aggregate the neighbours of each node in every layer too, beside what runs along the DAG:
-            True by :class:`~plstm_graph.nn.local.LocalConv`, for graphs whose directions were chosen; ``"ffn"`` in the
-            feed-forward networks, :class:`~plstm_graph.nn.local.LocalFFN`, for given directions. (default: ``False``)
+        local (str): Aggregate the neighbours of each node in every layer too, beside what runs along the DAG:
+            ``"conv"`` by :class:`~plstm_graph.nn.local.LocalConv`, for graphs whose directions were chosen; ``"ffn"``
+            in the feed-forward networks, :class:`~plstm_graph.nn.local.LocalFFN`, for given directions; ``"none"``.
+            (default: ``"none"``)
         virtual_node (bool): Join all nodes of a graph through a virtual node after each block but the last.
             (default: ``False``)
         predict (str): ``"graph"``, ``"node"`` or ``"edge"``: what has the targets. (default: ``"graph"``)
@@ -87,11 +87,11 @@ class PLSTM(GraphModel):
 
     def __init__(
         self,
-        out_channels: int,
-        in_channels: FeatureSpec = "atom",
-        edge_dim: FeatureSpec | None = "bond",
+        in_channels: FeatureSpec,
         hidden_channels: int = 64,
         num_layers: int = 2,
+        out_channels: int = 1,
+        edge_dim: EdgeSpec = "auto",
         heads: int = 4,
         modes: str = "PD",
         direction: Direction = "both",
@@ -99,9 +99,9 @@ class PLSTM(GraphModel):
         dropout: float = 0.0,
         pool: str | Sequence[str] = "mean",
         degree: bool = True,
-        tied: bool = False,
+        share_weights: bool = False,
         norm: NormKind = "rms",
-        local: bool | Literal["ffn"] = False,
+        local: Local = "none",
         virtual_node: bool = False,
         predict: Predict = "graph",
         head_dropout: float | None = None,
@@ -116,12 +116,12 @@ class PLSTM(GraphModel):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            out_channels,
             in_channels,
-            edge_dim,
             hidden_channels,
+            out_channels,
+            edge_dim,
             degree,
-            directed=not tied,
+            directed=not share_weights,
             histogram=histogram,
             edge_context=edge_context,
             edge_context_norm=edge_context_norm,
@@ -135,8 +135,8 @@ class PLSTM(GraphModel):
                 modes,
                 heads=heads,
                 direction=direction,
-                tied=tied,
-                edge_dim=None if edge_dim is None else hidden_channels,
+                share_weights=share_weights,
+                edge_dim=None if self.edge_encoder is None else hidden_channels,
                 ffn_ratio=ffn_ratio,
                 dropout=dropout,
                 norm=norm,

@@ -95,9 +95,9 @@ class PLSTMConv(MessagePassing):
             other node, it reads that one's value times a score; a small ``norm_eps`` leaves no more of the score than
             its sign, which has no gradient, while about 1 keeps sizes below 1 apart. (default: ``1e-5``, and ``0.1``
             for ``"ratio"``)
-        symmetric (bool): Run along the edges and against them with the same weights, and add up what both give after
-            their norms; it costs less than two layers. For graphs whose directions were chosen rather than given, such
-            as molecules. (default: ``False``)
+        share_weights (bool): Run along the edges and against them with the same weights, and add up what both give
+            after their norms; it costs less than two layers. For graphs whose directions were chosen rather than given,
+            such as molecules. (default: ``False``)
         neighbours (bool or str): Make queries, keys, values and gates not from single nodes but from each node with
             those right before and behind it, whatever ``flow`` is: True by
             :class:`~plstm_graph.nn.NeighbourInput`, ``"channel"`` channel by channel, which costs next to
@@ -135,7 +135,7 @@ class PLSTMConv(MessagePassing):
         form: Form = "auto",
         transition: Transition = "pair",
         norm_eps: float | None = None,
-        symmetric: bool = False,
+        share_weights: bool = False,
         head_norm: HeadNorm = "rms",
         neighbours: NeighbourKind = False,
         output_gate: bool = False,
@@ -175,11 +175,11 @@ class PLSTMConv(MessagePassing):
         self.head_channels = head_channels
         self.form = form
         self.transition = transition
-        self.symmetric = symmetric
+        self.share_weights = share_weights
         self.scores = scores
 
         # What enters the maps behind it.
-        self.neighbours = make_neighbour_input(neighbours, in_channels, width, symmetric)
+        self.neighbours = make_neighbour_input(neighbours, in_channels, width, share_weights)
         inputs = in_channels if self.neighbours is None else self.neighbours.out_channels
         if mode == "M":
             self.gates: SumGates | MaxPlusGates = MaxPlusGates(inputs, width, edge_dim)
@@ -218,13 +218,13 @@ class PLSTMConv(MessagePassing):
             line_graph: The DAG's line graph, built once and shared by layers; not reversed and not cut, the layer
                 does that itself as its ``flow`` and ``mode`` need. Before it enters compiled code, call its
                 ``prepare()``, or ``prepare(split_nodes=True)`` for ``transition="node"``.
-            sizes: What the heads read before their norm, ``[N, H * V]``, is appended to this list; of a symmetric
-                layer, the sum of both directions. In M-mode these are the maxima themselves.
+            sizes: What the heads read before their norm, ``[N, H * V]``, is appended to this list; with
+                ``share_weights``, the sum of both directions. In M-mode these are the maxima themselves.
         """
         graph, edge_attr = self._check(x, edge_index, edge_attr, line_graph)
         if self.neighbours is not None:
             x = self.neighbours(x, graph.edge_index, self.explaining_mask())
-        directions = (graph, graph.reverse()) if self.symmetric else (graph,)
+        directions = (graph, graph.reverse()) if self.share_weights else (graph,)
         if isinstance(self.gates, MaxPlusGates):
             read = self._maxima(self.gates, x, edge_attr, directions)
         else:
@@ -299,7 +299,8 @@ class PLSTMConv(MessagePassing):
             line_graph: The DAG's line graph.
 
         Returns:
-            ``[H, N, N]``, see :func:`~plstm_graph.ops.gating_matrix`; of a symmetric layer, the sum of both directions.
+            ``[H, N, N]``, see :func:`~plstm_graph.ops.gating_matrix`; with ``share_weights``, the sum of both
+            directions.
 
         Raises:
             ValueError: In M-mode, which has no such matrix: what a node reads is a maximum over paths.
@@ -311,7 +312,7 @@ class PLSTMConv(MessagePassing):
             x = self.neighbours(x, graph.edge_index, self.explaining_mask())
         logits = self.gates.logits(x, edge_attr)
         matrix = x.new_zeros(())
-        for direction in (graph, graph.reverse()) if self.symmetric else (graph,):
+        for direction in (graph, graph.reverse()) if self.share_weights else (graph,):
             source, transition, mark, direct = self.gates.of_logits(logits, direction, self.explaining_mask())
             if not isinstance(transition, Tensor):
                 out_gate, in_gate = transition

@@ -72,7 +72,7 @@ class SubdivideEdges(BaseTransform):
     .. code-block:: python
 
         data = Compose([ToDAG(), SubdivideEdges()])(data)  # as transform or pre_transform of any data set
-        model = PLSTM(1, in_channels=[*sizes, *edge_sizes, 2], edge_dim=None)
+        model = PLSTM([*sizes, *edge_sizes, 2], 64, 2, 1)
     """
 
     def __init__(

@@ -147,7 +147,7 @@ def _explain(level, task, capsys):
     [
         ("graph", {"modes": "PM", "head_norm": "log", "neighbours": "channel", "size_readout": "PM"}),
         ("node", {"modes": "PMG", "head_norm": "ratio", "neighbours": "true", "output_gate": "true"}),
-        ("edge", {"modes": "GD", "gated_aggr": "sum", "tied": "true", "transition": "matrix"}),
+        ("edge", {"modes": "GD", "gated_aggr": "sum", "share_weights": "true", "transition": "matrix"}),
     ],
 )
 def test_layers_of_every_mode_from_fit_to_explain(level, options, tmp_path, capsys):

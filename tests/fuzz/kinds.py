@@ -54,7 +54,7 @@ TREE = {
 PROTOCOLS = range(6)
 _SMILES = ["C" * n + end for n in range(1, 4) for end in ("O", "N", "c1ccccc1", "C(=O)O", "c1cc[nH]c1")]
 _SIZES = {"hidden_channels": 8, "num_layers": 1, "heads": 1}
-_MODEL = {"out_channels": 1, **_SIZES}
+_MODEL = {"in_channels": "atom", "out_channels": 1, **_SIZES}
 _CONFIG = """name: small
 task: {name: molecules, path: table.csv, target_columns: [y], fractions: [0.5, 0.25, 0.25]}
 models:

@@ -95,8 +95,8 @@ def test_most_of_the_weight_decides():
             assert path.tolist() == expected if expected else bool(len(path)) == any(others)
 
 
-def test_a_symmetric_layer_takes_the_direction_in_which_more_arrives():
-    conv, (x, edge_attr), edge_index = PLSTMConv(5, 8, 2, "M", 3, symmetric=True), given(9, 16), dag(9, 16)
+def test_a_layer_of_shared_weights_takes_the_direction_in_which_more_arrives():
+    conv, (x, edge_attr), edge_index = PLSTMConv(5, 8, 2, "M", 3, share_weights=True), given(9, 16), dag(9, 16)
     for node in range(9):
         path = maximising_path(conv, x, edge_index, edge_attr, node=node)
         start, end = edge_index[:, path]
@@ -142,7 +142,7 @@ def test_a_model_that_adds_up_delays_shows_the_critical_path(nodes, edges):
 @pytest.mark.parametrize("direction", ["forward", "both"])
 def test_the_path_behind_a_prediction_is_a_path(predict, modes, direction):
     sizes = {"hidden_channels": 8, "num_layers": 2, "heads": 2}
-    model = PLSTM(1, 5, 3, modes=modes, direction=direction, predict=predict, **sizes).eval()
+    model = PLSTM(5, edge_dim=3, modes=modes, direction=direction, predict=predict, **sizes).eval()
     torch.nn.init.normal_(model.size_head.weight)  # at first it is zero
     (x, edge_attr), edge_index = given(12, 24), dag(12, 24)
     nodes = {"node": [7], "graph": None, "edge": edge_index[:, 3].tolist()}[predict]
@@ -164,7 +164,7 @@ def test_the_path_behind_a_prediction_is_a_path(predict, modes, direction):
 
 @pytest.mark.parametrize("modes", ["P", "D", "PD"])
 def test_without_maxima_there_is_no_path(modes):
-    model = PLSTM(1, 5, 3, hidden_channels=8, num_layers=1, modes=modes, predict="node").eval()
+    model = PLSTM(5, 8, 1, 1, edge_dim=3, modes=modes, predict="node").eval()
     (x, edge_attr), edge_index = given(6, 8), dag(6, 8)
     assert predicted_path(model, lambda: model(x, edge_index, edge_attr)[0]) is None
     with pytest.raises(ValueError, match=f"only layers of mode 'M' take a maximum .* mode '{modes[0]}'"):

@@ -59,11 +59,11 @@ def loss(model, batch, line_graph):
         {"transition": "matrix"},
         {"transition": "matrix", "matrix_kind": "signed", "matrix_size": 3},
         {"modes": "G"},
-        {"modes": "G", "gated_aggr": "sum", "tied": True},
+        {"modes": "G", "gated_aggr": "sum", "share_weights": True},
     ],
 )
 def test_forward_and_backward_never_ask_the_device_for_a_value(batch, options):
-    model = PLSTM(2, hidden_channels=16, num_layers=1, **options)
+    model = PLSTM("atom", 16, 1, 2, **options)
     line_graph = LineGraph.from_data(batch).prepare(nodes=True, rows=options.get("matrix_size", 2))
     with CountWaits() as waits:
         loss(model, batch, line_graph).backward()
@@ -102,7 +102,7 @@ def test_operator_on_a_gpu(form):
 @pytest.mark.parametrize("deterministic", [False, True])
 @pytest.mark.parametrize("options", [{}, {"transition": "matrix"}, {"modes": "G"}, {"modes": "G", "gated_aggr": "sum"}])
 def test_model_on_a_gpu_does_not_synchronise(batch, deterministic, options):
-    model = PLSTM(2, hidden_channels=16, num_layers=1, **options)
+    model = PLSTM("atom", 16, 1, 2, **options)
     line_graph = LineGraph.from_data(batch).prepare(nodes=True, rows=options.get("matrix_size", 2))
     expected = loss(model, batch, line_graph)
     model, batch, line_graph = model.cuda(), batch.to("cuda"), line_graph.to("cuda")
@@ -119,7 +119,7 @@ def test_model_on_a_gpu_does_not_synchronise(batch, deterministic, options):
 
 @pytest.mark.parametrize("form", ["recurrent", "parallel", "auto"])
 def test_deterministic_algorithms(batch, form):
-    model = PLSTM(2, hidden_channels=16, num_layers=1, form=form)
+    model = PLSTM("atom", 16, 1, 2, form=form)
     line_graph = LineGraph.from_data(batch).prepare()
     torch.use_deterministic_algorithms(True)
     try:

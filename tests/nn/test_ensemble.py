@@ -7,7 +7,7 @@ from plstm_graph.testing import random_dag
 
 
 def test_members_differ_and_their_mean_is_the_prediction():
-    model = Ensemble(PLSTM(2, in_channels=3, edge_dim=None, hidden_channels=8, num_layers=1), size=3)
+    model = Ensemble(PLSTM(3, 8, 1, 2), size=3)
     x, edge_index = torch.randn(6, 3), random_dag(6, 9)
     members = model(x, edge_index)
     assert members.shape == (3, 1, 2)
@@ -16,7 +16,7 @@ def test_members_differ_and_their_mean_is_the_prediction():
 
 
 def test_each_member_learns_from_its_own_loss_only():
-    model = Ensemble(PLSTM(1, in_channels=3, edge_dim=None, hidden_channels=8, num_layers=1), size=2)
+    model = Ensemble(PLSTM(3, 8, 1, 1), size=2)
     model(torch.randn(6, 3), random_dag(6, 9))[1].sum().backward()
     assert not any(parameter.grad.any() for parameter in model.members[0].parameters())
     assert any(parameter.grad.any() for parameter in model.members[1].parameters())
@@ -24,4 +24,4 @@ def test_each_member_learns_from_its_own_loss_only():
 
 def test_size_is_checked():
     with pytest.raises(ValueError, match="size must be at least 1, got 0"):
-        Ensemble(PLSTM(1), size=0)
+        Ensemble(PLSTM("atom"), size=0)

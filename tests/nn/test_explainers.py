@@ -15,7 +15,7 @@ _NODE_TASK = {"mode": "multiclass_classification", "task_level": "node", "return
 
 def _models():
     torch.manual_seed(0)
-    graph_model = PLSTM(out_channels=2, in_channels=4, edge_dim=None, hidden_channels=8, num_layers=1, predict="node")
+    graph_model = PLSTM(4, 8, 1, 2, predict="node")
     return {
         "pair": PLSTMConv(4, 8),
         "D": PLSTMConv(4, 8, mode="D"),
@@ -66,7 +66,7 @@ def test_a_trained_explainer_works():
 
 
 def test_edges_of_gated_layers_are_not_masked_so_the_model_is_refused():
-    model = PLSTM(2, in_channels=4, edge_dim=None, hidden_channels=8, num_layers=1, modes="PG", predict="node").eval()
+    model = PLSTM(4, 8, 1, 2, modes="PG", predict="node").eval()
     explainer = Explainer(
         model, GNNExplainer(epochs=1), explanation_type="model", edge_mask_type="object", model_config=_NODE_TASK
     )
@@ -83,24 +83,24 @@ _HIDDEN = 3
 
 @pytest.mark.parametrize("mode", ["P", "D", "M"])
 @pytest.mark.parametrize("neighbours", [False, True, "channel"])
-@pytest.mark.parametrize("symmetric", [False, True])
-def test_a_layer_does_not_see_hidden_edges(mode, neighbours, symmetric):
+@pytest.mark.parametrize("share_weights", [False, True])
+def test_a_layer_does_not_see_hidden_edges(mode, neighbours, share_weights):
     torch.manual_seed(0)
-    layer = PLSTMConv(4, 8, mode=mode, neighbours=neighbours, symmetric=symmetric).double().eval()
+    layer = PLSTMConv(4, 8, mode=mode, neighbours=neighbours, share_weights=share_weights).double().eval()
     _assert_hidden(layer, torch.randn(6, 4).double())
 
 
-@pytest.mark.parametrize("local", [False, "ffn", True])
+@pytest.mark.parametrize("local", ["none", "ffn", "conv"])
 @pytest.mark.parametrize("options", [{}, {"neighbours": True}, {"neighbours": "channel"}, {"direction": "forward"}])
-@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("share_weights", [False, True])
 @pytest.mark.parametrize("features", [False, True])
-def test_no_part_of_a_model_sees_hidden_edges(local, options, tied, features):
+def test_no_part_of_a_model_sees_hidden_edges(local, options, share_weights, features):
     torch.manual_seed(0)
     for conv in (GINConv, GINEConv):  # PyG changes a class at its first instance, and so those that are made from it.
         conv(torch.nn.Linear(4, 4))
     model = PLSTM(
-        2, in_channels=4, edge_dim=3 if features else None, hidden_channels=8, num_layers=2, modes="PM", predict="node",
-        local=local, tied=tied, **options,
+        4, 8, 2, 2, edge_dim=3 if features else None, modes="PM", predict="node",
+        local=local, share_weights=share_weights, **options,
     ).double().eval()  # fmt: skip
     torch.nn.init.normal_(model.size_head.weight)
     # As many nodes as edges: masks of a wrong length would not be seen.

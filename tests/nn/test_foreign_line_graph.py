@@ -28,12 +28,12 @@ def models() -> dict[str, torch.nn.Module]:
         "conv": PLSTMConv(5, 8, heads=2),
         "conv, D": PLSTMConv(5, 8, heads=2, mode="D"),
         "conv, against": PLSTMConv(5, 8, heads=2, flow="target_to_source"),
-        "conv, both": PLSTMConv(5, 8, heads=2, symmetric=True),
+        "conv, both": PLSTMConv(5, 8, heads=2, share_weights=True),
         "conv, node": PLSTMConv(5, 8, heads=2, transition="node"),
-        "model": PLSTM(1, **sizes, num_layers=1),
-        "level GRU": LevelGRU(1, **sizes),
-        "Tree-LSTM": ChildSumTreeLSTM(1, **sizes),
-        "transformer": DAGTransformer(1, **sizes),
+        "model": PLSTM(**sizes, num_layers=1),
+        "level GRU": LevelGRU(**sizes),
+        "Tree-LSTM": ChildSumTreeLSTM(**sizes),
+        "transformer": DAGTransformer(**sizes),
     }
 
 

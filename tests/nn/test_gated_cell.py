@@ -80,11 +80,11 @@ def test_values_and_gradients_equal_node_by_node(flow, aggr, edges):
 
 @pytest.mark.parametrize("aggr", AGGR)
 def test_both_directions_with_the_same_weights(aggr):
-    both = GatedCell(5, 5, aggr=aggr, symmetric=True).double()
+    both = GatedCell(5, 5, aggr=aggr, share_weights=True).double()
     x, edge_attr = given()
     ways = [copy.deepcopy(both) for _ in FLOWS]
     for way, flow in zip(ways, FLOWS, strict=True):
-        way.symmetric, way.flow = False, flow
+        way.share_weights, way.flow = False, flow
     expected = sum(way(x, dag(), edge_attr) for way in ways)
     assert_close(both(x, dag(), edge_attr), expected, 1e-12, "states")
     assert_close(both(x, dag().flip(0), edge_attr), expected, 1e-12, "reversed")

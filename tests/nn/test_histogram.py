@@ -33,7 +33,7 @@ def _graph(colors: list[int], floats: bool = False) -> Data:
 def test_only_the_readout_sees_the_columns(floats):
     """Whatever order colours stand in, nodes are the same, and so are the predictions; other counts change them."""
     torch.manual_seed(0)
-    model = PLSTM(2, 1 if floats else [3], None, 16, 1, histogram=[5]).eval()
+    model = PLSTM(1 if floats else [3], 16, 1, 2, histogram=[5]).eval()
     graphs = [_graph(colors, floats) for colors in ([0, 1, 2, 2], [2, 1, 2, 0], [0, 1, 2, 3])]
     first, moved, other = (model(graph.x, graph.edge_index) for graph in graphs)
     torch.testing.assert_close(first, moved)
@@ -45,23 +45,23 @@ def test_only_the_readout_sees_the_columns(floats):
 
 def test_baselines_count_too():
     graph = AddWLColors(2, 16)(_graph([0, 1, 2, 0]))
-    model = GIN(2, [3, 5], None, 16, 2, histogram=[16, 16])
+    model = GIN([3, 5], 16, 2, 2, histogram=[16, 16])
     model(graph.x, graph.edge_index).sum().backward()
     assert model.histogram.lin.weight.grad.abs().sum() > 0
 
 
 def test_a_node_has_no_histogram():
     with pytest.raises(ValueError, match="a histogram is of a whole graph, but predict='node'"):
-        PLSTM(2, [3], None, 16, 1, histogram=[5], predict="node")
+        PLSTM([3], 16, 1, 2, histogram=[5], predict="node")
 
 
 def test_a_graph_without_its_columns_is_named():
-    model = GIN(2, [3], None, 16, 2, histogram=[16, 16])
+    model = GIN([3], 16, 2, 2, histogram=[16, 16])
     with pytest.raises(ValueError, match=r"x has 2 columns, but .* after them, 2 columns of categories"):
         model(torch.zeros(4, 2, dtype=torch.long), torch.tensor([[0, 1], [1, 0]]))
 
 
 @pytest.mark.filterwarnings("ignore:Initializing zero-element")
 def test_nodes_need_no_features():
-    model = GIN(2, 0, None, 16, 2).eval()
+    model = GIN(0, 16, 2, 2).eval()
     assert model(torch.zeros(4, 0), torch.tensor([[0, 1], [1, 0]])).shape == (1, 2)

@@ -23,7 +23,7 @@ SMILES = [
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    return PLSTM(2, hidden_channels=16, num_layers=2, pool=["mean", "sum"]).eval()
+    return PLSTM("atom", 16, 2, 2, pool=["mean", "sum"]).eval()
 
 
 def run(model, data):

@@ -61,13 +61,13 @@ def test_lazy_sizes_and_the_output_gate():
 
 def test_wrong_kinds_are_named():
     with pytest.raises(ValueError, match="neighbours must be True, False or 'channel', got 'both'"):
-        PLSTM(1, 4, None, neighbours="both")
+        PLSTM(4, out_channels=1, neighbours="both")
     with pytest.raises(ValueError, match="neighbours='channel' needs to know the number of channels, got -1"):
         PLSTMConv(-1, 8, neighbours="channel")
 
 
 def test_a_tied_model_treats_both_directions_alike():
-    model = PLSTM(2, 5, None, hidden_channels=8, num_layers=1, modes="PM", tied=True, neighbours=True).double()
+    model = PLSTM(5, 8, 1, 2, modes="PM", share_weights=True, neighbours=True).double()
     with torch.no_grad():
         model.size_head.weight.normal_()
     x, edge_index = torch.randn(9, 5).double(), random_dag(9, 16)

@@ -35,7 +35,7 @@ GIVEN: dict[str, Any] = {"out_channels": 2, "in_channels": [5, 0], "edge_dim": [
 _SHARED = {
     "out_channels": Entry((3,)),
     "in_channels": Entry(([6, 0], 2, "atom", "bond")),
-    "edge_dim": Entry(([4, 0], 2, None, "atom", "bond")),
+    "edge_dim": Entry(([4, 0], 2, None, "atom", "bond", "auto")),
     "hidden_channels": Entry((12,)),
     "dropout": Entry((0.5,)),
     "pool": Entry(("max", ["mean", "max"])),
@@ -56,8 +56,8 @@ PLSTM_OPTIONS = _SHARED | {
     "modes": Entry(("P", "D", "M", "G", "DP")),
     "direction": Entry(("forward", "backward")),
     "ffn_ratio": Entry((3.0,)),
-    "tied": Entry((True,)),
-    "local": Entry((True, "ffn")),
+    "share_weights": Entry((True,)),
+    "local": Entry(("conv", "ffn")),
     "virtual_node": Entry((True,)),
     "head_dropout": Entry((0.5,)),
     "readout_channels": Entry((12,)),
@@ -81,7 +81,7 @@ PLSTM_OPTIONS = _SHARED | {
     "source": Entry(("shared", "tied"), {"modes": "P", "transition": "node"}),
 }
 #: Options of layers that PLSTM decides by others of its own; it does not take them.
-DECIDED = {"channels": "hidden_channels", "mode": "modes", "symmetric": "tied"}
+DECIDED = {"channels": "hidden_channels", "mode": "modes"}
 #: Options that change how numbers are computed, and not which; :func:`test_the_form_reaches_the_operator`.
 SAME_NUMBERS = {"form"}
 

@@ -27,7 +27,7 @@ def random_graph(num_nodes, num_edges, seed):
 
 @pytest.fixture
 def model():
-    return PLSTM(2, in_channels=5, edge_dim=[4], hidden_channels=16, num_layers=1, dropout=0.1).eval()
+    return PLSTM(5, 16, 1, 2, edge_dim=[4], dropout=0.1).eval()
 
 
 def run(model, data):
@@ -51,7 +51,7 @@ def test_plain_call_equals_call_with_structure(model):
 
 def test_node_embeddings_follow_edges_in_any_order(model):
     data = random_graph(20, 45, 0)
-    p_only = PLSTM(1, in_channels=5, edge_dim=[4], hidden_channels=16, num_layers=1, modes="PP").eval()
+    p_only = PLSTM(5, 16, 1, 1, edge_dim=[4], modes="PP").eval()
     assert_edge_order_invariance(p_only.encode, data.x, data.edge_index, data.edge_attr)
 
 
@@ -59,7 +59,7 @@ def test_information_travels_in_the_chosen_direction():
     chain = torch.tensor([[0, 1, 2, 3], [1, 2, 3, 4]])
     x = torch.randn(5, 3, requires_grad=True)
     for direction, sees in {"forward": [0, 1, 2], "backward": [2, 3, 4], "both": [0, 1, 2, 3, 4]}.items():
-        model = PLSTM(1, in_channels=3, edge_dim=None, hidden_channels=8, num_layers=1, direction=direction)
+        model = PLSTM(3, 8, 1, 1, direction=direction)
         (grad,) = torch.autograd.grad(model.encode(x, chain)[2].sum(), x)
         # Exact: what does not flow into a node is multiplied by zeros.
         assert grad.abs().sum(1).nonzero().view(-1).tolist() == sees, direction
@@ -68,10 +68,10 @@ def test_information_travels_in_the_chosen_direction():
 def test_tied_directions_treat_a_dag_and_its_reverse_alike():
     data = random_graph(20, 45, 0)
     flipped = data.edge_index.flip(0)
-    for tied in (True, False):
-        model = PLSTM(1, in_channels=5, edge_dim=[4], hidden_channels=16, num_layers=1, modes="P", tied=tied).eval()
+    for share_weights in (True, False):
+        model = PLSTM(5, 16, 1, 1, edge_dim=[4], modes="P", share_weights=share_weights).eval()
         there, back = (model.encode(data.x, index, data.edge_attr) for index in (data.edge_index, flipped))
-        assert torch.allclose(there, back, atol=1e-5) == tied
+        assert torch.allclose(there, back, atol=1e-5) == share_weights
 
 
 def test_every_parameter_learns(model):
@@ -90,7 +90,7 @@ def test_reset_parameters_gives_a_fresh_model(model):
 
 
 def test_several_pools_and_molecule_features():
-    model = PLSTM(3, hidden_channels=8, num_layers=1, heads=2, pool=["mean", "sum", "max"])
+    model = PLSTM("atom", 8, 1, 3, heads=2, pool=["mean", "sum", "max"])
     x = torch.zeros(4, 9, dtype=torch.long)
     out = model(x, torch.tensor([[0, 1], [1, 2]]), torch.zeros(2, 3, dtype=torch.long), torch.tensor([0, 0, 0, 1]))
     assert out.shape == (2, 3)
@@ -105,7 +105,7 @@ def test_graph_without_nodes_in_a_batch(model):
 
 
 def test_whole_model_compiles_into_one_graph():
-    model = PLSTM(2, in_channels=5, edge_dim=[4], hidden_channels=64, num_layers=1).eval()
+    model = PLSTM(5, 64, 1, 2, edge_dim=[4]).eval()
 
     def calls():
         for seed, (nodes, edges) in enumerate([(40, 60), (47, 90), (30, 29)]):
@@ -120,7 +120,7 @@ def test_missing_or_surplus_edge_features_are_named(model):
     data = random_graph(5, 6, 0)
     with pytest.raises(ValueError, match="so it needs edge_attr"):
         model(data.x, data.edge_index)
-    without = PLSTM(2, in_channels=5, edge_dim=None)
+    without = PLSTM(5, out_channels=2)
     with pytest.raises(ValueError, match="edge_dim=None, so it cannot use edge_attr"):
         without(data.x, data.edge_index, data.edge_attr)
 
@@ -131,29 +131,29 @@ def test_gated_layers_among_others_read_what_they_need():
     assert kinds == [["PLSTMConv"] * 2, ["GatedCell"] * 2, ["PLSTMConv"] * 2]
     assert [conv.flow for conv in block.layers[1].convs] == ["source_to_target", "target_to_source"]
     assert all(conv.aggr == "sum" for conv in block.layers[1].convs)
-    tied = PLSTMBlock(8, modes="G", tied=True).layers[0].convs
-    assert len(tied) == 1 and tied[0].symmetric
+    shared = PLSTMBlock(8, modes="G", share_weights=True).layers[0].convs
+    assert len(shared) == 1 and shared[0].share_weights
     with pytest.raises(TypeError, match="a layer has no argument 'norm_epsilon'"):
         PLSTMBlock(8, modes="G", norm_epsilon=1.0)
     with pytest.raises(ValueError, match="gated_aggr must be 'attention', 'sum' or 'max', got 'mean'"):
         PLSTMBlock(8, modes="P", gated_aggr="mean")
     with pytest.raises(ValueError, match="size_readout takes the letters P, D and M"):
-        PLSTM(2, in_channels=5, edge_dim=None, modes="PG", size_readout="G")
+        PLSTM(5, out_channels=2, modes="PG", size_readout="G")
 
 
 def test_levels_of_nodes_are_built_before_training_where_layers_need_them():
     for modes, needed in (("P", False), ("PG", True)):
-        model = PLSTM(2, in_channels=5, edge_dim=None, modes=modes)
+        model = PLSTM(5, out_channels=2, modes=modes)
         batch = attach_line_graph(Batch.from_data_list([random_graph(6, 8, 0)]), model_arguments(model))
         assert bool(batch.line_graph._node_levels) == needed
 
 
 def test_sizes_are_read_of_layers_that_are_there():
     with pytest.raises(ValueError, match="size_readout names modes of layers, which are 'PM', got 'D'"):
-        PLSTM(1, 6, None, 8, modes="PM", size_readout="D")
-    assert PLSTM(1, 6, None, 8, modes="PD").size_head is None
-    assert PLSTM(1, 6, None, 8, modes="PM", size_readout="").size_head is None
-    assert PLSTM(1, 6, None, 8, modes="PM").size_head is not None
+        PLSTM(6, 8, out_channels=1, modes="PM", size_readout="D")
+    assert PLSTM(6, 8, out_channels=1, modes="PD").size_head is None
+    assert PLSTM(6, 8, out_channels=1, modes="PM", size_readout="").size_head is None
+    assert PLSTM(6, 8, out_channels=1, modes="PM").size_head is not None
 
 
 def test_wrong_choices_are_named():
@@ -162,7 +162,7 @@ def test_wrong_choices_are_named():
     with pytest.raises(ValueError, match=r"direction must be .* got 'up'"):
         PLSTMLayer(8, direction="up")
     with pytest.raises(ValueError, match="'atom' or 'bond', got 'atoms'"):
-        PLSTM(1, in_channels="atoms")
+        PLSTM("atoms")
     with pytest.raises(ValueError, match=r"expected 2 integer category columns, got shape \[3, 1\]"):
         CategoryEncoder([2, 2], 4)(torch.zeros(3, 1, dtype=torch.long))
 
@@ -205,14 +205,14 @@ def test_molecule_features_have_the_sizes_that_ogb_says():
 @pytest.mark.parametrize("make", [PLSTM, GIN])
 def test_dropout_of_the_head_is_that_of_the_model_unless_given(make):
     def rates(**kwargs):
-        model = make(1, in_channels=3, edge_dim=None, hidden_channels=8, num_layers=1, dropout=0.25, **kwargs)
+        model = make(3, 8, 1, 1, dropout=0.25, **kwargs)
         return model.head[2].p
 
     assert (rates(), rates(head_dropout=0.5), rates(head_dropout=0.0)) == (0.25, 0.5, 0.0)
 
 
 def test_gradients_at_zero_nodes_do_not_depend_on_the_precision():
-    model = PLSTM(1, in_channels=5, edge_dim=None, hidden_channels=16, num_layers=3, degree=False)
+    model = PLSTM(5, 16, 3, 1, degree=False)
     for name, parameter in model.named_parameters():  # at first, what networks add is zero
         if parameter.dim() == 2:
             torch.nn.init.normal_(parameter, std=0.1)

@@ -92,10 +92,10 @@ def test_output_of_m_mode_equals_the_operator(flow):
     assert_close(sizes[0], y, 1e-12, "sizes")
 
 
-@pytest.mark.parametrize("symmetric", [False, True])
-def test_m_mode_through_nodes_is_m_mode_through_pairs(fan, flow, symmetric):
+@pytest.mark.parametrize("share_weights", [False, True])
+def test_m_mode_through_nodes_is_m_mode_through_pairs(fan, flow, share_weights):
     x, edge_index, edge_attr = fan
-    options = {"mode": "M", "edge_dim": 8, "flow": flow, "symmetric": symmetric}
+    options = {"mode": "M", "edge_dim": 8, "flow": flow, "share_weights": share_weights}
     pair, node = (PLSTMConv(8, 16, transition=kind, **options).double() for kind in ("pair", "node"))
     node.load_state_dict(pair.state_dict())
     assert_close(node(x, edge_index, edge_attr), pair(x, edge_index, edge_attr), 1e-12, "layer")
@@ -477,17 +477,17 @@ def test_compiled_code_gives_the_same_output_and_gradients():
 
 
 @pytest.mark.parametrize("mode, transition", [("P", "pair"), ("D", "pair"), ("P", "node"), ("P", "matrix")])
-def test_symmetric_layer_is_the_sum_of_both_directions_with_the_same_weights(fan, mode, transition):
+def test_a_layer_of_shared_weights_is_the_sum_of_both_directions_with_the_same_weights(fan, mode, transition):
     x, edge_index, edge_attr = fan
     kwargs = {"mode": mode, "edge_dim": 8, "transition": transition}
-    symmetric = PLSTMConv(8, 8, symmetric=True, **kwargs).double()
+    shared = PLSTMConv(8, 8, share_weights=True, **kwargs).double()
     ways = [PLSTMConv(8, 8, flow=flow, **kwargs).double() for flow in ("source_to_target", "target_to_source")]
     for way in ways:
-        way.load_state_dict(symmetric.state_dict())
-    expected = sum(way(x, edge_index, edge_attr) for way in ways) - symmetric.lin_out.bias
-    assert_close(symmetric(x, edge_index, edge_attr), expected, 1e-12, "layer")
+        way.load_state_dict(shared.state_dict())
+    expected = sum(way(x, edge_index, edge_attr) for way in ways) - shared.lin_out.bias
+    assert_close(shared(x, edge_index, edge_attr), expected, 1e-12, "layer")
     matrix = sum(way.gating_matrix(x, edge_index, edge_attr) for way in ways)
-    assert_close(symmetric.gating_matrix(x, edge_index, edge_attr), matrix, 1e-12, "gating matrix")
+    assert_close(shared.gating_matrix(x, edge_index, edge_attr), matrix, 1e-12, "gating matrix")
 
-    symmetric.register_message_forward_hook(lambda module, inputs, output: None)
-    assert_close(symmetric(x, edge_index, edge_attr), expected, 1e-10, "layer with a hook")
+    shared.register_message_forward_hook(lambda module, inputs, output: None)
+    assert_close(shared(x, edge_index, edge_attr), expected, 1e-10, "layer with a hook")

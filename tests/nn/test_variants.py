@@ -16,29 +16,29 @@ from tests.nn.test_plstm import random_graph, run
 
 VARIANTS = [
     {"norm": "batch"},
-    {"local": True},
-    {"local": True, "norm": "batch"},
+    {"local": "conv"},
+    {"local": "conv", "norm": "batch"},
     {"local": "ffn", "norm_eps": 1.0},
-    {"local": "ffn", "tied": True, "norm": "batch"},
+    {"local": "ffn", "share_weights": True, "norm": "batch"},
     {"virtual_node": True},
     {"readout_channels": 40, "pool": ["mean", "max"]},
     {"modes": "PM"},
-    {"modes": "M", "tied": True, "pool": ["mean", "max"]},
+    {"modes": "M", "share_weights": True, "pool": ["mean", "max"]},
     {"modes": "MD", "size_readout": "MD", "direction": "forward"},
     {"transition": "matrix", "modes": "PD"},
-    {"transition": "matrix", "matrix_kind": "signed", "matrix_size": 3, "modes": "PM", "tied": True},
+    {"transition": "matrix", "matrix_kind": "signed", "matrix_size": 3, "modes": "PM", "share_weights": True},
     {"modes": "PG"},
-    {"modes": "MG", "gated_aggr": "sum", "tied": True},
+    {"modes": "MG", "gated_aggr": "sum", "share_weights": True},
     {"modes": "G", "direction": "backward", "local": "ffn"},
     {"head_norm": "log"},
     {"head_norm": "ratio", "modes": "PD"},
     {"neighbours": True},
     {"neighbours": "channel", "modes": "PG"},
-    {"neighbours": True, "tied": True, "output_gate": True},
+    {"neighbours": True, "share_weights": True, "output_gate": True},
     {"transition": "node", "source": "shared", "decay": True},
     {"transition": "node", "source": "shared", "modes": "PM", "size_readout": "PM", "size_scale": "log"},
     {"transition": "node", "source": "tied", "decay": "node", "scores": False},
-    {"transition": "node", "source": "tied", "modes": "PM", "tied": True},
+    {"transition": "node", "source": "tied", "modes": "PM", "share_weights": True},
     {"edge_context": True, "modes": "PD"},
     {"edge_context": True, "edge_context_norm": "rms", "modes": "M", "norm": "none"},
     {"edges_in_nodes": False, "degree": False},
@@ -46,7 +46,7 @@ VARIANTS = [
     {"encoder_layers": 1, "norm": "none"},
     {"scores": False, "modes": "PD"},
     {"scores": False, "transition": "node", "head_norm": "ratio", "modes": "PM"},
-    {"scores": False, "transition": "matrix", "tied": True},
+    {"scores": False, "transition": "matrix", "share_weights": True},
 ]
 
 
@@ -54,11 +54,11 @@ def make(edge_dim=(4,), **options):
     options = {"modes": "P"} | options
     if not edge_dim:
         options = {name: value for name, value in options.items() if not name.startswith("edge_context")}  # of these
-    return PLSTM(2, 5, edge_dim and list(edge_dim), hidden_channels=16, num_layers=2, **options)
+    return PLSTM(5, 16, 2, 2, edge_dim=edge_dim and list(edge_dim), **options)
 
 
 def make_gin(**options):
-    return DirectedGIN(2, 5, [4], hidden_channels=16, **options)
+    return DirectedGIN(5, 16, out_channels=2, edge_dim=[4], **options)
 
 
 @pytest.mark.parametrize("options", VARIANTS)
@@ -124,9 +124,9 @@ def test_the_number_of_encoder_layers_is_checked(number):
 
 def test_edge_context_needs_edge_features():
     with pytest.raises(ValueError, match="edge_context=True needs edge features, but edge_dim is None"):
-        PLSTM(2, 5, None, edge_context=True)
+        PLSTM(5, out_channels=2, edge_context=True)
     with pytest.raises(ValueError, match="edge_context=True needs edge features, but edge_dim is None"):
-        DirectedGIN(2, 5, None, edge_context=True)
+        DirectedGIN(5, out_channels=2, edge_context=True)
 
 
 @pytest.mark.parametrize("kind", [make, make_gin])
@@ -237,13 +237,29 @@ def test_local_network_reads_each_node_and_its_neighbours(neighbours, edge_dim):
 def test_local_networks_read_in_the_direction_of_the_model(direction):
     model = make(local="ffn", direction=direction)
     assert [block.layers[0].ffn.neighbours for block in model.blocks] == [direction] * 2
-    tied = make(local="ffn", tied=True)
-    assert [block.layers[0].ffn.neighbours for block in tied.blocks] == ["undirected"] * 2
+    shared = make(local="ffn", share_weights=True)
+    assert [block.layers[0].ffn.neighbours for block in shared.blocks] == ["undirected"] * 2
 
 
-def test_an_unknown_local_aggregation():
-    with pytest.raises(ValueError, match="local must be True, False or 'ffn', got 'gin'"):
-        make(local="gin")
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("gin", "'gin'$"),
+        (None, "None$"),
+        (["conv"], r"\['conv'\]$"),
+        (True, "True: for True say 'conv'"),
+        (False, "False: for False say 'none'"),
+    ],
+)
+def test_an_unknown_local_aggregation(given, words):
+    with pytest.raises(ValueError, match=f"local must be 'none', 'conv' or 'ffn', got {words}"):
+        make(local=given)
+
+
+@pytest.mark.parametrize("modes", ["P", "MG", "G"])
+def test_the_old_name_of_shared_weights_is_answered_by_the_new_one(modes):
+    with pytest.raises(TypeError, match="'tied' is called 'share_weights' now"):
+        make(modes=modes, tied=True)
 
 
 def test_a_large_norm_eps_keeps_small_sizes_apart():

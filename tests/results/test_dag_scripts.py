@@ -31,11 +31,11 @@ def test_gradients_over_distance():
     """P-mode hears every node of a chain equally well; message passing of two layers hears two hops."""
     graph = LineGraph.from_edge_index(distance.chain(60, 0))
     hops = distance.hops_to(graph.edge_index, 61, 60)
-    plstm = PLSTM(1, 4, None, 8, 1, modes="P", direction="forward", predict="node", degree=False)
+    plstm = PLSTM(4, 8, 1, 1, modes="P", direction="forward", predict="node", degree=False)
     x = torch.ones(61, 4)
     norms = distance.gradient_norms(plstm, x, graph, 60)
     torch.testing.assert_close(norms[2:59], norms[30].expand(57), rtol=1e-3, atol=0)
-    norms = distance.gradient_norms(DirectedGIN(1, 4, None, 8, 2, predict="node"), x, graph, 60)
+    norms = distance.gradient_norms(DirectedGIN(4, 8, 2, 1, predict="node"), x, graph, 60)
     # Exact: what does not reach the node is multiplied by zeros.
     assert (norms[:58] == 0).all() and (norms[58:] > 0).all()
     rows = distance.by_distance(norms, hops)

@@ -110,8 +110,9 @@ def test_values_of_animals_reach_models_by_their_records_alone(load, heritabilit
 def test_models_are_given_nothing_but_features_and_edges(load, name):
     task = load(name)
     model = PLSTM(
-        task.out_channels, task.in_channels, task.edge_dim, 8, 1, heads=2, modes="PM", predict=task.target_level
+        task.in_channels, 8, 1, task.out_channels, task.edge_dim, heads=2, modes="PM", predict=task.target_level
     ).eval()
+
     arguments = model_arguments(model)
     for _, graphs in task.parts.items():
         whole = Batch.from_data_list(list(graphs[:3]))

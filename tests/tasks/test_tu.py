@@ -16,7 +16,7 @@ from plstm_graph.train.training import Training
 from plstm_graph.train.trial import Trial, make_model, run_trial, trained_model
 
 CPU = torch.device("cpu")
-_PLSTM = {"hidden_channels": 16, "num_layers": 1, "modes": "P", "tied": True, "norm": "batch"}
+_PLSTM = {"hidden_channels": 16, "num_layers": 1, "modes": "P", "share_weights": True, "norm": "batch"}
 SMALL_PLSTM = {"class_path": "plstm_graph.nn.PLSTM", "init_args": _PLSTM}
 SMALL_GIN = {
     "class_path": "plstm_graph.nn.baselines.GIN",

@@ -29,7 +29,7 @@ def test_a_step_follows_the_schedule(fused):
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.2 / 3)
 
 
-@pytest.mark.parametrize("options", [{"tied": True}, {"direction": "forward"}, {"mode": "M"}])
+@pytest.mark.parametrize("options", [{"share_weights": True}, {"direction": "forward"}, {"mode": "M"}])
 def test_weights_of_single_channels_are_vectors(options):
     layer = PLSTMLayer(8, neighbours="channel", **options)
     spared = make_adamw(layer, 0.1, 0.01).param_groups[1]["params"]
@@ -37,7 +37,7 @@ def test_weights_of_single_channels_are_vectors(options):
 
 
 def test_only_weights_of_linear_maps_decay():
-    layer = PLSTMLayer(8, tied=True, norm="batch")
+    layer = PLSTMLayer(8, share_weights=True, norm="batch")
     decayed, spared = make_adamw(layer, 0.1, 0.01).param_groups
     names = {id(parameter): name for name, parameter in layer.named_parameters()}
     assert (decayed["weight_decay"], spared["weight_decay"]) == (0.01, 0.0)

@@ -68,9 +68,9 @@ def test_what_tells_nodes_apart():
 def test_a_model_embeds_them():
     graph = _graph(4)
     categories = ToDAG("numbering")(AddWLColors(2, 64)(graph.clone()))
-    assert PLSTM(2, [3, 64, 64], None, 16, 1)(categories.x, categories.edge_index).shape == (1, 2)
+    assert PLSTM([3, 64, 64], 16, 1, 2)(categories.x, categories.edge_index).shape == (1, 2)
     numbers = ToDAG("numbering")(AddWLColors(2, 64)(Data(x=torch.rand(12, 2), edge_index=graph.edge_index)))
-    assert PLSTM(2, [0, 0, 64, 64], None, 16, 1)(numbers.x, numbers.edge_index).shape == (1, 2)
+    assert PLSTM([0, 0, 64, 64], 16, 1, 2)(numbers.x, numbers.edge_index).shape == (1, 2)
 
 
 def test_what_has_no_colors():

@@ -123,9 +123,7 @@ def test_features_lie_in_columns_of_their_own_and_sizes_fit_a_model(x, edge_attr
     assert torch.equal(data.x[:N, :f], nodes.to(dtype)) and torch.equal(data.x[N:, f : f + d], edges.to(dtype))
     assert not data.x[:N, f:].any() and not data.x[N:, :f].any() and (data.x[N:, -1] == 1).all()
     in_channels, edge_dim = SubdivideEdges.sizes(*sizes)
-    model = PLSTM(1, in_channels, edge_dim, hidden_channels=8, num_layers=1).to(
-        dtype if dtype.is_floating_point else torch.float
-    )
+    model = PLSTM(in_channels, 8, 1, 1, edge_dim=edge_dim).to(dtype if dtype.is_floating_point else torch.float)
     assert model(data.x, data.edge_index).isfinite().all()
 
 
@@ -142,7 +140,7 @@ def test_before_and_after_to_dag_in_batches(as_one):
     after = [transform(each) for each in graphs]
     sizes = SubdivideEdges.sizes([4, 4], [3])
     torch.manual_seed(0)
-    model = PLSTM(1, *sizes, hidden_channels=8, num_layers=1).double()
+    model = PLSTM(sizes[0], 8, 1, 1, edge_dim=sizes[1]).double()
     batch = next(iter(DataLoader(after, batch_size=5)))
     out = model(batch.x, batch.edge_index, batch=batch.batch, line_graph=LineGraph.from_data(batch), batch_size=5)
     single = torch.cat([model(each.x, each.edge_index, line_graph=LineGraph.from_data(each)) for each in after])
@@ -300,7 +298,7 @@ def test_edges_enter_states():
     data = ToDAG()(Data(x=torch.zeros(9, 1), edge_index=torch.stack([torch.arange(8), torch.arange(1, 9)])))
     data.edge_attr = torch.zeros(8, 1).index_fill_(0, torch.tensor([0]), 1.0)
     torch.manual_seed(0)
-    model = PLSTM(1, *SubdivideEdges.sizes(1, 1), hidden_channels=8, num_layers=1, degree=False, predict="node")
+    model = PLSTM(SubdivideEdges.sizes(1, 1)[0], 8, 1, 1, degree=False, predict="node")
     x = SubdivideEdges()(data).x.requires_grad_()
     out = model(x, SubdivideEdges()(data).edge_index)
     assert torch.autograd.grad(out[8].sum(), x)[0][9, 1] != 0  # the feature of the first edge

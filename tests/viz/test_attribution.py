@@ -12,7 +12,7 @@ from tests.rounding import rounding
 
 def small(make, seed=0, **options):
     torch.manual_seed(seed)
-    return make(2, in_channels=3, edge_dim=None, hidden_channels=8, num_layers=2, **options).double()
+    return make(3, 8, 2, 2, **options).double()
 
 
 def random_graph(nodes, edges):

@@ -20,7 +20,7 @@ def test_influence_is_zero_exactly_where_no_path_leads():
 
 def test_influence_averages_all_layers_and_removes_its_hooks():
     data = ToDAG()(smiles_to_data(SMILES))
-    model = PLSTM(1, hidden_channels=16, num_layers=1).eval()
+    model = PLSTM("atom", 16, 1, 1).eval()
     matrix = influence(model, data.x, data.edge_index, data.edge_attr, line_graph=LineGraph.from_data(data))
     assert matrix.shape == (15, 15)
     assert not matrix.requires_grad

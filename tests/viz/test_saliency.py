@@ -25,7 +25,9 @@ def test_only_pixels_that_are_looked_at():
 
 
 def test_real_model_is_left_as_it_was():
-    model = PLSTMVision(3, image_size=16, patch_size=8, hidden_channels=8, num_layers=2, heads=2, drop_path=0.5)
+    model = PLSTMVision(
+        hidden_channels=8, num_layers=2, out_channels=3, image_size=16, patch_size=8, heads=2, drop_path=0.5
+    )
     images = torch.rand(2, 3, 16, 24)
     with torch.no_grad():
         maps = saliency(model, images, torch.tensor([0, 2]))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch_geometric.nn import GATv2Conv, GCNConv, GINConv, GINEConv, MessagePassing
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.nn.encoders import FeatureSpec
+from plstm_graph.nn.encoders import EdgeSpec, FeatureSpec
 from plstm_graph.nn.graph_model import GraphModel, Predict
 from plstm_graph.nn.node_networks import feed_forward
 from plstm_graph.nn.norm import NormKind, make_norm
@@ -22,11 +22,12 @@ class DAGBaseline(GraphModel):
     """A model of DAGs; subclasses say how their layers mix nodes.
 
     Args:
-        out_channels (int): Number of targets.
-        in_channels (int, list[int] or str): Node features, as in :class:`~plstm_graph.nn.PLSTM`. (default: ``"atom"``)
-        edge_dim (int, list[int], str or None): Edge features likewise. (default: ``"bond"``)
+        in_channels (int, list[int] or str): Node features, as in :class:`~plstm_graph.nn.PLSTM`.
         hidden_channels (int): Size of node embeddings. (default: ``64``)
         num_layers (int): Number of layers. (default: ``2``)
+        out_channels (int): Number of targets. (default: ``1``)
+        edge_dim (int, list[int], str or None): Edge features, as in :class:`~plstm_graph.nn.PLSTM`. (default:
+            ``"bond"`` if ``in_channels`` is ``"atom"``, else None)
         ffn_ratio (float): Width of a feed-forward network after each layer over ``hidden_channels``; 0 for none.
             (default: ``0``)
         dropout (float): Dropout after each part and in the head. (default: ``0``)
@@ -50,11 +51,11 @@ class DAGBaseline(GraphModel):
 
     def __init__(
         self,
-        out_channels: int,
-        in_channels: FeatureSpec = "atom",
-        edge_dim: FeatureSpec | None = "bond",
+        in_channels: FeatureSpec,
         hidden_channels: int = 64,
         num_layers: int = 2,
+        out_channels: int = 1,
+        edge_dim: EdgeSpec = "auto",
         ffn_ratio: float = 0.0,
         dropout: float = 0.0,
         pool: str | Sequence[str] = "mean",
@@ -68,10 +69,10 @@ class DAGBaseline(GraphModel):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            out_channels,
             in_channels,
-            edge_dim,
             hidden_channels,
+            out_channels,
+            edge_dim,
             degree,
             directed=True,
             edge_context=edge_context,

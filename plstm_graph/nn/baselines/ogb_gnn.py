@@ -18,13 +18,13 @@ class OGBGNN(nn.Module):
     graph: before each layer atoms receive its state, after it the state is updated from their sum.
 
     Args:
-        out_channels (int): Number of targets.
-        conv (str): ``"gin"`` or ``"gcn"``. (default: ``"gin"``)
-        virtual_node (bool): Whether there is a virtual node. (default: ``False``)
-        in_channels (int, list[int] or str): Node features, see :class:`~plstm_graph.nn.PLSTM`. (default: ``"atom"``)
-        edge_dim (int, list[int] or str): Edge features likewise. (default: ``"bond"``)
+        in_channels (int, list[int] or str): Node features, see :class:`~plstm_graph.nn.PLSTM`.
         hidden_channels (int): Size of node embeddings. (default: ``300``)
         num_layers (int): Number of layers. (default: ``5``)
+        out_channels (int): Number of targets. (default: ``1``)
+        edge_dim (int, list[int] or str): Edge features. (default: ``"bond"``)
+        conv (str): ``"gin"`` or ``"gcn"``. (default: ``"gin"``)
+        virtual_node (bool): Whether there is a virtual node. (default: ``False``)
         dropout (float): Dropout after each layer. (default: ``0.5``)
         pool (str): How nodes are pooled. (default: ``"mean"``)
 
@@ -36,13 +36,13 @@ class OGBGNN(nn.Module):
 
     def __init__(
         self,
-        out_channels: int,
-        conv: Literal["gin", "gcn"] = "gin",
-        virtual_node: bool = False,
-        in_channels: FeatureSpec = "atom",
-        edge_dim: FeatureSpec = "bond",
+        in_channels: FeatureSpec,
         hidden_channels: int = 300,
         num_layers: int = 5,
+        out_channels: int = 1,
+        edge_dim: FeatureSpec = "bond",
+        conv: Literal["gin", "gcn"] = "gin",
+        virtual_node: bool = False,
         dropout: float = 0.5,
         pool: str = "mean",
     ) -> None:

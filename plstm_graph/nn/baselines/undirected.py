@@ -12,7 +12,7 @@ from torch_geometric.nn import models
 from torch_geometric.nn.conv import MessagePassing
 from torch_geometric.typing import OptTensor
 
-from plstm_graph.nn.encoders import FeatureSpec
+from plstm_graph.nn.encoders import EdgeSpec, FeatureSpec
 from plstm_graph.nn.graph_model import GraphModel, Predict
 from plstm_graph.nn.norm import NormKind, make_norm
 from plstm_graph.nn.parameters import count_parameters
@@ -22,11 +22,12 @@ class Baseline(GraphModel):
     """A graph-level model without DAGs; subclasses say what its layers are.
 
     Args:
-        out_channels (int): Number of targets ``T``.
-        in_channels (int, list[int] or str): Node features, as in :class:`~plstm_graph.nn.PLSTM`. (default: ``"atom"``)
-        edge_dim (int, list[int], str or None): Edge features likewise. (default: ``"bond"``)
+        in_channels (int, list[int] or str): Node features, as in :class:`~plstm_graph.nn.PLSTM`.
         hidden_channels (int): Size of node embeddings. (default: ``64``)
         num_layers (int): Number of rounds of message passing. (default: ``4``)
+        out_channels (int): Number of targets ``T``. (default: ``1``)
+        edge_dim (int, list[int], str or None): Edge features, as in :class:`~plstm_graph.nn.PLSTM`. (default:
+            ``"bond"`` if ``in_channels`` is ``"atom"``, else None)
         dropout (float): Dropout after each round. (default: ``0``)
         head_dropout (float, optional): Dropout in the head. (default: ``dropout``)
         pool (str or list[str]): How nodes are pooled, by the names of :mod:`torch_geometric.nn.aggr`; several are
@@ -46,11 +47,11 @@ class Baseline(GraphModel):
 
     def __init__(
         self,
-        out_channels: int,
-        in_channels: FeatureSpec = "atom",
-        edge_dim: FeatureSpec | None = "bond",
+        in_channels: FeatureSpec,
         hidden_channels: int = 64,
         num_layers: int = 4,
+        out_channels: int = 1,
+        edge_dim: EdgeSpec = "auto",
         dropout: float = 0.0,
         pool: str | Sequence[str] = "sum",
         degree: bool = True,
@@ -61,7 +62,7 @@ class Baseline(GraphModel):
         readout_channels: int | None = None,
         histogram: Sequence[int] = (),
     ) -> None:
-        super().__init__(out_channels, in_channels, edge_dim, hidden_channels, degree, histogram=histogram)
+        super().__init__(in_channels, hidden_channels, out_channels, edge_dim, degree, histogram=histogram)
         self.num_layers = num_layers
         self.dropout = dropout
         self.norm = norm

@@ -11,10 +11,10 @@ class SmallCNN(nn.Module):
     """Strided convolutions with batch norm, then the mean over all places.
 
     Args:
-        out_channels (int): Number of outputs ``T``.
         in_channels (int): Channels of the images. (default: ``3``)
         channels (list[int]): Channels after each stage; a stage halves height and width. (default:
             ``(16, 32, 64, 128, 128)``)
+        out_channels (int): Number of outputs ``T``. (default: ``1000``)
 
     Shapes:
         - **input:** images ``[B, in_channels, height, width]``, float in [0, 1], or uint8, which is divided by 255
@@ -22,7 +22,7 @@ class SmallCNN(nn.Module):
     """
 
     def __init__(
-        self, out_channels: int, in_channels: int = 3, channels: Sequence[int] = (16, 32, 64, 128, 128)
+        self, in_channels: int = 3, channels: Sequence[int] = (16, 32, 64, 128, 128), out_channels: int = 1000
     ) -> None:
         super().__init__()
         self.in_channels = in_channels

@@ -10,15 +10,14 @@ heads, in weights and in time, and keeps the vision models at the paper's sizes.
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
 from plstm_graph.nn.gates import LONG_RANGE_FACTOR, Mode
 from plstm_graph.ops.grid2d.plstm_grid2d import ORIENTATIONS
-
-Chirality = Literal["L", "R"]
+from plstm_graph.ops.grid2d.single_turn import Chirality
 
 
 @dataclass
@@ -87,7 +86,7 @@ class Grid2dGate(nn.Module):
         super().__init__()
         if mode not in ("P", "D"):
             raise ValueError(f"mode must be 'P' or 'D', got {mode!r}")
-        if chirality not in ("L", "R"):
+        if chirality not in get_args(Chirality):
             raise ValueError(f"chirality must be 'L' or 'R', got {chirality!r}")
         check_grid_gate(channels, heads, orientations)
         if attenuation < 0:

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from plstm_graph.nn.head_norm import HeadNorm, make_head_norm, projected_channels, query_key_value
 from plstm_graph.nn.max_plus_gates import form_of_maxima
 from plstm_graph.nn.plstm_conv import LayerMode
-from plstm_graph.nn.vision.grid_gates import Chirality, Grid2dGate, Grid2dGates
+from plstm_graph.nn.vision.grid_gates import Grid2dGate, Grid2dGates
 from plstm_graph.nn.vision.max_plus_grid_gates import MaxPlusGrid2dGate
 from plstm_graph.ops import GridForm, MaxPlusGridForm, plstm_grid2d_oriented, plstm_max_plus_grid2d_oriented
+from plstm_graph.ops.grid2d.single_turn import Chirality
 
 
 class PLSTM2d(nn.Module):

@@ -12,10 +12,10 @@ from plstm_graph.nn.norm import rms_norm
 from plstm_graph.nn.plstm_conv import LayerMode
 from plstm_graph.nn.vision.batch_norm import BatchNorm, BatchRMSNorm
 from plstm_graph.nn.vision.drop_path import DropPath
-from plstm_graph.nn.vision.grid_gates import Chirality
 from plstm_graph.nn.vision.patches import PositionEmbedding, Stem, make_stem
 from plstm_graph.nn.vision.plstm_2d import PLSTM2d
 from plstm_graph.nn.vision.pool import ImagePool, NodePool, check_pool
+from plstm_graph.ops.grid2d.single_turn import Chirality
 
 Size = Literal["T", "S", "B"]
 Pool = Literal["corners"] | NodePool
@@ -107,12 +107,13 @@ class PLSTMVision(nn.Module):
     embedding is resized.
 
     Args:
-        out_channels (int): Number of outputs ``T``, such as logits of classes.
-        image_size (int or tuple[int, int]): Height and width for which positions are learned. (default: ``192``)
         in_channels (int): Channels of the images. (default: ``3``)
-        patch_size (int): Side of a patch in pixels. (default: ``16``)
         hidden_channels (int): Size of patch embeddings. (default: ``192``)
         num_layers (int): Number of layers. (default: ``12``)
+        out_channels (int): Number of outputs ``T``, such as logits of classes. (default: ``1000``, the classes of
+            ImageNet)
+        image_size (int or tuple[int, int]): Height and width for which positions are learned. (default: ``192``)
+        patch_size (int): Side of a patch in pixels. (default: ``16``)
         heads (int): Number of heads. (default: ``3``)
         modes (str): Modes of the layers in turn, ``"P"``, ``"D"`` and ``"M"``. D-mode layers turn around alternate
             corners. (default: ``"PD"``)
@@ -144,12 +145,12 @@ class PLSTMVision(nn.Module):
 
     def __init__(
         self,
-        out_channels: int,
-        image_size: int | tuple[int, int] = 192,
         in_channels: int = 3,
-        patch_size: int = 16,
         hidden_channels: int = 192,
         num_layers: int = 12,
+        out_channels: int = 1000,
+        image_size: int | tuple[int, int] = 192,
+        patch_size: int = 16,
         heads: int = 3,
         modes: str = "PD",
         ffn_ratio: float = 4.0,
@@ -206,7 +207,7 @@ class PLSTMVision(nn.Module):
         """
         if size not in SIZES:
             raise ValueError(f"size must be one of {', '.join(map(repr, SIZES))}, got {size!r}")
-        return cls(out_channels, **(SIZES[size] | kwargs))
+        return cls(out_channels=out_channels, **(SIZES[size] | kwargs))
 
     def forward(self, x: Tensor) -> Tensor:
         """Classify images."""

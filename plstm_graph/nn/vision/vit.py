@@ -39,12 +39,12 @@ class ViT(nn.Module):
     """Vision Transformer, `"An Image is Worth 16x16 Words" <https://arxiv.org/abs/2010.11929>`_, with a class token.
 
     Args:
-        out_channels (int): Number of outputs ``T``.
-        image_size (int or tuple[int, int]): As in :class:`~plstm_graph.nn.PLSTMVision`, and so are the others.
-        in_channels (int): (default: ``3``)
-        patch_size (int): (default: ``16``)
+        in_channels (int): As in :class:`~plstm_graph.nn.PLSTMVision`, and so are the others. (default: ``3``)
         hidden_channels (int): (default: ``192``)
         num_layers (int): (default: ``12``)
+        out_channels (int): Number of outputs ``T``. (default: ``1000``)
+        image_size (int or tuple[int, int]): (default: ``192``)
+        patch_size (int): (default: ``16``)
         heads (int): (default: ``3``)
         ffn_ratio (float): (default: ``4``)
         drop_path (float): (default: ``0``)
@@ -61,12 +61,12 @@ class ViT(nn.Module):
 
     def __init__(
         self,
-        out_channels: int,
-        image_size: int | tuple[int, int] = 192,
         in_channels: int = 3,
-        patch_size: int = 16,
         hidden_channels: int = 192,
         num_layers: int = 12,
+        out_channels: int = 1000,
+        image_size: int | tuple[int, int] = 192,
+        patch_size: int = 16,
         heads: int = 3,
         ffn_ratio: float = 4.0,
         drop_path: float = 0.0,

@@ -9,13 +9,16 @@ the products :math:`P` of gates strictly between two places, a node :math:`(x', 
 and on the same row or column by the straight path alone.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from plstm_graph.ops.segment_products import segment_products
 from plstm_graph.ops.shapes import check_same
+
+#: Which of the two turns of a grid is open.
+Chirality = Literal["L", "R"]
 
 
 def single_turn_gating(
@@ -27,7 +30,7 @@ def single_turn_gating(
     mark_left: Tensor,
     mark_up: Tensor,
     direct: Tensor,
-    chirality: Literal["right", "left"] = "right",
+    chirality: Chirality = "L",
 ) -> Tensor:
     r"""Gating matrix of a grid on which only one of the two turns is open.
 
@@ -38,11 +41,12 @@ def single_turn_gating(
         source_down: As in :func:`~plstm_graph.ops.plstm_grid2d`, like all others.
         right_from_left: Transition straight on, to the right.
         down_from_up: Transition straight on, downwards.
-        turn: ``right_from_up`` for chirality ``"right"``, ``down_from_left`` for ``"left"``; the other one is 0.
+        turn: ``right_from_up`` for chirality ``"L"``, ``down_from_left`` for ``"R"``; the other one is 0.
         mark_left: Mark of the edge that comes from the left.
         mark_up: Mark of the edge that comes from above.
         direct: Direct gate.
-        chirality: Which way paths turn.
+        chirality: Which way paths turn, seen by who walks along them: ``"L"`` from columns to rows, ``"R"`` from rows
+            to columns.
 
     Returns:
         What each node reads of each, ``[..., X, Y, X, Y]``, the reader first.
@@ -50,12 +54,12 @@ def single_turn_gating(
     Raises:
         ValueError: If a shape does not fit, or there is no such chirality.
     """
-    if chirality not in ("right", "left"):
-        raise ValueError(f"chirality must be 'right' or 'left', got {chirality!r}")
+    if chirality not in get_args(Chirality):
+        raise ValueError(f"chirality must be 'L' or 'R', got {chirality!r}")
     others = {"source_down": source_down, "right_from_left": right_from_left, "down_from_up": down_from_up}
     others |= {"turn": turn, "mark_left": mark_left, "mark_up": mark_up, "direct": direct}
     check_same("[..., X, Y]", tuple(source_right.shape), others)
-    if chirality == "left":
+    if chirality == "R":
         swapped = (source_down, source_right, down_from_up, right_from_left, turn, mark_up, mark_left, direct)
         right, down, straight, below, corner, left, up, own = (gate.mT for gate in swapped)
         mirrored = single_turn_gating(right, down, straight, below, corner, left, up, own)

@@ -93,7 +93,7 @@ def test_a_batch_is_its_graphs(model, predict):
         )
         for n, m in [(6, 9), (1, 0), (11, 14)]
     ]
-    network = model(3, [6], [2], hidden_channels=16, predict=predict).eval()
+    network = model([6], 16, out_channels=3, edge_dim=[2], predict=predict).eval()
     batch = Batch.from_data_list(graphs)
     whole = network(batch.x, batch.edge_index, batch.edge_attr, batch.batch, batch_size=3)
     parts = [network(graph.x, graph.edge_index, graph.edge_attr) for graph in graphs]
@@ -106,7 +106,7 @@ def test_a_batch_is_its_graphs(model, predict):
 @pytest.mark.parametrize("model", [LevelGRU, ChildSumTreeLSTM, DAGTransformer])
 def test_what_reaches_a_node(model):
     edge_index = dag(14, 16, seed=3)
-    network = model(1, 4, None, hidden_channels=8, num_layers=1, predict="node", degree=False).eval()
+    network = model(4, 8, 1, 1, predict="node", degree=False).eval()
     x = torch.randn(14, 4, requires_grad=True)
     output = network(x, edge_index)
     for node in range(14):
@@ -119,5 +119,5 @@ def test_what_reaches_a_node(model):
 
 def test_isolated_nodes_and_no_edges():
     for model in MODELS:
-        output = model(2, 3, None, hidden_channels=8)(torch.randn(3, 3), torch.zeros(2, 0, dtype=torch.long))
+        output = model(3, 8, out_channels=2)(torch.randn(3, 3), torch.zeros(2, 0, dtype=torch.long))
         assert output.shape == (1, 2) and output.isfinite().all()

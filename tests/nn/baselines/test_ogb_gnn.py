@@ -9,7 +9,7 @@ from tests.rounding import rounding
 
 @pytest.mark.parametrize(("conv", "virtual_node"), [("gin", False), ("gcn", True)])
 def test_graphs_of_a_batch_do_not_meet(conv, virtual_node):
-    model = OGBGNN(2, conv, virtual_node).eval()
+    model = OGBGNN("atom", out_channels=2, conv=conv, virtual_node=virtual_node).eval()
     graphs = [smiles_to_data(smiles) for smiles in ("CCO", "c1ccccc1O", "C")]
     batch = Batch.from_data_list(graphs)
     together = model(batch.x, batch.edge_index, batch.edge_attr, batch.batch, 3)
@@ -22,7 +22,7 @@ def test_graphs_of_a_batch_do_not_meet(conv, virtual_node):
 def test_virtual_node_joins_atoms_that_no_bond_joins():
     index = torch.zeros(2, dtype=torch.long)
     for virtual_node in (False, True):
-        model = OGBGNN(4, "gin", virtual_node, hidden_channels=16).eval()
+        model = OGBGNN("atom", 16, out_channels=4, conv="gin", virtual_node=virtual_node).eval()
         nodes = []
         model.pool.register_forward_pre_hook(lambda module, inputs, nodes=nodes: nodes.append(inputs[0]))
         for smiles in ("[Na+].[Cl-]", "[K+].[Cl-]"):
@@ -35,10 +35,10 @@ def test_virtual_node_joins_atoms_that_no_bond_joins():
 @pytest.mark.parametrize(("conv", "virtual_node", "published"), [("gin", False, 1_885_206), ("gin", True, 3_336_306)])
 def test_size_is_that_of_the_example(conv, virtual_node, published):
     # OGB's leaderboard for ogbg-molhiv; since then, chirality has one category more.
-    size = sum(parameter.numel() for parameter in OGBGNN(1, conv, virtual_node).parameters())
+    size = sum(parameter.numel() for parameter in OGBGNN("atom", conv=conv, virtual_node=virtual_node).parameters())
     assert size == published + 300
 
 
 def test_unknown_convolution():
     with pytest.raises(ValueError, match="conv must be 'gin' or 'gcn', got 'gat'"):
-        OGBGNN(1, "gat")
+        OGBGNN("atom", out_channels=1, conv="gat")

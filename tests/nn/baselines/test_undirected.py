@@ -25,7 +25,7 @@ def graph(nodes: int, seed: int, edge_dim: int | None = None) -> Data:
 @pytest.mark.parametrize("model_class", MODELS)
 @pytest.mark.parametrize("edge_dim", [None, 3])
 def test_a_batch_gives_what_its_graphs_give(model_class, edge_dim):
-    model = model_class(3, 5, edge_dim, 16, 2, pool=["mean", "sum"]).eval()
+    model = model_class(5, 16, 2, 3, edge_dim, pool=["mean", "sum"]).eval()
     graphs = [graph(nodes, seed, edge_dim) for seed, nodes in enumerate([4, 7, 1])]
     batch = Batch.from_data_list(graphs)
     together = model(batch.x, batch.edge_index, batch.edge_attr, batch.batch, batch_size=3)
@@ -37,7 +37,7 @@ def test_a_batch_gives_what_its_graphs_give(model_class, edge_dim):
 @pytest.mark.parametrize("model_class", MODELS)
 @pytest.mark.parametrize("norm", ["none", "rms", "batch"])
 def test_every_weight_learns_and_can_be_drawn_anew(model_class, norm):
-    model = model_class(2, 5, 3, 16, 2, norm=norm, degree=True)
+    model = model_class(5, 16, 2, 2, 3, norm=norm, degree=True)
     data = graph(9, 0, 3)
     model(data.x, data.edge_index, data.edge_attr).square().sum().backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
@@ -49,7 +49,7 @@ def test_every_weight_learns_and_can_be_drawn_anew(model_class, norm):
 
 @pytest.mark.parametrize("model_class", [GAT, MPNN, LSTMGNN])
 def test_edge_features_enter_messages(model_class):
-    model = model_class(1, 5, 3, 16, 2).eval()
+    model = model_class(5, 16, 2, 1, 3).eval()
     data = graph(6, 0, 3)
     nodes, edges = model.embed(data.x, data.edge_index, data.edge_attr, both_directions=True)
     changed = model.layers(nodes, data.edge_index, edge_attr=edges + 1)
@@ -58,7 +58,7 @@ def test_edge_features_enter_messages(model_class):
 
 def test_the_lstm_cell_is_shared_by_all_rounds():
     sizes = {
-        model: [sum(p.numel() for p in model(1, 5, None, 16, layers, norm="none").parameters()) for layers in (2, 6)]
+        model: [sum(p.numel() for p in model(5, 16, layers, 1, norm="none").parameters()) for layers in (2, 6)]
         for model in (LSTMGNN, MPNN)
     }
     assert sizes[LSTMGNN][0] == sizes[LSTMGNN][1]
@@ -67,7 +67,7 @@ def test_the_lstm_cell_is_shared_by_all_rounds():
 
 def test_the_widest_model_below_a_limit():
     def make(width):
-        return GIN(2, 5, None, width, 4)
+        return GIN(5, width, 4, 2)
 
     width = widest(make, 300_000)
     sizes = [sum(p.numel() for p in make(w).parameters()) for w in (width, width + 8)]

@@ -124,7 +124,9 @@ def test_compiles_once_for_all_sizes(layer, shapes):
 
 @pytest.mark.parametrize("modes", ["M", "PM", "PDM"])
 def test_images(modes):
-    model = PLSTMVision(3, image_size=16, patch_size=4, hidden_channels=8, num_layers=3, heads=2, modes=modes)
+    model = PLSTMVision(
+        hidden_channels=8, num_layers=3, out_channels=3, image_size=16, patch_size=4, heads=2, modes=modes
+    )
     images = torch.rand(2, 3, 16, 12)
     out = model(images)
     assert out.shape == (2, 3)
@@ -161,7 +163,7 @@ def test_bad_input():
     with pytest.raises(ValueError, match=r"initial_state must be \[..., C\] = \[2, 8\], got \[2, 4, 2, 2\]"):
         PLSTM1d(8, 8, mode="M")(torch.randn(2, 3, 8), torch.zeros(2, 4, 2, 2))
     with pytest.raises(ValueError, match="letters P, D and M"):
-        PLSTMVision(3, modes="PX")
+        PLSTMVision(out_channels=3, modes="PX")
 
 
 @pytest.mark.parametrize("form", ["scam", "", "Auto"])

@@ -12,16 +12,16 @@ from plstm_graph.nn.vision.plstm_vision import PLSTM2dBlock
 TINY = {"image_size": 32, "patch_size": 8, "hidden_channels": 16, "num_layers": 4, "heads": 2}
 EMPTY = {"stem": "conv", "norm": "batch_rms", "pool": "top", "positions": False}
 MODELS = {
-    "plstm": lambda **options: PLSTMVision(3, **TINY, **options),
-    "plstm, from few images": lambda: PLSTMVision(3, **TINY, stem="conv", norm="batch", pool="mean"),
-    "plstm, empty patches at zero": lambda: PLSTMVision(3, **TINY, **EMPTY),
-    "plstm, maximum": lambda: PLSTMVision(3, **TINY, pool="max"),
-    "plstm, attention": lambda: PLSTMVision(3, **TINY, pool="attention"),
-    "vit": lambda **options: ViT(3, **TINY, **options),
-    "vit, from few images": lambda: ViT(3, **TINY, stem="conv", norm="batch", pool="mean"),
-    "vit, maximum": lambda: ViT(3, **TINY, pool="max"),
-    "vit, attention": lambda: ViT(3, **TINY, pool="attention"),
-    "cnn": lambda: SmallCNN(3, channels=(4, 8)),
+    "plstm": lambda **options: PLSTMVision(out_channels=3, **TINY, **options),
+    "plstm, from few images": lambda: PLSTMVision(out_channels=3, **TINY, stem="conv", norm="batch", pool="mean"),
+    "plstm, empty patches at zero": lambda: PLSTMVision(out_channels=3, **TINY, **EMPTY),
+    "plstm, maximum": lambda: PLSTMVision(out_channels=3, **TINY, pool="max"),
+    "plstm, attention": lambda: PLSTMVision(out_channels=3, **TINY, pool="attention"),
+    "vit": lambda **options: ViT(out_channels=3, **TINY, **options),
+    "vit, from few images": lambda: ViT(out_channels=3, **TINY, stem="conv", norm="batch", pool="mean"),
+    "vit, maximum": lambda: ViT(out_channels=3, **TINY, pool="max"),
+    "vit, attention": lambda: ViT(out_channels=3, **TINY, pool="attention"),
+    "cnn": lambda: SmallCNN(channels=(4, 8), out_channels=3),
 }
 
 
@@ -96,7 +96,7 @@ def test_nodes_that_hear_nothing_stay_small_with_a_large_eps():
     quiet.load_state_dict(loud.state_dict())
     mixed = [block.mixer(faint).abs().mean() for block in (loud, quiet)]
     assert mixed[1] < 0.1 * mixed[0]
-    assert all(layer.mixer.norm.eps == 0.5 for layer in PLSTMVision(3, **TINY, norm_eps=0.5).layers)
+    assert all(layer.mixer.norm.eps == 0.5 for layer in PLSTMVision(out_channels=3, **TINY, norm_eps=0.5).layers)
 
 
 def test_batch_norm_takes_away_what_all_nodes_share():
@@ -113,7 +113,7 @@ def test_more_background_changes_nothing_where_empty_patches_are_zero(pool):
     larger = torch.nn.functional.pad(images, (32, 64, 0, 32))
     change = {}
     for norm in ("batch_rms", "batch"):
-        model = PLSTMVision(3, **TINY, **EMPTY | {"norm": norm, "pool": pool})
+        model = PLSTMVision(out_channels=3, **TINY, **EMPTY | {"norm": norm, "pool": pool})
         torch.nn.init.normal_(model.head.weight)
         model(images)  # running statistics are no longer those of the start
         change[norm] = (model.eval()(larger) - model(images)).abs().max()
@@ -172,14 +172,14 @@ def test_bad_sizes():
     with pytest.raises(ValueError, match="patch size, 8, got 12 x 32"):
         MODELS["plstm"]()(torch.rand(1, 3, 12, 32))
     with pytest.raises(ValueError, match=r"image_size must be a multiple of the patch size, 16, .* got 100 x 100"):
-        PLSTMVision(2, image_size=100)
+        PLSTMVision(out_channels=2, image_size=100)
     with pytest.raises(ValueError, match="letters P, D and M"):
-        PLSTMVision(2, modes="X")
+        PLSTMVision(out_channels=2, modes="X")
     with pytest.raises(ValueError, match="size must be one of 'T', 'S', 'B', got 'L'"):
         PLSTMVision.of_size("L")
 
 
 def test_wrong_position_embedding_in_a_checkpoint():
-    other = PLSTMVision(3, **(TINY | {"image_size": 64}))
+    other = PLSTMVision(out_channels=3, **TINY | {"image_size": 64})
     with pytest.raises(ValueError, match=r"stored position embedding is \[16, 8, 8\], that of this model \[16, 4, 4\]"):
         MODELS["plstm"]().load_state_dict(other.state_dict())

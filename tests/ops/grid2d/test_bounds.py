@@ -43,11 +43,11 @@ def test_p_mode_is_strongest_along_its_angle():
     assert abs(int(reached.argmax()) - alpha * (side - 1)) <= 2
 
 
-@pytest.mark.parametrize("chirality", ["right", "left"])
+@pytest.mark.parametrize("chirality", ["L", "R"])
 @pytest.mark.parametrize("size", [(1, 1), (1, 4), (5, 1), (4, 6)], ids=str)
 def test_d_mode_equals_its_closed_form(chirality, size):
     inputs = operands(*size, shape=(2,), heads=1)
-    shut, turn = ("down_from_left", "right_from_up") if chirality == "right" else ("right_from_up", "down_from_left")
+    shut, turn = ("down_from_left", "right_from_up") if chirality == "L" else ("right_from_up", "down_from_left")
     inputs[shut] = torch.zeros_like(inputs[shut])
     gates = {name: inputs[name].squeeze(-1) for name in (*GATES, "direct") if name != shut}
     gates["turn"] = gates.pop(turn)
@@ -68,5 +68,5 @@ def test_d_mode_entries_stay_below_one_and_reach_all_that_lies_ahead():
 
 
 def test_wrong_chirality_is_named():
-    with pytest.raises(ValueError, match="chirality must be 'right' or 'left', got 'up'"):
-        single_turn_gating(*[torch.ones(2, 2)] * 8, chirality="up")
+    with pytest.raises(ValueError, match="chirality must be 'L' or 'R', got 'right'"):
+        single_turn_gating(*[torch.ones(2, 2)] * 8, chirality="right")
