@@ -17,8 +17,11 @@ from plstm_graph.graph.pairs import line_graph_pairs as line_graph_pairs
 from plstm_graph.graph.random_dag import random_dag as random_dag
 from plstm_graph.graph.random_dag import random_tree as random_tree
 from plstm_graph.graph.reachability import ancestor_pairs as ancestor_pairs
+from plstm_graph.graph.safe_files import allow_in_files
 from plstm_graph.graph.schedule import Schedule as Schedule
 from plstm_graph.graph.transitive import ancestors as ancestors
 from plstm_graph.graph.transitive import descendants as descendants
 from plstm_graph.graph.transitive import transitive_closure as transitive_closure
 from plstm_graph.graph.transitive import transitive_reduction as transitive_reduction
+
+allow_in_files()

@@ -2,7 +2,9 @@
 
 import sys
 import weakref
-from typing import Any, Protocol
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -141,11 +143,20 @@ class LineGraph:
 
         Args:
             data: Anything with ``edge_index`` and ``num_nodes``; ``level`` and ``kept_pairs`` spare computing them, and
-                count only beside the ``dag_checksum`` that tells what they were computed for.
+                count only beside the ``dag_checksum`` that tells what they were computed for. A ``line_graph`` that it
+                has already is taken, and so are those of its graphs, which PyG batches as a list.
 
         Raises:
-            ValueError: If edges or nodes were changed after ToDAG, so that levels and cuts are those of another graph.
+            ValueError: If edges or nodes were changed after ToDAG, or after a line graph was attached, so that levels
+                and cuts are those of another graph.
         """
+        attached = getattr(data, "line_graph", None)
+        if attached is not None:
+            graph = attached if isinstance(attached, LineGraph) else cls.union(attached)
+            if graph.num_nodes != data.num_nodes:
+                raise ValueError(f"the graph has {data.num_nodes} nodes, but its line graph {graph.num_nodes}")
+            graph.check_same_edges(data.edge_index)
+            return graph
         level, kept_pairs = getattr(data, "level", None), getattr(data, "kept_pairs", None)
         checksum = getattr(data, "dag_checksum", None)
         if checksum is None:
@@ -158,6 +169,51 @@ class LineGraph:
         num_nodes = check_edge_index(data.edge_index, data.num_nodes)
         check_dag_checksum(checksum, data.edge_index, num_nodes)
         return cls(data.edge_index, num_nodes, level=level, kept_pairs=kept_pairs)
+
+    @classmethod
+    @outside_transforms
+    def union(cls, graphs: Sequence["LineGraph"]) -> "LineGraph":
+        """The line graph of several DAGs side by side, in their order: that of a batch of graphs.
+
+        Levels, pairs and cuts are those that the parts know already; what else was built is built anew when needed.
+
+        Args:
+            graphs: Whole line graphs, all reversed or none, on one device.
+
+        Raises:
+            TypeError: If one of them is no line graph.
+            ValueError: If there are none, only some are reversed, one is cut to a multitree, or devices differ.
+        """
+        graphs = list(graphs)
+        for number, graph in enumerate(graphs):
+            if not isinstance(graph, LineGraph):
+                raise TypeError(f"item {number} must be a plstm_graph.LineGraph, got {type(graph).__name__}")
+            if graph._is_multitree:
+                raise ValueError(f"line graph {number} is cut to a multitree: join those that it was cut from")
+        if not graphs:
+            raise ValueError("there are no line graphs to join")
+        devices = sorted({str(graph.device) for graph in graphs})
+        if len(devices) > 1:
+            raise ValueError(f"line graphs lie on several devices: {', '.join(devices)}")
+        if len({graph.is_reversed for graph in graphs}) > 1:
+            raise ValueError("some of the line graphs are reversed and some are not")
+        if graphs[0].is_reversed:
+            return cls.union([graph.reverse() for graph in graphs]).reverse()
+        nodes = _offsets([graph.num_nodes for graph in graphs])
+        edges = _offsets([graph.num_edges for graph in graphs])
+        cut = all(graph._kept_pairs is not None for graph in graphs)
+        chosen = any(graph._pairs is not None and not graph._has_all_pairs() for graph in graphs)
+        pairs = [graph.pairs + first for graph, first in zip(graphs, edges, strict=False)] if cut or chosen else []
+        return cls(
+            torch.cat([graph.edge_index + first for graph, first in zip(graphs, nodes, strict=False)], dim=1),
+            nodes[-1],
+            pairs=torch.cat(pairs, dim=1) if pairs else None,
+            level=torch.cat([graph.level for graph in graphs]),
+            kept_pairs=torch.cat([cast(Tensor, graph._kept_pairs) for graph in graphs]) if cut else None,
+        )
+
+    def _has_all_pairs(self) -> bool:
+        return self.num_pairs == count_pairs(self.edge_index, self.num_nodes)
 
     @classmethod
     def grid(cls, width: int, height: int) -> "LineGraph":
@@ -514,6 +570,14 @@ class LineGraph:
         rows = {size: value.to(device, non_blocking) for size, value in self._rows.items()}
         return self._replace(**moved, _blocks=blocks, _links=links, _plans={}, _node_levels=levels, _rows=rows)
 
+    def cpu(self) -> "LineGraph":
+        """Copy to the CPU."""
+        return self.to("cpu")
+
+    def cuda(self, device: torch.device | str | int | None = None, non_blocking: bool = False) -> "LineGraph":
+        """Copy to a GPU, the current one by default."""
+        return self.to(torch.device("cuda", device) if isinstance(device, int) else device or "cuda", non_blocking)
+
     @outside_transforms
     def check_same_edges(self, edge_index: Tensor) -> None:
         """Check that this is the line graph of ``edge_index``, in this order and not reversed.
@@ -574,6 +638,11 @@ class LineGraph:
 
     def __repr__(self) -> str:
         return f"LineGraph(num_nodes={self.num_nodes}, num_edges={self.num_edges}, num_pairs={self.num_pairs})"
+
+
+def _offsets(sizes: Sequence[int]) -> list[int]:
+    """Where each of several things begins that are put one after the other, and where the last ends."""
+    return [0, *accumulate(sizes)]
 
 
 def _refuse_recording() -> None:

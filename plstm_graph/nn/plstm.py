@@ -13,7 +13,7 @@ from plstm_graph.nn.graph_model import GraphModel, Predict
 from plstm_graph.nn.norm import NormKind, make_norm
 from plstm_graph.nn.plstm_conv import LayerMode, PLSTMConv
 from plstm_graph.nn.size_head import SizeScale, check_size_scale
-from plstm_graph.nn.structure import line_graph_of
+from plstm_graph.nn.structure import check_graph, line_graph_of
 from plstm_graph.nn.virtual_node import VirtualNode
 
 
@@ -185,9 +185,11 @@ class PLSTM(GraphModel):
             edge_index: Start and end node of each edge of a DAG, ``[2, E]``.
             edge_attr: Edge features, ``[E, D]``, in the order of ``edge_index``.
             batch: Graph of each node, ``[N]``, sorted. (default: all nodes are of one graph)
-            line_graph: The line graph of ``edge_index``, e.g. ``LineGraph.from_data(data)``.
+            line_graph: The line graph of ``edge_index``, e.g. ``LineGraph.from_data(data)``. (default: the one that a
+                batch of :class:`~plstm_graph.loader.DAGLoader` has, else a new one)
             batch_size: Number of graphs ``B``; given, it spares a device synchronisation.
         """
+        check_graph(x, edge_index)
         if batch is None:
             batch, batch_size = edge_index.new_zeros(x.size(0)), 1
         sizes: list[Tensor] = []

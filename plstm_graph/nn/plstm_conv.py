@@ -17,7 +17,7 @@ from plstm_graph.nn.head_norm import HeadNorm, make_head_norm, projected_channel
 from plstm_graph.nn.matrix_transition import MatrixKind, MatrixOptions
 from plstm_graph.nn.max_plus_gates import MaxPlusGates, MaxPlusTerms, form_of_maxima
 from plstm_graph.nn.neighbours import NeighbourKind, make_neighbour_input
-from plstm_graph.nn.structure import check_edge_attr, line_graph_of
+from plstm_graph.nn.structure import check_edge_attr, check_graph, line_graph_of
 from plstm_graph.nn.sum_gates import Source, SumGates, SumTerms, Transition
 from plstm_graph.ops import (
     Form,
@@ -356,8 +356,9 @@ class PLSTMConv(MessagePassing):
         self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None, line_graph: LineGraph | None
     ) -> tuple[LineGraph, Tensor | None]:
         """The line graph as this layer's mode and flow need it, and edge features of the right shape."""
+        check_graph(x, edge_index)
         edge_attr = check_edge_attr(edge_attr, edge_index, self.edge_dim)
-        if isinstance(x, Tensor) and x.dim() != 2:
+        if x.dim() != 2:
             raise ValueError(f"x must be [N, F], got {list(x.shape)}")
         graph = line_graph_of(x, edge_index, line_graph)
         if self.mode == "D":

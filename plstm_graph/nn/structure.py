@@ -2,27 +2,70 @@
 
 import torch
 from torch import Tensor
+from torch_geometric.data.data import BaseData
+from torch_geometric.typing import SparseTensor
 
 from plstm_graph.graph import LineGraph
+from plstm_graph.graph.known import remembered
 
 
-def line_graph_of(x: Tensor, edge_index: Tensor, line_graph: LineGraph | None) -> LineGraph:
-    """The line graph of ``edge_index``.
+def check_graph(x: object, edge_index: object) -> None:
+    """Check that a graph is one of the kind that pLSTM runs on: one set of nodes, and edges with an order.
+
+    Args:
+        x: Node features.
+        edge_index: Its edges.
+
+    Raises:
+        TypeError: If either is something else that PyG's layers take, or nothing of the kind; says what to do.
+    """
+    for name, given in (("x", x), ("edge_index", edge_index)):
+        if isinstance(given, dict):
+            raise TypeError(
+                f"{name} is a dict, as of heterogeneous graphs, but pLSTM runs on one set of nodes and one of edges: "
+                "HeteroData.to_homogeneous() makes them, with types as node_type and edge_type to be features"
+            )
+        if isinstance(given, BaseData):
+            raise TypeError(
+                f"{name} is a {type(given).__name__}; give its parts: model(data.x, data.edge_index, data.edge_attr)"
+            )
+    if isinstance(x, tuple | list):
+        raise TypeError(
+            f"x is a {type(x).__name__} of {len(x)}, as of bipartite graphs, whose nodes are of two kinds; they have no "
+            "line graph, as no edge starts where another ends: put both kinds of nodes into one x [N, F] and count the "
+            "second behind the first in edge_index"
+        )
+    if not isinstance(x, Tensor):
+        raise TypeError(f"x must be a tensor [N, F] of the features of all nodes, got {type(x).__name__}")
+    if isinstance(edge_index, SparseTensor) or (isinstance(edge_index, Tensor) and edge_index.layout != torch.strided):
+        kind = str(edge_index.layout) if isinstance(edge_index, Tensor) else "SparseTensor"
+        raise TypeError(
+            f"edge_index is a sparse matrix ({kind}), in which edges have no order that features, pairs and levels "
+            "could follow: give edge_index [2, E]. torch_geometric.utils.to_edge_index(adj) makes it of an adjacency "
+            "matrix; of a transposed one, adj_t, it gives each edge the other way round"
+        )
+    if not isinstance(edge_index, Tensor):
+        raise TypeError(f"edge_index must be a tensor [2, E], got {type(edge_index).__name__}")
+
+
+def line_graph_of(x: Tensor, edge_index: Tensor, line_graph: LineGraph | list[LineGraph] | None) -> LineGraph:
+    """The line graph of ``edge_index``: the given one, the one that its batch has, or a new one.
 
     Args:
         x: Node features, ``[N, F]``.
         edge_index: Start and end node of each edge of a DAG, ``[2, E]``.
-        line_graph: Its line graph, if it was built already.
+        line_graph: Its line graph, if it was built already; or those of the graphs of a batch, in a list, as PyG
+            batches them.
 
     Raises:
-        TypeError: If node features are no tensor, or the line graph is none.
+        TypeError: If the graph is of another kind, see :func:`check_graph`, or the line graph is none.
         ValueError: If the given line graph has another number of nodes, or other edges.
     """
-    if not isinstance(x, Tensor):
-        raise TypeError(
-            f"x must be a tensor [N, F] of the features of all nodes, got {type(x).__name__}; bipartite graphs have no "
-            "line graph"
-        )
+    check_graph(x, edge_index)
+    if line_graph is None:
+        line_graph = remembered(edge_index)
+    elif isinstance(line_graph, list):
+        line_graph = LineGraph.union(line_graph)
     if line_graph is not None and not isinstance(line_graph, LineGraph):
         raise TypeError(f"line_graph must be a plstm_graph.LineGraph, got {type(line_graph).__name__}")
     if line_graph is None:
