@@ -27,7 +27,7 @@ class DAGBatch(Batch):
     line_graph: LineGraph
 
     @classmethod
-    def from_data_list(  # type: ignore[override]
+    def from_data_list(
         cls,
         data_list: list[BaseData],
         follow_batch: list[str] | None = None,
@@ -62,7 +62,7 @@ class DAGBatch(Batch):
     def apply(self, func: Any, *args: str) -> "DAGBatch":
         """Apply a function to all attributes, as :meth:`to` and its like do; the line graph follows the edges."""
         known = remembered(self.edge_index) is self.line_graph
-        super().apply(func, *args)  # type: ignore[misc]
+        super().apply(func, *args)
         if self.line_graph.device != self.edge_index.device:
             self.line_graph = self.line_graph.to(self.edge_index.device, non_blocking=True)
         if known:
@@ -71,20 +71,20 @@ class DAGBatch(Batch):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "DAGBatch":
         known = remembered(self.edge_index) is self.line_graph
-        copied = super().__deepcopy__(memo)  # type: ignore[misc]
+        copied = super().__deepcopy__(memo)
         if known:
             remember(copied.edge_index, copied.line_graph)
         return copied
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __reduce__(self) -> Any:
         # Other edges than those of the line graph must not be taken for them by whoever loads the batch.
         known = remembered(self.edge_index) is self.line_graph
-        return super().__getstate__() | {"_known": known}  # type: ignore[misc]
+        make, arguments, state = super().__reduce__()
+        return make, arguments, state | {"_known": known}
 
     def __setstate__(self, mapping: dict[str, Any]) -> None:
-        known = mapping.pop("_known")
-        super().__setstate__(mapping)  # type: ignore[misc]
-        if known:
+        super().__setstate__(mapping)
+        if self.__dict__.pop("_known"):
             remember(self.edge_index, self.line_graph)
 
 

@@ -31,9 +31,9 @@ def check_graph(x: object, edge_index: object) -> None:
             )
     if isinstance(x, tuple | list):
         raise TypeError(
-            f"x is a {type(x).__name__} of {len(x)}, as of bipartite graphs, whose nodes are of two kinds; they have no "
-            "line graph, as no edge starts where another ends: put both kinds of nodes into one x [N, F] and count the "
-            "second behind the first in edge_index"
+            f"x is a {type(x).__name__} of {len(x)}, as of bipartite graphs, whose nodes are of two kinds; they have "
+            "no line graph, as no edge starts where another ends: put both kinds of nodes into one x [N, F] and count "
+            "the second behind the first in edge_index"
         )
     if not isinstance(x, Tensor):
         raise TypeError(f"x must be a tensor [N, F] of the features of all nodes, got {type(x).__name__}")

@@ -43,7 +43,7 @@ def test_operands_keep_states_bounded():
 
 
 def test_models_of_equal_size():
-    size = count_parameters(PLSTM(1, hidden_channels=96, num_layers=2))
+    size = count_parameters(PLSTM("atom", 96, 2, 1))
     assert count_parameters(GATv2Model.of_size(size, 96)) == pytest.approx(size, rel=2e-3)
 
 
