@@ -10,7 +10,7 @@ from plstm_graph.nn import PLSTM, Ensemble
 from plstm_graph.tasks.task import Task
 from plstm_graph.train.checkpoint import FORMAT, KEY
 
-SIZES = {"out_channels": 1, "hidden_channels": 8, "num_layers": 1, "heads": 1}
+SIZES = {"in_channels": "atom", "out_channels": 1, "hidden_channels": 8, "num_layers": 1, "heads": 1}
 #: The model of a checkpoint, as its recipe has it.
 MODEL = {"class_path": "plstm_graph.nn.PLSTM", "init_args": SIZES}
 

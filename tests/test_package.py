@@ -27,6 +27,7 @@ ALLOWED = {
     "transforms": {"graph"},
     "datasets": {"text", "console", "user_cache", "graph", "transforms"},
     "nn": {"graph", "ops"},
+    "loader": {"graph"},
     "testing": {"graph", "ops"},
     "viz": {"text", "graph", "ops", "nn"},
     "config": {"text", "datasets"},
@@ -60,7 +61,13 @@ FOLDERS = {
         **{name: {"storage"} for name in STORED},
         "benchmark": {"molecules"},
     },
-    "graph": {"multitree": set(), "orientation": set(), "blocks": set(), "line_graph": {"multitree", "blocks"}},
+    "graph": {
+        "multitree": set(),
+        "orientation": set(),
+        "blocks": set(),
+        "line_graph": {"multitree", "blocks"},
+        "safe_files": {"blocks"},
+    },
     "nn": {"baselines": set(), "vision": set()},
     "ops": {"dag": set(), "chain": set(), "grid2d": set()},
 }
