@@ -37,7 +37,8 @@ def outside_transforms(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def plain(index: Tensor) -> Tensor:
-    """An index tensor without the wrappers that ``grad`` and ``jvp`` put around all arguments of a function.
+    """An index tensor without the wrappers that ``grad`` and ``jvp`` put around all arguments of a function, and without
+    that of PyG's ``EdgeIndex``.
 
     What is no tensor is left to the checks that follow.
 
@@ -46,6 +47,8 @@ def plain(index: Tensor) -> Tensor:
     """
     if torch.compiler.is_compiling():
         return index
+    if hasattr(index, "as_tensor"):  # torch_geometric.EdgeIndex, around a tensor, has no memory of its own.
+        index = index.as_tensor()
     functorch = torch._C._functorch
     while isinstance(index, Tensor) and functorch.is_functorch_wrapped_tensor(index):
         if functorch.is_batchedtensor(index):
