@@ -37,8 +37,8 @@ def outside_transforms(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def plain(index: Tensor) -> Tensor:
-    """An index tensor without the wrappers that ``grad`` and ``jvp`` put around all arguments of a function, and without
-    that of PyG's ``EdgeIndex``.
+    """An index tensor without the wrappers that ``grad`` and ``jvp`` put around all arguments of a function, and
+    without that of PyG's ``EdgeIndex``.
 
     What is no tensor is left to the checks that follow.
 

@@ -72,7 +72,7 @@ def test_a_sequence_is_a_class_at_each_position():
     with pytest.raises(ValueError, match=r"scores \[B, L, C\] are needed, see plstm_graph\.nn\.SequenceHead"):
         task.check(TinyModel(out_channels=2))
     with pytest.raises(ValueError, match="length must be at least 1 and divide the 7 output channels, got 2"):
-        SequenceHead(PLSTM(out_channels=7), 2)
+        SequenceHead(PLSTM("atom", out_channels=7), 2)
 
 
 def test_predictions_are_in_the_unit_of_the_data_and_batching_changes_nothing():
