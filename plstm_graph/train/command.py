@@ -12,7 +12,7 @@ import torch
 from jsonargparse.typing import PositiveInt
 
 from plstm_graph.config.fitting import fitting
-from plstm_graph.config.names import HELP
+from plstm_graph.config.names import HELP, resolve
 from plstm_graph.config.parser import CommandParser
 from plstm_graph.console import Console
 from plstm_graph.report.labelled import introduction
@@ -99,6 +99,10 @@ def run_command(arguments: list[str], machine: Callable[[], dict[str, Any]]) -> 
     cached_task.cache_clear()  # files may have changed since another command of this process
     torch.set_num_threads(options.threads)
     console.quiet = not is_first()
+    for model in study.models:
+        named = plain["models"][model].get("class_path")
+        if isinstance(named, str):
+            resolve(named)  # before data are read, which may take long
     console.say(f"data of the task {plain['task'].get('name')} ...")  # which may take a minute
     if options.written_to is not None:
         whole = _only_task(study)

@@ -45,6 +45,10 @@ def _fails(capsys, *arguments):
         (("--task.smiles_column", "SMILES"), "no column 'SMILES'"),
         (("--task.kind", "numbers"), "numbers"),
         (("--models", "{tiny: {class_path: torch.nn.Nothing}}"), "torch.nn.Nothing"),
+        (
+            ("--models", "{tiny: {class_path: tests.train.tiny_model.TinyModel, init_args: {hidden_channels: -8}}}"),
+            "TinyModel cannot be made with {'hidden_channels': -8}: Trying to create tensor with negative dimension",
+        ),
         (("--models.tiny.init_args.out_channels", "2"), "the model gives [2, 2] where the targets are [2, 1]"),
         (("--training.lr", "-1"), "lr and clip must be positive"),
         (("--name", "a/b"), "name must be a plain folder name, got 'a/b'"),
