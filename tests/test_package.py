@@ -24,6 +24,7 @@ ALLOWED = {
     "console": {"text"},
     "graph": {"native"},
     "ops": {"native", "graph"},
+    "experimental": {"graph", "ops"},
     "transforms": {"graph"},
     "datasets": {"text", "console", "user_cache", "graph", "transforms"},
     "nn": {"graph", "ops"},

@@ -22,6 +22,7 @@ from torch_geometric.nn.dense import Linear
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops.scatter import sum_rows
+from plstm_graph.ops.shapes import wide_dtype
 
 Mode = Literal["P", "D"]
 Normalization = Literal["column", "row"]
@@ -306,7 +307,7 @@ def pair_logits(at_node: Tensor, bias: Tensor, line_graph: LineGraph, at_edge: T
 
 def normalized_shares(logits: Tensor, group: Tensor, num_groups: int) -> Tensor:
     """Positive weights that sum to one in each group, ``[P, H]``, in float32 or wider."""
-    weight = F.softplus(logits.to(torch.promote_types(logits.dtype, torch.float32)))
+    weight = F.softplus(logits.to(wide_dtype(logits)))
     # softplus underflows to 0 for very negative logits; a group of nothing else then shares evenly.
     weight = weight + torch.finfo(weight.dtype).tiny
     return weight / sum_rows(weight, group, num_groups).index_select(0, group)

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plstm_graph.nn.norm import EPS
+from plstm_graph.ops.shapes import wide_dtype
 
 HeadNorm = Literal["rms", "log", "ratio"]
 
@@ -168,4 +169,4 @@ def with_ones(value: Tensor) -> Tensor:
 
 
 def _wide(x: Tensor) -> Tensor:
-    return x.to(torch.promote_types(x.dtype, torch.float32))
+    return x.to(wide_dtype(x))

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn.fused_linear import fused_linear
 from plstm_graph.nn.gates import GateLinear
+from plstm_graph.ops.shapes import check_form, wide_dtype
 
 
 def form_of_maxima(form: str, own: Any, of_sums: Any) -> Any:
@@ -21,9 +22,7 @@ def form_of_maxima(form: str, own: Any, of_sums: Any) -> Any:
     Raises:
         ValueError: If nobody has such a form.
     """
-    known = dict.fromkeys((*get_args(own), *get_args(of_sums)))
-    if form not in known:
-        raise ValueError(f"unknown form {form!r}; choose one of {', '.join(map(repr, known))}")
+    check_form(form, own, of_sums)
     return form if form in get_args(own) else "auto"
 
 
@@ -85,7 +84,7 @@ class MaxPlusGates(nn.Module):
             edge_mask: How much of each edge counts, ``[E]`` in [0, 1]. What multiplies sums is added to maxima as a
                 logarithm: an edge that is masked out brings nothing.
         """
-        wide = torch.promote_types(at_nodes.dtype, torch.float32)
+        wide = wide_dtype(at_nodes)
         source, out_gate, between, in_gate, mark, direct = at_nodes.to(wide).chunk(6, dim=-1)
         start, end = line_graph.edge_index
         terms = [

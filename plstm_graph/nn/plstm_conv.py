@@ -32,6 +32,7 @@ from plstm_graph.ops import (
 )
 from plstm_graph.ops.dag.factorized import edge_messages_factorized, plstm_factorized
 from plstm_graph.ops.dag.matrix import edge_reads, gating_matrix_of_matrices
+from plstm_graph.ops.shapes import wide_dtype
 
 LayerMode = Literal["P", "D", "M"]
 
@@ -261,7 +262,7 @@ class PLSTMConv(MessagePassing):
         logits, edge_mask = gates.logits(x, edge_attr), self.explaining_mask()
         take_channels(x, [self.lin])
         query, key, value = query_key_value(x, self.lin.weight, self.norm, self.scores)
-        value = value.to(torch.promote_types(value.dtype, torch.float32))
+        value = value.to(wide_dtype(value))
         return [self._sum(query, key, value, gates.of_logits(logits, graph, edge_mask), graph) for graph in directions]
 
     def _sum(self, query: Tensor, key: Tensor, value: Tensor, gates: SumTerms, graph: LineGraph) -> Tensor:

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from plstm_graph.ops.shapes import wide_dtype
+
 SizeScale = Literal["linear", "log"]
 _LARGEST = 1e30
 _FIRST_GAIN = 3.0  # of e^g: an amount of about twenty times what a head reads at first
@@ -53,7 +55,7 @@ class SizeHead(nn.Linear):
 
     def forward(self, sizes: Tensor) -> Tensor:
         """Map sizes; half precision would round a size of a thousand to a multiple of four."""
-        wide = torch.promote_types(self.weight.dtype, torch.float32)
+        wide = wide_dtype(self.weight)
         with torch.autocast(sizes.device.type, enabled=False):
             sizes, weight = sizes.to(wide), self.weight.to(wide)
             if self.log_gain is None:

@@ -14,7 +14,6 @@ from plstm_graph.ops.dag.matrix import plstm_matrix as plstm_matrix
 from plstm_graph.ops.dag.max_plus.factorized import plstm_max_plus_factorized as plstm_max_plus_factorized
 from plstm_graph.ops.dag.max_plus.plstm_max_plus import MaxPlusForm as MaxPlusForm
 from plstm_graph.ops.dag.max_plus.plstm_max_plus import plstm_max_plus as plstm_max_plus
-from plstm_graph.ops.dag.merge import gating_matrix_merged as gating_matrix_merged
 from plstm_graph.ops.dag.plstm import direct_term as direct_term
 from plstm_graph.ops.dag.plstm import edge_messages as edge_messages
 from plstm_graph.ops.dag.plstm import plstm as plstm

@@ -1,6 +1,7 @@
 """Checks of the arguments of operators, and their common dtype."""
 
 from collections.abc import Mapping
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -66,8 +67,37 @@ def check_operand(name: str, tensor: Tensor, line_graph: LineGraph, **expected: 
             f"{name} must be [{', '.join(expected)}] = {list(expected.values())}, got {list(tensor.shape)}"
         )
     check_real(name, tensor)
-    if tensor.device != line_graph.device:
-        raise ValueError(f"{name} is on {tensor.device}, but the line graph on {line_graph.device}; see its to()")
+    check_device(line_graph, **{name: tensor})
+
+
+def check_device(line_graph: LineGraph, **tensors: Tensor) -> None:
+    """Check that operands lie where a line graph does.
+
+    Args:
+        line_graph: The structure.
+        **tensors: The operands by name.
+
+    Raises:
+        ValueError: Naming the first one that does not.
+    """
+    for name, tensor in tensors.items():
+        if tensor.device != line_graph.device:
+            raise ValueError(f"{name} is on {tensor.device}, but the line graph on {line_graph.device}; see its to()")
+
+
+def check_form(form: str, *forms: Any) -> None:
+    """Check that an operator has a form.
+
+    Args:
+        form: Its name.
+        *forms: One ``Literal`` or more of those there are.
+
+    Raises:
+        ValueError: If it has not; it names those there are.
+    """
+    known = dict.fromkeys(each for some in forms for each in get_args(some))
+    if form not in known:
+        raise ValueError(f"unknown form {form!r}; choose one of {', '.join(map(repr, known))}")
 
 
 def check_features(query: Tensor, key: Tensor, value: Tensor, axes: str, num_axes: int) -> tuple[int, ...]:
@@ -99,10 +129,16 @@ def check_features(query: Tensor, key: Tensor, value: Tensor, axes: str, num_axe
     return tuple(query.shape[:-1])
 
 
-def widened(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """All tensors in their widest dtype, float32 at least: states sum up along long paths."""
+def wide_dtype(*tensors: Tensor) -> torch.dtype:
+    """The widest dtype of some tensors, float32 at least: states sum up along long paths."""
     dtype = torch.float32
     for tensor in tensors:
         if tensor.dtype is not dtype:
             dtype = torch.promote_types(dtype, tensor.dtype)
+    return dtype
+
+
+def widened(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """All tensors in their :func:`wide_dtype`."""
+    dtype = wide_dtype(*tensors)
     return tuple(tensor if tensor.dtype is dtype else tensor.to(dtype) for tensor in tensors)

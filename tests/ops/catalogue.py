@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from plstm_graph.experimental import gating_matrix_merged
 from plstm_graph.graph import LineGraph
 from plstm_graph.native import load
 from plstm_graph.ops import (
@@ -19,7 +20,6 @@ from plstm_graph.ops import (
     MaxPlusGridForm,
     edge_messages,
     gating_matrix,
-    gating_matrix_merged,
     plstm,
     plstm_chain,
     plstm_chain_matrix,

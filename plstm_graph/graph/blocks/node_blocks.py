@@ -7,6 +7,9 @@ from torch import Tensor
 
 from plstm_graph.graph.levels import expand_ranges
 
+#: Matrices of all blocks together may have this many numbers; a gigabyte in float32.
+MAX_NUMBERS = 2**28
+
 
 @dataclass(frozen=True, eq=False)
 class NodeBlocks:

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from plstm_graph.ops.shapes import wide_dtype
+
 _EPS = 1e-5
 _MOMENTUM = 0.1
 
@@ -46,7 +48,7 @@ class BatchRMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise."""
-        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        wide = x.to(wide_dtype(x))
         shape = [1] * x.dim()
         shape[self.dim] = -1
         if self.training:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from plstm_graph.nn.gates import LONG_RANGE_FACTOR, Mode
 from plstm_graph.ops.grid2d.plstm_grid2d import ORIENTATIONS
 from plstm_graph.ops.grid2d.single_turn import Chirality
+from plstm_graph.ops.shapes import wide_dtype
 
 
 @dataclass
@@ -129,7 +130,7 @@ class Grid2dGate(nn.Module):
         else:
             own = x.unflatten(-1, (self.heads, -1))
             logits = torch.einsum("...hc,hcg->...gh", own, self.weight) + bias
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        logits = logits.to(wide_dtype(logits))
         first, second, third, fourth = logits.split(self._sizes, dim=-2)
         mark, source = first.sigmoid(), second.sigmoid()
         mark_left, mark_up = per_orientation(mark, len(self.orientations))

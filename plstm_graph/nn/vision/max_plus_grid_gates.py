@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from plstm_graph.nn.vision.grid_gates import Grid2dGates, check_grid_gate, per_orientation
 from plstm_graph.ops.grid2d.plstm_grid2d import ORIENTATIONS
+from plstm_graph.ops.shapes import wide_dtype
 
 
 class MaxPlusGrid2dGate(nn.Module):
@@ -60,7 +61,7 @@ class MaxPlusGrid2dGate(nn.Module):
             terms = bias.expand(*x.shape[:-1], -1, -1)
         else:
             terms = torch.einsum("...hc,hcg->...hg", x.unflatten(-1, (self.heads, -1)), self.weight) + bias
-        terms = terms.to(torch.promote_types(terms.dtype, torch.float32))
+        terms = terms.to(wide_dtype(terms))
         # Of each head its terms, to of each term its heads and their channels.
         terms = terms.unflatten(-1, (sum(self._sizes), -1)).transpose(-3, -2).flatten(-2)
         *of_edges, direct = terms.split(self._sizes, dim=-2)

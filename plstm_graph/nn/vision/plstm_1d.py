@@ -10,6 +10,7 @@ from plstm_graph.nn.gates import LONG_RANGE_FACTOR, GateLinear
 from plstm_graph.nn.head_norm import HeadNorm, make_head_norm, projected_channels, query_key_value
 from plstm_graph.nn.max_plus_gates import form_of_maxima
 from plstm_graph.ops import ChainForm, MaxPlusChainForm, plstm_chain, plstm_max_plus_chain
+from plstm_graph.ops.shapes import wide_dtype
 
 ChainMode = Literal["P", "M"]
 
@@ -148,7 +149,7 @@ class PLSTM1d(nn.Module):
 
     def _maxima(self, gates: Sequence[Tensor], state: Tensor | None) -> tuple[Tensor, Tensor]:
         """The same in M-mode, ``[B, L, H, V]``, in float32 or wider, and the final state."""
-        wide = torch.promote_types(gates[0].dtype, torch.float32)
+        wide = wide_dtype(gates[0])
         direct, source, mark, transition, *backward = (gate.to(wide) for gate in gates)
         form: MaxPlusChainForm = form_of_maxima(self.form, MaxPlusChainForm, ChainForm)
         out, final = plstm_max_plus_chain(

@@ -12,6 +12,7 @@ from plstm_graph.nn.vision.grid_gates import Grid2dGate, Grid2dGates
 from plstm_graph.nn.vision.max_plus_grid_gates import MaxPlusGrid2dGate
 from plstm_graph.ops import GridForm, MaxPlusGridForm, plstm_grid2d_oriented, plstm_max_plus_grid2d_oriented
 from plstm_graph.ops.grid2d.single_turn import Chirality
+from plstm_graph.ops.shapes import wide_dtype
 
 
 class PLSTM2d(nn.Module):
@@ -107,7 +108,7 @@ class PLSTM2d(nn.Module):
         """What each node reads, ``[B, X, Y, H, V]``, in P- and D-mode."""
         query, key, value = query_key_value(x, self.lin.weight, self.norm)
         width = query.size(-1)
-        value = value.to(torch.promote_types(value.dtype, torch.float32))
+        value = value.to(wide_dtype(value))
         return plstm_grid2d_oriented(
             query,
             key * width**-0.5,

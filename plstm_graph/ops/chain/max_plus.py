@@ -1,6 +1,6 @@
 """M-mode on chains: sequences of any length, in one pass or streamed in pieces."""
 
-from typing import Literal, get_args, overload
+from typing import Literal, overload
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from torch import Tensor
 from plstm_graph.ops.chain.max_plus_states import max_plus_chain_states
 from plstm_graph.ops.max_plus_regular_naive import max_plus_chain_naive
 from plstm_graph.ops.max_plus_terms import check_temperature, largest_read
-from plstm_graph.ops.shapes import check_real, check_same, widened
+from plstm_graph.ops.shapes import check_form, check_real, check_same, widened
 
 MaxPlusChainForm = Literal["auto", "naive", "recurrent", "scan"]
 
@@ -100,8 +100,7 @@ def plstm_max_plus_chain(
         initial_state = direct.new_full((*shape[:-2], shape[-1]), -torch.inf)
     else:
         check_same("[..., C]", (*shape[:-2], shape[-1]), {"initial_state": initial_state})
-    if form not in get_args(MaxPlusChainForm):
-        raise ValueError(f"unknown form {form!r}; choose one of {', '.join(map(repr, get_args(MaxPlusChainForm)))}")
+    check_form(form, MaxPlusChainForm)
     s, t, r, d, start = widened(source, transition, mark, direct, initial_state)
     check_temperature(temperature, d.dtype)
     with torch.autocast(direct.device.type, enabled=False):

@@ -1,13 +1,13 @@
 """The operator on chains: sequences of any length, in one pass or streamed in pieces."""
 
-from typing import Literal, get_args, overload
+from typing import Literal, overload
 
 import torch
 from torch import Tensor
 
 from plstm_graph.ops.chain.chunkwise import chain_chunkwise, chain_scan
 from plstm_graph.ops.regular_naive import chain_naive
-from plstm_graph.ops.shapes import check_features, check_same, widened
+from plstm_graph.ops.shapes import check_features, check_form, check_same, widened
 
 ChainForm = Literal["auto", "naive", "recurrent", "parallel", "chunkwise", "scan"]
 
@@ -97,8 +97,7 @@ def plstm_chain(
         initial_state = value.new_zeros(state_shape)
     else:
         check_same("[..., H, K, V]", state_shape, {"initial_state": initial_state})
-    if form not in get_args(ChainForm):
-        raise ValueError(f"unknown form {form!r}; choose one of {', '.join(map(repr, get_args(ChainForm)))}")
+    check_form(form, ChainForm)
     q, k, v, s, t, m, d, start = widened(query, key, value, source, transition, mark, direct, initial_state)
     with torch.autocast(q.device.type, enabled=False):
         if form in ("naive", "recurrent") or value.numel() == 0:

@@ -4,8 +4,6 @@ The cell state of an edge has one more dimension, :math:`C_e \in R^{J \times K \
 the left. Matrices need not commute: what a node reads depends on the order of what lies on a path.
 """
 
-from typing import get_args
-
 import torch
 from torch import Tensor
 
@@ -17,7 +15,7 @@ from plstm_graph.ops.dag.naive import edges_by_level
 from plstm_graph.ops.dag.plstm import direct_term, edge_messages, plstm
 from plstm_graph.ops.dag.recurrent_native import has_native_recurrent
 from plstm_graph.ops.scatter import sum_rows
-from plstm_graph.ops.shapes import check_real, check_same, widened
+from plstm_graph.ops.shapes import check_device, check_form, check_real, check_same, widened
 
 
 def plstm_matrix(
@@ -70,7 +68,7 @@ def plstm_matrix(
     heads = query.size(1)
     check_same("[E, H, J]", tuple(source.shape), {"mark": mark})
     check_same("[N, H]", (line_graph.num_nodes, heads), {"direct": direct})
-    _check_device(line_graph, mark=mark, direct=direct)
+    check_device(line_graph, mark=mark, direct=direct)
     if form not in ("naive", "recurrent"):
         gates = _of_rows(source), _of_pairs(transition, line_graph), _of_rows(mark)
         return plstm(query, key, value, *gates, direct, line_graph.rows(source.size(2)), form)
@@ -161,9 +159,8 @@ def _checked(
     check_same("[N, H, V]", (nodes, heads, value.size(2)), {"value": value})
     check_same("[E, H, J]", (line_graph.num_edges, heads, size), {"source": source})
     check_same("[P, H, J, J]", (line_graph.num_pairs, heads, size, size), {"transition": transition})
-    _check_device(line_graph, query=query, key=key, value=value, source=source, transition=transition)
-    if form not in get_args(Form):
-        raise ValueError(f"unknown form {form!r}; choose one of {', '.join(map(repr, get_args(Form)))}")
+    check_device(line_graph, query=query, key=key, value=value, source=source, transition=transition)
+    check_form(form, Form)
     if size == 0:
         return "recurrent"
     if torch.compiler.is_compiling() and (form == "naive" or (form == "auto" and not line_graph.has_rows(size))):
@@ -191,9 +188,3 @@ def _edge_reads_naive(
         states[f] = state
     reads = [torch.einsum("hk,hjkv->hjv", query[end[f]], states[f]) for f in range(len(start))]
     return torch.stack(reads) if reads else value.new_zeros(*source.shape, value.size(-1))
-
-
-def _check_device(line_graph: LineGraph, **tensors: Tensor) -> None:
-    for name, tensor in tensors.items():
-        if tensor.device != line_graph.device:
-            raise ValueError(f"{name} is on {tensor.device}, but the line graph on {line_graph.device}; see its to()")

@@ -43,36 +43,3 @@ def edge_states_naive(key: Tensor, value: Tensor, source: Tensor, transition: Te
     if not states:
         return value.new_zeros(0, *key.shape[1:], value.size(-1))
     return torch.stack([states[f] for f in range(len(start))])
-
-
-def plstm_naive(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    source: Tensor,
-    transition: Tensor,
-    mark: Tensor,
-    direct: Tensor,
-    line_graph: LineGraph,
-) -> Tensor:
-    r"""Outputs, :math:`y_n = \sum_{e \to n} M_e (q_n^\top C_e) + D_n (q_n \cdot k_n) v_n` (eq. 6).
-
-    Args:
-        query: ``[N, H, K]``
-        key: ``[N, H, K]``
-        value: ``[N, H, V]``
-        source: ``[E, H]``
-        transition: ``[P, H]``
-        mark: ``[E, H]``
-        direct: ``[N, H]``
-        line_graph: The DAG's line graph.
-
-    Returns:
-        ``[N, H, V]``
-    """
-    states = edge_states_naive(key, value, source, transition, line_graph)
-    outputs = list(direct[:, :, None] * (query * key).sum(dim=-1, keepdim=True) * value)
-    for e, n in enumerate(line_graph.edge_index[1].tolist()):
-        read = (query[n, :, :, None] * states[e]).sum(dim=1)
-        outputs[n] = outputs[n] + mark[e, :, None] * read
-    return torch.stack(outputs) if outputs else torch.zeros_like(value)

@@ -1,7 +1,5 @@
 """The public operator: checks its arguments, chooses a form, and applies Mark and Direct."""
 
-from typing import get_args
-
 import torch
 from torch import Tensor
 
@@ -13,7 +11,7 @@ from plstm_graph.ops.dag.parallel import edge_messages_parallel, node_outputs_pa
 from plstm_graph.ops.dag.recurrent import edge_messages_recurrent
 from plstm_graph.ops.dag.recurrent_native import has_native_recurrent, node_outputs_recurrent_native
 from plstm_graph.ops.scatter import sum_rows
-from plstm_graph.ops.shapes import check_operand, widened
+from plstm_graph.ops.shapes import check_form, check_operand, wide_dtype, widened
 
 
 def plstm(
@@ -98,7 +96,7 @@ def direct_term(query: Tensor, key: Tensor, value: Tensor, direct: Tensor) -> Te
     Returns:
         ``[N, H, V]``
     """
-    dtype = torch.promote_types(value.dtype, torch.float32)
+    dtype = wide_dtype(value)
     weight = direct * (query.to(dtype) * key.to(dtype)).sum(dim=-1)
     return weight.unsqueeze(-1) * value
 
@@ -139,13 +137,12 @@ def edge_messages(
     if form == "naive":
         states = edge_states_naive(key, value, source, transition, line_graph)
         return (query[line_graph.edge_index[1], :, :, None] * states).sum(dim=2)
-    if form == "chunkwise":
-        return edge_messages_chunkwise(query, key, value, source, transition, line_graph)
-    raise ValueError(f"unknown form {form!r}; choose one of {', '.join(map(repr, get_args(Form)))}")
+    return edge_messages_chunkwise(query, key, value, source, transition, line_graph)
 
 
 def _chosen(form: Form, query: Tensor, value: Tensor, line_graph: LineGraph, native: bool | None = None) -> Form:
     """The form to evaluate; ``native`` tells whether forms run in C where they can, by default if they can."""
+    check_form(form, Form)
     if form == "auto":
         return choose_form(line_graph, query.size(1), query.size(2), value.size(2), native)
     if form == "naive" and torch.compiler.is_compiling():

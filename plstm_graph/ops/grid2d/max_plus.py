@@ -1,7 +1,7 @@
 """M-mode on two-dimensional grids, in one orientation or in several at once."""
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from plstm_graph.ops.grid2d.max_plus_states import max_plus_grid2d_states
 from plstm_graph.ops.grid2d.plstm_grid2d import ORIENTATIONS, Orientation, flips_of
 from plstm_graph.ops.max_plus_regular_naive import max_plus_grid2d_naive
 from plstm_graph.ops.max_plus_terms import check_temperature, largest_read, largest_term
-from plstm_graph.ops.shapes import GATES, check_real, check_same, widened
+from plstm_graph.ops.shapes import GATES, check_form, check_real, check_same, widened
 
 MaxPlusGridForm = Literal["auto", "naive", "recurrent"]
 
@@ -137,8 +137,7 @@ def _evaluate(
     form: MaxPlusGridForm,
 ) -> Tensor:
     """Orientations by whether they run against the axes, in the form that was asked for."""
-    if form not in get_args(MaxPlusGridForm):
-        raise ValueError(f"unknown form {form!r}; choose one of {', '.join(map(repr, get_args(MaxPlusGridForm)))}")
+    check_form(form, MaxPlusGridForm)
     d, *wide = widened(direct, *gates)
     check_temperature(temperature, d.dtype)
     with torch.autocast(d.device.type, enabled=False):

@@ -10,7 +10,7 @@ from plstm_graph.ops.grid2d.chunkwise import grid2d_chunkwise
 from plstm_graph.ops.grid2d.native import grid2d_native, has_native_grids
 from plstm_graph.ops.grid2d.parallel import grid2d_parallel
 from plstm_graph.ops.regular_naive import direct_only, grid2d_oriented_naive
-from plstm_graph.ops.shapes import GATES, check_features, check_same, widened
+from plstm_graph.ops.shapes import GATES, check_features, check_form, check_same, widened
 
 GridForm = Literal["auto", "naive", "recurrent", "parallel", "chunkwise", "native"]
 Orientation = Literal["right-down", "left-down", "right-up", "left-up"]
@@ -160,8 +160,7 @@ def _evaluate(
     form: GridForm,
 ) -> Tensor:
     """Orientations by whether they run against the axes, in the form that was asked for."""
-    if form not in get_args(GridForm):
-        raise ValueError(f"unknown form {form!r}; choose one of {', '.join(map(repr, get_args(GridForm)))}")
+    check_form(form, GridForm)
     q, k, v, d, *wide = widened(query, key, value, direct, *gates)
     width, height = query.shape[-4:-2]
     if form == "auto" and has_native_grids(q):

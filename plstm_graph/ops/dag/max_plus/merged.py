@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.graph.blocks.node_blocks import NodeBlocks
+from plstm_graph.graph.blocks.node_blocks import MAX_NUMBERS, NodeBlocks
 from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
 from plstm_graph.ops.dag.max_plus.levels import (
     Shares,
@@ -20,7 +20,6 @@ from plstm_graph.ops.dag.max_plus.levels import (
     max_plus_gradients,
     max_plus_twin,
 )
-from plstm_graph.ops.dag.merge import MAX_NUMBERS
 from plstm_graph.ops.max_plus_terms import larger, part, temperature_of, temperature_tensors
 from plstm_graph.ops.semiring_scan import semiring_scan
 
@@ -35,7 +34,7 @@ def max_plus_merged(
 
     Raises:
         ValueError: If the cuts are so wide that the matrices of blocks would have more than
-            :data:`~plstm_graph.ops.dag.merge.MAX_NUMBERS`.
+            :data:`~plstm_graph.graph.blocks.node_blocks.MAX_NUMBERS`.
     """
     numbers = MAX_NUMBERS / max(direct.size(1), 1)
     blocks = NodeBlocks.build(line_graph.edge_index, line_graph.level, numbers, instead="take the recurrent form")

@@ -5,7 +5,7 @@ channel: there is no K x V state. The recurrence is associative like the others,
 that attains the maximum with factor 1, so that it neither fades nor grows, however deep the DAG is.
 """
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from plstm_graph.ops.dag.max_plus.merged import max_plus_merged
 from plstm_graph.ops.dag.max_plus.naive import max_plus_naive
 from plstm_graph.ops.dag.max_plus.native import has_native_max_plus, max_plus_native
 from plstm_graph.ops.max_plus_terms import check_temperature
-from plstm_graph.ops.shapes import check_operand, widened
+from plstm_graph.ops.shapes import check_form, check_operand, widened
 
 MaxPlusForm = Literal["auto", "naive", "recurrent", "merged"]
 
@@ -74,8 +74,7 @@ def plstm_max_plus(
     check_operand("source", source, line_graph, E=line_graph.num_edges, C=channels)
     check_operand("mark", mark, line_graph, E=line_graph.num_edges, C=channels)
     check_operand("transition", transition, line_graph, P=line_graph.num_pairs, C=channels)
-    if form not in get_args(MaxPlusForm):
-        raise ValueError(f"unknown form {form!r}; choose one of {', '.join(map(repr, get_args(MaxPlusForm)))}")
+    check_form(form, MaxPlusForm)
     s, t, r, d = widened(source, transition, mark, direct)
     check_temperature(temperature, d.dtype)
     if form == "naive" and not torch.compiler.is_compiling():

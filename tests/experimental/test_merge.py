@@ -5,11 +5,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from plstm_graph.experimental import merge as module
+from plstm_graph.experimental.merge import Block, gating_matrix_merged, merge, single_blocks
 from plstm_graph.graph import LineGraph
 from plstm_graph.graph.blocks.node_blocks import NodeBlocks
 from plstm_graph.ops import gating_matrix
-from plstm_graph.ops.dag import merge as module
-from plstm_graph.ops.dag.merge import Block, gating_matrix_merged, merge, single_blocks
 from plstm_graph.testing import assert_close, random_dag, random_operands
 from tests.strategies import problems
 

@@ -13,11 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.graph.blocks.node_blocks import NodeBlocks
-from plstm_graph.ops.shapes import check_operand
-
-#: Matrices of all blocks together may have this many numbers; a gigabyte in float32.
-MAX_NUMBERS = 2**28
+from plstm_graph.graph.blocks.node_blocks import MAX_NUMBERS, NodeBlocks
+from plstm_graph.ops.shapes import check_operand, wide_dtype
 
 # So few blocks are large: to merge them one by one costs less than to bring them to one size.
 _FEW = 8
@@ -78,7 +75,8 @@ def gating_matrix_merged(
         ``[H, N, N]``; entry ``[h, n, m]`` is what reaches node ``n`` of node ``m`` along all paths.
 
     Raises:
-        ValueError: If the cuts are so wide that the matrices of blocks would have more than :data:`MAX_NUMBERS`.
+        ValueError: If the cuts are so wide that the matrices of blocks would have more than
+            :data:`~plstm_graph.graph.blocks.node_blocks.MAX_NUMBERS`.
     """
     nodes, heads = direct.shape
     check_operand("direct", direct, line_graph, N=line_graph.num_nodes, H=heads)
@@ -121,9 +119,7 @@ def single_blocks(
         Matrices ``[B, H, W, W]``, ``[B, H, W, n]``, ``[B, H, n, W]`` and ``[B, H, n, n]`` for ``B`` blocks of up to
         ``n`` nodes and cuts of up to ``W`` edges, float32 at least; unused rows and columns are 0.
     """
-    dtype = torch.float32
-    for gate in (source, transition, mark, direct):
-        dtype = torch.promote_types(dtype, gate.dtype)
+    dtype = wide_dtype(source, transition, mark, direct)
     start, end = line_graph.edge_index
     in_edge, out_edge = line_graph.pairs
     passed_block, slot_before, slot_after = blocks.passing
