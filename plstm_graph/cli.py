@@ -246,6 +246,9 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _fit(options: argparse.Namespace) -> int:
+    from plstm_graph.train.arguments import read_arguments
+
+    read_arguments(options.arguments, "fit")  # what is wrong at first sight need not wait for the rest
     from plstm_graph.machine import describe_machine
     from plstm_graph.train.command import run_command
 
@@ -253,6 +256,9 @@ def _fit(options: argparse.Namespace) -> int:
 
 
 def _tune(options: argparse.Namespace) -> int:
+    from plstm_graph.train.arguments import read_arguments
+
+    read_arguments(options.arguments, "tune")
     from plstm_graph.machine import describe_machine
     from plstm_graph.train.tune import run_tune
 

@@ -15,8 +15,6 @@ from types import FunctionType
 from typing import Any
 
 from jsonargparse import Namespace
-from torch import nn
-from torch_geometric.transforms import BaseTransform
 
 #: How the commands call what the user allows.
 OPTION = "--allow"
@@ -31,31 +29,37 @@ class Kind:
     """Classes that may be named: those of some packages that are of a base class.
 
     Attributes:
-        base (type or str): The base class; where its package is slow to import, its full name.
+        base (str): Full name of the base class, whose package is slow to import.
         packages (tuple[str, ...]): Packages they are defined in.
         but (tuple[str, ...]): Modules in these packages that run code or load files by what they are called with.
     """
 
-    base: type | str
+    base: str
     packages: tuple[str, ...]
     but: tuple[str, ...] = ()
 
     def has(self, value: Any) -> bool:
         """Whether a value is one of the classes."""
-        base = _import(self.base) if isinstance(self.base, str) else self.base
-        if not isinstance(value, type) or not issubclass(value, base):
+        if not self.is_base_of(value):
             return False
         return _under(value.__module__, self.packages) and not _under(value.__module__, self.but)
+
+    def is_base_of(self, value: Any) -> bool:
+        """Whether a value is a class of this base, wherever it lies."""
+        return isinstance(value, type) and issubclass(value, _import(self.base))
 
 
 KINDS = (
     # PyG's Sequential evaluates the types in its signature, a string.
     Kind(
-        nn.Module,
+        "torch.nn.Module",
         ("plstm_graph.nn", "torch.nn", "torch_geometric.nn"),
         ("torch_geometric.nn.sequential", "torch_geometric.nn.model_hub", "torch_geometric.nn.nlp"),
     ),
-    Kind(BaseTransform, ("plstm_graph.transforms", "plstm_graph.datasets.ogb_code2", "torch_geometric.transforms")),
+    Kind(
+        "torch_geometric.transforms.BaseTransform",
+        ("plstm_graph.transforms", "plstm_graph.datasets.ogb_code2", "torch_geometric.transforms"),
+    ),
 )
 #: What the section `trainer` of a configuration may name besides.
 TRAINER_KINDS = (
@@ -240,7 +244,7 @@ def refusal(name: str, kinds: Sequence[Kind] = KINDS, found: Any = None) -> Name
     """
     packages = _packages(kinds)
     text = f"{name} may not be named by a file, so it was not used. A file may name classes of {', '.join(packages)}"
-    top, made = name.partition(".")[0], isinstance(found, type) and issubclass(found, nn.Module | BaseTransform)
+    top, made = name.partition(".")[0], found is not None and any(kind.is_base_of(found) for kind in KINDS)
     if not made and (top in sys.stdlib_module_names or top in {package.partition(".")[0] for package in packages}):
         return NameNotAllowedError(text)
     own = name if made else top

@@ -8,13 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import UnionType
-from typing import Any, NoReturn, get_args, get_origin
+from typing import TYPE_CHECKING, Any, NoReturn, get_args, get_origin
 
 import jsonargparse
 import yaml
 from jsonargparse import ArgumentParser
-from torch import nn
-from torch_geometric.transforms import BaseTransform
 
 from plstm_graph.config.names import (
     KINDS,
@@ -26,6 +24,10 @@ from plstm_graph.config.names import (
 )
 from plstm_graph.config.nested_options import put_together
 from plstm_graph.datasets.storage.plain_values import check_plain, check_yaml, load_yaml
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch_geometric.transforms import BaseTransform
 
 _DENIED = re.compile(r"Importing '([\w.]+)' is not allowed")
 _POLICY = ("import_path_verdicts", "import_paths_enforced")
@@ -61,6 +63,8 @@ class GuardedParser(ArgumentParser):
 
     #: What values may name.
     kinds: Sequence[Kind] = KINDS
+    #: Whether that is checked as soon as they are parsed, which imports what they name.
+    checks_names: bool = True
 
     def parse_args(self, *args: Any, **kwargs: Any) -> Any:
         """Parse the arguments of a command."""
@@ -92,7 +96,7 @@ class GuardedParser(ArgumentParser):
         try:
             with importing_only(*import_paths(self.kinds)):
                 result = call(*args, **kwargs)
-            if call.__name__ != "instantiate":
+            if self.checks_names and call.__name__ != "instantiate":
                 check_names(result, self.kinds)
             return result
         finally:
@@ -171,21 +175,25 @@ def make(add: Callable[[ArgumentParser], Any], values: Any, kinds: Sequence[Kind
         raise ValueError(str(error)) from error
 
 
-def make_module(values: Any) -> nn.Module:
+def make_module(values: Any) -> "nn.Module":
     """The model that plain values of a file describe; see :func:`make`.
 
     Args:
         values: ``class_path`` and ``init_args``.
     """
+    from torch import nn
+
     return make(lambda parser: parser.add_argument("--made", type=nn.Module), values)
 
 
-def make_transform(values: Any) -> BaseTransform | None:
+def make_transform(values: Any) -> "BaseTransform | None":
     """The transform that plain values of a file describe, None for none; see :func:`make`.
 
     Args:
         values: ``class_path`` and ``init_args``, or None.
     """
+    from torch_geometric.transforms import BaseTransform
+
     return make(lambda parser: parser.add_argument("--made", type=BaseTransform | None), values)
 
 

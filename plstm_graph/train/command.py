@@ -6,14 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from jsonargparse.typing import PositiveInt
 
 from plstm_graph.config.fitting import fitting
-from plstm_graph.config.names import HELP, resolve
-from plstm_graph.config.parser import CommandParser
+from plstm_graph.config.names import check_names, resolve
 from plstm_graph.console import Console
 from plstm_graph.report.labelled import introduction
 from plstm_graph.report.ogb_form import Circumstances, Entry, write_forms
@@ -23,26 +21,16 @@ from plstm_graph.tasks.registry import takes_option
 from plstm_graph.tasks.task import Task
 from plstm_graph.tasks.task_folder import write_task
 from plstm_graph.text import meant
+from plstm_graph.train.arguments import Command, read_arguments
 from plstm_graph.train.device import pick_device
 from plstm_graph.train.going_on import going_on
-from plstm_graph.train.options import ThreadCount, parse_numbers, parse_seeds, repeatable_command
+from plstm_graph.train.options import parse_numbers, parse_seeds, repeatable_command
 from plstm_graph.train.run_folder import at_work, check_name, keep_data
 from plstm_graph.train.run_study import run_study
 from plstm_graph.train.runner import cached_task, check_model, task_of
 from plstm_graph.train.space import Range, Space, check_space
 from plstm_graph.train.study import Study, check_choices
 from plstm_graph.train.trainer_options import check_trainer, is_first
-from plstm_graph.train.training import Training
-
-Command = Literal["fit", "tune"]
-_FIT = """Train several models on a task under equal terms: the same encoders, batches, optimiser and epochs; of
-several values of an option (choose) the first seed picks those with the best validation metric, for each model. Each
-training is tested once, with the weights of the epoch that validation picked. The same command goes on after an
-interruption; finished trainings are not run again."""
-_TUNE = """Search for the options of a model that are best in validation, with Optuna: of every choice, the mean over
-seeds and folds counts, and no test is touched. The run's folder keeps the search, so that the same command goes on,
-also with more --trials; it ends with a table, a picture and best.yaml, a configuration for fit."""
-_DESCRIPTIONS: dict[Command, str] = {"fit": _FIT, "tune": _TUNE}
 
 
 @dataclass
@@ -193,10 +181,8 @@ def parse(arguments: list[str], command: Command = "fit") -> StudyOptions:
         SystemExit: If they are not understood, after a message on stderr.
         ValueError: If values do not go together.
     """
-    parser = _make_parser(command)
-    config = parser.parse_args(arguments)
-    values: dict[str, Any] = json.loads(parser.dump(config, format="json", skip_unset=False))
-    Training(**values["training"])  # checks its values before anything starts
+    config, values = read_arguments(arguments, command)
+    check_names(values["model"] or values["models"])
     known = _models(values["model"], values["models"])
     names = list(known) if config.only is None else config.only.split(",")
     missing = [name for name in names if name not in known]
@@ -285,89 +271,3 @@ def _entry(model: str, values: dict[str, Any], models: Sequence[str]) -> Entry:
     if model not in models:
         raise ValueError(f"entry.{model} is of no model in the configuration: {', '.join(models)}")
     return Entry(**fitting(Entry, values, f"entry.{model}"))
-
-
-def _make_parser(command: Command) -> CommandParser:
-    about = f"{_DESCRIPTIONS[command]} {HELP}"
-    parser = CommandParser(prog=f"plstm-graph {command}", description=about, allow_abbrev=False)
-    parser.add_argument("--config", action="config", help="YAML file; several are merged in order.")
-    parser.add_argument(
-        "--name", type=str | None, default=None, help="Name of the run. (default: of the task and its models)"
-    )
-    parser.add_argument("--only", type=str | None, default=None, help="Models to train, such as plstm,gin.")
-    parser.add_argument("--seeds", type=str | int, default="0-2", help="Such as 0-4 or 0,2.")
-    parser.add_argument(
-        "--folds",
-        type=str | int | None,
-        default=None,
-        help="Number of folds, such as 5, or some of those that a task has, such as 0-1 or 0,3.",
-    )
-    parser.add_argument(
-        "--choose",
-        type=dict[str, Any],
-        default={},
-        help="Values of options, of which validation picks one for each model, such as {training.lr: [0.001, 0.01], "
-        "task.target_scale: [raw, log], model.num_layers: [1, 2]}. Metrics are of outputs in the unit of the targets.",
-    )
-    if command == "tune":
-        parser.add_argument(
-            "--space",
-            type=dict[str, Any],
-            default={},
-            help="Ranges or lists of options, such as {training.lr: {low: 1e-4, high: 1e-2, log: true}, "
-            "model.num_layers: [1, 2, 3]}.",
-        )
-        parser.add_argument("--trials", type=PositiveInt, default=30, help="Choices of options to try.")
-    parser.add_argument(
-        "--tests",
-        type=bool,
-        default=True,
-        help="Whether to test. Without, models are compared in validation, and no test is touched: for choices.",
-    )
-    parser.add_argument(
-        "--baselines",
-        type=bool,
-        default=True,
-        help="Whether simple models are fitted for the report, where there are any.",
-    )
-    parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1, ...")
-    parser.add_argument("--threads", type=ThreadCount, default=2, help="CPU threads of each process.")
-    parser.add_argument("--workers", type=PositiveInt, default=1, help="Trainings that run at the same time.")
-    parser.add_argument(
-        "--cluster",
-        type=str | None,
-        default=None,
-        help="Let the workers of a Dask cluster train, which see the same folders: dask://HOST:PORT of its scheduler, "
-        "or dask://FILE that it wrote.",
-    )
-    parser.add_argument("--output", type=str | None, default=None, help="Folder (default: runs/NAME).")
-    parser.add_argument(
-        "--folder",
-        type=str | None,
-        default=None,
-        help="Write the graphs of the task to this folder for check, fit, predict and explain, and train nothing.",
-    )
-    parser.add_argument(
-        "--folder_parts",
-        type=str | None,
-        default=None,
-        help="Parts to write, such as train,valid,test_tiles. (default: train, valid and the first test)",
-    )
-    parser.add_argument("--task", type=dict[str, Any], required=True, help="Name of the task, and its options.")
-    parser.add_argument(
-        "--model",
-        type=dict | str | None,
-        default=None,
-        help="Class and arguments of a model; --model.KEY VALUE sets one of its arguments.",
-    )
-    parser.add_argument("--models", type=dict[str, dict], default={}, help="Those of several models, by their names.")
-    parser.add_argument(
-        "--entry",
-        type=dict[str, dict],
-        default={},
-        help="What OGB's form asks of each model of a benchmark beyond its trainings: method, external_data, official, "
-        "contact, code, paper, and tuned, values tried of options with a star at the selected one.",
-    )
-    parser.add_class_arguments(Training, "training")
-    parser.add_argument("--trainer", type=dict[str, Any], default={}, help="Options of lightning.pytorch.Trainer.")
-    return parser
