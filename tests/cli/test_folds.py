@@ -101,7 +101,7 @@ def test_a_killed_run_goes_on_without_its_finished_folds(folder):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--task.set", "MUTAAG"), "no MUTAAG.zip or TU/MUTAAG.zip"),
+        (("--task.set", "MUTAAG", "--task.source", "."), "no MUTAAG.zip or TU/MUTAAG.zip"),
         (("--task.source", "nowhere"), "it has no zips at all"),
         (("--folds", "0-10"), "folds are numbered from 0 to 9"),
         (("--folds", "all"), "folds must be numbers and ranges"),
