@@ -112,5 +112,5 @@ def with_edge_features(folder: Path) -> str:
 
 def _write(path: Path, lines: list[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with gzip.open(path, "wt") as file:
-        file.write("\n".join(lines) + "\n")
+    # Without the time, so that the same rows are the same bytes.
+    path.write_bytes(gzip.compress("\n".join([*lines, ""]).encode(), mtime=0))

@@ -141,7 +141,7 @@ def test_two_processes_train_as_one_and_see_each_molecule_once(workspace):
     # 25 molecules: batches of 10, 10 and 5, the last of which two processes share unevenly.
     (workspace / "records").mkdir()
     command(workspace, *options, "--trainer.devices", "2", "--trainer.strategy", "ddp", "--name", "ddp")
-    assert main([*options, "--name", "alone", *_ALLOW]) == 0
+    assert main([*options, "--name", "as-one", *_ALLOW]) == 0
     first, second, single = (
         torch.load(workspace / "records" / name, weights_only=True) for name in ("2-0.pt", "2-1.pt", "1-0.pt")
     )

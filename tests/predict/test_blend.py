@@ -58,7 +58,7 @@ def test_blend_reports_network_forest_and_both(run, output):
         train, test = benchmark.parts["train"], benchmark.parts["test"]
         bits = {"test": morgan_fingerprints(test.smiles)}
         prints = morgan_fingerprints(train.smiles)
-        expected = Forest(20, seed=1, jobs=1).fit_predict(prints, train.y, bits, "classification")
+        expected = Forest(20, seed=1, jobs=1).fit_predict(prints, train.y, bits, "binary")
         auc = roc_auc_score(test.y.view(-1).numpy(), expected["test"][:, 0])
         for model in blend["models"].values():
             assert model["seeds"][1]["forest"]["test"] == pytest.approx(auc, abs=1e-12)
@@ -86,12 +86,12 @@ def test_forest_leaves_out_unknown_targets_and_knows_single_classes():
     nan = float("nan")
     targets = torch.tensor([[0, 1], [1, 1], [0, 1], [1, nan], [nan, nan]])
     forest = Forest(20, min_samples_leaf=1, jobs=1)
-    labels = forest.fit_predict(features, targets, {"test": features}, "classification")["test"]
+    labels = forest.fit_predict(features, targets, {"test": features}, "binary")["test"]
     assert labels[1, 0] > 0.5 > labels[0, 0] and (labels[:, 1] == 1).all()
     values = forest.fit_predict(features, targets * 10, {"test": features}, "regression")["test"]
     assert values[1, 0] > 5 > values[0, 0]
     with pytest.raises(ValueError, match="target 1 is unknown for every training sample"):
-        forest.fit_predict(features, torch.tensor([[0, nan]] * 5), {}, "classification")
+        forest.fit_predict(features, torch.tensor([[0, nan]] * 5), {}, "binary")
 
 
 @pytest.mark.parametrize("options", [{"trees": 0}, {"min_samples_leaf": 0}, {"trees": -1}])

@@ -8,6 +8,7 @@ import re
 import shutil
 import sqlite3
 import zipfile
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -254,3 +255,15 @@ def test_random_damage_is_a_value_error(tmp_path):
         except ValueError:
             count += 1
     assert count > 100
+
+
+def test_reading_takes_away_nothing_that_somebody_has_allowed(tmp_path):
+    path = tmp_path / "graphs.pt"
+    torch.save(torch.ones(2), path)
+    torch.serialization.add_safe_globals([Fraction])
+    try:
+        with tensors_only([Fraction]):
+            torch.load(path)
+        assert Fraction in torch.serialization.get_safe_globals()
+    finally:
+        torch.serialization._weights_only_unpickler._remove_safe_globals([Fraction])
