@@ -40,9 +40,9 @@ def fold_of_each(
     if groups is not None:
         groups = np.asarray(groups)
         if (count := np.unique(groups).size) < num_folds:
-            raise ValueError(f"{num_folds} folds need as many groups, and there are {count}")
+            raise ValueError(f"{num_folds} folds need as many groups, and the number is {count}")
     elif n < num_folds:
-        raise ValueError(f"{num_folds} folds need as many rows, and there are {n}")
+        raise ValueError(f"{num_folds} folds need as many rows, and the number is {n}")
     if groups is None:
         kind = KFold if targets is None else StratifiedKFold
         splitter = kind(num_folds, shuffle=True, random_state=seed)
@@ -98,6 +98,10 @@ def parts_of_fractions(
         :data:`TRAIN`, :data:`VALID` or :data:`TEST` for each row, ``[n]``.
     """
     pieces = min(_PIECES, n if groups is None else np.unique(np.asarray(groups)).size)
+    if pieces < 3:
+        raise ValueError(
+            f"three parts need as many {'rows' if groups is None else 'groups'}, and the number is {pieces}"
+        )
     ends = np.rint(np.cumsum(fractions) * pieces)
     return np.searchsorted(ends[:2], fold_of_each(n, pieces, seed, targets, groups), side="right")
 

@@ -71,4 +71,11 @@ def _own_data(predictor: Predictor, ckpt_path: str) -> LabelledGraphs:
             f"{ckpt_path} is of the task {options.get('name')}, whose scores stand in the report of its run; "
             "give another table with --data"
         )
+    digest = predictor.recipe.get("digest")
+    if digest is not None and digest != task.labelled.digest:
+        raise ValueError(
+            f"the data of {task.labelled.title} have changed since {ckpt_path} was trained, so their parts may not be "
+            f"those of the training ({task.labelled.digest}, was {digest!r:.200}); give a table that is tested as a "
+            "whole with --data"
+        )
     return task.labelled

@@ -97,7 +97,13 @@ class FolderOfDAGs(LabelledGraphs):
     @property
     def split_name(self) -> str:
         """The column of the split, or ``"random"``."""
-        return self.dataset.spec.split.column or "random"
+        split = self.dataset.spec.split
+        if not split.is_drawn:
+            return str(split.column)
+        how = " and ".join(
+            [*(["stratified"] if split.stratified else []), *([f"by {split.group}"] if split.group else [])]
+        )
+        return f"fold {split.fold} of {split.num_folds}" * (split.num_folds > 0) + " " * bool(how) + how or "random"
 
     @property
     def splits(self) -> dict[str, Tensor]:

@@ -84,7 +84,15 @@ class Split:
 
     def _groups(self, dataset: SmilesDataset) -> Sequence[str] | None:
         if self.group_column is not None:
-            return dataset.table.column(self.group_column)
+            table = dataset.table
+            groups = table.column(self.group_column)
+            for line, word in zip(table.lines, groups, strict=True):
+                if not word.strip():
+                    place = f"{table.path}, line {line}"
+                    raise ValueError(
+                        f"{place}: column {self.group_column!r} is empty, by which molecules stay together"
+                    )
+            return groups
         if self.by == "scaffold":
             return [bemis_murcko_scaffold(text) for text in dataset.smiles]
         return None

@@ -161,6 +161,8 @@ class MoleculeTable(LabelledGraphs):
     @property
     def split_name(self) -> str:
         """How the molecules are divided."""
+        if self.split.num_folds:
+            return f"{self.split.by}, fold {self.split.fold} of {self.split.num_folds}"
         return self.split.by
 
     @property

@@ -151,6 +151,7 @@ def supervised(data: LabelledGraphs, kind: Kind, given: dict[str, Any], num_fold
             "given": given,
             "target_names": data.target_names,
             "reading": data.reading,
+            "digest": data.digest,
         },
     )
 

@@ -79,7 +79,8 @@ def _make_parser(command: Command) -> CommandParser:
         "--folds",
         type=str | int | None,
         default=None,
-        help="Number of folds, such as 5, or some of those that a task has, such as 0-1 or 0,3.",
+        help="Number of folds, 3 or more, each of which is tested once while the next one validates; or some of those "
+        "that a task has, such as 0-1 or 0,3.",
     )
     parser.add_argument(
         "--choose",

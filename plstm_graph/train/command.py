@@ -29,7 +29,7 @@ from plstm_graph.train.run_folder import at_work, check_name, keep_data
 from plstm_graph.train.run_study import run_study
 from plstm_graph.train.runner import cached_task, check_model, task_of
 from plstm_graph.train.space import Range, Space, check_space
-from plstm_graph.train.study import Study, check_choices
+from plstm_graph.train.study import Repeat, Study, check_choices
 from plstm_graph.train.trainer_options import check_trainer, is_first
 
 
@@ -101,6 +101,8 @@ def run_command(arguments: list[str], machine: Callable[[], dict[str, Any]]) -> 
         return 0
     task: Task = cached_task(json.dumps(plain["task"]))
     _check_folds(study.folds, task)
+    if isinstance(task, GraphTask) and task.labelled is not None:
+        _check_each_fold(study)
     sizes = {name: _check(study, name) for name in study.models}
     text = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
     console.say(f"{task.name}: {text} parameters, results in {study.folder}")
@@ -147,6 +149,8 @@ def _folds(given: str | int | None, task: dict[str, Any]) -> list[int]:
     if not text.isdecimal():
         return parse_numbers(text, "folds", 1000)
     count = parse_numbers(text, "folds", 1000)[0]
+    if count == 0:
+        raise ValueError("folds 0 are none: give how many, such as 5, or which, such as 0-1; 0-0 is the first")
     if takes_number:
         task["num_folds"] = count
     return list(range(count))
@@ -155,9 +159,21 @@ def _folds(given: str | int | None, task: dict[str, Any]) -> list[int]:
 def _check_folds(folds: Sequence[int], task: Task) -> None:
     """Refuse folds that the task does not have."""
     if folds and not task.num_folds:
-        raise ValueError(f"the task {task.name} has no folds, got {', '.join(map(str, folds))}")
+        raise ValueError(
+            f"the task {task.name} has no folds, got {', '.join(map(str, folds))}; of a table or folder of your own, "
+            "--folds 5 makes five, and --task.num_folds 5 --folds 0-1 trains two of them"
+        )
     if folds and max(folds) >= task.num_folds:
         raise ValueError(f"folds are numbered from 0 to {task.num_folds - 1}, got {max(folds)}")
+
+
+def _check_each_fold(study: Study) -> None:
+    """Make the task of every fold, so that one that cannot be trained is refused before the others are."""
+    for fold in study.folds:
+        try:
+            task_of(study.trial(study.models[0], {}, Repeat(study.seeds[0], fold)))
+        except ValueError as error:
+            raise ValueError(f"fold {fold}: {error}") from error
 
 
 def _check(study: Study, model: str) -> int:
@@ -166,7 +182,8 @@ def _check(study: Study, model: str) -> int:
     Returns:
         Number of parameters of the first.
     """
-    first, *_ = [check_model(trial) for trial in study.first_trials(model)]
+    trials = study.first_trials(model)
+    first, *_ = [check_model(trial, like=trials[0]) for trial in trials]
     return first
 
 
@@ -248,16 +265,22 @@ def _check_given(arguments: list[str], choose: dict[str, Any]) -> None:
 
 
 def _models(model: Any, models: dict[str, Any]) -> dict[str, Any]:
-    """All models by their names; a single one has that of its class."""
+    """All models by their names; that of the section ``model`` has the one of its class."""
     if model is None:
         return models
-    if models:
-        raise ValueError(f"give one model (model) or several with names (models), not both: {', '.join(models)}")
     spec = {"class_path": model} if isinstance(model, str) else model
     name = spec.get("class_path")
+    if models and name is None:
+        raise ValueError(
+            f"--model.KEY sets an argument of a configuration's only model (model), and this one has several "
+            f"(models): give --models.{next(iter(models))}.init_args.KEY"
+        )
     if not isinstance(name, str):
         raise ValueError(f"model needs its class, such as class_path: plstm_graph.nn.PLSTM, got {spec}")
-    return {name.rpartition(".")[2].lower(): spec}
+    own = name.rpartition(".")[2].lower()
+    if own in models:
+        raise ValueError(f"two models are called {own}: that of the section model, and one of models")
+    return {own: spec} | models
 
 
 def _default_name(task: Mapping[str, Any], models: Sequence[str]) -> str:

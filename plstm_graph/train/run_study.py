@@ -72,6 +72,8 @@ def run_study(
     if report:
         best = _best_trial(study, report, task)
         replace_file(study.folder / "best.ckpt", partial(shutil.copyfile, best.folder / "best.ckpt"))
+        if len(report["models"]) * len(study.repeats) > 1:
+            console.say(f"{study.folder / 'best.ckpt'} is the best in validation: {best.title}")
     runner.raise_failures(study.folder)
     return report
 

@@ -17,6 +17,7 @@ from plstm_graph.config.names import allowed_names, set_allowed_names
 from plstm_graph.nn import count_parameters
 from plstm_graph.tasks.registry import task_of as load_section
 from plstm_graph.tasks.rows import Row
+from plstm_graph.tasks.samples import check_comparable
 from plstm_graph.tasks.task import Task
 from plstm_graph.train.cluster import on_cluster, worker_was_killed
 from plstm_graph.train.progress import StudyProgress
@@ -148,8 +149,12 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def check_model(trial: Trial) -> int:
+def check_model(trial: Trial, like: Trial) -> int:
     """Make the task and the model of a trial, and try the model on a few samples.
+
+    Args:
+        trial: The trial.
+        like: One of another choice, with which it is to be compared.
 
     Returns:
         Number of its parameters.
@@ -158,6 +163,9 @@ def check_model(trial: Trial) -> int:
         ValueError: If one of them cannot be made, or they do not fit each other.
     """
     task = task_of(trial)
+    if trial.task != like.task:
+        options = ", ".join(f"{name} {value}" for name, value in trial.choice.items() if name.startswith("task."))
+        check_comparable(task_of(like), task, options)
     made = make_model(trial.spec, task, trial.training)
     try:
         task.check(made)

@@ -1,5 +1,6 @@
 """What a search may choose options from: lists of values, and ranges of numbers."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,8 +28,10 @@ class Range:
     step: int | float | None = None
 
     def __post_init__(self) -> None:
-        if not self.low < self.high or (self.log and self.low <= 0) or (self.log and self.step is not None):
-            raise ValueError(f"a range goes from low up to high; with log from above 0 and without step, got {self}")
+        if not -math.inf < self.low < self.high < math.inf or (self.log and self.low <= 0):
+            raise ValueError("a range goes from low up to high, numbers that are finite, and with log above 0")
+        if self.step is not None and (self.log or not 0 < self.step <= self.high - self.low):
+            raise ValueError("step goes at least once into a range, and is not for those with log")
 
 
 Space = dict[str, list[Any] | Range]
@@ -51,7 +54,10 @@ def check_space(space: Any) -> Space:
         if not isinstance(values, Mapping):
             found[name] = values
         elif "low" in values or "high" in values:
-            found[name] = Range(**fitting(Range, values, f"space.{name}"))
+            try:
+                found[name] = Range(**fitting(Range, values, f"space.{name}"))
+            except ValueError as error:
+                raise ValueError(f"space.{name} {dict(values)}: {error}") from error
         else:
             found |= {f"{name}.{key}": value for key, value in check_space(values).items()}
     return found

@@ -65,16 +65,19 @@ def run_tune(arguments: list[str], machine: dict[str, Any]) -> int:
         journal = JournalFileBackend(str(study.folder / _JOURNAL))
         search = optuna.create_study(
             storage=optuna.storages.JournalStorage(journal),
-            sampler=optuna.samplers.TPESampler(seed=study.seeds[0], constant_liar=options.workers > 1),
             study_name=model,
             direction="maximize" if direction == "max" else "minimize",
             load_if_exists=True,
         )
+        # Another seed than that of the choices that are there, or they would be proposed once more.
+        seed = study.seeds[0] + len(search.trials)
+        search.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=options.workers > 1)
         runner = Runner(options.trainer, machine["revision"], options.workers, options.cluster)
         _search(search, _Objective(study, model, metric, runner, console), options)
         report = write_search(study.folder, search, f"valid/{metric}", about)
         best = chosen(study.plain | {"model": study.plain["models"][model]}, search.best_trial.user_attrs[CHOICE])
         winner = {"name": f"{study.folder.name}-best"} | {name: best[name] for name in _KEPT if best[name]}
+        winner |= {"seeds": ",".join(map(str, study.seeds)), "threads": options.threads}
         replace_text(study.folder / _BEST, yaml.safe_dump(winner, sort_keys=False))
     Console().say(report.rstrip())
     Console().say(f"\nplstm-graph fit --config {study.folder / _BEST}    # trains with the best options, and tests")
@@ -102,7 +105,7 @@ class _Objective:
 
     def _fits(self, trial: Trial) -> bool:
         try:
-            check_model(trial)
+            check_model(trial, like=self.study.trial(self.model, {}, self.study.repeats[0]))
         except ValueError as error:
             self.console.say(f"{trial.title}: {error}")
             return False

@@ -67,7 +67,7 @@ def test_a_run(config, capsys):
     assert main(["fit", "--config", config, "--name", "tiny", "--seeds", "5-7"]) == 0
     (model,) = json.loads((folder / "report.json").read_text())["models"].values()
     assert [row["seed"] for row in model["seeds"]] == [5, 6, 7]
-    assert "seed 6" not in capsys.readouterr().err, "finished trainings are not run again"
+    assert "seed 6, epoch" not in capsys.readouterr().err, "finished trainings are not run again"
 
 
 def test_another_configuration_is_refused(config, capsys):
@@ -111,7 +111,7 @@ def test_bad_rates(config, capsys):
         (["--task.augmentation.mixup", "a"], "mixup must be of the type float, got 'a'"),
         (["--task.nam_train", "2"], "did you mean num_train?"),
         (["--training.keep", "first"], "keep"),
-        (["--models.a.class_path", "plstm_graph.nn.PLSTMVision"], "not both: a"),
+        (["--models.vit.class_path", "plstm_graph.nn.PLSTMVision"], "two models are called vit"),
         (["--model.hidden", "3"], "hidden"),
         (["--folder", "made"], "the task arrows has none"),
     ],

@@ -66,8 +66,8 @@ def test_parts_by_fractions(kind):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((2, 3), "3 folds need as many rows, and there are 2"),
-        ((6, 3, 0, None, ["a", "b", "a", "b", "a", "b"]), "3 folds need as many groups, and there are 2"),
+        ((2, 3), "3 folds need as many rows, and the number is 2"),
+        ((6, 3, 0, None, ["a", "b", "a", "b", "a", "b"]), "3 folds need as many groups, and the number is 2"),
         ((6, 4, 0, np.array(list("aabbcc"))), "4 stratified folds need a class of as many rows, and the largest has 2"),
     ],
 )

@@ -2,12 +2,15 @@
 
 import csv
 import json
+import re
+from pathlib import Path
 
 import pytest
 import yaml
 
 from plstm_graph.cli import main
 from plstm_graph.tasks.registry import load_task
+from plstm_graph.train.command import parse
 from tests.made_sets import make_folder
 
 SMILES = (
@@ -19,9 +22,10 @@ SMILES = (
 def _table(path):
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["smiles", "size", "heavy", "batch"])
+        writer.writerow(["smiles", "size", "heavy", "batch", "empty", "one"])
         for number, text in enumerate(SMILES):
-            writer.writerow([text, len(text) + number / 100, int(len(text) > 4), f"g{number % 6}"])
+            cells = [f"g{number % 6}", "" if number == 2 else f"g{number}", "same"]
+            writer.writerow([text, len(text) + number / 100, int(len(text) > 4), *cells])
     return str(path)
 
 
@@ -54,9 +58,14 @@ def test_each_molecule_is_tested_once(tmp_path, split):
         ({"split": "group", "group_column": "bacth"}, "has no column 'bacth'.*Did you mean 'batch'"),
         ({"split": "batch", "num_folds": 3}, "says the parts itself, so there are no folds"),
         ({"fold": 1}, "num_folds says so"),
+        ({"split": "group", "group_column": "empty"}, "t.csv, line 4: column 'empty' is empty"),
+        ({"split": "group", "group_column": "one"}, "three parts need as many groups, and the number is 1"),
         ({"num_folds": 3, "fold": 3}, "folds are numbered from 0 to 2, got 3"),
         ({"num_folds": 2}, "at least 3"),
-        ({"split": "group", "group_column": "batch", "num_folds": 7}, "7 folds need as many groups, and there are 6"),
+        (
+            {"split": "group", "group_column": "batch", "num_folds": 7},
+            "7 folds need as many groups",
+        ),
         ({"split": "stratified", "target_columns": ["size", "heavy"]}, "is by one target, and there are size, heavy"),
     ],
 )
@@ -109,3 +118,68 @@ def test_the_command_trains_models_over_folds_and_seeds_and_reports_each_target(
     assert report["models"]["gin"]["tests"]["test/rmse"]["mean"] == pytest.approx(mean, rel=1e-9)
     assert main([*command, "--folds", "4", "--seeds", "0"]) == 2
     assert "num_folds" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "choose", [{"task.split": ["random", "scaffold"]}, {"task.seed": [0, 1]}, {"task.num_folds": [3, 4]}]
+)
+def test_what_changes_the_samples_that_are_compared_is_no_choice(tmp_path, capsys, choose):
+    task = {"name": "molecules", "path": _table(tmp_path / "t.csv"), "root": str(tmp_path / "root"), "split": "random"}
+    gin = {"class_path": "plstm_graph.nn.baselines.OGBGNN", "init_args": {"hidden_channels": 4, "num_layers": 1}}
+    config = {
+        "task": task | {"target_columns": ["size"]},
+        "model": gin,
+        "choose": choose,
+        "device": "cpu",
+        "threads": 1,
+    }
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
+    assert main(["fit", "--config", str(tmp_path / "c.yaml"), "--output", str(tmp_path / "run")]) == 2
+    assert "changes the samples of valid, test" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_fold_that_cannot_be_trained_is_named_before_the_others_are(tmp_path, capsys):
+    path = tmp_path / "t.csv"
+    rows = [f"{text},{'yes' if number % 6 == 0 else 'no'},g{number % 6}" for number, text in enumerate(SMILES)]
+    path.write_text("\n".join(["smiles,label,group", *rows]) + "\n")
+    task = {"name": "molecules", "path": str(path), "root": str(tmp_path / "root"), "target_columns": ["label"]}
+    task |= {"kind": "binary", "split": "group", "group_column": "group"}
+    gin = {"class_path": "plstm_graph.nn.baselines.OGBGNN", "init_args": {"hidden_channels": 4, "num_layers": 1}}
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump({"task": task, "model": gin, "device": "cpu", "threads": 1}))
+    command = ["fit", "--config", str(tmp_path / "c.yaml"), "--folds", "6", "--output", str(tmp_path / "run")]
+    assert main(command) == 2
+    assert re.search(r"fold \d: .*only 'no'", capsys.readouterr().err)
+    assert not (tmp_path / "run").exists()
+
+
+def test_models_of_a_second_file_stand_beside_the_only_one(tmp_path):
+    gin = {"class_path": "plstm_graph.nn.baselines.OGBGNN", "init_args": {"hidden_channels": 4, "num_layers": 1}}
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump({"task": {"name": "enas"}, "model": gin}))
+    (tmp_path / "b.yaml").write_text(yaml.safe_dump({"models": {"wide": gin | {"init_args": {"hidden_channels": 8}}}}))
+    study = parse(["--config", str(tmp_path / "a.yaml"), "--config", str(tmp_path / "b.yaml"), "--device=cpu"]).study
+    assert list(study.models) == ["ogbgnn", "wide"]
+    with pytest.raises(ValueError, match=r"give --models\.wide\.init_args\.KEY"):
+        parse(["--config", str(tmp_path / "b.yaml"), "--task.name=enas", "--model.hidden_channels=4", "--device=cpu"])
+
+
+def test_parts_of_data_that_have_changed_are_not_tested(tmp_path, capsys):
+    """A row that moves may come from training into the test part, and nobody would see it."""
+    path = Path(_table(tmp_path / "t.csv"))
+    gin = {"class_path": "plstm_graph.nn.baselines.OGBGNN", "init_args": {"hidden_channels": 4, "num_layers": 1}}
+    task = {"name": "molecules", "path": str(path), "root": str(tmp_path / "root"), "target_columns": ["size"]}
+    config = {"task": task | {"split": "random"}, "model": gin, "training": {"epochs": 1}, "seeds": 0, "device": "cpu"}
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
+    assert main(["fit", "--config", str(tmp_path / "c.yaml"), "--output", str(tmp_path / "run")]) == 0
+    checkpoint = ["--ckpt_path", str(tmp_path / "run/best.ckpt"), "--device", "cpu"]
+    assert main(["test", *checkpoint]) == 0
+    before = path.read_bytes()
+    header, *rows = before.decode().splitlines()
+    for changed in (rows[1:] + rows[:1], rows[1:], [rows[0].replace("3.0", "4.0"), *rows[1:]]):
+        path.write_text("\n".join([header, *changed]) + "\n")
+        capsys.readouterr()
+        assert main(["test", *checkpoint]) == 2
+        assert "have changed since" in capsys.readouterr().err
+    assert main(["test", *checkpoint, "--data", str(path)]) == 0
+    path.write_bytes(before)
+    assert main(["test", *checkpoint]) == 0

@@ -87,7 +87,7 @@ def test_a_choice_that_cannot_be_trained_stops_no_other(tmp_path, capsys):
     [
         ({"space": {}, "choose": {}}, "nothing to search"),
         ({"space": {"training.lr": {"low": 1.0, "high": 0.1}}}, "from low up to high"),
-        ({"space": {"training.lr": {"low": 0.0, "high": 0.1, "log": True}}}, "with log from above 0"),
+        ({"space": {"training.lr": {"low": 0.0, "high": 0.1, "log": True}}}, "with log above 0"),
         ({"space": {"training.lr": {"low": 0.1, "hihg": 0.2}}}, "hihg"),
         ({"space": {"trainign.lr": [1, 2]}}, "did you mean training"),
         ({"space": {"training.lr": 3}}, "list of different values"),
@@ -120,3 +120,24 @@ def test_suggestions_lie_in_the_space():
     assert {type(row["a.b"]) for row in found} == {int} and all(1 <= row["a.b"] <= 9 for row in found)
     assert all(row["a.c"] in space["a.c"] for row in found) and all(0.5 <= row["d"] <= 2 for row in found)
     assert len({str(row["a.c"]) for row in found}) == 3
+
+
+def test_a_search_that_goes_on_proposes_something_new(tmp_path):
+    space = {"training.lr": {"low": 1e-4, "high": 1e-1, "log": True}}
+    for trials in ("2", "4"):
+        assert tune(tmp_path, "--trials", trials, "--seeds=0", space=space, choose={}) == 0
+    search = json.loads((tmp_path / "run/search.json").read_text())["trials"]
+    assert len({row["choice"]["training.lr"] for row in search}) == 4
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"low": 1e-4, "high": float("inf")}, "space.training.lr.*finite"),
+        ({"low": 0.1, "high": 0.2, "step": 1.0}, "space.training.lr.*step goes at least once"),
+        ({"low": 0.1, "high": 0.2, "step": 0.1, "log": True}, "space.training.lr.*not for those with log"),
+    ],
+)
+def test_a_range_that_is_none_is_named(values, message):
+    with pytest.raises(ValueError, match=message):
+        check_space({"training.lr": values})

@@ -178,7 +178,7 @@ def read_spec(folder: Path) -> Spec:
         DAGFolderError: If it is no YAML, a key is unknown, or a value is of the wrong kind.
     """
     if not folder.is_dir():
-        raise FileNotFoundError(f"no folder {folder}")
+        raise FileNotFoundError(f"no folder {folder}, where DAGs are looked for")
     path = file_of(folder, NAME, NAME)
     if path is None:
         raise FileNotFoundError(

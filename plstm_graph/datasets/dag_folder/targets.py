@@ -221,7 +221,12 @@ def _drawn_parts(dags: Dags, name: str) -> np.ndarray:
     split, total = dags.spec.split, len(dags.graph_of(name))
     if split.group is None and not split.stratified:
         return random_parts(total, split)
-    groups = None if split.group is None else dags.column(name, split.group, "the groups of the split").to_numpy(str)
+    groups = None
+    if split.group is not None:
+        cells = dags.column(name, split.group, "the groups of the split")
+        empty = np.flatnonzero(cells.isna() | (cells.astype(str).str.strip() == ""))
+        dags.report(name, empty, lambda item: f"group {split.group!r}, by which it stays with others, is empty")
+        groups = cells.to_numpy(str)
     targets = _strata(dags, name) if split.stratified else None
     try:
         if split.num_folds:
