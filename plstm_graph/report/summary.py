@@ -31,6 +31,8 @@ def with_std(summary: Mapping[str, Any], digits: int = 4) -> str:
             not show two digits of either.
     """
     mean, std = summary["mean"], summary["std"]
+    if std is not None and std < 1e-12 * abs(mean):
+        std = 0.0  # of equal values, which sums in another order make differ in their last digit
     parts = [mean] if std is None else [mean, std]
     sizes = [abs(value) for value in parts if value]
     if not sizes or (min(sizes) >= 10**-digits and max(sizes) < 1e7):
