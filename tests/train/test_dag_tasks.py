@@ -13,6 +13,7 @@ from plstm_graph.tasks.circuits import sub_circuits, with_probabilities
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.registry import load_task
 from plstm_graph.train.trial import count_parameters
+from plstm_graph.transforms import ToDAG
 
 LR, SCALE = "training.lr", "task.target_scale"
 COPY = {"num_graphs": 96, "size": 8, "smallest": 2}
@@ -149,15 +150,28 @@ def configurations(request):
     return {path.relative_to(folder).with_suffix("").as_posix(): yaml.safe_load(path.read_text()) for path in paths}
 
 
-def test_models_of_a_task_are_of_one_size(request):
-    """Within a tenth of the number of parameters of the first, which is pLSTM."""
+def columns(sizes, rows):
+    """Features of these columns: categories where a size is given, numbers where it is 0."""
+    if sizes is None:
+        return None
+    if isinstance(sizes, int):
+        return torch.rand(rows, sizes)
+    found = torch.stack([torch.arange(rows) % size if size else torch.arange(rows) for size in sizes], dim=1)
+    return found if all(sizes) else found.float()
+
+
+def test_models_of_a_task_are_of_one_size_and_run(request):
+    """Within a tenth of the number of parameters of the first, which is pLSTM; on a DAG of the task's features."""
+    edge_index = torch.tensor([[0, 0, 1, 2, 3], [1, 2, 3, 3, 4]])
     found = configurations(request)
     assert {config["task"]["name"] for config in found.values()} == set(SIZES)
     for name, config in found.items():
         outputs, inputs, edges, predict = SIZES[config["task"]["name"]]
+        y = torch.zeros(1 if predict == "graph" else 5, outputs)
+        graph = Data(x=columns(inputs, 5), edge_index=edge_index, edge_attr=columns(edges, 5), y=y)
         task = GraphTask(
             name=name,
-            parts={},
+            parts={"train": [ToDAG()(graph), ToDAG()(graph)]},
             target_level=predict,
             out_channels=outputs,
             in_channels=inputs,
@@ -166,7 +180,10 @@ def test_models_of_a_task_are_of_one_size(request):
             metrics=dict,
             monitor={},
         )
-        sizes = {model: count_parameters(task.make_model(spec)) for model, spec in config["models"].items()}
+        models = {model: task.make_model(spec) for model, spec in config["models"].items()}
+        for model in models.values():
+            task.check(model)
+        sizes = {name: count_parameters(model) for name, model in models.items()}
         for model, size in sizes.items():
             assert abs(size / next(iter(sizes.values())) - 1) <= 0.1, f"{name}: {model} has {size} parameters, {sizes}"
 
