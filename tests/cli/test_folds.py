@@ -81,7 +81,7 @@ def test_a_killed_run_goes_on_without_its_finished_folds(folder):
 
     done = command(folder, *long)
     after = _lines(results)
-    assert "fold 0" not in done.stderr and "fold 1" in done.stderr
+    assert "fold 0, seed 42, epoch" not in done.stderr and "fold 1" in done.stderr
     assert after[0] == before[0]
     assert [row["fold"] for row in after] == [0, 1]
     epochs = _lines(plstm / "fold_1/seed_42/epochs.jsonl")
