@@ -248,21 +248,21 @@ def _check(options: argparse.Namespace) -> int:
 def _fit(options: argparse.Namespace) -> int:
     from plstm_graph.train.arguments import read_arguments
 
-    read_arguments(options.arguments, "fit")  # what is wrong at first sight need not wait for the rest
+    given = read_arguments(options.arguments, "fit")  # what is wrong at first sight need not wait for the rest
     from plstm_graph.machine import describe_machine
     from plstm_graph.train.command import run_command
 
-    return run_command(options.arguments, describe_machine)
+    return run_command(options.arguments, describe_machine, given)
 
 
 def _tune(options: argparse.Namespace) -> int:
     from plstm_graph.train.arguments import read_arguments
 
-    read_arguments(options.arguments, "tune")
+    given = read_arguments(options.arguments, "tune")
     from plstm_graph.machine import describe_machine
     from plstm_graph.train.tune import run_tune
 
-    return run_tune(options.arguments, describe_machine())
+    return run_tune(options.arguments, describe_machine, given)
 
 
 def _test(options: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from plstm_graph.datasets import SmilesDataset, column_split, random_split, scaffold_split
 from plstm_graph.datasets.folds import check_fold, fold_of_each, parts_of_fold, parts_of_fractions
-from plstm_graph.datasets.molecules.splits import PARTS, bemis_murcko_scaffold
+from plstm_graph.datasets.molecules.splits import PARTS, bemis_murcko_scaffold, indices_of_parts
 
 #: What a split can be, beside the name of a column that says train, valid or test.
 KINDS = ("scaffold", "random", "stratified", "group")
@@ -99,9 +99,5 @@ class Split:
 
 
 def _numbers(part: np.ndarray) -> dict[str, Tensor]:
-    found = {name: torch.from_numpy(np.flatnonzero(part == number)) for number, name in enumerate(PARTS)}
-    sizes = ", ".join(f"{name} {len(rows)}" for name, rows in found.items())
-    for name, rows in found.items():
-        if not len(rows):
-            raise ValueError(f"the {name} part of the molecules would be empty ({sizes})")
-    return found
+    found = {name: np.flatnonzero(part == number).tolist() for number, name in enumerate(PARTS)}
+    return indices_of_parts(found, "the molecules")

@@ -24,10 +24,13 @@ seeds and folds counts, and no test is touched. The run's folder keeps the searc
 also with more --trials; it ends with a table, a picture and best.yaml, a configuration for fit."""
 _DESCRIPTIONS: dict[Command, str] = {"fit": _FIT, "tune": _TUNE}
 
+#: The values as the parser has them, and as plain values.
+Given = tuple[Namespace, dict[str, Any]]
+
 _SMALL = 5_000_000  # bytes of a table that is read in a moment
 
 
-def read_arguments(arguments: list[str], command: Command) -> tuple[Namespace, dict[str, Any]]:
+def read_arguments(arguments: list[str], command: Command) -> Given:
     """Parse the arguments of a command, and look for what is wrong with them at first sight.
 
     What they name is not looked up yet.

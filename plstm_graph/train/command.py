@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from plstm_graph.config.fitting import fitting
-from plstm_graph.config.names import check_names, resolve
+from plstm_graph.config.names import check_names
 from plstm_graph.console import Console
 from plstm_graph.report.labelled import introduction
 from plstm_graph.report.ogb_form import Circumstances, Entry, write_forms
@@ -21,7 +21,7 @@ from plstm_graph.tasks.registry import takes_option
 from plstm_graph.tasks.task import Task
 from plstm_graph.tasks.task_folder import write_task
 from plstm_graph.text import meant
-from plstm_graph.train.arguments import Command, read_arguments
+from plstm_graph.train.arguments import Command, Given, read_arguments
 from plstm_graph.train.device import pick_device
 from plstm_graph.train.going_on import going_on
 from plstm_graph.train.options import parse_numbers, parse_seeds, repeatable_command
@@ -66,12 +66,13 @@ class StudyOptions:
     entries: dict[str, Entry]
 
 
-def run_command(arguments: list[str], machine: Callable[[], dict[str, Any]]) -> int:
+def run_command(arguments: list[str], machine: Callable[[], dict[str, Any]], given: Given | None = None) -> int:
     """Run the command: train what is not finished, test, report.
 
     Args:
         arguments: Of ``plstm-graph fit``.
         machine: :func:`plstm_graph.machine.describe_machine`, for the report; asked once the arguments are good.
+        given: What :func:`~plstm_graph.train.arguments.read_arguments` made of them, if they have been read.
 
     Returns:
         Exit status, 0.
@@ -82,16 +83,9 @@ def run_command(arguments: list[str], machine: Callable[[], dict[str, Any]]) -> 
         FloatingPointError: If a loss is not finite.
         KeyboardInterrupt: If it was stopped; it says how to go on.
     """
-    options, console = parse(arguments), Console(stderr=True)
-    study, plain = options.study, options.study.plain
-    cached_task.cache_clear()  # files may have changed since another command of this process
-    torch.set_num_threads(options.threads)
-    console.quiet = not is_first()
-    for model in study.models:
-        named = plain["models"][model].get("class_path")
-        if isinstance(named, str):
-            resolve(named)  # before data are read, which may take long
-    console.say(f"data of the task {plain['task'].get('name')} ...")  # which may take a minute
+    options, console = parse(arguments, given=given), Console(stderr=True)
+    study = options.study
+    begin(options, console)
     if options.written_to is not None:
         whole = _only_task(study)
         if not isinstance(whole, GraphTask):
@@ -99,10 +93,7 @@ def run_command(arguments: list[str], machine: Callable[[], dict[str, Any]]) -> 
         parts = write_task(whole, options.written_to, options.written_parts)
         console.say(f"{whole.name}: {', '.join(parts)} written to {options.written_to}; nothing was trained")
         return 0
-    task: Task = cached_task(json.dumps(plain["task"]))
-    _check_folds(study.folds, task)
-    if isinstance(task, GraphTask) and task.labelled is not None:
-        _check_each_fold(study)
+    task = load(study)
     sizes = {name: _check(study, name) for name in study.models}
     text = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
     console.say(f"{task.name}: {text} parameters, results in {study.folder}")
@@ -110,12 +101,8 @@ def run_command(arguments: list[str], machine: Callable[[], dict[str, Any]]) -> 
         for line in introduction(task, task.labelled):
             console.say(line)
     about = {"command": repeatable_command(["fit", *arguments]), "machine": machine()}
-    own = at_work(study.folder) if is_first() else nullcontext()
+    own = claimed(study, task) if is_first() else nullcontext()
     with going_on("The same command goes on from the last whole epoch."), own:
-        if is_first():
-            study.claim()
-            if isinstance(task, GraphTask) and task.labelled is not None:
-                keep_data(study.folder, task.labelled.summary, task.labelled.digest)
         where = options.trainer, options.device, options.workers, options.cluster, options.tests
         report = run_study(study, *where, about, console)
         if is_first():
@@ -124,6 +111,33 @@ def run_command(arguments: list[str], machine: Callable[[], dict[str, Any]]) -> 
                 write_forms(study.folder, report, options.entries, how)
             Console().say(markdown(report).rstrip())
     return 0
+
+
+def begin(options: StudyOptions, console: Console) -> None:
+    """Set this process up for a study, and say what comes first."""
+    cached_task.cache_clear()  # files may have changed since another command of this process
+    torch.set_num_threads(options.threads)
+    console.quiet = not is_first()
+    console.say(f"data of the task {options.study.plain['task'].get('name')} ...")  # which may take a minute
+
+
+def load(study: Study) -> Task:
+    """The task of a study, whose folds can all be trained."""
+    task: Task = cached_task(json.dumps(study.plain["task"]))
+    _check_folds(study.folds, task)
+    if isinstance(task, GraphTask) and task.labelled is not None:
+        _check_each_fold(study)
+    return task
+
+
+@contextmanager
+def claimed(study: Study, task: Task) -> Iterator[None]:
+    """Have the folder of a study for this process alone, unless it holds another study, or one of other data."""
+    with at_work(study.folder):
+        study.claim()
+        if isinstance(task, GraphTask) and task.labelled is not None:
+            keep_data(study.folder, task.labelled.summary, task.labelled.digest)
+        yield
 
 
 def _only_task(study: Study) -> Task:
@@ -187,19 +201,20 @@ def _check(study: Study, model: str) -> int:
     return first
 
 
-def parse(arguments: list[str], command: Command = "fit") -> StudyOptions:
+def parse(arguments: list[str], command: Command = "fit", given: Given | None = None) -> StudyOptions:
     """Parse the arguments of a command.
 
     Args:
         arguments: Without the name of the command.
         command: ``"fit"``, or ``"tune"``, which takes all that fit does, and a space to search.
+        given: What :func:`~plstm_graph.train.arguments.read_arguments` made of them, if they have been read.
 
     Raises:
         SystemExit: If they are not understood, after a message on stderr.
         ValueError: If values do not go together.
     """
-    config, values = read_arguments(arguments, command)
-    check_names(values["model"] or values["models"])
+    config, values = given or read_arguments(arguments, command)
+    check_names([values["task"], values["model"], values["models"]])  # before data are read, which may take long
     known = _models(values["model"], values["models"])
     names = list(known) if config.only is None else config.only.split(",")
     missing = [name for name in names if name not in known]
@@ -226,7 +241,7 @@ def parse(arguments: list[str], command: Command = "fit") -> StudyOptions:
     folds = _folds(config.folds, values["task"])
     plain = {"task": values["task"], "models": known, "training": values["training"]}
     plain |= {"trainer": check_trainer(trainer, workers), "choose": choose}
-    plain |= {"space": values["space"] | values["choose"]} if space else {}
+    plain |= {"space": {"space": values["space"], "choose": values["choose"]}} if space else {}
     return StudyOptions(
         study=Study(
             plain=plain,

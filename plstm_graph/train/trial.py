@@ -165,9 +165,9 @@ def test_trial(trial: Trial, task: Task, device: torch.device, precision: Any = 
         row = task.score(output, **columns) | task.part_scores(name, output)
         tests[name] = row | {"seconds": time.perf_counter() - started}
         outputs[name] = task.restored(output)
-    labelled, finished = getattr(task, "labelled", None), trial.result
-    if isinstance(task, GraphTask) and labelled is not None and finished is not None and "test" in outputs:
-        report_trial(trial.folder, task, labelled, outputs["test"], finished["epoch"])
+    finished = trial.result
+    if isinstance(task, GraphTask) and task.labelled is not None and finished is not None and "test" in outputs:
+        report_trial(trial.folder, task, task.labelled, outputs["test"], finished["epoch"])
     for picture, figure in task.pictures(outputs).items():
         replace_file(trial.folder / picture, partial(figure.savefig, format="png", dpi=130))
     replace_json(trial.folder / "tests.json", tests)

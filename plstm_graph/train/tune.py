@@ -2,22 +2,21 @@
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
 import yaml
 
 from plstm_graph.console import Console
 from plstm_graph.datasets.storage.files import replace_text
 from plstm_graph.report.search import CHOICE, shown, write_search
-from plstm_graph.train.command import StudyOptions, parse
+from plstm_graph.train.arguments import Given
+from plstm_graph.train.command import StudyOptions, begin, claimed, load, parse
 from plstm_graph.train.going_on import going_on
 from plstm_graph.train.options import repeatable_command
 from plstm_graph.train.progress import StudyProgress
-from plstm_graph.train.run_folder import at_work
-from plstm_graph.train.runner import Runner, check_model, task_of
+from plstm_graph.train.runner import Runner, check_model
 from plstm_graph.train.space import suggest
 from plstm_graph.train.study import Study, chosen
 from plstm_graph.train.trial import Trial
@@ -27,15 +26,15 @@ if TYPE_CHECKING:
 
 _JOURNAL, _BEST = "optuna.journal", "best.yaml"
 _KEPT = ("task", "model", "training", "trainer")
-_AGAIN = "again"
 
 
-def run_tune(arguments: list[str], machine: dict[str, Any]) -> int:
+def run_tune(arguments: list[str], machine: Callable[[], dict[str, Any]], given: Given | None = None) -> int:
     """Run the command: try options until so many trials are finished, report the best, write its configuration.
 
     Args:
         arguments: Of ``plstm-graph tune``.
-        machine: By :func:`plstm_graph.machine.describe_machine`, for the report.
+        machine: :func:`plstm_graph.machine.describe_machine`, for the report; asked once the arguments are good.
+        given: What :func:`~plstm_graph.train.arguments.read_arguments` made of them, if they have been read.
 
     Returns:
         Exit status, 0.
@@ -50,18 +49,16 @@ def run_tune(arguments: list[str], machine: dict[str, Any]) -> int:
         from optuna.storages.journal import JournalFileBackend
     except ImportError as error:
         raise ValueError("tune needs Optuna: pip install 'plstm_graph[tune]'") from error
-    options, console = parse(arguments, "tune"), Console(stderr=True)
+    options, console = parse(arguments, "tune", given), Console(stderr=True)
     study, (model, *others) = options.study, options.study.models
     if others:
         raise ValueError(f"tune is of one model, and there are {', '.join([model, *others])}: name one by --only")
-    torch.set_num_threads(options.threads)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    console.say(f"data of the task {study.plain['task'].get('name')} ...")
-    task = task_of(study.trial(model, {}, study.repeats[0]))
+    begin(options, console)
+    task = load(study)
     (metric, direction), *_ = task.monitor.items()
-    about = {"command": repeatable_command(["tune", *arguments]), "machine": machine}
-    with going_on("The same command goes on; finished trainings are not run again."), at_work(study.folder):
-        study.claim()
+    about: dict[str, Any] = {"command": repeatable_command(["tune", *arguments]), "machine": machine()}
+    with going_on("The same command goes on; finished trainings are not run again."), claimed(study, task):
         journal = JournalFileBackend(str(study.folder / _JOURNAL))
         search = optuna.create_study(
             storage=optuna.storages.JournalStorage(journal),
@@ -72,7 +69,7 @@ def run_tune(arguments: list[str], machine: dict[str, Any]) -> int:
         # Another seed than that of the choices that are there, or they would be proposed once more.
         seed = study.seeds[0] + len(search.trials)
         search.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=options.workers > 1)
-        runner = Runner(options.trainer, machine["revision"], options.workers, options.cluster)
+        runner = Runner(options.trainer, about["machine"]["revision"], options.workers, options.cluster)
         _search(search, _Objective(study, model, metric, runner, console), options)
         report = write_search(study.folder, search, f"valid/{metric}", about)
         best = chosen(study.plain | {"model": study.plain["models"][model]}, search.best_trial.user_attrs[CHOICE])
@@ -124,7 +121,7 @@ def _search(search: "optuna.Study", objective: _Objective, options: StudyOptions
 
     for left in search.get_trials(states=[TrialState.RUNNING]):  # by a process that was killed
         search.tell(left.number, state=TrialState.FAIL)
-        search.enqueue_trial(left.params, user_attrs={_AGAIN: True})
+        search.enqueue_trial(left.params)
     done = len(search.get_trials(states=[TrialState.COMPLETE]))
     while done < options.num_trials:
         asked = [search.ask() for _ in range(min(options.workers, options.num_trials - done))]

@@ -183,3 +183,16 @@ def test_parts_of_data_that_have_changed_are_not_tested(tmp_path, capsys):
     assert main(["test", *checkpoint, "--data", str(path)]) == 0
     path.write_bytes(before)
     assert main(["test", *checkpoint]) == 0
+
+
+def test_a_search_does_not_go_on_with_other_data(tmp_path, capsys):
+    path = Path(_table(tmp_path / "t.csv"))
+    gin = {"class_path": "plstm_graph.nn.baselines.OGBGNN", "init_args": {"hidden_channels": 4, "num_layers": 1}}
+    task = {"name": "molecules", "path": str(path), "root": str(tmp_path / "root"), "target_columns": ["size"]}
+    config = {"task": task, "model": gin, "training": {"epochs": 1}, "seeds": 0, "device": "cpu"}
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config | {"choose": {"training.batch_size": [4, 8]}}))
+    command = ["tune", "--config", str(tmp_path / "c.yaml"), "--output", str(tmp_path / "run")]
+    assert main([*command, "--trials", "1"]) == 0
+    path.write_bytes(b"\n".join(path.read_bytes().split(b"\n")[:-4]) + b"\n")
+    assert main([*command, "--trials", "2"]) == 2
+    assert "the data have changed since" in capsys.readouterr().err

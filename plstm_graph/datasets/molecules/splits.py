@@ -48,7 +48,7 @@ def scaffold_split(smiles: Sequence[str], fractions: Sequence[float] = (0.8, 0.1
             parts["valid"] += group
         else:
             parts["test"] += group
-    return _indices(parts, f"{len(smiles)} molecules with {len(members)} scaffolds")
+    return indices_of_parts(parts, f"{len(smiles)} molecules with {len(members)} scaffolds")
 
 
 def random_split(n: int, fractions: Sequence[float] = (0.8, 0.1, 0.1), seed: int = 0) -> dict[str, Tensor]:
@@ -68,7 +68,7 @@ def random_split(n: int, fractions: Sequence[float] = (0.8, 0.1, 0.1), seed: int
     train_end, valid_end = _bounds(n, fractions)
     order = torch.randperm(n, generator=torch.Generator().manual_seed(seed)).tolist()
     parts = {"train": order[:train_end], "valid": order[train_end:valid_end], "test": order[valid_end:]}
-    return _indices(parts, f"{n} graphs")
+    return indices_of_parts(parts, f"{n} graphs")
 
 
 def column_split(table: Table, column: str) -> dict[str, Tensor]:
@@ -93,7 +93,7 @@ def column_split(table: Table, column: str) -> dict[str, Tensor]:
                 f"{table.path}, line {line}: column {column!r} is {text!r}, expected one of {', '.join(PARTS)}"
             )
         parts[part].append(index)
-    return _indices(parts, f"column {column!r} of {table.path}")
+    return indices_of_parts(parts, f"column {column!r} of {table.path}")
 
 
 def bemis_murcko_scaffold(smiles: str) -> str:
@@ -117,7 +117,16 @@ def _bounds(n: int, fractions: Sequence[float]) -> tuple[int, int]:
     return math.floor(fractions[0] * n + 1e-6), math.floor((fractions[0] + fractions[1]) * n + 1e-6)
 
 
-def _indices(parts: dict[str, list[int]], of: str) -> dict[str, Tensor]:
+def indices_of_parts(parts: dict[str, list[int]], of: str) -> dict[str, Tensor]:
+    """Sorted indices of each part, none of which is empty.
+
+    Args:
+        parts: Indices by the names of :data:`PARTS`.
+        of: What is divided, for the error.
+
+    Raises:
+        TableError: If a part is empty; it gives the sizes of all.
+    """
     for part, members in parts.items():
         if not members:
             sizes = ", ".join(f"{name} {len(parts[name])}" for name in PARTS)
