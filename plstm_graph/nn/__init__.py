@@ -17,6 +17,7 @@ from plstm_graph.nn.gates import TransitionGate as TransitionGate
 from plstm_graph.nn.head_norm import MultiHeadLogNorm as MultiHeadLogNorm
 from plstm_graph.nn.head_norm import MultiHeadRatioNorm as MultiHeadRatioNorm
 from plstm_graph.nn.head_norm import MultiHeadRMSNorm as MultiHeadRMSNorm
+from plstm_graph.nn.makespan import MakespanPLSTM as MakespanPLSTM
 from plstm_graph.nn.matrix_transition import MatrixTransitionGate as MatrixTransitionGate
 from plstm_graph.nn.neighbours import NeighbourInput as NeighbourInput
 from plstm_graph.nn.node_transition import NodeTransitionGate as NodeTransitionGate

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from plstm_graph.graph import LineGraph
+from plstm_graph.nn.makespan import MakespanPLSTM
 from plstm_graph.nn.max_plus_gates import MaxPlusGates, MaxPlusTerms
 from plstm_graph.nn.plstm_conv import PLSTMConv
 
@@ -78,7 +79,7 @@ def predicted_path(
     """The maximising path that a prediction rests on most.
 
     Of all layers of M-mode, and of the nodes in question, those whose maxima add most to the prediction; their channels
-    count by how much each of them adds.
+    count by how much each of them adds. A :class:`~plstm_graph.nn.MakespanPLSTM` says itself what its way is.
 
     Args:
         model: A module with layers of this package in it; in evaluation mode.
@@ -88,6 +89,9 @@ def predicted_path(
     Returns:
         None if no layer is of mode ``"M"``, or the prediction depends on none of them.
     """
+    planner = next((module for module in model.modules() if isinstance(module, MakespanPLSTM)), None)
+    if planner is not None:
+        return _planned(planner, predict, nodes)
     calls = {module: _Call() for module in model.modules() if isinstance(module, PLSTMConv) and module.mode == "M"}
     if not calls:
         return None
@@ -119,6 +123,22 @@ def predicted_path(
     return PredictedPath(
         maximising_path(conv, *arguments[:3], node=node, weights=weights, line_graph=arguments[3]), node
     )
+
+
+def _planned(planner: MakespanPLSTM, predict: Callable[[], Tensor], nodes: Sequence[int] | None) -> PredictedPath:
+    """The critical path of a model of plans, through the graph that it is called with."""
+    given: dict[str, Any] = {}
+
+    def called(module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        given.update(dict(zip(("x", "edge_index"), arguments, strict=False)) | named)
+
+    handle = planner.register_forward_pre_hook(called, with_kwargs=True)
+    try:
+        predict()
+    finally:
+        handle.remove()
+    node = nodes[0] if nodes else None
+    return PredictedPath(*planner.critical_path(given["x"], given["edge_index"], node, given.get("line_graph")))
 
 
 @dataclass

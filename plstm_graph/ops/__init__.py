@@ -30,4 +30,5 @@ from plstm_graph.ops.grid2d.single_turn import single_turn_gating as single_turn
 from plstm_graph.ops.orthogonal import bounded_matrix as bounded_matrix
 from plstm_graph.ops.orthogonal import householder_product as householder_product
 from plstm_graph.ops.orthogonal import orthogonal_exponential as orthogonal_exponential
+from plstm_graph.ops.resource_bound import resource_bound as resource_bound
 from plstm_graph.ops.scatter import scatter_backend as scatter_backend

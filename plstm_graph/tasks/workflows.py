@@ -1,13 +1,15 @@
 """How long workflows take, from what is known before they run, beside what planners compute."""
 
+import copy
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 
 from plstm_graph.config.fitting import fitting
 from plstm_graph.datasets.workflows.plans import COLUMNS, Planner, PlanTarget
@@ -27,6 +29,7 @@ def workflows(
     bias: float = 0.2,
     noise: float = 0.05,
     loss: Literal["mse", "l1"] = "l1",
+    hidden: float = 0.05,
 ) -> GraphTask:
     """Makespans on few machines, or finish times on as many as there are tasks.
 
@@ -42,11 +45,15 @@ def workflows(
         bias: As of :class:`~plstm_graph.datasets.workflows.plans.Planner`, and so is ``noise``.
         noise: See there.
         loss: ``"mse"`` or ``"l1"``.
+        hidden: Part of the tasks whose category each step of training hides, so that models learn what to say of tasks
+            that training does not know.
 
     Raises:
         ValueError: If there is no such application, or a size cannot be had.
         ImportError: If workflows have to be made and wfcommons is not installed.
     """
+    if not 0 <= hidden < 1:
+        raise ValueError(f"hidden must be in [0, 1), got {hidden}")
     sizes = {"train": [train], "valid": list(valid)} | {f"test_{name}": [size] for name, size in tests.items()}
     found = {
         part: [workflow for size in of_part for workflow in _make(root, applications, size, part, seed)]
@@ -60,6 +67,7 @@ def workflows(
     inputs = [planner.num_categories, *[0] * (parts["train"][0].x.size(1) - 1)]
     task = regression("workflows", parts, "graph" if target == "makespan" else "node", inputs, None, loss, "standard")
     task.monitor, task.column_names = {"mape": "min"}, {"x": COLUMNS, "y": (target,)}
+    task.changes = partial(_hide, hidden) if hidden else None
     if target == "critical_path":
         task.metrics, task.columns = _finish_metrics, ("y", "is_last", "planned", "informed")
         return task
@@ -80,6 +88,14 @@ def _make(root: str | Path, usual: Sequence[str], size: dict[str, Any], part: st
             yield from Workflows(name, num_graphs, smallest, largest, seed, root)
 
     return make(**fitting(make, size, "the task workflows", part))
+
+
+def _hide(part: float, batch: Batch) -> Batch:
+    """A batch in which some tasks are of no known category."""
+    hidden = copy.copy(batch)
+    hidden.x = batch.x.clone()
+    hidden.x[torch.rand(len(batch.x), device=batch.x.device) < part, 0] = 0
+    return hidden
 
 
 def fit_bounds(graphs: Sequence[Data]) -> Tensor:

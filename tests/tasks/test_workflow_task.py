@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 import yaml
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 
 from plstm_graph.cli import main
 from plstm_graph.datasets.workflows import workflows
@@ -44,6 +44,17 @@ def test_parts(tmp_path):
     assert {float(value) for graph in task.parts["train"] for value in graph.x[:, 0]} == {1, 2}
     assert {float(graph.x[-1, 0]) for graph in task.parts["test_others"]} == {0}
     assert min(graph.num_nodes for graph in task.parts["valid"][16:]) >= 40
+
+
+@pytest.mark.parametrize(("hidden", "least", "most"), [(0.0, 0, 0), (0.3, 0.2, 0.4), (0.9, 0.8, 1.0)])
+def test_categories_hidden_in_training(hidden, least, most, tmp_path):
+    task = load_task("workflows", root=tmp_path, **OPTIONS, hidden=hidden)
+    torch.manual_seed(0)
+    batch = Batch.from_data_list([*task.parts["train"]] * 4)
+    before = batch.x.clone()
+    seen = task.changed(batch)
+    assert torch.equal(batch.x, before) and torch.equal(seen.x[:, 1:], before[:, 1:])
+    assert least <= float((seen.x[:, 0] == 0).float().mean()) <= most
 
 
 def test_metrics_are_percent(tmp_path):

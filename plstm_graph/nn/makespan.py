@@ -1,0 +1,201 @@
+"""How long tasks take that wait for each other and share machines."""
+
+from collections.abc import Sequence
+from typing import Literal, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from plstm_graph.graph import LineGraph
+from plstm_graph.nn.encoders import FeatureSpec, feature_encoder, num_columns
+from plstm_graph.nn.node_networks import NodeNetworks
+from plstm_graph.nn.size_head import SizeScale, check_size_scale
+from plstm_graph.nn.structure import check_graph, line_graph_of
+from plstm_graph.ops import plstm_max_plus_factorized
+from plstm_graph.ops.resource_bound import resource_bound
+from plstm_graph.ops.scatter import sum_rows
+
+_FIRST_SHARE = -1.5  # of softplus: a machine of five
+
+
+class MakespanPLSTM(nn.Module):
+    r"""pLSTM in M-mode for plans: learned durations, the longest ways through each task, and machines that all share.
+
+    Columns of ``x`` that are *times* keep their unit: what task ``v`` takes is linear in them, and only the
+    coefficients are learned, each from what else is known of the task,
+
+    .. math::
+        d_v = \sum_j \mathrm{softplus}(c_j(v))\, x_{vj}
+
+    M-mode (:func:`~plstm_graph.ops.plstm_max_plus_factorized`) with ``d`` as Source and as Transition, along the
+    edges and against them, gives the longest way to each task :math:`h_v` and from it :math:`t_v`. A graph takes
+
+    .. math::
+        \max\Big(\max_v (h_v + d_v + t_v),\ \max_{a, b} \big(a + b + s \sum_{v:\ h_v \ge a,\ t_v \ge b} d_v \big)\Big)
+
+    the critical path, or what tasks that have to lie between :math:`a` and :math:`b` make of their machines
+    (:func:`~plstm_graph.ops.resource_bound.resource_bound`), of which each task takes a share ``s``, learned from the
+    mean over the graph. If all times double, so does the prediction; and nothing in it depends on how many tasks there
+    are. Several channels, each with coefficients of its own, are added with positive weights.
+
+    For makespans, latencies and finish times of tasks. For any other quantity there is
+    :class:`~plstm_graph.nn.PLSTM`.
+
+    Args:
+        in_channels (int or list[int]): Node features as :func:`~plstm_graph.nn.feature_encoder` takes them.
+        hidden_channels (int): Size of the encoding of what coefficients depend on. (default: ``32``)
+        num_layers (int): Number of networks of single tasks behind it. (default: ``1``)
+        out_channels (int): Number of targets. (default: ``1``)
+        times (list[int]): Columns of ``x`` that are times, not negative, in a unit that targets have too.
+        features (list[int], optional): Columns that coefficients and shares depend on. (default: all others)
+        channels (int): Number of durations of each task. (default: ``4``)
+        scale (str): ``"linear"``, or ``"log"`` for targets ``log(1 + time)``. (default: ``"linear"``)
+        bins (int): As of :func:`~plstm_graph.ops.resource_bound.resource_bound`. (default: ``64``)
+        predict (str): ``"graph"`` for makespans; ``"node"`` for finish times of tasks with a machine each, which are
+            :math:`h_v + d_v`. (default: ``"graph"``)
+
+    Shapes:
+        - **input:** node features ``[N, F]``, edge indices ``[2, E]``, graph of each node ``[N]`` *(optional)*, line
+          graph *(optional, saves rebuilding it)*
+        - **output:** ``[B, out_channels]``, or ``[N, out_channels]`` for nodes
+    """
+
+    def __init__(
+        self,
+        in_channels: FeatureSpec,
+        hidden_channels: int = 32,
+        num_layers: int = 1,
+        out_channels: int = 1,
+        *,
+        times: Sequence[int],
+        features: Sequence[int] | None = None,
+        channels: int = 4,
+        scale: SizeScale = "linear",
+        bins: int = 64,
+        predict: Literal["graph", "node"] = "graph",
+    ) -> None:
+        super().__init__()
+        if isinstance(in_channels, str):
+            raise ValueError(f"in_channels={in_channels!r} has no columns of numbers that could be times")
+        columns = num_columns(in_channels)
+        sizes = [0] * columns if isinstance(in_channels, int) else list(in_channels)
+        if predict not in ("graph", "node"):
+            raise ValueError(f"predict must be 'graph' or 'node', got {predict!r}")
+        check_size_scale(scale)
+        self.times = list(times)
+        self.features = [c for c in range(columns) if c not in self.times] if features is None else list(features)
+        for name, given in (("times", self.times), ("features", self.features)):
+            if not given or any(not 0 <= column < columns for column in given):
+                raise ValueError(f"{name} must be columns of x, from 0 to {columns - 1}, got {given}")
+        categories = [column for column in self.times if sizes[column]]
+        if categories:
+            raise ValueError(f"times must be columns of numbers, but column {categories[0]} has categories")
+        self.in_channels, self.hidden_channels, self.out_channels = in_channels, hidden_channels, out_channels
+        self.channels, self.scale, self.bins, self.predict = channels, scale, bins, predict
+        self.encoder = feature_encoder([sizes[column] for column in self.features], hidden_channels)
+        self.networks = NodeNetworks(hidden_channels, num_layers)
+        self.coefficients = nn.Linear(hidden_channels, len(self.times) * channels)
+        self.share = nn.Sequential(
+            nn.Linear(hidden_channels, hidden_channels), nn.GELU(), nn.Linear(hidden_channels, channels)
+        )
+        self.weight = nn.Parameter(torch.empty(out_channels, channels))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw all weights anew; at first the channels are averaged."""
+        for module in (self.encoder, self.networks, self.coefficients, *self.share):
+            if hasattr(module, "reset_parameters"):
+                cast(nn.Linear, module).reset_parameters()
+        nn.init.constant_(cast(nn.Linear, self.share[-1]).bias, _FIRST_SHARE)
+        mean = torch.tensor(1 / self.channels)
+        nn.init.constant_(self.weight, float(mean.expm1().log()))  # where softplus gives that
+
+    def forward(
+        self,
+        x: Tensor,
+        edge_index: Tensor,
+        batch: Tensor | None = None,
+        line_graph: LineGraph | None = None,
+        batch_size: int | None = None,
+    ) -> Tensor:
+        """Predict the times of each graph or node.
+
+        Args:
+            x: Node features, ``[N, F]``.
+            edge_index: A task that has to be done before another, and that other, ``[2, E]``.
+            batch: Graph of each node, ``[N]``, sorted. (default: all nodes are of one graph)
+            line_graph: The line graph of ``edge_index``. (default: the one that a batch of
+                :class:`~plstm_graph.loader.DAGLoader` has, else a new one)
+            batch_size: Number of graphs ``B``; given, it spares a device synchronisation.
+        """
+        check_graph(x, edge_index)
+        graph = line_graph_of(x, edge_index, line_graph)
+        if batch is None:
+            batch, batch_size = edge_index.new_zeros(x.size(0)), 1
+        elif batch_size is None:
+            batch_size = int(batch.max()) + 1 if batch.numel() else 0
+        encoded = self.encode(x)
+        duration = self.durations(x, encoded)
+        head = self.longest_ways(duration, graph)
+        if self.predict == "node":
+            return self._scaled(head + duration)
+        tail = self.longest_ways(duration, graph.reverse())
+        count = sum_rows(torch.ones_like(encoded[:, :1]), batch, batch_size).clamp(min=1)
+        share = F.softplus(self.share(sum_rows(encoded, batch, batch_size) / count))
+        shared = resource_bound(head, tail, duration * share.index_select(0, batch), batch, batch_size, self.bins)
+        rows = batch.unsqueeze(1).expand_as(head)
+        longest = shared.new_zeros(shared.shape).scatter_reduce(0, rows, head + duration + tail, "amax")
+        return self._scaled(torch.maximum(longest, shared))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """What coefficients depend on, of each task alone, ``[N, hidden_channels]``."""
+        given = x[:, self.features]
+        sizes = cast(Sequence[int], getattr(self.encoder, "sizes", [0]))
+        return self.networks(self.encoder(given if 0 in sizes else given.long()))
+
+    def durations(self, x: Tensor, encoded: Tensor | None = None) -> Tensor:
+        """How long each task takes, ``[N, channels]``, in the unit of its times."""
+        encoded = self.encode(x) if encoded is None else encoded
+        coefficients = F.softplus(self.coefficients(encoded)).view(len(x), len(self.times), self.channels)
+        return (x[:, self.times].to(coefficients.dtype).unsqueeze(-1) * coefficients).sum(dim=1)
+
+    @staticmethod
+    def longest_ways(duration: Tensor, line_graph: LineGraph) -> Tensor:
+        """The largest sum of durations along any path that ends at a task, without its own, ``[N, channels]``."""
+        of_starts = duration.index_select(0, line_graph.edge_index[0])
+        nothing = torch.zeros_like(of_starts)
+        return plstm_max_plus_factorized(of_starts, nothing, of_starts, nothing, torch.zeros_like(duration), line_graph)
+
+    @torch.no_grad()
+    def critical_path(
+        self, x: Tensor, edge_index: Tensor, node: int | None = None, line_graph: LineGraph | None = None
+    ) -> tuple[Tensor, int]:
+        """The way that takes longest, by the durations of all channels together.
+
+        Args:
+            x: As in :meth:`forward`, of one graph, and so are the edges and their line graph.
+            edge_index: ``[2, E]``
+            node: Where the way ends. (default: at the task that is done last)
+            line_graph: The line graph of ``edge_index``.
+
+        Returns:
+            Columns of ``edge_index`` in the order of the way, and the node in which it ends.
+        """
+        graph = line_graph_of(x, edge_index, line_graph)
+        duration = F.linear(self.durations(x), F.softplus(self.weight)).mean(dim=1, keepdim=True)
+        ends = (self.longest_ways(duration, graph) + duration).view(-1)
+        here = int(ends.argmax()) if node is None else node
+        last, times = here, ends.tolist()
+        into: dict[int, list[tuple[int, int]]] = {}
+        for column, (start, end) in enumerate(graph.edge_index.t().tolist()):
+            into.setdefault(end, []).append((start, column))
+        path: list[int] = []
+        while here in into:
+            here, column = max(into[here], key=lambda edge: times[edge[0]])
+            path.append(column)
+        return torch.tensor(path[::-1], dtype=torch.long, device=x.device), last
+
+    def _scaled(self, times: Tensor) -> Tensor:
+        amount = F.linear(times, F.softplus(self.weight))
+        return amount.log1p() if self.scale == "log" else amount

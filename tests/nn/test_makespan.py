@@ -1,0 +1,163 @@
+"""The model of plans: units, durations, exact cases, the critical path, and what it refuses."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from plstm_graph import LineGraph
+from plstm_graph.datasets.workflows.list_schedule import earliest_finish, makespan
+from plstm_graph.graph import random_dag
+from plstm_graph.nn import MakespanPLSTM, predicted_path
+
+
+def plan(nodes=12, edges=18, seed=0):
+    """A category, a number and two times of each task; edges."""
+    generator = torch.Generator().manual_seed(seed)
+    kinds = torch.randint(3, (nodes, 1), generator=generator)
+    numbers, times = torch.randn(nodes, 1, generator=generator), torch.rand(nodes, 2, generator=generator)
+    return torch.cat([kinds, numbers, times], dim=1), random_dag(nodes, edges, generator=generator)
+
+
+def model(**options):
+    torch.manual_seed(0)
+    return MakespanPLSTM([3, 0, 0, 0], 8, times=[2, 3], **options)
+
+
+def exact(machines, **options):
+    """A model of one channel whose durations are the sums of both times, on machines that are alike."""
+    made = MakespanPLSTM(4, 8, times=[2, 3], channels=1, bins=100, **options)
+    with torch.no_grad():
+        made.coefficients.weight.zero_()
+        made.coefficients.bias.fill_(torch.ones(()).expm1().log())
+        made.share[-1].weight.zero_()
+        made.share[-1].bias.fill_(torch.tensor(1 / machines).expm1().log())
+    return made
+
+
+@pytest.mark.parametrize("predict", ["graph", "node"])
+@pytest.mark.parametrize("factor", [0.01, 3.0, 1000.0])
+def test_times_keep_their_unit(predict, factor):
+    made, (x, edges) = model(predict=predict).double(), plan()
+    x = x.double()
+    changed = x.clone()
+    changed[:, 2:] *= factor
+    torch.testing.assert_close(made(changed, edges), factor * made(x, edges))
+
+
+def test_logarithms_of_what_is_linear():
+    x, edges = plan()
+    torch.testing.assert_close(model(scale="log")(x, edges), model()(x, edges).log1p())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_finish_times_are_longest_paths(seed):
+    x, edges = plan(40, 90, seed)
+    expected = earliest_finish(x[:, 2:].sum(1), edges).float().view(-1, 1)
+    torch.testing.assert_close(exact(1, predict="node")(x, edges), expected)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_one_machine_and_machines_for_all_are_exact(seed):
+    x, edges = plan(40, 90, seed)
+    duration = x[:, 2:].sum(1)
+    for machines in (1, 10_000):
+        taken = makespan(duration, edges, min(machines, 40))
+        assert exact(machines)(x, edges).item() == pytest.approx(taken, rel=1e-5)
+
+
+def test_graphs_of_a_batch_know_nothing_of_each_other():
+    plans = [plan(9, 12, 1), plan(1, 0, 2), plan(15, 30, 3)]
+    made = model().double()
+    alone = torch.cat([made(x.double(), edges) for x, edges in plans])
+    starts = [0, 9, 10]
+    edges = torch.cat([edges + start for (_, edges), start in zip(plans, starts, strict=True)], dim=1)
+    batch = torch.repeat_interleave(torch.arange(3), torch.tensor([9, 1, 15]))
+    x = torch.cat([x for x, _ in plans]).double()
+    torch.testing.assert_close(made(x, edges, batch=batch), alone)
+    torch.testing.assert_close(made(x, edges, batch=batch, line_graph=LineGraph(edges, 25), batch_size=3), alone)
+
+
+@pytest.mark.parametrize("predict", ["graph", "node"])
+def test_gradients(predict):
+    made, (x, edges) = model(predict=predict, out_channels=2).double(), plan(7, 9)
+    times = x[:, 2:].double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda times: made(torch.cat([x[:, :2].double(), times], dim=1), edges), times)
+
+
+def test_every_parameter_learns():
+    made = model(out_channels=2)
+    many, few = plan(30, 5), plan(30, 60, 1)  # work over machines, and the critical path
+    (made(*many) + made(*few)).sum().backward()
+    for name, parameter in made.named_parameters():
+        assert parameter.grad.abs().sum() > 0, name
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_critical_path_takes_as_long_as_any(seed):
+    x, edges = plan(30, 70, seed)
+    made = exact(2)
+    path, last = made.critical_path(x, edges)
+    walked = edges[:, path].t().tolist()
+    assert all(before[1] == after[0] for before, after in pairwise(walked))
+    duration = x[:, 2:].sum(1).double()
+    taken = sum(float(duration[start]) for start, _ in walked) + float(duration[last])
+    assert taken == pytest.approx(float(earliest_finish(duration, edges).max()), rel=1e-5)
+    found = predicted_path(torch.nn.Sequential(made), lambda: made(x, edges))
+    assert found.columns.tolist() == path.tolist()
+    assert found.node == last
+    to_start = predicted_path(made, lambda: made(x, edges), [int(edges[0, path[-1]])])
+    assert to_start.columns.tolist() == path[:-1].tolist()
+
+
+def test_durations_are_what_coefficients_make_of_times():
+    made, (x, _) = model(channels=2), plan()
+    coefficients = F.softplus(made.coefficients(made.encode(x))).view(12, 2, 2)
+    torch.testing.assert_close(made.durations(x), x[:, 2:3] * coefficients[:, 0] + x[:, 3:] * coefficients[:, 1])
+
+
+def test_learns_what_planned_times_leave_out():
+    """Category 1 takes twice what is planned: it is learned from makespans alone, and holds on larger graphs."""
+    torch.manual_seed(0)
+    made = MakespanPLSTM([3, 0, 0, 0], 8, times=[2, 3], features=[0], channels=1)
+    optimizer = torch.optim.Adam(made.parameters(), lr=0.03)
+
+    def question(nodes, seed):
+        x, edges = plan(nodes, nodes // 2, seed)
+        true = x[:, 2:].sum(1) * torch.where(x[:, 0] == 1, 2.0, 1.0)
+        return x, edges, makespan(true, edges, 3)
+
+    for step in range(300):
+        x, edges, taken = question(15, step)
+        optimizer.zero_grad()
+        (made(x, edges) / taken - 1).abs().sum().backward()
+        optimizer.step()
+    errors = [abs(float(made(x, edges).detach()) / taken - 1) for x, edges, taken in map(question, [90] * 5, range(5))]
+    assert sum(errors) / 5 < 0.05
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "message"),
+    [
+        ("atom", {}, "has no columns of numbers"),
+        ([3, 0, 0, 0], {"times": []}, r"times must be columns of x, from 0 to 3, got \[\]"),
+        ([3, 0, 0, 0], {"times": [4]}, r"times must be columns of x, from 0 to 3, got \[4\]"),
+        ([3, 0, 0, 0], {"times": [0]}, "column 0 has categories"),
+        ([3, 0, 0, 0], {"features": [-1]}, r"features must be columns of x, from 0 to 3, got \[-1\]"),
+        (2, {"times": [0, 1]}, r"features must be columns of x, from 0 to 1, got \[\]"),
+        ([3, 0, 0, 0], {"predict": "edge"}, "predict must be 'graph' or 'node', got 'edge'"),
+        ([3, 0, 0, 0], {"scale": "cubic"}, "size_scale must be 'linear' or 'log', got 'cubic'"),
+    ],
+)
+def test_refusals(given, options, message):
+    with pytest.raises(ValueError, match=message):
+        MakespanPLSTM(given, **{"times": [2], **options})
+
+
+def test_categories_alone_decide_coefficients():
+    made = MakespanPLSTM([3, 0, 0, 0], 8, times=[2, 3], features=[0])
+    x, edges = plan()
+    changed = x.clone()
+    changed[:, 1] += 5
+    assert torch.equal(made(x, edges), made(changed, edges))
