@@ -24,7 +24,8 @@ from typing import Any
 import torch
 from torch_geometric.data import Data
 
-from tests.long_commands import LONG_COMMANDS, LongCommand, group_lives, start
+from tests.long_commands import LONG_COMMANDS, LongCommand, start
+from tests.processes import group_lives
 
 _EPOCHS = 4
 _PATIENCE = 60.0  # seconds in which children of a killed process must end

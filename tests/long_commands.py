@@ -1,6 +1,5 @@
 """The commands that run for long, on sets so small that each takes seconds; for tests that stop and kill them."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -12,8 +11,8 @@ from typing import Any
 import yaml
 
 from tests.made_sets import made_enas, made_ogb, made_table, made_tu, make_folder
+from tests.processes import environment
 
-ROOT = Path(__file__).parents[1]
 _WIDTH = {"hidden_channels": 8, "num_layers": 1, "heads": 2}
 _PLSTM = {"class_path": "plstm_graph.nn.PLSTM", "init_args": _WIDTH}
 _FREE_PLSTM = {"class_path": "plstm_graph.nn.PLSTM", "init_args": {**_WIDTH, "modes": "P"}}
@@ -47,27 +46,15 @@ class LongCommand:
 
 def start(arguments: list[str], folder: Path, **more: Any) -> subprocess.Popen[str]:
     """Start a command as the leader of a group of processes."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
-    for name in ("PLSTM_GRAPH_TRACEBACK", "PLSTM_DATA"):
-        environment.pop(name, None)
     return subprocess.Popen(
         arguments,
         cwd=folder,
-        env=environment | more.pop("env", {}),
+        env=environment("PLSTM_DATA") | more.pop("env", {}),
         start_new_session=True,
         # A suite that a shell runs in the background ignores Ctrl-C, and so would whatever it starts.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **more},
     )
-
-
-def group_lives(group: int) -> bool:
-    """Whether any process of a group is there."""
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def _fit(task: dict[str, Any], model: dict[str, Any]) -> Callable[[int], dict[str, Any]]:

@@ -1,12 +1,13 @@
 """A few molecules, a configuration for them, and the command as a user runs it."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+
+from tests.processes import environment
 
 ROOT = Path(__file__).parents[2]
 _SMILES = ["C" * n + end for n in range(1, 9) for end in ("O", "N", "c1ccccc1", "C(=O)O")]
@@ -54,17 +55,10 @@ def workspace(tmp_path_factory) -> Path:
 
 
 def command(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run `plstm-graph` in a process of its own, in ``folder``, with one thread."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
-    environment.pop("PLSTM_GRAPH_TRACEBACK", None)
+    """Run `plstm-graph` as a user does, in a process of its own, in ``folder``, with one thread."""
+    called = [sys.executable, "-m", "plstm_graph.cli", *arguments, "--allow", "tests"]
     done = subprocess.run(
-        [sys.executable, "-m", "plstm_graph.cli", *arguments, "--allow", "tests"],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
+        called, cwd=folder, env=environment(), capture_output=True, text=True, timeout=240, check=False
     )
     if check:
         assert done.returncode == 0, done.stderr

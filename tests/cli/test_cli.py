@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from plstm_graph.cli import main
-from tests.cli.conftest import BEST, TRIAL, command
+from tests.cli.conftest import BEST, TRIAL
+from tests.processes import Command
 
 _ALLOW = ("--allow", "tests")
 _BASE = ("fit", "--config", "config.yaml", "--baselines", "false")
@@ -73,8 +74,8 @@ def test_fit_shows_its_plan_and_leaves_a_report(workspace, fitted):
 def test_a_killed_run_goes_on_to_the_same_weights_and_is_then_finished(workspace, fitted, capsys):
     kill = {"class_path": "tests.train.tiny_model.KillInEpoch", "init_args": {"epoch": 1, "marker": "killed"}}
     options = (*_BASE, "--name", "killed", "--trainer.callbacks", json.dumps([kill]))
-    killed = command(workspace, *options, check=False)
-    assert killed.returncode == -signal.SIGKILL
+    killed = Command([*options, *_ALLOW], workspace)
+    assert killed.wait(240) == -signal.SIGKILL
     run = workspace / "runs" / "killed"
     assert not (run / "report.json").exists()
     assert main([*options, *_ALLOW]) == 0
@@ -140,7 +141,9 @@ def test_two_processes_train_as_one_and_see_each_molecule_once(workspace):
     options = (*options, "--trainer.callbacks", json.dumps([record]))
     # 25 molecules: batches of 10, 10 and 5, the last of which two processes share unevenly.
     (workspace / "records").mkdir()
-    command(workspace, *options, "--trainer.devices", "2", "--trainer.strategy", "ddp", "--name", "ddp")
+    both = ("--trainer.devices", "2", "--trainer.strategy", "ddp", "--name", "ddp")
+    shared = Command([*options, *both, *_ALLOW], workspace)
+    assert shared.wait(240) == 0, shared.err
     assert main([*options, "--name", "as-one", *_ALLOW]) == 0
     first, second, single = (
         torch.load(workspace / "records" / name, weights_only=True) for name in ("2-0.pt", "2-1.pt", "1-0.pt")

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -15,7 +13,8 @@ from plstm_graph.report.study import markdown, summarise
 from plstm_graph.tasks.tu import PAPER
 from plstm_graph.train.command import parse
 from plstm_graph.train.options import parse_numbers
-from tests.cli.conftest import ROOT, command
+from tests.cli.conftest import ROOT
+from tests.processes import Command
 
 _CONFIG = """
 task:
@@ -66,28 +65,28 @@ def _lines(path):
 @pytest.mark.slow
 def test_a_killed_run_goes_on_without_its_finished_folds(folder):
     long = (*_RUN, "--folds", "0-1", "--training.epochs", "12")
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    run = subprocess.Popen([sys.executable, "-m", "plstm_graph.cli", *long], env=environment, stderr=subprocess.DEVNULL)
+    run = Command(long, folder)
     results, plstm = folder / "out" / "results.jsonl", folder / "out" / "plstm"
     deadline = time.monotonic() + 600  # for a machine with other work
     while not (results.exists() and (plstm / "fold_1/seed_42/epochs.jsonl").exists()):
         assert run.poll() is None, "the run ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    run.send_signal(signal.SIGKILL)
-    run.wait()
+    os.kill(run.pid, signal.SIGKILL)
+    assert run.wait(60) == -signal.SIGKILL
     before = _lines(results)
     assert [row["fold"] for row in before] == [0]
 
-    done = command(folder, *long)
+    again = Command(long, folder)
+    assert again.wait(240) == 0, again.err
     after = _lines(results)
-    assert "fold 0, seed 42, epoch" not in done.stderr and "fold 1" in done.stderr
+    assert "fold 0, seed 42, epoch" not in again.err and "fold 1" in again.err
     assert after[0] == before[0]
     assert [row["fold"] for row in after] == [0, 1]
     epochs = _lines(plstm / "fold_1/seed_42/epochs.jsonl")
     assert [row["epoch"] for row in epochs] == list(range(12))
     report = (folder / "out" / "report.md").read_text()
-    assert report == done.stdout
+    assert report == again.out
     assert report.startswith("# MUTAG\n") and "| folds |" in report
     assert "| pLSTM (paper) | 0.8512 |" in report
     summary = json.loads((folder / "out" / "report.json").read_text())

@@ -9,7 +9,8 @@ import torch
 
 from plstm_graph.cli import Terminated, main
 from plstm_graph.datasets.storage.files import replace_text
-from tests.long_commands import LONG_COMMANDS, group_lives, start
+from tests.long_commands import LONG_COMMANDS
+from tests.processes import Command, environment, group_lives
 
 _PATIENCE = 120.0  # seconds, on a machine that may be busy
 
@@ -28,28 +29,23 @@ _PATIENCE = 120.0  # seconds, on a machine that may be busy
 )
 def test_a_long_command_ends_in_good_order(name, number, kept, tmp_path):
     command, folder = LONG_COMMANDS[name], tmp_path / "work"
-    arguments = command.prepare(folder, epochs=100_000)
-    with (tmp_path / "out").open("wb") as out, (tmp_path / "err").open("wb") as err:
-        process = start(arguments, folder, stdout=out, stderr=err)
+    command.prepare(folder, epochs=100_000)
+    process = Command([command.command, "--config", "config.yaml"], folder, environment("PLSTM_DATA"))
     deadline = time.monotonic() + _PATIENCE
     try:
         while not (folder / kept).exists():
-            assert process.poll() is None, (tmp_path / "err").read_text()
+            assert process.poll() is None, process.err
             assert time.monotonic() < deadline, "it does not begin"
             time.sleep(0.1)
-        if number == signal.SIGINT:
-            os.killpg(process.pid, number)  # a terminal sends it to children, too
-        else:
-            process.send_signal(number)
+        # A terminal sends Ctrl-C to children, too.
+        (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
         status = process.wait(_PATIENCE)
         while group_lives(process.pid):
             assert time.monotonic() < deadline + _PATIENCE, "children still live"
             time.sleep(0.1)
     finally:
-        if group_lives(process.pid):
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(_PATIENCE)
-    message = (tmp_path / "err").read_text()
+        process.kill()
+    message = process.err
     assert status == (130 if number == signal.SIGINT else 143), message
     assert "Traceback" not in message
     assert f"plstm-graph {command.command}: stopped. " in message and "he same command goes on" in message

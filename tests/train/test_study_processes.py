@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 
@@ -14,7 +12,7 @@ import yaml
 from joblib.externals.loky import reusable_executor
 
 from plstm_graph.cli import main
-from tests.long_commands import start
+from tests.processes import Command
 
 SIZE = {"num_graphs": 12, "size": 6, "smallest": 2}
 WIDTH = {"hidden_channels": 8, "num_layers": 1, "heads": 2}
@@ -66,27 +64,9 @@ def plain(tests):
 
 def run(folder, *more, status=0):
     """The command in a process of its own, as the leader of a group."""
-    process = start(
-        [
-            sys.executable,
-            "-m",
-            "plstm_graph.cli",
-            "fit",
-            "--config",
-            write(folder),
-            "--output",
-            str(folder / "run"),
-            *more,
-        ],
-        folder,
-    )
-    try:
-        _, errors = process.communicate(timeout=_LONGEST)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        raise
-    assert process.returncode == status, errors
-    return errors
+    process = Command(["fit", "--config", write(folder), "--output", str(folder / "run"), *more], folder)
+    assert process.wait(_LONGEST) == status, process.err
+    return process.err
 
 
 @pytest.mark.slow
