@@ -6,12 +6,12 @@ import torch
 from plstm_graph import LineGraph, PLSTMConv
 from plstm_graph.nn import GatedCell
 from plstm_graph.testing import random_dag
-from tests.ops.catalogue import native_code
+from tests.ops.catalogue import native_and_torch, native_code
 
 EDGES = random_dag(9, 16, torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("native", [True, False], ids=["native", "torch"])
+@native_and_torch
 @pytest.mark.parametrize("flow", ["source_to_target", "target_to_source"])
 @pytest.mark.parametrize("mode", ["P", "D"])
 @pytest.mark.parametrize("form", ["auto", "naive", "recurrent", "parallel", "chunkwise"])

@@ -1,5 +1,6 @@
 """Every form of every operator, with operands to call it with: what the tests of all of them go through."""
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -277,6 +278,11 @@ def native_code(runs: bool) -> Iterator[None]:
         yield
 
 
+#: Where native code is off, cases with it would be those without it once more.
+_NATIVE = [] if os.environ.get("PLSTM_COMPILE") == "0" else [pytest.param(True, id="native")]
+native_and_torch = pytest.mark.parametrize("native", [*_NATIVE, pytest.param(False, id="torch")])
+
+
 def _parameters(pattern: str) -> Iterator[object]:
     for name in _CASES:
         if not re.search(pattern, name):
@@ -284,9 +290,8 @@ def _parameters(pattern: str) -> Iterator[object]:
         operator, form = name.split("-")[:2]
         on_dags = re.fullmatch("dag|matrix|messages|factorized|(soft_)?max_plus(_factorized)?", operator)
         # Whether C can be had is asked when a test runs: asking it here would compile while tests are collected.
-        if (on_dags and form != "chunkwise" and (operator, form) != ("matrix", "recurrent")) or name.startswith(
-            ("grid-auto", "grid-native")
-        ):
+        differs = on_dags and form != "chunkwise" and (operator, form) != ("matrix", "recurrent")
+        if _NATIVE and (differs or name.startswith(("grid-auto", "grid-native"))):
             yield pytest.param((name, True), id=f"{name}-native")
         if form != "native":
             yield pytest.param((name, False), id=f"{name}-torch")

@@ -8,7 +8,7 @@ from plstm_graph import PLSTMConv
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops import plstm
 from plstm_graph.testing import assert_close, random_dag, random_operands
-from tests.ops.catalogue import case_of, every_case, native_code, one_case_of_each_operator
+from tests.ops.catalogue import case_of, every_case, native_and_torch, native_code, one_case_of_each_operator
 
 
 def _random_like(operands, seed):
@@ -156,7 +156,7 @@ def test_forces_and_hessians_through_a_layer(mode, form):
     assert_close(hessians[0].view(24, 24), hessians[0].view(24, 24).t(), 1e-8, "symmetry of the Hessian")
 
 
-@pytest.mark.parametrize("native", [True, False])
+@native_and_torch
 @pytest.mark.parametrize("form", ["recurrent", "parallel", "chunkwise", "auto"])
 def test_structure_that_is_first_built_inside_a_transform_serves_afterwards(form, native):
     edge_index = random_dag(9, 16, torch.Generator().manual_seed(1))

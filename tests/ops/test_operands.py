@@ -5,7 +5,7 @@ import torch
 
 from plstm_graph import LineGraph, plstm
 from plstm_graph.testing import random_dag, random_operands
-from tests.ops.catalogue import case_of, native_code, one_case_of_each_operator
+from tests.ops.catalogue import case_of, native_and_torch, native_code, one_case_of_each_operator
 
 FORMS = ("naive", "recurrent", "parallel", "chunkwise", "auto")
 
@@ -20,7 +20,7 @@ def test_numbers_that_are_not_real_are_refused(chosen, dtype):
                 case.call(**case.operands | {name: tensor.detach().to(dtype)})
 
 
-@pytest.mark.parametrize("native", [True, False], ids=["native", "torch"])
+@native_and_torch
 @pytest.mark.parametrize("form", FORMS)
 def test_operands_and_structure_on_different_devices_are_refused(form, native):
     """torch takes a function that tells shapes for the operator if only one tensor is on the meta device."""
@@ -35,7 +35,7 @@ def test_operands_and_structure_on_different_devices_are_refused(form, native):
                 plstm(**operands | {name: operands[name].detach().to("meta")}, line_graph=graph, form=form)
 
 
-@pytest.mark.parametrize("native", [True, False], ids=["native", "torch"])
+@native_and_torch
 @pytest.mark.parametrize("form", FORMS)
 def test_another_default_device_changes_nothing(form, native):
     edges = random_dag(12, 26, torch.Generator().manual_seed(1))

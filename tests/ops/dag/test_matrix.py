@@ -19,7 +19,7 @@ from plstm_graph.ops import (
 from plstm_graph.ops.dag.matrix import edge_reads
 from plstm_graph.ops.shapes import GATES
 from plstm_graph.testing import assert_close, random_dag
-from tests.ops.catalogue import matrix_operands, native_code
+from tests.ops.catalogue import matrix_operands, native_and_torch, native_code
 from tests.ops.test_regular_matrices import chain_operands, grid_operands
 from tests.strategies import line_graphs
 
@@ -307,7 +307,7 @@ def test_rows_move_and_are_pickled(form):
         assert_close(plstm_matrix(**kept, line_graph=copied.to_multitree(), form=form), cut, 1e-12, "multitree")
 
 
-@pytest.mark.parametrize("native", [True, False])
+@native_and_torch
 def test_auto_is_right_on_all_kinds_of_graphs(native):
     """Whatever it takes, it is right: molecules, deep graphs, hubs."""
     hub = torch.stack([torch.arange(60), torch.full((60,), 60)])

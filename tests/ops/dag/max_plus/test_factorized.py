@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops import plstm_max_plus, plstm_max_plus_factorized
 from plstm_graph.testing import random_dag
-from tests.ops.catalogue import native_code
+from tests.ops.catalogue import native_and_torch, native_code
 from tests.ops.dag.max_plus.test_forms import assert_same, operands_of
 from tests.strategies import dags
 
@@ -55,7 +55,7 @@ def test_equals_the_operator_on_all_pairs(dag, reverse, ties, closed, temperatur
             assert_same(actual[name], tensor, 1e-10, f"{form}: {name}")
 
 
-@pytest.mark.parametrize("native", [True, False])
+@native_and_torch
 @pytest.mark.parametrize("reverse", [False, True])
 def test_a_hub_costs_its_edges(reverse, native):
     # All pairs would be 10^8. Every leaf below reads the largest of all leaves above.
@@ -80,7 +80,7 @@ def test_a_hub_costs_its_edges(reverse, native):
     assert torch.equal(out[ends, 0], torch.maximum(largest + in_gate[below, 0], source[below, 0]))
 
 
-@pytest.mark.parametrize("native", [True, False])
+@native_and_torch
 @pytest.mark.parametrize("temperature", [0.0, 0.5])
 def test_compiles_once_prepared(native, temperature):
     torch._dynamo.reset()

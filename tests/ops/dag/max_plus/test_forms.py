@@ -11,10 +11,8 @@ from torch.autograd import forward_ad
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops import plstm_max_plus
 from plstm_graph.testing import assert_close, random_dag
-from tests.ops.catalogue import native_code
+from tests.ops.catalogue import native_and_torch, native_code
 from tests.strategies import line_graphs
-
-either = pytest.mark.parametrize("native", [True, False], ids=["native", "torch"])
 
 NAMES = ("source", "transition", "mark", "direct")
 
@@ -72,7 +70,7 @@ def test_not_a_number_and_infinity_spread_alike_in_every_form(graph, temperature
         torch.testing.assert_close(actual, expected, rtol=1e-11, atol=1e-11, equal_nan=True)
 
 
-@either
+@native_and_torch
 @pytest.mark.parametrize("temperature", [0.0, 0.5])
 def test_not_a_number_reaches_whoever_follows_and_nobody_else(native, temperature):
     graph = LineGraph(torch.tensor([[0, 1, 1, 4], [1, 2, 3, 5]]), 6)
@@ -85,7 +83,7 @@ def test_not_a_number_reaches_whoever_follows_and_nobody_else(native, temperatur
             assert out.isnan().all(dim=1).nonzero().flatten().tolist() == reached
 
 
-@either
+@native_and_torch
 @pytest.mark.parametrize("temperature", [0.0, 0.5])
 @pytest.mark.parametrize("value", [torch.inf, -torch.inf, torch.nan])
 def test_an_output_of_minus_infinity_hands_on_no_gradient_however_large(native, temperature, value):
@@ -105,7 +103,7 @@ def test_an_output_of_minus_infinity_hands_on_no_gradient_however_large(native, 
     torch.testing.assert_close(*results, rtol=1e-12, atol=1e-12)
 
 
-@either
+@native_and_torch
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("temperature", ["smallest", 1e-30, 1e-6, 1e6, 1e30])
 def test_no_temperature_is_too_small_or_large_to_divide_by(native, dtype, temperature):
@@ -184,7 +182,7 @@ def test_longest_and_shortest_ways_agree_with_networkx():
         assert shortest[node] == expected.get(node, torch.inf)  # Sums of whole numbers are exact.
 
 
-@either
+@native_and_torch
 def test_ties_go_to_own_terms_first_then_to_the_first_in_the_callers_order(native):
     # Two ways of the same length from 0 to 3, and a third that is its direct edge.
     edge_index = torch.tensor([[0, 0, 1, 2, 0], [1, 2, 3, 3, 3]])
@@ -210,7 +208,7 @@ def test_ties_go_to_own_terms_first_then_to_the_first_in_the_callers_order(nativ
     assert grads["source"][2] != 0 and not grads["transition"].any()
 
 
-@either
+@native_and_torch
 @pytest.mark.parametrize("temperature", [0.0, 0.5])
 def test_where_nothing_enters_nothing_is_differentiated(native, temperature):
     graph = LineGraph.grid(3, 3)
@@ -221,7 +219,7 @@ def test_where_nothing_enters_nothing_is_differentiated(native, temperature):
     assert all(not gradient.any() for gradient in results.values())  # No NaN either: any() is true of it.
 
 
-@either
+@native_and_torch
 @pytest.mark.parametrize(("nodes", "edges"), [(0, []), (1, []), (4, []), (2, [(1, 0)]), (2, [(0, 1), (0, 1)])])
 @pytest.mark.parametrize("channels", [0, 1, 3])
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
@@ -235,7 +233,7 @@ def test_small_and_empty_graphs(native, nodes, edges, channels, temperature):
         assert_same(tensor, expected[name], 1e-12, name)
 
 
-@either
+@native_and_torch
 @pytest.mark.parametrize("temperature", [0.0, 0.5])
 def test_gradcheck_in_both_modes(native, temperature):
     graph = LineGraph(random_dag(6, 10, torch.Generator().manual_seed(0)), 6)
@@ -265,7 +263,7 @@ def test_tangents_and_vmap(temperature):
         assert_close(out, run("naive", *operands), 1e-12, "vmap")
 
 
-@either
+@native_and_torch
 @pytest.mark.parametrize("temperature", [0.0, 0.5])
 @pytest.mark.parametrize("reverse", [False, True])
 def test_compiles_and_is_registered_soundly(native, temperature, reverse):
@@ -300,7 +298,7 @@ def test_a_soft_maximum_tends_to_the_maximum_from_above():
     assert distances == sorted(distances, reverse=True) and distances[-1] < 1e-2
 
 
-@either
+@native_and_torch
 def test_renumbering_nodes_and_reordering_edges_and_pairs(native):
     edge_index = random_dag(20, 40, torch.Generator().manual_seed(0))
     graph, operands = LineGraph(edge_index, 20), operands_of(LineGraph(edge_index, 20))
@@ -336,7 +334,7 @@ def test_a_gradient_is_1_over_ten_thousand_hops(form):
     assert (grads[1] == 1.0).all()  # Ones are copied, not computed.
 
 
-@either
+@native_and_torch
 def test_one_path_among_two_to_the_ten_thousandth_has_the_gradient(native):
     """Two rails with all rungs: sums of whole numbers are exact, and one edge of each rung is on the path."""
     depth = 10_000
@@ -360,7 +358,7 @@ def test_one_path_among_two_to_the_ten_thousandth_has_the_gradient(native):
     assert sorted(torch.cat(grads).unique().tolist()) == [0.0, 1.0]
 
 
-@either
+@native_and_torch
 def test_half_precision_sums_in_float32(native):
     length = 3000
     graph = LineGraph(torch.stack([torch.arange(length), torch.arange(1, length + 1)]), length + 1)
