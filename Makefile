@@ -11,20 +11,23 @@ PIP    := $(BIN)/python -m pip
 help:  ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
+# Two pytest workers share the cores, so a thread that waits must sleep: one that spins takes the time of those that work.
+# A process of a test may be the hundredth to import the package, so bytecode is kept, whatever the shell says.
+TESTED := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE PYTHONDONTWRITEBYTECODE=
+PYTEST := $(TESTED) $(BIN)/python -m pytest
+
 train: $(VENV)/.train  ## Make the environment and train on the embedded molecules
 	$(BIN)/plstm-graph fit --config configs/chembl.yaml
 
 test: $(VENV)/.test  ## Make the environment with test extras and run the whole suite
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
+	$(PYTEST) -n auto --dist worksteal
 
 test-portable: $(VENV)/.test  ## Test graph, ops, nn and viz again as another processor would: no vectors, no native code, one thread
-	ATEN_CPU_CAPABILITY=default PLSTM_COMPILE=0 OMP_NUM_THREADS=1 \
-		$(BIN)/python -m pytest -n auto --dist worksteal tests/graph tests/ops tests/nn tests/viz \
+	ATEN_CPU_CAPABILITY=default PLSTM_COMPILE=0 $(PYTEST) -n auto --dist worksteal tests/graph tests/ops tests/nn tests/viz \
 		--ignore=tests/nn/test_options_matter.py -k "not compiles_into_one_graph"  # slow, and of one model against itself
 
 fuzz: $(VENV)/.test  ## Draw random calls of the operator and damaged files for ten minutes each (SEED=7 begins there)
-	PLSTM_FUZZ_SECONDS=600 PLSTM_FUZZ_SEED=$${SEED:-random} OMP_NUM_THREADS=1 \
-		$(BIN)/python -m pytest tests/fuzz -n 2
+	PLSTM_FUZZ_SECONDS=600 PLSTM_FUZZ_SEED=$${SEED:-random} $(PYTEST) tests/fuzz -n 2
 
 # Python itself is not sanitised, so the sanitisers' libraries are loaded before it; what it never frees is no leak of ours.
 SANITIZE := -O0 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all

@@ -13,8 +13,13 @@ hypothesis.settings.load_profile("plstm")
 
 
 @pytest.fixture(autouse=True)
-def _seed():
+def _alike():
+    """Each test begins with the same random numbers and threads, which commands and trainings set for their process."""
     torch.manual_seed(0)
+    threads = torch.get_num_threads()
+    yield
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 from tests.processes import environment
 
@@ -32,14 +31,6 @@ training:
 #: Weights of the finished training, and the folder of the only trial of it, in the workspace.
 BEST = "runs/small/best.ckpt"
 TRIAL = "runs/small/tiny/seed_0"
-
-
-@pytest.fixture(autouse=True)
-def _same_threads():
-    """Commands set the number of threads of their process."""
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
