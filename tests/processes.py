@@ -30,15 +30,22 @@ class Command:
     """A command that runs, as the leader of a group of processes.
 
     Args:
-        arguments: Of ``plstm-graph``.
+        arguments: Of ``plstm-graph``, or of another module.
         folder: Where it works. What it writes is taken by files beside it.
         variables: Its environment. (default: :func:`environment`)
+        module: What ``python -m`` is given.
     """
 
-    def __init__(self, arguments: Sequence[str], folder: Path, variables: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        variables: Mapping[str, str] | None = None,
+        module: str = _MODULE,
+    ) -> None:
         self._streams = [folder.with_name(f"{folder.name}.{stream}") for stream in ("out", "err")]
         variables = environment() if variables is None else dict(variables)
-        given = (list(arguments), str(folder), variables, [str(path) for path in self._streams])
+        given = (module, list(arguments), str(folder), variables, [str(path) for path in self._streams])
         self._process: BaseProcess = FORKS.Process(target=_become, args=given)
         self._process.start()
         assert self._process.pid is not None
@@ -57,7 +64,7 @@ class Command:
         self._process.join(seconds)
         if self._process.exitcode is None:
             self.kill()
-            raise subprocess.TimeoutExpired(_MODULE, seconds)
+            raise subprocess.TimeoutExpired(self._process.name, seconds)
         return self._process.exitcode
 
     def kill(self) -> None:
@@ -86,8 +93,8 @@ def group_lives(group: int) -> bool:
     return True
 
 
-def _become(arguments: list[str], folder: str, variables: dict[str, str], streams: list[str]) -> None:
-    """Be the process that ``python -m plstm_graph.cli`` would be after its imports."""
+def _become(module: str, arguments: list[str], folder: str, variables: dict[str, str], streams: list[str]) -> None:
+    """Be the process that ``python -m`` would make of a module, but that others are imported already."""
     os.setsid()
     for descriptor, path in enumerate(streams, start=1):
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
@@ -99,6 +106,6 @@ def _become(arguments: list[str], folder: str, variables: dict[str, str], stream
     # A suite that a shell runs in the background ignores Ctrl-C, and so would whatever it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.path.insert(0, folder)
-    sys.argv = [_MODULE, *arguments]
-    sys.modules.pop(_MODULE, None)  # it becomes the module __main__
-    runpy.run_module(_MODULE, run_name="__main__", alter_sys=True)
+    sys.argv = [module, *arguments]
+    sys.modules.pop(module, None)  # it becomes the module __main__
+    runpy.run_module(module, run_name="__main__", alter_sys=True)

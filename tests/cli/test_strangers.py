@@ -247,7 +247,7 @@ def configuration(stranger, text):
     return "config.yaml"
 
 
-MOLECULES = "task: {name: molecules}"
+MOLECULES = "task: {name: molecules, path: table.csv, split: random}\nthreads: 1"
 
 
 @pytest.mark.parametrize(
@@ -259,8 +259,8 @@ MOLECULES = "task: {name: molecules}"
         MOLECULES + "\nmodel: evil.Model",
         MOLECULES + "\nmodel: evil.run",
         "task: {name: evil.Data}\nmodel: plstm_graph.nn.PLSTM",
-        "task: {name: molecules, pre_transform: evil.Transform}\nmodel: plstm_graph.nn.PLSTM",
-        "task: {name: molecules, pre_transform: {class_path: os.system}}\nmodel: plstm_graph.nn.PLSTM",
+        "task: {name: molecules, path: table.csv, pre_transform: evil.Transform}\nmodel: plstm_graph.nn.PLSTM",
+        "task: {name: molecules, path: table.csv, pre_transform: {class_path: os.system}}\nmodel: plstm_graph.nn.PLSTM",
         "task: {name: dag_folder, path: ., pre_transform: {class_path: evil.Transform}}\nmodel: plstm_graph.nn.PLSTM",
         MOLECULES + "\nmodel: plstm_graph.nn.PLSTM\ntrainer: {callbacks: [{class_path: evil.Call}]}",
         MOLECULES + "\nmodel: plstm_graph.nn.PLSTM\ntrainer: {callbacks: evil.Call}",
@@ -273,6 +273,7 @@ MOLECULES = "task: {name: molecules}"
     ],
 )
 def test_configurations_of_fit(stranger, capsys, text):
+    (stranger / "table.csv").write_text("smiles,y\n" + "".join(f"{'C' * n}O,{n}\n" for n in range(1, 13)))
     name = configuration(stranger, text)
     try:
         status = main(["fit", "--config", name])

@@ -2,16 +2,14 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
 from plstm_graph.cli import main
 from plstm_graph.train.cluster import on_cluster
+from tests.processes import Command, environment
 from tests.train.test_study_processes import numbers, write
 
 _LONGEST = 240.0  # seconds, on a machine that may be busy
@@ -21,27 +19,20 @@ _LONGEST = 240.0  # seconds, on a machine that may be busy
 def cluster(tmp_path):
     """File of a scheduler, and its two workers, each a process group of its own."""
     file = tmp_path / "scheduler.json"
-    environment = os.environ | {
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-        "OMP_NUM_THREADS": "1",
-        "DASK_DISTRIBUTED__DASHBOARD__LINK": "",
-    }
+    variables = environment() | {"DASK_DISTRIBUTED__DASHBOARD__LINK": ""}
+    common = ["--scheduler-file", str(file), "--no-dashboard"]
     given = {
-        "stdout": subprocess.DEVNULL,
-        "stderr": subprocess.DEVNULL,
-        "start_new_session": True,
-        "env": environment,
-        "cwd": tmp_path,
+        "scheduler": ["--host", "127.0.0.1", "--port", "0"],
+        "worker": ["--nthreads=1", "--no-nanny"],
     }
-    dask = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--scheduler-file", str(file)]
-    processes = [subprocess.Popen([*dask, "--host", "127.0.0.1", "--port", "0", "--no-dashboard"], **given)]
-    worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(file), "--no-dashboard"]
-    processes += [subprocess.Popen([*worker, "--nthreads=1", "--no-nanny"], **given) for _ in range(2)]
+    processes = []
+    for number, kind in enumerate(("scheduler", "worker", "worker")):
+        (folder := tmp_path / f"{kind}-{number}").mkdir()
+        arguments = [*common, *given[kind]]
+        processes.append(Command(arguments, folder, variables, f"distributed.cli.dask_{kind}"))
     yield file, processes[1:]
     for process in processes:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.kill()
 
 
 @pytest.mark.slow
@@ -79,7 +70,7 @@ def test_a_killed_worker_costs_no_trial(cluster, tmp_path, capsys):
     finally:
         killed.append(None)
         thread.join()
-    assert killed[0] is not None and workers[0].wait() == -signal.SIGKILL
+    assert killed[0] is not None and workers[0].wait(60) == -signal.SIGKILL
     assert len(list(folder.rglob("result.json"))) == 6
     assert numbers(folder) == numbers(tmp_path / "one/run")
 
