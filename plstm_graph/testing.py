@@ -170,7 +170,8 @@ def assert_compiles_once(module: nn.Module, calls: Iterable[tuple[tuple, dict]],
     Args:
         module: The module.
         calls: Positional and keyword arguments of each call; shapes and depths should differ.
-        backend: Backend of :func:`torch.compile`; ``"aot_eager"`` traces forward and backward without generating code.
+        backend: Backend of :func:`torch.compile`; ``"aot_eager"`` traces forward and backward without generating
+            code, ``"eager"`` forward alone.
 
     Raises:
         AssertionError: If there is more than one graph, or a result differs.

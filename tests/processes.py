@@ -10,19 +10,33 @@ import runpy
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+ROOT = Path(__file__).parents[1]
 _MODULE = "plstm_graph.cli"
-#: Gives processes that have what a training needs; also for functions of tests, in the place of ``spawn``.
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["plstm_graph.train.command", "tests.train.tiny_task"])
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["plstm_graph.train.command"])
+
+
+def fork(target: Callable[..., object], *args: object) -> BaseProcess:
+    """Start a process that calls a function of a module; it has imported what a training needs."""
+    here = os.getcwd()
+    os.chdir(ROOT)  # A test may work in a folder of modules that must not be imported.
+    try:
+        forkserver.ensure_running()
+    finally:
+        os.chdir(here)
+    process = _FORKS.Process(target=target, args=args)
+    process.start()
+    return process
 
 
 def environment(*without: str) -> dict[str, str]:
     """Variables of a command: those of this process, but some, with the package found and one thread."""
-    given = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+    given = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
     return {name: value for name, value in given.items() if name not in ("PLSTM_GRAPH_TRACEBACK", *without)}
 
 
@@ -45,9 +59,8 @@ class Command:
     ) -> None:
         self._streams = [folder.with_name(f"{folder.name}.{stream}") for stream in ("out", "err")]
         variables = environment() if variables is None else dict(variables)
-        given = (module, list(arguments), str(folder), variables, [str(path) for path in self._streams])
-        self._process: BaseProcess = FORKS.Process(target=_become, args=given)
-        self._process.start()
+        streams = [str(path) for path in self._streams]
+        self._process = fork(_become, module, list(arguments), str(folder), variables, streams)
         assert self._process.pid is not None
         self.pid = self._process.pid
 

@@ -8,7 +8,6 @@ import pytest
 
 from tests.processes import environment
 
-ROOT = Path(__file__).parents[2]
 _SMILES = ["C" * n + end for n in range(1, 9) for end in ("O", "N", "c1ccccc1", "C(=O)O")]
 _CONFIG = """
 name: small

@@ -131,4 +131,5 @@ def test_compiles_into_one_graph_for_all_depths(mode, kind):
             graph = LineGraph(edge_index, nodes).prepare(rows=2, widths=(3, 4, 4))
             yield (x.float().requires_grad_(), edge_index, edge_attr.float()), {"line_graph": graph}
 
-    assert_compiles_once(layer(mode, kind), calls(), backend="aot_eager")
+    # One of the two with its backward pass, which takes most of the time.
+    assert_compiles_once(layer(mode, kind), calls(), backend="aot_eager" if kind == "householder" else "eager")

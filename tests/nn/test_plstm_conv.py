@@ -403,9 +403,12 @@ def test_compiles_into_one_graph_for_all_depths(flow, mode):
 
     depths = {call[1]["line_graph"].schedule.num_levels for call in calls()}
     assert len(depths) > 2
+    # The backward pass of P and D, which takes most of the time, is traced as part of the whole model in test_plstm.py,
+    # and of each form in tests/ops/test_custom_operator.py.
+    backend = "aot_eager" if (mode, flow) == ("M", "source_to_target") else "eager"
     for form in ("recurrent", "auto"):
         conv = PLSTMConv(24, 64, mode=mode, flow=flow, edge_dim=3, form=form)
-        assert_compiles_once(conv, calls(), backend="aot_eager")
+        assert_compiles_once(conv, calls(), backend=backend)
 
 
 @pytest.mark.parametrize(

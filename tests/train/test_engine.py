@@ -15,7 +15,7 @@ from plstm_graph.train.callbacks import Averaging
 from plstm_graph.train.engine import TrainingModule
 from plstm_graph.train.trainer_options import check_trainer
 from plstm_graph.train.trial import run_trial
-from tests.processes import FORKS
+from tests.processes import fork
 from tests.train.tiny_task import BAG, PLSTM, tiny_task, tiny_trial
 
 CPU = {"accelerator": "cpu"}
@@ -129,8 +129,7 @@ def run_and_be_killed(folder, kind, epoch, threads):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_training_that_was_killed_goes_on_to_the_same(kind, undisturbed, tmp_path):
     """By kill -9, after an epoch was written down and before it was kept."""
-    process = FORKS.Process(target=run_and_be_killed, args=(tmp_path, kind, 2, torch.get_num_threads()))
-    process.start()
+    process = fork(run_and_be_killed, tmp_path, kind, 2, torch.get_num_threads())
     process.join()
     assert process.exitcode == -signal.SIGKILL
     trial = tiny_trial(tmp_path, **KINDS[kind])
