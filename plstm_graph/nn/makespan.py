@@ -1,5 +1,6 @@
 """How long tasks take that wait for each other and share machines."""
 
+import math
 from collections.abc import Sequence
 from typing import Literal, cast
 
@@ -16,7 +17,9 @@ from plstm_graph.ops import plstm_max_plus_factorized
 from plstm_graph.ops.resource_bound import resource_bound
 from plstm_graph.ops.scatter import sum_rows
 
-_FIRST_SHARE = -1.5  # of softplus: a machine of five
+_FIRST_SHARE = -1.5  # before softplus: of a machine in five
+_ONE = math.log(math.e - 1)  # before softplus
+_FIRST_DIFFERENCES = 0.1  # between coefficients, before softplus, of the usual ones
 
 
 class MakespanPLSTM(nn.Module):
@@ -45,11 +48,11 @@ class MakespanPLSTM(nn.Module):
     Args:
         in_channels (int or list[int]): Node features as :func:`~plstm_graph.nn.feature_encoder` takes them.
         hidden_channels (int): Size of the encoding of what coefficients depend on. (default: ``32``)
-        num_layers (int): Number of networks of single tasks behind it. (default: ``1``)
+        num_layers (int): Number of networks of single tasks behind it. (default: ``0``)
         out_channels (int): Number of targets. (default: ``1``)
         times (list[int]): Columns of ``x`` that are times, not negative, in a unit that targets have too.
         features (list[int], optional): Columns that coefficients and shares depend on. (default: all others)
-        channels (int): Number of durations of each task. (default: ``4``)
+        channels (int): Number of durations of each task. (default: ``1``)
         scale (str): ``"linear"``, or ``"log"`` for targets ``log(1 + time)``. (default: ``"linear"``)
         bins (int): As of :func:`~plstm_graph.ops.resource_bound.resource_bound`. (default: ``64``)
         predict (str): ``"graph"`` for makespans; ``"node"`` for finish times of tasks with a machine each, which are
@@ -65,12 +68,12 @@ class MakespanPLSTM(nn.Module):
         self,
         in_channels: FeatureSpec,
         hidden_channels: int = 32,
-        num_layers: int = 1,
+        num_layers: int = 0,
         out_channels: int = 1,
         *,
         times: Sequence[int],
         features: Sequence[int] | None = None,
-        channels: int = 4,
+        channels: int = 1,
         scale: SizeScale = "linear",
         bins: int = 64,
         predict: Literal["graph", "node"] = "graph",
@@ -103,13 +106,15 @@ class MakespanPLSTM(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw all weights anew; at first the channels are averaged."""
+        """Draw all weights anew. At first the channels are averaged, and all coefficients are about one."""
         for module in (self.encoder, self.networks, self.coefficients, *self.share):
             if hasattr(module, "reset_parameters"):
                 cast(nn.Linear, module).reset_parameters()
         nn.init.constant_(cast(nn.Linear, self.share[-1]).bias, _FIRST_SHARE)
-        mean = torch.tensor(1 / self.channels)
-        nn.init.constant_(self.weight, float(mean.expm1().log()))  # where softplus gives that
+        nn.init.constant_(self.coefficients.bias, _ONE)
+        with torch.no_grad():
+            self.coefficients.weight.mul_(_FIRST_DIFFERENCES)
+        nn.init.constant_(self.weight, math.log(math.expm1(1 / self.channels)))
 
     def forward(
         self,

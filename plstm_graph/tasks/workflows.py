@@ -29,7 +29,7 @@ def workflows(
     bias: float = 0.2,
     noise: float = 0.05,
     loss: Literal["mse", "l1"] = "l1",
-    hidden: float = 0.05,
+    hidden: float = 0.1,
 ) -> GraphTask:
     """Makespans on few machines, or finish times on as many as there are tasks.
 
@@ -45,8 +45,8 @@ def workflows(
         bias: As of :class:`~plstm_graph.datasets.workflows.plans.Planner`, and so is ``noise``.
         noise: See there.
         loss: ``"mse"`` or ``"l1"``.
-        hidden: Part of the tasks whose category each step of training hides, so that models learn what to say of tasks
-            that training does not know.
+        hidden: Part of the workflows of each step of training in which no category is known, so that models learn what
+            to say of applications that training does not have.
 
     Raises:
         ValueError: If there is no such application, or a size cannot be had.
@@ -91,10 +91,11 @@ def _make(root: str | Path, usual: Sequence[str], size: dict[str, Any], part: st
 
 
 def _hide(part: float, batch: Batch) -> Batch:
-    """A batch in which some tasks are of no known category."""
+    """A batch in which no category of some workflows is known."""
     hidden = copy.copy(batch)
+    chosen = torch.rand(batch.num_graphs, device=batch.x.device) < part
     hidden.x = batch.x.clone()
-    hidden.x[torch.rand(len(batch.x), device=batch.x.device) < part, 0] = 0
+    hidden.x[chosen[batch.batch], 0] = 0
     return hidden
 
 

@@ -53,7 +53,7 @@ TASKS = {
             "bias": 0.5,
             "noise": 0.3,
             "loss": "mse",
-            "hidden": 0.0,
+            "hidden": 0.9,
         },
     ),
     "copy": (
