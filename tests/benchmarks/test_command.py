@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from benchmarks.operators.command import bench, main
-from tests.cli.conftest import ROOT
+from tests.processes import ROOT
 
 
 def command(*arguments):

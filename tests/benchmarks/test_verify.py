@@ -6,7 +6,7 @@ import pytest
 from benchmarks.operators.command import bench
 from benchmarks.operators.verify import WrongFormError, verify_forms
 from plstm_graph.ops.dag import plstm as dispatch
-from tests.cli.conftest import ROOT
+from tests.processes import ROOT
 
 
 def wrong_value(function):

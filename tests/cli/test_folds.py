@@ -13,8 +13,7 @@ from plstm_graph.report.study import markdown, summarise
 from plstm_graph.tasks.tu import PAPER
 from plstm_graph.train.command import parse
 from plstm_graph.train.options import parse_numbers
-from tests.cli.conftest import ROOT
-from tests.processes import Command
+from tests.processes import ROOT, Command
 
 _CONFIG = """
 task:

@@ -14,9 +14,9 @@ from plstm_graph.cli import main
 from plstm_graph.datasets import from_networkx
 from plstm_graph.predict.predictor import load_predictor
 from plstm_graph.train.checkpoint import CheckpointError, SafeCheckpointIO, read_checkpoint
-from tests.cli.conftest import ROOT
 from tests.datasets.storage.test_plain_values import LAUGHS
 from tests.made_checkpoints import MODEL, write_checkpoint
+from tests.processes import ROOT
 
 EVIL = """
 import pathlib
