@@ -21,7 +21,7 @@ from torch_geometric.data import Batch
 from benchmarks.operators.verify import verify_forms
 from plstm_graph.datasets.storage.files import replace_text
 from plstm_graph.nn import count_parameters
-from plstm_graph.tasks.forward import attach_line_graph, call_model, model_arguments
+from plstm_graph.tasks.batches import attach_line_graph, call_model, model_arguments
 from plstm_graph.tasks.registry import load_task
 
 

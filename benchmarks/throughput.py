@@ -26,11 +26,10 @@ from benchmarks.pages import add_options, publish
 from benchmarks.timing import Timer, time_in_turns
 from plstm_graph.datasets.molecules.ogb import OGBMolDataset
 from plstm_graph.datasets.molecules.tu import TUGraphs
-from plstm_graph.machine import describe_machine
+from plstm_graph.machine import describe_machine, pick_device
 from plstm_graph.nn import PLSTM, baselines, count_parameters
 from plstm_graph.nn.baselines import OGBGNN
-from plstm_graph.tasks.forward import attach_line_graph, call_model, model_arguments
-from plstm_graph.train.device import pick_device
+from plstm_graph.tasks.batches import attach_line_graph, call_model, model_arguments
 from plstm_graph.train.optimizer import make_adamw
 from plstm_graph.transforms import ToDAG
 

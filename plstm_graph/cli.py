@@ -266,7 +266,7 @@ def _tune(options: argparse.Namespace) -> int:
 
 
 def _test(options: argparse.Namespace) -> None:
-    from plstm_graph.predict.evaluate import test_checkpoint
+    from plstm_graph.predict.command import test_checkpoint
 
     test_checkpoint(options.ckpt_path, options.split, options.data, options.output, options.device)
 
@@ -294,7 +294,7 @@ def _explain(options: argparse.Namespace) -> None:
 
 def _info(options: argparse.Namespace) -> None:
     from plstm_graph.console import Console
-    from plstm_graph.train.info import print_info
+    from plstm_graph.machine import print_info
 
     print_info(Console())
 

@@ -13,10 +13,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch_geometric.data import Data
 
+from plstm_graph.datasets.circuits.pieces import timing_pieces
 from plstm_graph.graph import longest_path_levels
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.registry import load_task
-from plstm_graph.tasks.timing import timing_pieces
 from plstm_graph.train.trained import TrainedModel
 from results import DOCS
 from results.by_size import config_of, over_graphs, save, two_panels

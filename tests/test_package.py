@@ -36,12 +36,13 @@ ALLOWED = {
     "report": {"text", "console", "datasets", "viz", "tasks"},
     "train": {
         *("text", "console", "graph", "ops", "nn", "transforms", "datasets", "viz"),
-        *("config", "tasks", "report"),
+        *("config", "tasks", "report", "machine"),
     },
     "predict": {
         *("text", "console", "graph", "nn", "transforms", "datasets", "viz", "config", "tasks", "report", "train"),
+        "machine",
     },
-    "machine": set(),
+    "machine": {"console", "ops"},
     "cli": {
         *("text", "console", "graph", "ops", "nn", "transforms", "datasets", "viz", "config", "tasks", "train"),
         *("predict", "machine"),

@@ -15,13 +15,12 @@ from plstm_graph.console import Console
 from plstm_graph.datasets.digits import rows_of_columns
 from plstm_graph.datasets.molecules.fingerprints import morgan_fingerprints
 from plstm_graph.datasets.storage.files import replace_json, replace_text
-from plstm_graph.report.summary import mean_and_std, with_std
+from plstm_graph.machine import pick_device
+from plstm_graph.report.study import mean_and_std, with_std
 from plstm_graph.tasks.baselines import Forest
 from plstm_graph.tasks.graph_task import GraphTask
-from plstm_graph.tasks.rows import rank
-from plstm_graph.tasks.task import Shard, Task
+from plstm_graph.tasks.task import Shard, Task, rank
 from plstm_graph.text import markdown_text
-from plstm_graph.train.device import pick_device
 from plstm_graph.train.engine import outputs_of
 from plstm_graph.train.run_folder import check_name
 from plstm_graph.train.runner import task_of

@@ -1,11 +1,28 @@
-"""``plstm-graph predict``: by what the model was trained on, molecules or a folder of DAGs."""
+"""``plstm-graph predict``, by what the model was trained on, and ``plstm-graph test``."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from plstm_graph.predict.dags import predict_dags
+import torch
+from torch_geometric.data import Data
+
+from plstm_graph.console import Console
+from plstm_graph.datasets.dag_folder.encoding import Encoding, row_names
+from plstm_graph.datasets.dag_folder.spec import Spec
+from plstm_graph.datasets.dag_folder.unlabelled import Unlabelled, read_unlabelled
+from plstm_graph.datasets.storage.files import replace_json
+from plstm_graph.machine import pick_device
 from plstm_graph.predict.molecules import predict_smiles
-from plstm_graph.predict.predictor import load_predictor
-from plstm_graph.train.device import pick_device
+from plstm_graph.predict.predictor import Predictor, load_predictor, load_transform
+from plstm_graph.report.labelled import plain_json, print_metrics
+from plstm_graph.report.predictions import check_columns, prediction_columns, write_csv
+from plstm_graph.tasks.graph_task import GraphTask
+from plstm_graph.tasks.labelled import LabelledGraphs
+from plstm_graph.tasks.metrics import evaluate
+from plstm_graph.tasks.molecules import MoleculeTable
+from plstm_graph.tasks.registry import task_of
+from plstm_graph.train.checkpoint import CheckpointError
+from plstm_graph.transforms import ToDAG
 
 
 def predict_inputs(
@@ -42,3 +59,120 @@ def predict_inputs(
             raise ValueError(f"{ckpt_path} was trained on a folder of DAGs: it takes one such folder and no SMILES")
         return predict_dags(predictor, inputs[0], output, allow_unknown)
     raise ValueError(f"{ckpt_path} was trained on {data!r:.200}, for which there is no `predict`")
+
+
+def predict_dags(predictor: Predictor, folder: str, output: str | None, allow_unknown: bool) -> int:
+    """Write a prediction for every target of a folder, in order, as CSV.
+
+    Columns are ``graph``, with ``node``, or ``source`` and ``target``, where nodes or edges are predicted;
+    ``measured_<target>`` for targets that the folder has; and those of
+    :func:`~plstm_graph.report.predictions.prediction_columns`.
+
+    Args:
+        predictor: Trained by ``plstm-graph fit`` on a folder of DAGs.
+        folder: Of the same kind; targets and split are not needed.
+        output: The CSV file to write. (default: stdout)
+        allow_unknown: Whether categories that the model was not trained on are taken for missing ones.
+
+    Returns:
+        Number of rows with a prediction.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        DAGFolderError: If anything is wrong with it; it lists everything that was found.
+        ValueError: If a prediction is not finite.
+    """
+    content, encoding, transform = read_for(predictor, folder, allow_unknown)
+    columns = row_names(content.graphs, encoding.level)
+    columns |= {f"measured_{name}": cells for name, cells in content.measured.items()}
+    predicted = predictor.predict([transform(graph) for graph in content.graphs])
+    columns |= prediction_columns(predicted, predictor.kind, encoding.target_names, encoding.classes)
+    write_csv(list(columns), zip(*columns.values(), strict=True), output)
+    return len(predicted)
+
+
+def read_for(
+    predictor: Predictor, folder: str, allow_unknown: bool
+) -> tuple[Unlabelled, Encoding, Callable[[Data], Data]]:
+    """Read a folder as that of a model's training was read.
+
+    Args:
+        predictor: The model.
+        folder: The folder.
+        allow_unknown: Whether categories that the model was not trained on are taken for missing ones.
+
+    Returns:
+        The folder as it is, what its columns mean, and the transform that makes its graphs what the model takes.
+    """
+    reading = predictor.recipe["reading"]
+    try:
+        encoding, spec = Encoding.of_plain(reading["encoding"]), Spec.of_plain(reading["spec"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"the checkpoint does not say how its folders are read ({error!r:.200})") from error
+    content = read_unlabelled(folder, spec, encoding, allow_unknown)
+    for text in content.unseen:
+        Console(stderr=True).say(text)
+    return content, encoding, load_transform(predictor.recipe, ToDAG("keep"))
+
+
+def test_checkpoint(ckpt_path: str, split: str, data: str | None, output: str | None, device: str) -> None:
+    """Print the metrics of a checkpoint.
+
+    Args:
+        ckpt_path: A checkpoint that ``plstm-graph fit`` wrote.
+        split: ``"train"``, ``"valid"``, ``"test"`` or ``"all"``, of the data that the model was trained on.
+        data: Another table with the same columns, all of which is used.
+        output: JSON file to write the metrics to.
+        device: ``"auto"`` or a device of torch.
+
+    Raises:
+        ValueError: If data or checkpoint cannot be used.
+    """
+    predictor = load_predictor(ckpt_path).to(pick_device(device))
+    labelled = _own_data(predictor, ckpt_path) if data is None else _other_table(predictor, ckpt_path, data)
+    split = split if data is None else "all"
+    graphs = labelled.dataset if split == "all" else labelled.subset(split)
+    predicted = predictor.predict(graphs)
+    check_columns(predicted, predictor.kind, predictor.target_names, predictor.classes)
+    metrics = evaluate(predicted, torch.cat([graph.y for graph in graphs]), predictor.kind)
+    title = f"{labelled.title}: {len(graphs)} {labelled.unit} ({split})"
+    print_metrics(Console(), {type(predictor.model).__name__: metrics}, predictor.kind, title)
+    for note in labelled.notes:
+        Console(stderr=True).say(note)
+    if output is not None:
+        result = {"data": labelled.title, "split": split, labelled.unit: len(graphs), **metrics}
+        replace_json(output, plain_json(result))
+
+
+def _other_table(predictor: Predictor, ckpt_path: str, path: str) -> LabelledGraphs:
+    """A table with the targets that the model was trained on."""
+    recipe = predictor.recipe
+    if recipe["data"] != "molecules":
+        raise ValueError(f"--data takes a table of molecules, but {ckpt_path} was trained on a {recipe['data']!r:.200}")
+    transform = load_transform(recipe, ToDAG())
+    columns = recipe["given"].get("smiles_column", "smiles"), predictor.target_names
+    table = MoleculeTable(path, *columns, pre_transform=transform, allow_missing=True)
+    table.use_kind(predictor.kind, predictor.classes)
+    return table
+
+
+def _own_data(predictor: Predictor, ckpt_path: str) -> LabelledGraphs:
+    """The data of the training."""
+    options = predictor.recipe["task"]
+    path = options.get("path")
+    if path is not None and not Path(str(path)).exists():
+        raise ValueError(f"{path}, which {ckpt_path} was trained on, is not there; give a table with --data")
+    task = task_of(options)
+    if not isinstance(task, GraphTask) or task.labelled is None:
+        raise ValueError(
+            f"{ckpt_path} is of the task {options.get('name')}, whose scores stand in the report of its run; "
+            "give another table with --data"
+        )
+    digest = predictor.recipe.get("digest")
+    if digest is not None and digest != task.labelled.digest:
+        raise ValueError(
+            f"the data of {task.labelled.title} have changed since {ckpt_path} was trained, so their parts may not be "
+            f"those of the training ({task.labelled.digest}, was {digest!r:.200}); give a table that is tested as a "
+            "whole with --data"
+        )
+    return task.labelled

@@ -14,13 +14,13 @@ from plstm_graph.console import Console
 from plstm_graph.datasets import InvalidSmilesError, smiles_to_data
 from plstm_graph.datasets.dag_folder.encoding import Encoding
 from plstm_graph.datasets.storage.files import replace_file
+from plstm_graph.machine import pick_device
 from plstm_graph.nn.critical_path import predicted_path
-from plstm_graph.predict.dags import read_for
+from plstm_graph.predict.command import read_for
 from plstm_graph.predict.molecules import no_path
 from plstm_graph.predict.predictor import Predictor, load_predictor, load_transform
 from plstm_graph.report.predictions import output_names
 from plstm_graph.tasks.scale import as_double
-from plstm_graph.train.device import pick_device
 from plstm_graph.transforms import ToDAG
 from plstm_graph.viz import attribution, draw_dag_attribution, draw_molecule_attribution
 
@@ -211,7 +211,7 @@ def _numbers(output: Tensor, predictor: Predictor) -> Tensor:
     if predictor.scale is None:
         return output
     # Without the mean, which differences do not have.
-    return as_double(output) * predictor.scale.scale.std.to(output.device)
+    return as_double(output) * predictor.scale.std.to(output.device)
 
 
 def _unit(predictor: Predictor) -> str:

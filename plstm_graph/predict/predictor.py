@@ -12,10 +12,9 @@ from torch_geometric.transforms import BaseTransform
 from plstm_graph.config.parser import make_transform
 from plstm_graph.config.sized import make_sized
 from plstm_graph.datasets.storage.plain_values import check_plain
-from plstm_graph.tasks.forward import attach_line_graph, call_model, model_arguments
+from plstm_graph.tasks.batches import attach_line_graph, call_model, model_arguments
 from plstm_graph.tasks.metrics import Kind, to_prediction
-from plstm_graph.tasks.scale import is_scale
-from plstm_graph.tasks.scaled_target import ScaledTarget, TargetKind
+from plstm_graph.tasks.scale import TargetScale, is_scale
 from plstm_graph.train.checkpoint import FORMAT, KEY, CheckpointError, check_state, read_checkpoint
 
 # Nodes of a batch of predictions, so that one of large graphs does not fill the memory.
@@ -34,7 +33,7 @@ class Predictor(nn.Module):
 
     Attributes:
         kind (str): Of the targets.
-        scale (ScaledTarget, optional): On which numbers were learnt.
+        scale (TargetScale, optional): On which numbers were learnt.
 
     Shapes:
         - **input:** a batch of graphs
@@ -45,7 +44,7 @@ class Predictor(nn.Module):
         super().__init__()
         self.model, self.recipe = model, dict(recipe)
         self.kind: Kind = recipe["kind"]
-        self.scale = None if recipe.get("scale") is None else ScaledTarget.of_plain(recipe["scale"])
+        self.scale = None if recipe.get("scale") is None else TargetScale.of_plain(recipe["scale"])
         self._arguments = model_arguments(model)
 
     @property
@@ -147,20 +146,12 @@ def _check_recipe(path: str | os.PathLike[str], recipe: Any) -> None:
     of_targets = classes if isinstance(classes, list) else [None]
     if not all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in of_targets):
         raise CheckpointError(f"the recipe of {path} has classes that are no names")
-    if (recipe["kind"] == "regression") != _is_scale(recipe.get("scale"), len(recipe["target_names"])):
+    if (recipe["kind"] == "regression") != is_scale(recipe.get("scale"), len(recipe["target_names"])):
         raise CheckpointError(f"the recipe of {path} has no scale that fits the kind of its targets")
     try:
         check_plain(recipe)
     except ValueError as error:
         raise CheckpointError(f"the recipe of {path} is not plain: {error}") from error
-
-
-def _is_scale(values: Any, targets: int) -> bool:
-    """Whether plain values are those of a scale of so many targets, or of one for all of them."""
-    if not isinstance(values, dict) or values.get("kind") not in get_args(TargetKind):
-        return False
-    numbers = {name: value for name, value in values.items() if name != "kind"}
-    return is_scale(numbers) and len(numbers["mean"]) in (1, targets)
 
 
 def _check_sizes(path: str | os.PathLike[str], model: Any, state: dict[str, Any]) -> None:

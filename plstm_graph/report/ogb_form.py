@@ -9,7 +9,7 @@ import torch
 
 from plstm_graph.datasets.digits import rows_of_columns
 from plstm_graph.datasets.storage.files import replace_json, replace_text
-from plstm_graph.report.summary import mean_and_std, with_std
+from plstm_graph.report.study import mean_and_std, with_std
 from plstm_graph.text import markdown_code, markdown_text
 
 #: Fewer seeds are no submission by OGB's rules.

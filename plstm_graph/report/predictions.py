@@ -12,9 +12,7 @@ from plstm_graph.console import write_data
 from plstm_graph.datasets.classes import PLAIN_LABELS
 from plstm_graph.datasets.digits import exact_cells
 from plstm_graph.datasets.storage.files import replace_file
-from plstm_graph.tasks.metrics import Kind
-
-_LABELS = ("binary", "multilabel")
+from plstm_graph.tasks.metrics import LABELS, Kind
 
 
 def write_csv(header: Sequence[str], rows: Iterable[Sequence[str]], output: str | None) -> None:
@@ -60,7 +58,7 @@ def prediction_columns(
         return _classes(values, target_names[0], _class_names(values, classes), "")
     columns: dict[str, list[str]] = {}
     for number, target in enumerate(target_names):
-        names = list(classes[number]) if kind in _LABELS and classes else []
+        names = list(classes[number]) if kind in LABELS and classes else []
         if names and names != PLAIN_LABELS:
             of_target = values[:, number : number + 1]
             prefix = f"{target}: " if len(target_names) > 1 else ""
@@ -101,7 +99,7 @@ def check_columns(values: Tensor, kind: Kind, target_names: Sequence[str], class
         twice = [name for name in names if list(names).count(name) > 1]
         if twice:
             raise ValueError(f"two columns of predictions would be called {twice[0]!r}")
-        if kind in _LABELS and names is not target_names and len(names) not in (0, 2):
+        if kind in LABELS and names is not target_names and len(names) not in (0, 2):
             raise ValueError(f"a target of labels has two classes, but there are {_some(names, 'classes')}")
 
 

@@ -13,13 +13,12 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from torch import Tensor
 
-from plstm_graph.tasks.metrics import MONITOR, Kind, evaluate
+from plstm_graph.tasks.metrics import LABELS, MONITOR, Kind, evaluate
 from plstm_graph.tasks.scale import TargetScale
 
 _ALPHAS = (1.0, 3.0, 10.0, 30.0, 100.0)
 _FEATURES_PER_SPLIT = ("sqrt", 0.1, 0.3)
 _TREES = 300
-_LABELS = ("binary", "multilabel")
 
 
 @dataclass
@@ -142,10 +141,10 @@ def _predict_column(
     """
     known = targets["train"].isfinite().numpy()
     # Trees stop to split where the variance is below 1e-16, so nothing may depend on the unit of the target.
-    scale = TargetScale.fit(targets["train"].unsqueeze(1)) if kind == "regression" else TargetScale.identity()
-    targets = {split: scale.standardise(y) for split, y in targets.items()}
+    scale = TargetScale.fit("standard" if kind == "regression" else "raw", targets["train"].unsqueeze(1))
+    targets = {split: scale.apply(y) for split, y in targets.items()}
     inputs, values = features["train"][known], targets["train"].numpy()[known]
-    if kind in _LABELS and np.unique(values).size == 1:
+    if kind in LABELS and np.unique(values).size == 1:
         value = float(values[0])
         return {part: torch.full((len(features[part]),), value, dtype=torch.double) for part in parts}
     metric, mode = MONITOR[kind]

@@ -11,10 +11,10 @@ from torch_geometric.transforms import BaseTransform, Compose
 
 from plstm_graph.config.parser import make_transform
 from plstm_graph.datasets.benchmark import Benchmark, load_benchmark
-from plstm_graph.tasks.forward import Arguments
+from plstm_graph.tasks.batches import Arguments
 from plstm_graph.tasks.graph_task import GraphTask, Objective
-from plstm_graph.tasks.rows import Row
-from plstm_graph.tasks.scaled_target import ScaledTarget
+from plstm_graph.tasks.scale import TargetScale
+from plstm_graph.tasks.task import Row
 from plstm_graph.transforms import ToDAG
 from plstm_graph.transforms.to_dag import Orientation
 
@@ -86,7 +86,9 @@ def benchmark(
         metrics=metrics,
         monitor={plain.metric: plain.mode},
         columns=(plain.evaluated,),
-        target=ScaledTarget.fit("standard", [_with_floats(Data(y=plain.parts["train"].y))]) if regression else None,
+        target=TargetScale.fit("standard", plain.parts["train"].y)
+        if regression
+        else None,
         column_names={"y": plain.target_names},
         fixed=False,
         prepared=prepared,

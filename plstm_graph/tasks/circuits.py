@@ -1,14 +1,21 @@
-"""Signal probabilities of circuits, learnt from parts of them."""
+"""Circuits: probability and arrival time of signals, learnt on pieces of circuits, tested on whole others."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
 from plstm_graph.datasets.circuits.epfl import EPFLCircuits
-from plstm_graph.graph.levels import expand_ranges
+from plstm_graph.datasets.circuits.gate_delays import KINDS, Delays
+from plstm_graph.datasets.circuits.pieces import sub_circuits, timing_pieces, with_probabilities
+from plstm_graph.datasets.circuits.timing import CircuitTiming
+from plstm_graph.datasets.circuits.timing_analysis import arrival_times, latest_path
 from plstm_graph.tasks.graph_task import GraphTask, regression
+from plstm_graph.tasks.metrics import mae, r2, rmse
+from plstm_graph.tasks.scale import TargetScale
+from plstm_graph.tasks.task import Row
 
 
 def circuits(root: str, source: str | None, samples: int = 300, nodes: int = 300, seed: int = 0) -> GraphTask:
@@ -33,96 +40,85 @@ def circuits(root: str, source: str | None, samples: int = 300, nodes: int = 300
     return regression("circuits", parts, "node", [3, 0], [2], "l1")
 
 
-def with_probabilities(circuit: Data) -> Data:
-    """A circuit whose inputs are given with their signal probability.
+def timing(
+    root: str,
+    source: str | None,
+    samples: int = 300,
+    nodes: int = 300,
+    delays: Delays = "fan_out",
+    seed: int = 0,
+) -> GraphTask:
+    """Arrival time of every gate; trains on pieces of twelve circuits, validates on two and tests on six whole ones.
 
     Args:
-        circuit: A graph of :class:`~plstm_graph.datasets.EPFLCircuits`.
+        root: Folder of all data sets.
+        source: Folder with an offline copy of the circuits.
+        samples: Number of pieces of the training part.
+        nodes: Largest number of gates of a piece.
+        delays: As of :class:`~plstm_graph.datasets.CircuitTiming`.
+        seed: Of the pieces.
+    """
+    train, valid, test = (list(CircuitTiming(root, part, source, delays)) for part in ("train", "valid", "test"))
+    parts: dict[str, Sequence[Data]] = {"train": timing_pieces(train, samples, nodes, seed), "valid": valid}
+    return GraphTask(
+        name="timing",
+        parts=parts | {f"test_{circuit.circuit}": [circuit] for circuit in test},
+        target_level="node",
+        out_channels=1,
+        in_channels=[len(KINDS), 0, 0],
+        edge_dim=[2],
+        objective="l1",
+        metrics=arrival_metrics,
+        monitor={"rmse": "min"},
+        target=TargetScale.of_graphs("raw", parts["train"]),
+        graph_metrics=path_metrics,
+        column_names={"x": ["kind", "fan_out_tens", "log_fan_out"], "edge_attr": ["inverted"], "y": ["arrival"]},
+    )
+
+
+def arrival_metrics(output: Tensor, y: Tensor) -> Row:
+    """Errors of arrival times over gates; ``relative`` is the mean absolute error over the latest arrival.
+
+    What is not defined is NaN: all of it without gates, ``r2`` of equal arrivals, ``relative`` where all are 0.
+
+    Args:
+        output: ``[N, 1]``
+        y: ``[N, 1]``, NaN at inputs.
+    """
+    known = y.isfinite()
+    predicted, true = output[known], y[known]
+    error, latest = mae(predicted, true), float(true.max()) if true.numel() else math.nan
+    return {
+        "r2": r2(predicted, true),
+        "relative": error / latest if latest else math.nan,
+        "rmse": rmse(predicted, true),
+        "mae": error,
+    }
+
+
+def path_metrics(output: Tensor, circuit: Data) -> Row:
+    """What a designer asks of a prediction for a circuit.
+
+    Args:
+        output: Predicted arrival times, ``[N, 1]``.
+        circuit: As of :class:`~plstm_graph.datasets.CircuitTiming`.
 
     Returns:
-        ``x`` ``[N, 2]`` is the kind of each node and the probability of inputs, 0 for gates; ``y`` is NaN at inputs,
-        which need no prediction.
+        ``slack``, the mean absolute error of the slack at outputs over the period, which is the delay of the critical
+        path; and ``path``, the true delay of the path that the prediction takes for critical over that of the critical
+        path, at most 1. Both are NaN where no gate is an output or the period is 0, and where a prediction is not
+        finite.
     """
-    is_input = circuit.x[:, :1] == 0
-    probability = torch.where(is_input, circuit.y, 0.0)
-    target = torch.where(is_input, torch.nan, circuit.y)
-    x = torch.cat([circuit.x.float(), probability], dim=1)
-    more = {"circuit": circuit.circuit, "probability": circuit.y}
-    return Data(x=x, edge_index=circuit.edge_index, edge_attr=circuit.edge_attr, y=target, **more)
-
-
-def sub_circuits(circuits: Sequence[Data], samples: int, nodes: int, seed: int) -> list[Data]:
-    """Gates that lead to a random gate, nearest first, with what feeds them as inputs of known probability.
-
-    Each circuit is drawn equally often, whatever its size.
-
-    Args:
-        circuits: By :func:`with_probabilities`.
-        samples: Number of sub-circuits.
-        nodes: Largest number of gates of each.
-        seed: Sample ``i`` depends on this and on ``i`` only.
-    """
-    return [_sub_circuit(circuits[number], taken) for number, taken in draw_cones(circuits, samples, nodes, seed)]
-
-
-def draw_cones(circuits: Sequence[Data], samples: int, nodes: int, seed: int) -> Iterator[tuple[int, Tensor]]:
-    """Gates that lead to a random gate, nearest first.
-
-    Args:
-        circuits: Circuits with a target at every gate, and none at inputs; each is drawn equally often.
-        samples: Number of cones.
-        nodes: Largest number of gates of each.
-        seed: Sample ``i`` depends on this and on ``i`` only.
-
-    Yields:
-        The number of a circuit, and which of its nodes belong to the cone, ``[N]``, bool.
-
-    Raises:
-        ValueError: If there would be no cone, or no gate in it, or the seed is none.
-    """
-    if min(samples, nodes) < 1 or not 0 <= seed < 2**32:
-        raise ValueError(
-            f"samples and nodes must be at least 1 and seed from 0 to 2 ** 32 - 1, got samples={samples}, "
-            f"nodes={nodes} and seed={seed}"
-        )
-    in_edges = [_in_edges(circuit) for circuit in circuits]
-    for sample in range(samples):
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + sample)
-        number = sample % len(circuits)
-        gates = circuits[number].y.isfinite().view(-1).nonzero().view(-1)
-        root = gates[torch.randint(len(gates), (1,), generator=generator)]
-        yield number, _cone(circuits[number], root, nodes, *in_edges[number])
-
-
-def _in_edges(circuit: Data) -> tuple[Tensor, Tensor, Tensor]:
-    """Edges sorted by their end, and where those of each node begin, and how many they are."""
-    count = torch.bincount(circuit.edge_index[1], minlength=circuit.num_nodes)
-    return torch.argsort(circuit.edge_index[1], stable=True), count.cumsum(0) - count, count
-
-
-def _cone(circuit: Data, root: Tensor, nodes: int, order: Tensor, first: Tensor, count: Tensor) -> Tensor:
-    """The gates around a root, breadth first against the edges, ``[N]``, bool."""
-    is_gate = circuit.y.isfinite().view(-1)
-    taken = torch.zeros(circuit.num_nodes, dtype=torch.bool)
-    frontier, left = root, nodes
-    while frontier.numel() > 0 and left > 0:
-        frontier = frontier[:left]
-        taken[frontier] = True
-        left -= frontier.numel()
-        before = circuit.edge_index[0, order[expand_ranges(first[frontier], count[frontier])]]
-        frontier = torch.unique(before[is_gate[before] & ~taken[before]])
-    return taken
-
-
-def _sub_circuit(circuit: Data, taken: Tensor) -> Data:
-    """Some gates of a circuit, and their fan-ins."""
-    inside = taken.nonzero().view(-1)
-    edges = taken[circuit.edge_index[1]].nonzero().view(-1)
-    kept, local = torch.unique(circuit.edge_index[:, edges], return_inverse=True)
-    if kept.numel() == 0:  # a gate whose fan-ins are constant
-        kept, local = inside, circuit.edge_index[:, :0]
-    x, y = circuit.x[kept].clone(), circuit.y[kept].clone()
-    border = ~taken[kept]
-    x[border, 0], x[border, 1] = 0.0, circuit.probability[kept[border], 0]
-    y[border] = torch.nan
-    return Data(x=x, edge_index=local, edge_attr=circuit.edge_attr[edges], y=y)
+    is_gate = circuit.y.view(-1).isfinite()
+    predicted = torch.where(is_gate, output.view(-1).double().cpu(), 0.0)
+    ends = (circuit.is_endpoint & is_gate).nonzero().view(-1)
+    # In float64, where the targets are rounded.
+    exact = arrival_times(circuit.edge_index, circuit.delay, circuit.num_nodes)
+    period = float(exact[ends].max()) if ends.numel() else 0.0
+    if period == 0 or not predicted.isfinite().all():
+        return {"slack": math.nan, "path": math.nan}
+    path = latest_path(circuit.edge_index, predicted, int(ends[predicted[ends].argmax()]))
+    return {
+        "slack": float((predicted[ends] - exact[ends]).abs().mean()) / period,
+        "path": float(circuit.delay[path].sum()) / period,
+    }

@@ -3,22 +3,25 @@
 import functools
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 from torch_geometric.transforms import BaseTransform
 
+from plstm_graph.config.parser import make_transform
 from plstm_graph.datasets.dag_folder.dataset import DAGFolder, OnDiskDAGFolder
 from plstm_graph.datasets.dag_folder.encoding import Encoding, row_names
 from plstm_graph.nn.encoders import FeatureSpec
 from plstm_graph.tasks.baselines import baseline_predictions
-from plstm_graph.tasks.labelled import Baselines, LabelledGraphs
+from plstm_graph.tasks.graph_task import GraphTask
+from plstm_graph.tasks.labelled import Baselines, LabelledGraphs, Problem
 from plstm_graph.tasks.metrics import Kind
-from plstm_graph.tasks.problem import Problem
+from plstm_graph.tasks.supervised import supervised
 from plstm_graph.transforms import ToDAG
 
 _KINDS: dict[str, Kind] = {"regression": "regression", "classification": "multiclass", "multilabel": "multilabel"}
@@ -178,3 +181,41 @@ def _one_hot(values: Tensor, sizes: list[int]) -> Tensor:
         for column, size in enumerate(sizes)
     ]
     return torch.cat(columns, dim=1)
+
+
+def dag_folder(
+    path: str = "",
+    split: dict[str, Any] | None = None,
+    num_folds: int = 0,
+    fold: int = 0,
+    pre_transform: dict[str, Any] | None = None,
+    on_disk: bool = False,
+    unknown_words: float = 0.02,
+) -> GraphTask:
+    """Targets of the DAGs of a folder, whose ``dag.yaml`` says what is predicted and how the graphs are split.
+
+    Args:
+        path: The folder; ``plstm-graph check`` describes it.
+        split: How the graphs are divided, in place of what ``dag.yaml`` says: ``group`` (a column), ``stratified``,
+            ``fractions``, ``seed``, ``column``.
+        num_folds: Number of folds of a cross-validation, in place of fractions; 0 for none.
+        fold: Which of them is tested; the next one validates.
+        pre_transform: Class and arguments of a transform, applied to each graph once. (default: ToDAG, which keeps the
+            directions)
+        on_disk: Keep the graphs in a database instead of in memory, for sets larger than that.
+        unknown_words: Fraction of the words that each training step takes for unknown ones, so that the embedding of
+            those is trained too. Evaluation leaves all words as they are.
+    """
+    if not path:
+        raise ValueError("the task dag_folder needs the folder: --task.path my_dags")
+    if not 0 <= unknown_words < 1:
+        raise ValueError(f"unknown_words must be in [0, 1), got {unknown_words}")
+    how = dict(split or {}) | ({"num_folds": num_folds, "fold": fold} if num_folds or fold else {})
+    folder = FolderOfDAGs(path, make_transform(pre_transform), on_disk, split=how)
+    task = supervised(folder, folder.problem.kind, {"pre_transform": pre_transform}, num_folds)
+    task.changes = partial(_hide_words, folder, unknown_words) if unknown_words else None
+    return task
+
+
+def _hide_words(data: LabelledGraphs, rate: float, batch: Batch) -> Batch:
+    return data.problem.hide_words(batch, rate) if data.problem.has_unknown else batch

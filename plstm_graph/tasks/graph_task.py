@@ -20,16 +20,18 @@ from plstm_graph.config.sized import make_sized, sized_spec
 from plstm_graph.nn.baselines.undirected import widest
 from plstm_graph.nn.encoders import FeatureSpec
 from plstm_graph.nn.parameters import count_parameters
-from plstm_graph.tasks.batches import batches_in_order, fixed_batches, fresh_batches
-from plstm_graph.tasks.forward import Arguments, call_model, model_arguments
+from plstm_graph.tasks.batches import (
+    Arguments,
+    batches_in_order,
+    call_model,
+    fixed_batches,
+    fresh_batches,
+    model_arguments,
+)
 from plstm_graph.tasks.labelled import LabelledGraphs
-from plstm_graph.tasks.metrics import Kind
-from plstm_graph.tasks.regression import mae, pearson, rmse
-from plstm_graph.tasks.rows import Direction, Row
-from plstm_graph.tasks.scale import TargetScale
-from plstm_graph.tasks.scaled_target import ScaledTarget, TargetKind
-from plstm_graph.tasks.target_check import misfit
-from plstm_graph.tasks.task import Shard, Task
+from plstm_graph.tasks.metrics import Kind, mae, misfit, pearson, rmse
+from plstm_graph.tasks.scale import TargetKind, TargetScale
+from plstm_graph.tasks.task import Direction, Row, Shard, Task
 
 Objective = Literal["mse", "l1", "binary", "cross_entropy", "sequence"]
 _LOSSES: dict[str, Callable[..., Tensor]] = {
@@ -56,7 +58,7 @@ class GraphTask(Task):
         metrics (callable): Metrics of outputs ``[M, O]``, in the unit of the targets, and of the tensors of
             :attr:`columns`, concatenated.
         monitor (dict): As of :class:`~plstm_graph.tasks.task.Task`, and so are the columns.
-        target (ScaledTarget, optional): The scale on which targets are learnt; None for classes.
+        target (TargetScale, optional): The scale on which targets are learnt; None for classes.
         column_names (dict[str, Sequence[str]]): Names of the columns of ``"x"``, ``"edge_attr"`` and ``"y"`` where
             there are any.
         draw (callable, optional): Pictures of the tests, matplotlib figures by the names of their files: given the
@@ -94,7 +96,7 @@ class GraphTask(Task):
     metrics: Callable[..., Row]
     monitor: dict[str, Direction]
     columns: tuple[str, ...] = ("y",)
-    target: ScaledTarget | None = None
+    target: TargetScale | None = None
     column_names: dict[str, Sequence[str]] = field(default_factory=dict)
     draw: Callable[[dict[str, Tensor]], dict[str, Figure]] | None = None
     graph_metrics: Callable[[Tensor, Data], Row] | None = None
@@ -126,7 +128,7 @@ class GraphTask(Task):
         """The same task, with targets learnt on another scale."""
         if self.target is None:
             return super().scaled(kind)
-        return replace(self, target=ScaledTarget.fit(kind, self.parts["train"]))
+        return replace(self, target=TargetScale.of_graphs(kind, self.parts["train"]))
 
     def make_model(self, spec: Mapping[str, Any], members: int = 1) -> nn.Module:
         """A new model of these sizes."""
@@ -323,7 +325,7 @@ def regression(
         target: That scale.
         relative: Whether errors are given in standard deviations of the training targets, rather than in their unit.
     """
-    unit = float(TargetScale.fit(_targets(parts["train"])).std) if relative else 1.0
+    unit = float(TargetScale.of_graphs("standard", parts["train"]).std) if relative else 1.0
     return GraphTask(
         name=name,
         parts=parts,
@@ -334,7 +336,7 @@ def regression(
         objective=objective,
         metrics=partial(regression_metrics, unit=unit),
         monitor={"rmse" if objective == "mse" else "mae": "min"},
-        target=ScaledTarget.fit(target, parts["train"]),
+        target=TargetScale.of_graphs(target, parts["train"]),
     )
 
 
@@ -355,7 +357,3 @@ def regression_metrics(output: Tensor, y: Tensor, unit: float = 1.0) -> Row:
 
 def _of_width(spec: Mapping[str, Any], width: int) -> dict[str, Any]:
     return {**spec, "init_args": {**(spec.get("init_args") or {}), "hidden_channels": width}}
-
-
-def _targets(graphs: Sequence[Data]) -> Tensor:
-    return torch.cat([graph.y.view(-1, 1) for graph in graphs])

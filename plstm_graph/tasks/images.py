@@ -13,8 +13,7 @@ from plstm_graph.datasets.images.arrow_pointing import ArrowPointing
 from plstm_graph.datasets.images.folder import ImageFolder
 from plstm_graph.datasets.images.sets import CIFAR10, FashionMNIST
 from plstm_graph.tasks.augmentation import Augmentation
-from plstm_graph.tasks.image_task import ImageTask
-from plstm_graph.tasks.symmetries import Symmetries
+from plstm_graph.tasks.image_task import ImageTask, Symmetries
 from plstm_graph.tasks.task import Samples
 
 ImageSet = Literal["fashion_mnist", "cifar10", "imagenet"]

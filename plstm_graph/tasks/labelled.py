@@ -1,16 +1,91 @@
 """Graphs with targets and a split: what tables of molecules and folders of DAGs share."""
 
+import copy
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
+from torch_geometric.transforms import Compose
 
+from plstm_graph.nn.encoders import OGB_DIMS, FeatureSpec
 from plstm_graph.tasks.metrics import Kind
-from plstm_graph.tasks.problem import Problem
+from plstm_graph.transforms import SubdivideEdges
+
+
+@dataclass
+class Problem:
+    """What data ask of a model.
+
+    Attributes:
+        kind (str): Of the targets: ``"regression"``, ``"binary"``, ``"multilabel"`` or ``"multiclass"``.
+        target_level (str): What has the targets: ``"graph"``, ``"node"`` or ``"edge"``.
+        out_channels (int): Number of columns that the model gives: targets, labels or classes.
+        in_channels (int, list[int] or str): Node features, as :func:`plstm_graph.nn.feature_encoder` takes them.
+        edge_dim (int, list[int], str or None): Edge features likewise; None for none.
+        has_unknown (bool): Whether category 0 of each column stands for missing words and for those that training does
+            not have.
+    """
+
+    kind: Kind
+    target_level: Literal["graph", "node", "edge"]
+    out_channels: int
+    in_channels: FeatureSpec
+    edge_dim: FeatureSpec | None = None
+    has_unknown: bool = False
+
+    def after(self, transform: object) -> "Problem":
+        """What graphs ask of a model once a transform has changed them.
+
+        Args:
+            transform: Such as a pre-transform, which may be composed of others.
+
+        Raises:
+            ValueError: If targets of nodes or edges would become those of both.
+        """
+        if isinstance(transform, Compose):
+            return functools.reduce(Problem.after, transform.transforms, self)
+        if not isinstance(transform, SubdivideEdges):
+            return self
+        if self.target_level != "graph":
+            raise ValueError(
+                f"SubdivideEdges cannot be applied here: the targets are of {self.target_level}s, not of graphs"
+            )
+        edge_dim = None if self.edge_dim is None else _written_out(self.edge_dim)
+        in_channels, edge_dim = SubdivideEdges.sizes(_written_out(self.in_channels), edge_dim)
+        return replace(self, in_channels=in_channels, edge_dim=edge_dim)
+
+    def hide_words(self, batch: Batch, rate: float) -> Batch:
+        """Make some words unknown ones, so that a model learns what it can say without them.
+
+        Args:
+            batch: Graphs, as the data give them.
+            rate: Part of the cells of category columns that become category 0.
+
+        Returns:
+            A batch with other ``x`` and ``edge_attr``, by the global random generator; the given one is as it was.
+        """
+        hidden = copy.copy(batch)
+        for name, features in (("x", self.in_channels), ("edge_attr", self.edge_dim)):
+            if not isinstance(features, Sequence) or isinstance(features, str):
+                continue
+            values = batch[name]
+            is_category = torch.tensor([size > 0 for size in features], device=values.device)
+            if name == "x" and "is_edge" in batch:
+                is_category[-1] = False  # What SubdivideEdges puts there is no word.
+            chosen = (torch.rand(values.shape, device=values.device) < rate) & is_category
+            hidden[name] = values.masked_fill(chosen, 0)
+        return hidden
+
+
+def _written_out(features: FeatureSpec) -> int | Sequence[int]:
+    return OGB_DIMS[features] if isinstance(features, str) else features
+
 
 Baselines = dict[str, Tensor]
 

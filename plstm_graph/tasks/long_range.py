@@ -10,7 +10,7 @@ from torch_geometric.data import Data
 from plstm_graph.config.fitting import fitting
 from plstm_graph.datasets.long_range import SYMBOLS, LongRange, Shape, Task
 from plstm_graph.tasks.graph_task import GraphTask, regression
-from plstm_graph.tasks.rows import Row
+from plstm_graph.tasks.task import Row
 
 
 def long_range(

@@ -8,11 +8,88 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_f1_score
 
-from plstm_graph.tasks.regression import mae, r2, rmse
 from plstm_graph.tasks.scale import as_double
+
+
+def rmse(prediction: Tensor, target: Tensor) -> float:
+    """Root of the mean squared error; NaN without targets.
+
+    Args:
+        prediction: ``[n]``
+        target: ``[n]``
+    """
+    if target.numel() == 0:
+        return math.nan
+    # Divided by a root before it is multiplied by the unit, so that it overflows only if the result does.
+    unit, error = _error(prediction, target)
+    return _norm(error) / math.sqrt(target.numel()) * unit
+
+
+def mae(prediction: Tensor, target: Tensor) -> float:
+    """Mean absolute error; NaN without targets. Arguments as of :func:`rmse`."""
+    unit, error = _error(prediction, target)
+    return float(error.abs().mean()) * unit
+
+
+def r2(prediction: Tensor, target: Tensor) -> float:
+    """Coefficient of determination; NaN for equal targets, of which nothing is to be explained.
+
+    Arguments as of :func:`rmse`.
+    """
+    target = target.double()
+    if target.numel() < 2 or bool(target.min() == target.max()):
+        return math.nan
+    prediction = prediction.double()
+    unit = max(_unit(prediction), _unit(target))
+    ratio = _norm(prediction / unit - target / unit) / _norm(_deviation(target / unit))
+    return 1 - ratio * ratio
+
+
+def pearson(prediction: Tensor, target: Tensor) -> float:
+    """Correlation; NaN if predictions or targets are all equal. Arguments as of :func:`rmse`."""
+    parts = []
+    for values in (prediction.double(), target.double()):
+        if values.numel() < 2 or bool(values.min() == values.max()):
+            return math.nan
+        deviation = _deviation(values / _unit(values))
+        parts.append(deviation / _norm(deviation))
+    return min(1.0, max(-1.0, float((parts[0] * parts[1]).sum())))
+
+
+def _unit(values: Tensor) -> float:
+    """A power of two near the largest value, so that dividing by it is exact; 1 if there is none."""
+    largest = float(values.abs().max()) if values.numel() else 0.0
+    if largest == 0 or not math.isfinite(largest):
+        return 1.0
+    return math.ldexp(0.5, math.frexp(largest)[1])
+
+
+def _error(prediction: Tensor, target: Tensor) -> tuple[float, Tensor]:
+    """A unit in which nothing overflows, and the errors in it, ``[n]``."""
+    prediction, target = prediction.double(), target.double()
+    unit = max(_unit(prediction), _unit(target))
+    return unit, prediction / unit - target / unit
+
+
+def _deviation(values: Tensor) -> Tensor:
+    """What values of size 1 deviate from their mean, ``[n]``, however small beside the mean."""
+    # Neighbouring numbers differ exactly, so the sum of differences has no share of the offset.
+    shifted = values - values[0]
+    return shifted - shifted.mean()
+
+
+def _norm(values: Tensor) -> float:
+    """Euclidean norm without over- or underflow of squares."""
+    largest = float(values.abs().max()) if values.numel() else 0.0
+    if largest == 0 or not math.isfinite(largest):
+        return largest
+    return largest * math.sqrt(float((values / largest).square().sum()))
+
 
 Kind = Literal["regression", "binary", "multilabel", "multiclass", "sequence"]
 
+#: Kinds of which a target is 0 or 1.
+LABELS = ("binary", "multilabel")
 # Name of the metric that selects the best model, and whether less or more of it is better.
 MONITOR: dict[str, tuple[str, Literal["min", "max"]]] = {
     "regression": ("rmse", "min"),
@@ -107,3 +184,39 @@ def _multiclass(prediction: Tensor, target: Tensor) -> dict[str, float]:
     accuracy = (predicted == true).double().mean()
     f1 = multiclass_f1_score(predicted, true, classes, average="macro", validate_args=False)
     return {"accuracy": float(accuracy), "f1": float(f1)}
+
+
+def misfit(values: Tensor, kind: Kind, num_classes: int) -> tuple[int, int, str] | None:
+    """The first target that is not of its kind.
+
+    Args:
+        values: Targets, ``[n, T]``; NaN where none was measured.
+        kind: Of the targets.
+        num_classes: Number of classes, for classes.
+
+    Returns:
+        Its row and column, and what is wrong with it; None if all fit.
+    """
+    if kind == "regression":
+        wrong = values.isinf()
+    elif kind in LABELS:
+        wrong = (values != 0) & (values != 1) & ~values.isnan()
+    else:
+        wrong = ((values < 0) | (values >= num_classes) | (values != values.round())) & ~values.isnan()
+    if not bool(wrong.any()):
+        return None
+    row, column = wrong.nonzero()[0].tolist()
+    value, known = float(values[row, column]), values[:, column][values[:, column].isfinite()]
+    whole = bool((known == known.round()).all())
+    if kind == "regression":
+        reason = "which is not finite"
+    elif kind in LABELS:
+        reason = f"where labels are 0 and 1; kind: {'multiclass' if whole else 'regression'} fits"
+    elif not whole or value != round(value):
+        reason = "where the number of a class was expected; kind: regression fits"
+    else:
+        reason = (
+            f"where classes are 0 to {num_classes - 1} for a model with {num_classes} columns; number them from 0, and "
+            "give the model a column for each"
+        )
+    return row, column, f"{value:g}, {reason}"

@@ -12,14 +12,16 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
+from plstm_graph.config.parser import make_transform
 from plstm_graph.datasets import BadRow, BadRowsWarning, ChEMBL2321810, SmilesDataset
 from plstm_graph.datasets.molecules.fingerprints import morgan_fingerprints
 from plstm_graph.datasets.molecules.smiles_targets import TargetKind
+from plstm_graph.datasets.molecules.table_split import KINDS, Split
 from plstm_graph.tasks.baselines import baseline_predictions
-from plstm_graph.tasks.labelled import Baselines, LabelledGraphs
+from plstm_graph.tasks.graph_task import GraphTask
+from plstm_graph.tasks.labelled import Baselines, LabelledGraphs, Problem
 from plstm_graph.tasks.metrics import Kind
-from plstm_graph.tasks.molecule_split import KINDS, Split
-from plstm_graph.tasks.problem import Problem
+from plstm_graph.tasks.supervised import check_kind, supervised
 from plstm_graph.transforms import ToDAG
 
 _KINDS: dict[Kind, TargetKind] = {
@@ -220,3 +222,49 @@ def check_finite(dataset: Sequence[Data]) -> None:
                 place = bad.nonzero()[0].tolist()
                 smiles = f" ({data.smiles})" if "smiles" in data else ""
                 raise ValueError(f"graph {number}{smiles} has {name}{place} = {float(values[tuple(place)])}")
+
+
+def molecules(
+    root: str,
+    path: str | None = None,
+    kind: Kind = "regression",
+    smiles_column: str = "smiles",
+    target_columns: list[str] | None = None,
+    split: str = "scaffold",
+    group_column: str | None = None,
+    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
+    num_folds: int = 0,
+    fold: int = 0,
+    seed: int = 0,
+    pre_transform: dict[str, Any] | None = None,
+    allow_missing: bool = False,
+) -> GraphTask:
+    """Targets of the molecules of a CSV table, or of the set that comes with RDKit.
+
+    Args:
+        root: Folder for processed molecules.
+        path: A CSV with a SMILES column and targets. (default: the 1,017 molecules with measured activity,
+            ChEMBL2321810, that RDKit carries)
+        kind: ``"regression"``, ``"binary"`` (labels 0 and 1, or two words), ``"multilabel"`` (several such) or
+            ``"multiclass"`` (one column of classes).
+        smiles_column: Name of the SMILES column.
+        target_columns: Names of the target columns. (default: the only other column)
+        split: ``"scaffold"`` (no Bemis-Murcko scaffold in two parts), ``"random"``, ``"stratified"`` (every part has
+            the same share of each class, or of each tenth of the range), ``"group"``, or the name of a column that
+            says train, valid or test.
+        group_column: Molecules with the same word in this column are never in two parts; with ``"group"``, or with
+            ``"stratified"``.
+        fractions: Fractions of the molecules in training, validation and test.
+        num_folds: Number of folds of a cross-validation, in place of fractions; 0 for none.
+        fold: Which of them is tested; the next one validates.
+        seed: Seed of the split, if it is one by chance.
+        pre_transform: Class and arguments of a transform, applied to each molecule once. (default: ToDAG)
+        allow_missing: Empty target cells are missing labels rather than bad rows.
+    """
+    check_kind(kind)
+    transform = make_transform(pre_transform)
+    how = Split(split, group_column, fractions, num_folds, fold, seed)
+    table = MoleculeTable(path, smiles_column, target_columns, how, transform, allow_missing, root)
+    table.use_kind(kind)
+    given = {"smiles_column": smiles_column, "pre_transform": pre_transform}
+    return supervised(table, kind, given, num_folds)

@@ -12,8 +12,8 @@ from plstm_graph.config.fitting import fitting
 from plstm_graph.datasets.pedigrees.blup import blup
 from plstm_graph.datasets.pedigrees.pedigrees import Pedigrees
 from plstm_graph.tasks.graph_task import GraphTask, regression
-from plstm_graph.tasks.regression import pearson, rmse
-from plstm_graph.tasks.rows import Row
+from plstm_graph.tasks.metrics import pearson, rmse
+from plstm_graph.tasks.task import Row
 
 OWNER = "the task pedigrees"  # for messages
 

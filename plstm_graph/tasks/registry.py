@@ -10,17 +10,17 @@ from plstm_graph.config.fitting import fitting
 from plstm_graph.text import meant
 
 if TYPE_CHECKING:
-    from plstm_graph.tasks.scaled_target import TargetKind
+    from plstm_graph.tasks.scale import TargetKind
     from plstm_graph.tasks.task import Task
 
 #: Module and function of each task, and what its name says already.
 TASKS: dict[str, tuple[str, dict[str, Any]]] = {
-    "molecules": ("supervised:molecules", {}),
-    "dag_folder": ("supervised:dag_folder", {}),
+    "molecules": ("molecules:molecules", {}),
+    "dag_folder": ("dag_folder:dag_folder", {}),
     "tu": ("tu:tu", {}),
     "benchmark": ("benchmark:benchmark", {}),
     "terrain": ("terrain:terrain", {}),
-    "timing": ("timing:timing", {}),
+    "timing": ("circuits:timing", {}),
     "workflows": ("workflows:workflows", {}),
     "pedigrees": ("pedigrees:pedigrees", {}),
     "circuits": ("circuits:circuits", {}),

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from plstm_graph.datasets.sentiment import SentimentTreebank
 from plstm_graph.tasks.graph_task import GraphTask
-from plstm_graph.tasks.rows import Row
+from plstm_graph.tasks.task import Row
 
 
 def sst(root: str, source: str | None) -> GraphTask:

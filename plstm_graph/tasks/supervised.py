@@ -1,22 +1,18 @@
-"""Tasks on graphs with targets of one's own: tables of molecules and folders of DAGs."""
+"""Graphs with targets of one's own as a task, once all targets of all parts are checked."""
 
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
-from torch_geometric.data import Batch
 
-from plstm_graph.config.parser import make_transform
+from plstm_graph.datasets.classes import PLAIN_LABELS, note_of_labels
 from plstm_graph.nn.encoders import CategoryEncoder
-from plstm_graph.tasks.dag_folder import FolderOfDAGs
 from plstm_graph.tasks.graph_task import GraphTask, Objective
 from plstm_graph.tasks.labelled import LabelledGraphs
-from plstm_graph.tasks.metrics import Kind, evaluate
-from plstm_graph.tasks.molecule_split import Split
-from plstm_graph.tasks.molecules import MoleculeTable
-from plstm_graph.tasks.rows import Row
-from plstm_graph.tasks.scaled_target import ScaledTarget
-from plstm_graph.tasks.target_check import check_targets
+from plstm_graph.tasks.metrics import LABELS, MONITOR, Kind, evaluate, misfit
+from plstm_graph.tasks.scale import TargetScale
+from plstm_graph.tasks.task import Row
 
 _OBJECTIVES: dict[Kind, Objective] = {
     "regression": "mse",
@@ -24,86 +20,6 @@ _OBJECTIVES: dict[Kind, Objective] = {
     "multilabel": "binary",
     "multiclass": "cross_entropy",
 }
-
-
-def molecules(
-    root: str,
-    path: str | None = None,
-    kind: Kind = "regression",
-    smiles_column: str = "smiles",
-    target_columns: list[str] | None = None,
-    split: str = "scaffold",
-    group_column: str | None = None,
-    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
-    num_folds: int = 0,
-    fold: int = 0,
-    seed: int = 0,
-    pre_transform: dict[str, Any] | None = None,
-    allow_missing: bool = False,
-) -> GraphTask:
-    """Targets of the molecules of a CSV table, or of the set that comes with RDKit.
-
-    Args:
-        root: Folder for processed molecules.
-        path: A CSV with a SMILES column and targets. (default: the 1,017 molecules with measured activity,
-            ChEMBL2321810, that RDKit carries)
-        kind: ``"regression"``, ``"binary"`` (labels 0 and 1, or two words), ``"multilabel"`` (several such) or
-            ``"multiclass"`` (one column of classes).
-        smiles_column: Name of the SMILES column.
-        target_columns: Names of the target columns. (default: the only other column)
-        split: ``"scaffold"`` (no Bemis-Murcko scaffold in two parts), ``"random"``, ``"stratified"`` (every part has
-            the same share of each class, or of each tenth of the range), ``"group"``, or the name of a column that
-            says train, valid or test.
-        group_column: Molecules with the same word in this column are never in two parts; with ``"group"``, or with
-            ``"stratified"``.
-        fractions: Fractions of the molecules in training, validation and test.
-        num_folds: Number of folds of a cross-validation, in place of fractions; 0 for none.
-        fold: Which of them is tested; the next one validates.
-        seed: Seed of the split, if it is one by chance.
-        pre_transform: Class and arguments of a transform, applied to each molecule once. (default: ToDAG)
-        allow_missing: Empty target cells are missing labels rather than bad rows.
-    """
-    _check_kind(kind)
-    transform = make_transform(pre_transform)
-    how = Split(split, group_column, fractions, num_folds, fold, seed)
-    table = MoleculeTable(path, smiles_column, target_columns, how, transform, allow_missing, root)
-    table.use_kind(kind)
-    given = {"smiles_column": smiles_column, "pre_transform": pre_transform}
-    return supervised(table, kind, given, num_folds)
-
-
-def dag_folder(
-    path: str = "",
-    split: dict[str, Any] | None = None,
-    num_folds: int = 0,
-    fold: int = 0,
-    pre_transform: dict[str, Any] | None = None,
-    on_disk: bool = False,
-    unknown_words: float = 0.02,
-) -> GraphTask:
-    """Targets of the DAGs of a folder, whose ``dag.yaml`` says what is predicted and how the graphs are split.
-
-    Args:
-        path: The folder; ``plstm-graph check`` describes it.
-        split: How the graphs are divided, in place of what ``dag.yaml`` says: ``group`` (a column), ``stratified``,
-            ``fractions``, ``seed``, ``column``.
-        num_folds: Number of folds of a cross-validation, in place of fractions; 0 for none.
-        fold: Which of them is tested; the next one validates.
-        pre_transform: Class and arguments of a transform, applied to each graph once. (default: ToDAG, which keeps the
-            directions)
-        on_disk: Keep the graphs in a database instead of in memory, for sets larger than that.
-        unknown_words: Fraction of the words that each training step takes for unknown ones, so that the embedding of
-            those is trained too. Evaluation leaves all words as they are.
-    """
-    if not path:
-        raise ValueError("the task dag_folder needs the folder: --task.path my_dags")
-    if not 0 <= unknown_words < 1:
-        raise ValueError(f"unknown_words must be in [0, 1), got {unknown_words}")
-    how = dict(split or {}) | ({"num_folds": num_folds, "fold": fold} if num_folds or fold else {})
-    folder = FolderOfDAGs(path, make_transform(pre_transform), on_disk, split=how)
-    task = supervised(folder, folder.problem.kind, {"pre_transform": pre_transform}, num_folds)
-    task.changes = partial(_hide_words, folder, unknown_words) if unknown_words else None
-    return task
 
 
 def supervised(data: LabelledGraphs, kind: Kind, given: dict[str, Any], num_folds: int = 0) -> GraphTask:
@@ -118,7 +34,7 @@ def supervised(data: LabelledGraphs, kind: Kind, given: dict[str, Any], num_fold
     Raises:
         ValueError: If targets do not fit the kind; it names place and value.
     """
-    _check_kind(kind)
+    check_kind(kind)
     if kind in ("binary", "multiclass") and len(data.target_names) > 1:
         raise ValueError(
             f"kind {kind!r} is of one target, and there are {', '.join(data.target_names)}; 'multilabel' is of several "
@@ -139,7 +55,7 @@ def supervised(data: LabelledGraphs, kind: Kind, given: dict[str, Any], num_fold
         objective=_OBJECTIVES[kind],
         metrics=partial(_metrics, kind),
         monitor={metric: direction},
-        target=ScaledTarget.of_targets("standard", data.train_targets) if numbers else None,
+        target=TargetScale.fit("standard", data.train_targets) if numbers else None,
         num_folds=num_folds,
         with_loss=True,
         fixed=False,
@@ -156,7 +72,8 @@ def supervised(data: LabelledGraphs, kind: Kind, given: dict[str, Any], num_fold
     )
 
 
-def _check_kind(kind: Kind) -> None:
+def check_kind(kind: Kind) -> None:
+    """Check that graphs of one's own can have targets of a kind."""
     if kind not in _OBJECTIVES:
         raise ValueError(f"kind must be one of {', '.join(_OBJECTIVES)}, got {kind!r}")
 
@@ -173,5 +90,110 @@ def _start_unknown(model: nn.Module) -> None:
             module.start_unknown_at_zero()
 
 
-def _hide_words(data: LabelledGraphs, rate: float, batch: Batch) -> Batch:
-    return data.problem.hide_words(batch, rate) if data.problem.has_unknown else batch
+_PARTS = ("train", "valid", "test")
+_WORDS = {"train": "training", "valid": "validation", "test": "test"}
+
+
+@dataclass
+class Checked:
+    """Targets that can be trained on.
+
+    Attributes:
+        monitor (tuple[str, str]): Metric that selects the best epoch, and ``"min"`` or ``"max"``.
+        notes (list[str]): What the user should know.
+    """
+
+    monitor: tuple[str, Literal["min", "max"]]
+    notes: list[str] = field(default_factory=list)
+
+
+def check_targets(data: LabelledGraphs, kind: Kind, num_outputs: int) -> Checked:
+    """Check the targets of a data module, and decide by what epochs are selected.
+
+    Args:
+        data: The data, which know the kind of their targets.
+        kind: Of the targets.
+        num_outputs: Columns that the model gives.
+
+    Returns:
+        What selects the best epoch: the metric of the task, or the loss where the validation part does not define it.
+
+    Raises:
+        ValueError: If a part is empty, a target does not fit the task (it names place and value), or there is nothing
+            to learn from or to select by.
+    """
+    if not data.target_names:
+        raise ValueError(f"{data.title}: there is no target; name at least one column in target_columns")
+    parts = {part: data.targets(part) for part in _PARTS}
+    for part, values in parts.items():
+        if not len(values):
+            raise ValueError(f"{data.title}: the {_WORDS[part]} part is empty")
+        found = misfit(values, kind, num_outputs)
+        if found is not None:
+            row, column, reason = found
+            raise ValueError(f"{data.place(part, row, column)} is {reason}")
+    checked = Checked(MONITOR[kind])
+    for part in ("train", "valid"):
+        if not bool(parts[part].isfinite().any()):
+            raise ValueError(f"{data.title}: no target is measured in the {_WORDS[part]} part")
+    if kind == "regression":
+        _check_numbers(data, parts, checked)
+    elif kind != "sequence":
+        _check_classes(data, parts, kind, checked)
+    metric = MONITOR[kind][0]
+    for part in ("valid", "test"):
+        if not _is_defined(parts[part], kind):
+            why = "has one class only" if bool(parts[part].isfinite().any()) else "has no measured target"
+            text = f"the {_WORDS[part]} part {why}, so {metric} is not defined there"
+            if part == "valid":
+                checked.monitor = ("loss", "min")
+                text += ": epochs are selected by the validation loss"
+            checked.notes.append(text)
+    return checked
+
+
+def _is_defined(values: Tensor, kind: Kind) -> bool:
+    """Whether a target has what the metric that selects needs."""
+    if kind not in LABELS:
+        return bool(values.isfinite().any())
+    return bool(((values == 0).any(dim=0) & (values == 1).any(dim=0)).any())
+
+
+def _check_numbers(data: LabelledGraphs, parts: dict[str, Tensor], checked: Checked) -> None:
+    for name, values in zip(data.target_names, parts["train"].t(), strict=True):
+        known = values[values.isfinite()]
+        if not len(known):
+            raise ValueError(f"{data.title}: target {name!r} is not measured in the training part")
+        if len(known) > 1 and bool(known.min() == known.max()):
+            checked.notes.append(f"target {name!r} is {float(known[0]):g} in all of the training part")
+
+
+def _check_classes(data: LabelledGraphs, parts: dict[str, Tensor], kind: Kind, checked: Checked) -> None:
+    several = parts["train"].size(1) > 1
+    for number, (name, names) in enumerate(zip(data.target_names, data.classes, strict=True)):
+        found = {part: values[:, number][values[:, number].isfinite()].long() for part, values in parts.items()}
+        labels = names or (PLAIN_LABELS if kind in LABELS else None)
+        note = note_of_labels(name, labels) if labels is not None and kind in LABELS else None
+        if kind == "multiclass" and names and names != [str(code) for code in range(len(names))]:
+            shown = ", ".join(names[:12]) + (f", ... ({len(names)} in all)" if len(names) > 12 else "")
+            note = f"target {name!r}: classes {shown}"
+        if note is not None:
+            checked.notes.append(note)
+        there = found["train"].unique()
+        if len(there) < 2:
+            only = f"only {_name(labels, int(there[0]))!r}" if len(there) else "no measured value"
+            text = f"target {name!r} has {only} in the training part"
+            if not several:
+                raise ValueError(f"{data.title}: {text}; at least two classes are needed")
+            checked.notes.append(text)
+        for part in ("valid", "test"):
+            for code in sorted(set(found[part].tolist()) - set(there.tolist())):
+                count = int((found[part] == code).sum())
+                checked.notes.append(
+                    f"target {name!r}: class {_name(labels, code)!r} is not in the training part, so it cannot be "
+                    f"learnt ({count} {'row' if count == 1 else 'rows'} of the {_WORDS[part]} part)"
+                )
+
+
+def _name(names: Any, code: int) -> str:
+    return names[code] if names else str(code)

@@ -1,16 +1,30 @@
 """What every task has: parts, a model that fits, batches, a loss, metrics. The engine asks for nothing else."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from plstm_graph.tasks.rows import Direction, Row
+Row = dict[str, float]
+Direction = Literal["min", "max"]
+
+
+def rank(row: Row, monitor: Mapping[str, Direction]) -> tuple[float, ...]:
+    """What makes one epoch, or one training, better than another: the larger rank.
+
+    Args:
+        row: Metrics.
+        monitor: Names of those that count, and whether more or less of each is better; a later one breaks ties of the
+            earlier ones. What is not finite, or not there, is below everything.
+    """
+    values = [row.get(name, math.nan) * (1 if direction == "max" else -1) for name, direction in monitor.items()]
+    return tuple(value if math.isfinite(value) else -math.inf for value in values)
 
 
 class Samples(Protocol):

@@ -12,9 +12,9 @@ from torch_geometric.data import Data
 from plstm_graph.datasets.terrain import EDGE_FEATURES, NODE_FEATURES, Terrain
 from plstm_graph.datasets.terrain.terrain import Window
 from plstm_graph.tasks.graph_task import GraphTask
-from plstm_graph.tasks.regression import rmse
-from plstm_graph.tasks.rows import Row
-from plstm_graph.tasks.scaled_target import ScaledTarget
+from plstm_graph.tasks.metrics import rmse
+from plstm_graph.tasks.scale import TargetScale
+from plstm_graph.tasks.task import Row
 from plstm_graph.viz.discharge_map import draw_discharge_map
 
 # Events of the parts are numbered from here, so that none rains twice.
@@ -96,7 +96,7 @@ def terrain(
         metrics=discharge_metrics,
         monitor={"rmse": "min"},
         columns=("y", "outlet_of"),
-        target=ScaledTarget.fit("log", parts["train"]),
+        target=TargetScale.of_graphs("log", parts["train"]),
         column_names={"x": NODE_FEATURES, "edge_attr": EDGE_FEATURES, "y": ("discharge",)},
         draw=partial(_draw, land, places["test_half"][0], parts["test_half"][0]),
     )

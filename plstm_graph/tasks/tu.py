@@ -13,10 +13,10 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import AddRandomWalkPE, BaseTransform, Compose
 
 from plstm_graph.datasets.molecules.tu import TUGraphs
-from plstm_graph.tasks.forward import Arguments
+from plstm_graph.tasks.batches import Arguments
 from plstm_graph.tasks.graph_task import GraphTask
-from plstm_graph.tasks.rows import Direction, Row
 from plstm_graph.tasks.scale import TargetScale
+from plstm_graph.tasks.task import Direction, Row
 from plstm_graph.transforms import AddWLColors, ToDAG
 from plstm_graph.transforms.to_dag import Orientation
 
@@ -184,7 +184,7 @@ class _Numbered(Sequence[Data]):
 
 def _standardise(parts: dict[str, list[Data]], columns: int) -> None:
     """Standardise the first columns of node features by the training graphs."""
-    scale = TargetScale.fit(torch.cat([graph.x[:, :columns] for graph in parts["train"]]))
+    scale = TargetScale.fit("standard", torch.cat([graph.x[:, :columns] for graph in parts["train"]]))
     for graphs in parts.values():
         for graph in graphs:
-            graph.x = torch.cat([scale.standardise(graph.x[:, :columns]).float(), graph.x[:, columns:]], dim=1)
+            graph.x = torch.cat([scale.apply(graph.x[:, :columns]).float(), graph.x[:, columns:]], dim=1)

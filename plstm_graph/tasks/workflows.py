@@ -15,8 +15,8 @@ from plstm_graph.config.fitting import fitting
 from plstm_graph.datasets.workflows.plans import COLUMNS, Planner, PlanTarget
 from plstm_graph.datasets.workflows.workflows import Workflows
 from plstm_graph.tasks.graph_task import GraphTask, regression
-from plstm_graph.tasks.regression import rmse
-from plstm_graph.tasks.rows import Row
+from plstm_graph.tasks.metrics import rmse
+from plstm_graph.tasks.task import Row
 
 
 def workflows(

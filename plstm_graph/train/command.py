@@ -13,6 +13,7 @@ import torch
 from plstm_graph.config.fitting import fitting
 from plstm_graph.config.names import check_names
 from plstm_graph.console import Console
+from plstm_graph.machine import pick_device
 from plstm_graph.report.labelled import introduction
 from plstm_graph.report.ogb_form import Circumstances, Entry, write_forms
 from plstm_graph.report.study import markdown
@@ -21,11 +22,8 @@ from plstm_graph.tasks.registry import takes_option
 from plstm_graph.tasks.task import Task
 from plstm_graph.tasks.task_folder import write_task
 from plstm_graph.text import meant
-from plstm_graph.train.arguments import Command, Given, read_arguments
-from plstm_graph.train.device import pick_device
-from plstm_graph.train.going_on import going_on
-from plstm_graph.train.options import parse_numbers, parse_seeds, repeatable_command
-from plstm_graph.train.run_folder import at_work, check_name, keep_data
+from plstm_graph.train.arguments import Command, Given, parse_numbers, parse_seeds, read_arguments, repeatable_command
+from plstm_graph.train.run_folder import at_work, check_name, going_on, keep_data
 from plstm_graph.train.run_study import run_study
 from plstm_graph.train.runner import cached_task, check_model, task_of
 from plstm_graph.train.space import Range, Space, check_space

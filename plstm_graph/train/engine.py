@@ -14,16 +14,21 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch import Tensor, nn
 
+from plstm_graph.machine import keep_freed_memory
 from plstm_graph.nn.ensemble import Ensemble
-from plstm_graph.tasks.batches import RepeatedBatches, kept_batches
-from plstm_graph.tasks.forward import widened
-from plstm_graph.tasks.rows import Row
-from plstm_graph.tasks.task import Shard, Task
-from plstm_graph.train.allocator import keep_freed_memory
-from plstm_graph.train.callbacks import Averaging, BestEpochs, EpochRows, Patience, ReseedEachEpoch, StoppedBy
+from plstm_graph.tasks.batches import RepeatedBatches, kept_batches, widened
+from plstm_graph.tasks.task import Row, Shard, Task
+from plstm_graph.train.callbacks import (
+    Averaging,
+    BestEpoch,
+    BestEpochs,
+    EpochRows,
+    Patience,
+    ReseedEachEpoch,
+    StoppedBy,
+)
 from plstm_graph.train.checkpoint import KEY, SafeCheckpointIO
 from plstm_graph.train.optimizer import make_adamw, warmup_cosine
-from plstm_graph.train.selection import BestEpoch
 from plstm_graph.train.trainer_options import make_trainer
 from plstm_graph.train.training import Training
 

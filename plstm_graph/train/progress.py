@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeR
 
 from plstm_graph.console import Console, FieldColumn
 from plstm_graph.datasets.digits import shown
-from plstm_graph.tasks.rows import Row
+from plstm_graph.tasks.task import Row
 from plstm_graph.train.trial import Trial
 
 _SECONDS = 0.5  # between two looks at what other processes wrote

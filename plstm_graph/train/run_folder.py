@@ -113,3 +113,22 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(number)
+
+
+@contextmanager
+def going_on(how: str) -> Iterator[None]:
+    """Have whoever stops a command within this context learn how to go on.
+
+    It begins before the command's folder is claimed, so that there is no moment at which a folder is there and a stop
+    says nothing of it.
+
+    Args:
+        how: Full sentences.
+
+    Raises:
+        KeyboardInterrupt: The one that came, or a class made from it, with the sentences as its text.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise type(stop)(how) from stop

@@ -13,12 +13,10 @@ import torch
 
 from plstm_graph.console import Console
 from plstm_graph.datasets.storage.files import replace_file, replace_json
-from plstm_graph.report.labelled import baseline_rows
-from plstm_graph.report.metrics import plain_json
+from plstm_graph.report.labelled import baseline_rows, plain_json
 from plstm_graph.report.study import summarise, write_report
 from plstm_graph.tasks.graph_task import GraphTask
-from plstm_graph.tasks.rows import Row, rank
-from plstm_graph.tasks.task import Task
+from plstm_graph.tasks.task import Row, Task, rank
 from plstm_graph.train.progress import StudyProgress
 from plstm_graph.train.runner import Runner, cached_task, task_of
 from plstm_graph.train.study import Repeat, Study
@@ -43,7 +41,7 @@ def run_study(
         trainer: Options of :class:`lightning.pytorch.Trainer` for each trial.
         device: Where tests run.
         workers: Trials that run at the same time, each in a process of its own if there are several.
-        cluster: Where trials run in place of this machine, see :func:`~plstm_graph.train.cluster.on_cluster`.
+        cluster: Where trials run in place of this machine, see :func:`~plstm_graph.train.runner.on_cluster`.
         tests: Whether trials are tested.
         about: What the report says of command and machine.
         console: For the progress.

@@ -1,5 +1,6 @@
 """Running the trials of a study: in this process, in several of this machine, or on a cluster."""
 
+import contextlib
 import json
 import os
 import signal
@@ -11,17 +12,55 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, parallel_config
 
 from plstm_graph.config.names import allowed_names, set_allowed_names
 from plstm_graph.nn import count_parameters
 from plstm_graph.tasks.registry import task_of as load_section
-from plstm_graph.tasks.rows import Row
 from plstm_graph.tasks.samples import check_comparable
-from plstm_graph.tasks.task import Task
-from plstm_graph.train.cluster import on_cluster, worker_was_killed
+from plstm_graph.tasks.task import Row, Task
 from plstm_graph.train.progress import StudyProgress
 from plstm_graph.train.trial import Trial, make_model, run_trial
+
+_SCHEME = "dask://"
+_PATIENCE = 20  # seconds for a scheduler to answer
+
+
+@contextlib.contextmanager
+def on_cluster(address: str | None) -> Iterator[None]:
+    """Within this context, joblib gives its calls to the workers of a Dask cluster.
+
+    Args:
+        address: ``"dask://HOST:PORT"`` of a scheduler, or ``"dask://FILE"`` that it wrote (``dask scheduler
+            --scheduler-file FILE``). None for no cluster: calls run on this machine.
+
+    Raises:
+        ValueError: If the address is none, or Dask is not installed.
+        OSError: If no scheduler answers there.
+    """
+    if address is None:
+        yield
+        return
+    where = address.removeprefix(_SCHEME)
+    if where == address or not where:
+        raise ValueError(f"--cluster must be {_SCHEME}HOST:PORT, or {_SCHEME}FILE of a scheduler, got {address!r}")
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ValueError("--cluster needs Dask: pip install 'plstm_graph[cluster]'") from error
+    is_file = Path(where).is_file()
+    try:
+        client = Client(scheduler_file=where, timeout=_PATIENCE) if is_file else Client(where, timeout=_PATIENCE)
+    except (OSError, ValueError) as error:
+        raise OSError(f"no scheduler of Dask answers at {where}: {error}") from error
+    with client, parallel_config("dask"):
+        yield
+
+
+def worker_was_killed(error: BaseException) -> bool:
+    """Whether an error says that a process that worked was killed, again and again."""
+    return type(error).__name__ in ("KilledWorker", "TerminatedWorkerError")
+
 
 #: How often trials are given to new processes where one was killed.
 _ATTEMPTS = 3
@@ -37,7 +76,7 @@ class Runner:
         trainer: Options of Lightning's trainer.
         revision: Of the code, for the record.
         workers: Trials that run at the same time.
-        cluster: Where they run in place of this machine, see :func:`~plstm_graph.train.cluster.on_cluster`.
+        cluster: Where they run in place of this machine, see :func:`~plstm_graph.train.runner.on_cluster`.
     """
 
     def __init__(

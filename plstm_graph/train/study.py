@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from plstm_graph.config.fitting import fitting
 from plstm_graph.config.run_config import differences, read_configuration, refuse, write_configuration
-from plstm_graph.tasks.rows import rank
+from plstm_graph.tasks.task import rank
 from plstm_graph.text import meant
 from plstm_graph.train.run_folder import RUNNING
 from plstm_graph.train.training import Training

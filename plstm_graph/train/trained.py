@@ -11,8 +11,7 @@ from torch_geometric.data import Data
 
 from plstm_graph.tasks.batches import batches_in_order
 from plstm_graph.tasks.graph_task import GraphTask
-from plstm_graph.tasks.rows import Row
-from plstm_graph.tasks.task import Shard, Task
+from plstm_graph.tasks.task import Row, Shard, Task
 from plstm_graph.train.engine import outputs_of
 from plstm_graph.train.study import Repeat, Study
 from plstm_graph.train.trial import trained_model

@@ -19,8 +19,7 @@ from plstm_graph.datasets.storage.files import replace_file, replace_json
 from plstm_graph.nn.parameters import count_parameters
 from plstm_graph.report.labelled import report_trial
 from plstm_graph.tasks.graph_task import GraphTask
-from plstm_graph.tasks.rows import Row
-from plstm_graph.tasks.task import Shard, Task
+from plstm_graph.tasks.task import Row, Shard, Task
 from plstm_graph.train.checkpoint import FORMAT, KEY, CheckpointError, check_state, read_checkpoint
 from plstm_graph.train.engine import outputs_of, train
 from plstm_graph.train.training import Training

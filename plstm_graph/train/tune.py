@@ -11,11 +11,10 @@ import yaml
 from plstm_graph.console import Console
 from plstm_graph.datasets.storage.files import replace_text
 from plstm_graph.report.search import CHOICE, shown, write_search
-from plstm_graph.train.arguments import Given
+from plstm_graph.train.arguments import Given, repeatable_command
 from plstm_graph.train.command import StudyOptions, begin, claimed, load, parse
-from plstm_graph.train.going_on import going_on
-from plstm_graph.train.options import repeatable_command
 from plstm_graph.train.progress import StudyProgress
+from plstm_graph.train.run_folder import going_on
 from plstm_graph.train.runner import Runner, check_model
 from plstm_graph.train.space import suggest
 from plstm_graph.train.study import Study, chosen

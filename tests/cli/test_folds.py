@@ -11,8 +11,8 @@ import yaml
 from plstm_graph.cli import main
 from plstm_graph.report.study import markdown, summarise
 from plstm_graph.tasks.tu import PAPER
+from plstm_graph.train.arguments import parse_numbers
 from plstm_graph.train.command import parse
-from plstm_graph.train.options import parse_numbers
 from tests.processes import ROOT, Command
 
 _CONFIG = """

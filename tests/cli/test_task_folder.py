@@ -14,7 +14,7 @@ from plstm_graph.datasets import DAGFolder
 from plstm_graph.datasets.workflows import workflows
 from plstm_graph.tasks.graph_task import regression
 from plstm_graph.tasks.registry import load_task
-from plstm_graph.tasks.scaled_target import TargetKind
+from plstm_graph.tasks.scale import TargetKind
 from plstm_graph.tasks.task_folder import write_task
 from tests.cli.task_folders import config_of, explain, fit, predict
 from tests.made_circuits import circuit_folder

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from plstm_graph.datasets.digits import column, exact, exact_cells, rows_of_columns, shown
-from plstm_graph.report.summary import mean_and_std, with_std
+from plstm_graph.report.study import mean_and_std, with_std
 
 
 @pytest.mark.parametrize(

@@ -36,10 +36,10 @@ from plstm_graph.datasets.storage.restricted_pickle import load_arrays
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn import PLSTM
 from plstm_graph.ops import plstm
-from plstm_graph.predict.dags import predict_dags
+from plstm_graph.predict.command import predict_dags
 from plstm_graph.predict.molecules import predict_smiles
 from plstm_graph.predict.predictor import load_predictor
-from plstm_graph.tasks.supervised import dag_folder
+from plstm_graph.tasks.dag_folder import dag_folder
 from plstm_graph.transforms import ToDAG
 from tests.made_checkpoints import checkpoint_of, make_recipe, task_checkpoint
 from tests.made_sets import made_enas, made_ogb, made_tu

@@ -6,7 +6,7 @@ import plstm_graph.datasets  # noqa: F401  (imports ogb without its look for a n
 from plstm_graph import PLSTM, LineGraph
 from plstm_graph.nn import CategoryEncoder, DegreeEncoder, MultiHeadRMSNorm, PLSTMBlock, PLSTMLayer, encoders
 from plstm_graph.nn.baselines import GIN
-from plstm_graph.tasks.forward import attach_line_graph, model_arguments
+from plstm_graph.tasks.batches import attach_line_graph, model_arguments
 from plstm_graph.testing import (
     assert_batch_consistency,
     assert_close,

@@ -7,7 +7,8 @@ import torch
 
 from plstm_graph.config.names import allow_names
 from plstm_graph.predict.predictor import load_predictor
-from plstm_graph.tasks.supervised import dag_folder, molecules
+from plstm_graph.tasks.dag_folder import dag_folder
+from plstm_graph.tasks.molecules import molecules
 from plstm_graph.tasks.task import Shard
 from plstm_graph.train.checkpoint import CheckpointError, SafeCheckpointIO
 from tests.made_checkpoints import checkpoint_of, make_recipe, task_checkpoint

@@ -5,7 +5,7 @@ import pytest
 
 from plstm_graph.report.ogb_form import Circumstances, Entry, write_forms
 from plstm_graph.report.study import summarise, write_report
-from plstm_graph.train.options import repeatable_command
+from plstm_graph.train.arguments import repeatable_command
 from plstm_graph.train.study import Repeat, Study
 from results import DOCS, NUMBERS, studies
 

@@ -7,7 +7,7 @@ from plstm_graph.datasets import smiles_to_data
 from plstm_graph.predict.predictor import Predictor
 from plstm_graph.tasks.graph_task import GraphTask, Objective
 from plstm_graph.tasks.metrics import MONITOR, Kind, evaluate, to_prediction
-from plstm_graph.tasks.scaled_target import ScaledTarget
+from plstm_graph.tasks.scale import TargetScale
 from plstm_graph.transforms import ToDAG
 
 _OBJECTIVES: dict[str, Objective] = {
@@ -50,7 +50,7 @@ def made_task(
         objective=_OBJECTIVES[kind],
         metrics=lambda output, y: evaluate(to_prediction(output, kind), y, kind),
         monitor=dict([MONITOR[kind]]),
-        target=ScaledTarget.of_targets("standard", y) if kind == "regression" else None,
+        target=TargetScale.fit("standard", y) if kind == "regression" else None,
         fixed=False,
         serving=lambda needs: {
             "data": "molecules",

@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
-from plstm_graph.tasks.batches import batches_in_order, fixed_batches
-from plstm_graph.tasks.forward import Arguments
+from plstm_graph.tasks.batches import Arguments, batches_in_order, fixed_batches
 from plstm_graph.tasks.task import Shard
 
 PLAIN = Arguments(names=("x",), multitree=False)

@@ -11,9 +11,9 @@ from torch_geometric.transforms import Compose
 from plstm_graph.config.names import allow_names
 from plstm_graph.nn.baselines import GIN
 from plstm_graph.predict.predictor import Predictor
-from plstm_graph.tasks.dag_folder import FolderOfDAGs
+from plstm_graph.tasks.dag_folder import FolderOfDAGs, dag_folder
 from plstm_graph.tasks.metrics import evaluate
-from plstm_graph.tasks.supervised import dag_folder, supervised
+from plstm_graph.tasks.supervised import supervised
 from plstm_graph.tasks.task import Shard
 from plstm_graph.transforms import SubdivideEdges, ToDAG
 from tests.made_sets import make_folder, with_edge_features

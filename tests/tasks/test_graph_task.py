@@ -8,7 +8,7 @@ from torch_geometric.nn import GCN
 
 from plstm_graph.config.names import allow_names
 from plstm_graph.nn import PLSTM, SequenceHead
-from plstm_graph.tasks.forward import attach_line_graph
+from plstm_graph.tasks.batches import attach_line_graph
 from plstm_graph.tasks.scale import TargetScale
 from tests.tasks.made_task import made_task, predictor_of
 from tests.train.tiny_model import TinyModel
@@ -140,4 +140,4 @@ def test_wrong_number_of_targets():
 
 def test_a_target_never_measured_in_training():
     with pytest.raises(ValueError, match=r"targets number \[1\] have no measured value"):
-        TargetScale.fit(torch.tensor([[1.0, nan], [2.0, nan]]))
+        TargetScale.fit("standard", torch.tensor([[1.0, nan], [2.0, nan]]))

@@ -8,7 +8,7 @@ from plstm_graph.datasets.circuits import gate_delays
 from plstm_graph.datasets.workflows import plans as workflow_plans
 from plstm_graph.datasets.workflows import workflows
 from plstm_graph.nn import PLSTM
-from plstm_graph.tasks.forward import attach_line_graph, call_model, model_arguments
+from plstm_graph.tasks.batches import attach_line_graph, call_model, model_arguments
 from plstm_graph.tasks.registry import load_task
 from tests.made_circuits import circuit_folder
 from tests.made_workflows import ForksAndJoins

@@ -7,10 +7,17 @@ import torch
 
 from plstm_graph.datasets.images.sets import ImageArrays
 from plstm_graph.tasks.augmentation import Augmentation
-from plstm_graph.tasks.image_batches import EpochBatches, cut, epoch_rows, image_batches, image_loader
-from plstm_graph.tasks.image_task import ImageTask
+from plstm_graph.tasks.image_task import (
+    EpochBatches,
+    ImageTask,
+    averaged_output,
+    cut,
+    epoch_rows,
+    image_batches,
+    image_loader,
+    views,
+)
 from plstm_graph.tasks.registry import load_task
-from plstm_graph.tasks.symmetries import averaged_output, views
 from plstm_graph.tasks.task import Shard
 from plstm_graph.testing import assert_close
 from plstm_graph.train.engine import outputs_of

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from plstm_graph.tasks.rows import rank
+from plstm_graph.tasks.task import rank
 
 _MONITOR = {"accuracy": "max", "loss": "min"}
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plstm_graph.tasks.sampler import EpochBatchSampler
+from plstm_graph.tasks.batches import EpochBatchSampler
 
 
 @given(st.integers(1, 60), st.integers(1, 9), st.integers(1, 4), st.booleans(), st.integers(0, 3))

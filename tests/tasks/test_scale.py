@@ -11,9 +11,8 @@ from torch_geometric.data import Batch
 
 from plstm_graph.datasets.moments import Moments
 from plstm_graph.tasks.baselines import Forest, baseline_predictions
-from plstm_graph.tasks.forward import attach_line_graph
-from plstm_graph.tasks.metrics import evaluate
-from plstm_graph.tasks.regression import mae, pearson, r2, rmse
+from plstm_graph.tasks.batches import attach_line_graph
+from plstm_graph.tasks.metrics import evaluate, mae, pearson, r2, rmse
 from plstm_graph.tasks.scale import TargetScale
 from tests.tasks.made_task import made_task, predictor_of
 from tests.train.tiny_model import TinyModel
@@ -129,8 +128,8 @@ def test_equal_values_have_no_spread(value):
         moments.update(np.full(7, value))
     assert moments.is_constant
     assert moments.std == 0  # by a comparison of the values, not by a subtraction
-    scale = TargetScale.fit(torch.full((7, 1), value, dtype=torch.double))
-    assert scale.standardise(torch.full((2, 1), value, dtype=torch.double)).tolist() == [[0.0], [0.0]]
+    scale = TargetScale.fit("standard", torch.full((7, 1), value, dtype=torch.double))
+    assert scale.apply(torch.full((2, 1), value, dtype=torch.double)).tolist() == [[0.0], [0.0]]
 
 
 @pytest.mark.parametrize(

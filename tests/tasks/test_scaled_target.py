@@ -7,7 +7,7 @@ import torch
 from torch_geometric.data import Data
 
 from plstm_graph.tasks.graph_task import GraphTask, regression
-from plstm_graph.tasks.scaled_target import ScaledTarget
+from plstm_graph.tasks.scale import TargetScale
 from plstm_graph.testing import assert_close
 
 KINDS = ["raw", "standard", "log", "log1p"]
@@ -26,7 +26,7 @@ def graphs(*parts):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("values", TARGETS)
 def test_outputs_come_back_in_the_unit_of_the_targets(kind, values):
-    scaled, target = ScaledTarget.fit(kind, graphs(values[:3], values[3:])), torch.tensor(values).view(-1, 1)
+    scaled, target = TargetScale.of_graphs(kind, graphs(values[:3], values[3:])), torch.tensor(values).view(-1, 1)
     learnt = scaled.apply(target)
     known = target.isfinite()
     assert torch.equal(learnt.isfinite(), known)
@@ -43,7 +43,7 @@ def test_outputs_come_back_in_the_unit_of_the_targets(kind, values):
 
 
 def test_the_logarithm_is_of_one_more():
-    scaled = ScaledTarget.fit("log", graphs([0.0, 9.0, 99.0]))
+    scaled = TargetScale.of_graphs("log", graphs([0.0, 9.0, 99.0]))
     learnt = scaled.apply(torch.tensor([[0.0], [9.0], [99.0]]))
     assert_close(learnt.diff(dim=0)[0], learnt.diff(dim=0)[1], 1e-13, "decades")
 
@@ -52,7 +52,7 @@ def test_the_logarithm_is_of_one_more():
 @pytest.mark.parametrize("output", [1e3, 1e30, float("inf")])
 def test_outputs_far_out_stay_numbers(output, kind):
     """A model that has diverged has a large error, not one that is not a number."""
-    scaled = ScaledTarget.fit(kind, graphs([0.0, 9.0, 99.0]))
+    scaled = TargetScale.of_graphs(kind, graphs([0.0, 9.0, 99.0]))
     restored = scaled.restore(torch.tensor([[output]]))
     assert restored.isfinite().all() and restored.square().isfinite().all() and restored > 1e100
 
@@ -61,13 +61,13 @@ def test_outputs_far_out_stay_numbers(output, kind):
 @pytest.mark.parametrize("worst", [-1.0, -1.5, -1e9])
 def test_what_has_no_logarithm_is_named(worst, kind):
     with pytest.raises(ValueError, match=re.escape(f"graph 1 of the training part has {worst:g}; choose")):
-        ScaledTarget.fit(kind, graphs([0.0, float("nan")], [2.0, worst]))
+        TargetScale.of_graphs(kind, graphs([0.0, float("nan")], [2.0, worst]))
 
 
 @pytest.mark.parametrize("kind", ["Log", "", "standardise"])
 def test_an_unknown_scale_is_named(kind):
     with pytest.raises(ValueError, match=f"target_scale must be 'raw', 'standard', 'log' or 'log1p', got '{kind}'"):
-        ScaledTarget.fit(kind, graphs([1.0]))
+        TargetScale.of_graphs(kind, graphs([1.0]))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -11,8 +11,9 @@ from plstm_graph.datasets import BadRow
 from plstm_graph.datasets.dag_folder import DAGFolderError
 from plstm_graph.datasets.dag_folder.dataset import DAGFolder, OnDiskDAGFolder
 from plstm_graph.report.predictions import measured_columns, prediction_columns
-from plstm_graph.tasks.supervised import molecules
-from plstm_graph.tasks.target_check import check_targets, misfit
+from plstm_graph.tasks.metrics import misfit
+from plstm_graph.tasks.molecules import molecules
+from plstm_graph.tasks.supervised import check_targets
 from tests.tasks.made_task import made_task
 from tests.train.tiny_model import TinyModel
 

@@ -12,7 +12,7 @@ from plstm_graph.config.names import allow_names
 from plstm_graph.datasets.dag_folder.check import check_folder
 from plstm_graph.nn.encoders import CategoryEncoder, feature_encoder
 from plstm_graph.predict.predictor import Predictor
-from plstm_graph.tasks.supervised import dag_folder
+from plstm_graph.tasks.dag_folder import dag_folder
 from plstm_graph.tasks.task import Shard
 
 _VALUES = {"a": -1.0, "b": 0.0, "c": 1.0, "d": 2.0}

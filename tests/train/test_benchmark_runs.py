@@ -12,7 +12,7 @@ from plstm_graph.cli import main
 from plstm_graph.datasets.benchmark import load_benchmark
 from plstm_graph.tasks.registry import load_task
 from plstm_graph.train import trial as trials
-from plstm_graph.train.options import parse_seeds
+from plstm_graph.train.arguments import parse_seeds
 from plstm_graph.train.training import Training
 from plstm_graph.train.trial import Trial, run_trial
 from plstm_graph.transforms import ToDAG

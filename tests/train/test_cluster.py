@@ -8,7 +8,7 @@ import time
 import pytest
 
 from plstm_graph.cli import main
-from plstm_graph.train.cluster import on_cluster
+from plstm_graph.train.runner import on_cluster
 from tests.processes import Command, environment
 from tests.train.test_study_processes import numbers, write
 
@@ -84,6 +84,6 @@ def test_a_killed_worker_costs_no_trial(cluster, tmp_path, capsys):
     ],
 )
 def test_no_cluster(address, kind, message, monkeypatch):
-    monkeypatch.setattr("plstm_graph.train.cluster._SECONDS", 1)
+    monkeypatch.setattr("plstm_graph.train.runner._SECONDS", 1)
     with pytest.raises(kind, match=message), on_cluster(address):
         pass

@@ -9,7 +9,7 @@ import yaml
 from torch_geometric.data import Data
 
 from plstm_graph.cli import main
-from plstm_graph.tasks.circuits import sub_circuits, with_probabilities
+from plstm_graph.datasets.circuits.pieces import sub_circuits, with_probabilities
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.registry import load_task
 from plstm_graph.train.trial import count_parameters

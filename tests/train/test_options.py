@@ -8,7 +8,7 @@ from jsonargparse.typing import PositiveFloat
 from plstm_graph.cli import main
 from plstm_graph.config.parser import CommandParser
 from plstm_graph.config.run_config import claim_folder, read_configuration, write_configuration
-from plstm_graph.train.options import repeatable_command
+from plstm_graph.train.arguments import repeatable_command
 from plstm_graph.train.training import Training
 
 

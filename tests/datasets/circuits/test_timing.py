@@ -6,12 +6,12 @@ import torch
 from plstm_graph.datasets.circuits.aiger import read_circuit
 from plstm_graph.datasets.circuits.epfl import PARTS
 from plstm_graph.datasets.circuits.gate_delays import KINDS, gate_delays
+from plstm_graph.datasets.circuits.pieces import draw_cones, timing_pieces
 from plstm_graph.datasets.circuits.timing import CircuitTiming, timed_circuit
 from plstm_graph.datasets.circuits.timing_analysis import arrival_times, required_times
-from plstm_graph.tasks.circuits import draw_cones
+from plstm_graph.tasks.circuits import arrival_metrics, path_metrics
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.registry import load_task
-from plstm_graph.tasks.timing import arrival_metrics, path_metrics, timing_pieces
 from plstm_graph.testing import assert_close
 from tests.made_circuits import circuit_folder, random_circuit
 

@@ -7,9 +7,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plstm_graph.datasets import SmilesDataset, column_split, random_split, scaffold_split
 from plstm_graph.datasets.folds import check_fold, fold_of_each, parts_of_fold, parts_of_fractions
-from plstm_graph.datasets.molecules.splits import PARTS, bemis_murcko_scaffold, indices_of_parts
+from plstm_graph.datasets.molecules.smiles import SmilesDataset
+from plstm_graph.datasets.molecules.splits import (
+    PARTS,
+    bemis_murcko_scaffold,
+    column_split,
+    indices_of_parts,
+    random_split,
+    scaffold_split,
+)
 
 #: What a split can be, beside the name of a column that says train, valid or test.
 KINDS = ("scaffold", "random", "stratified", "group")

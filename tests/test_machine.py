@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from plstm_graph.train import allocator
+from plstm_graph import machine
 
 pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no mallopt")
 
@@ -29,7 +29,7 @@ print(kept, full - resident() > 100_000_000)
 
 def _run(mode: str, **environment: str) -> str:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
-    program = [sys.executable, "-c", _PROGRAM, mode, allocator.__file__]
+    program = [sys.executable, "-c", _PROGRAM, mode, machine.__file__]
     return subprocess.run(program, env=kept | environment, capture_output=True, text=True, check=True).stdout.strip()
 
 
