@@ -94,73 +94,86 @@ def widened(output: Tensor) -> Tensor:
     return output.float() if output.dtype in (torch.bfloat16, torch.float16) else output
 
 
-class EpochBatchSampler(Sampler[list[int]]):
-    """Cuts each epoch's permutation into batches over all processes and gives each process its share of every batch.
+class EpochBatches(Sampler[list[int]]):
+    """Rows of the batches of an epoch, of each batch what this process takes.
 
-    The permutation follows from ``seed`` and the epoch, not from how many random numbers were drawn before, so a
-    resumed run sees the order an uninterrupted one sees. Each row is drawn exactly once per epoch by exactly one
-    process, and all processes take the same number of steps (:class:`~torch.utils.data.DistributedSampler` draws
-    some rows twice instead). A last batch that would leave a process without a row, or with a single one, of which
-    batch norm can make nothing, joins the one before it.
+    The order follows from ``seed`` and the epoch, not from how many random numbers were drawn before, so a resumed run
+    sees the order an uninterrupted one sees. Each row of an epoch is drawn once, by one process, and all processes take
+    the same number of steps (:class:`~torch.utils.data.DistributedSampler` draws some rows twice instead).
 
     Args:
-        num_rows: Number of rows of the dataset.
-        batch_size: Rows per batch and process.
-        shuffle: Permute the rows anew each epoch; otherwise they come in order.
-        seed: Seed of the permutations.
-        rank: Number of this process.
-        world_size: Number of processes.
-        epoch: Epoch to start with.
+        num_rows: Number of rows.
+        batch_size: Rows per step, over all processes.
+        seed: Of the permutations; None for rows in their order.
+        shard: Which rows of a batch this process takes. (default: all)
+        per_epoch: Rows of an epoch. (default: all)
 
     Raises:
-        ValueError: If there are fewer rows than processes.
+        ValueError: If an epoch has fewer rows than there are processes.
     """
 
     def __init__(
         self,
         num_rows: int,
         batch_size: int,
-        shuffle: bool = False,
-        seed: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
-        epoch: int = 0,
+        seed: int | None = None,
+        shard: Shard | None = None,
+        per_epoch: int | None = None,
     ) -> None:
-        if num_rows < world_size:
-            raise ValueError(f"{num_rows} graphs cannot be split over {world_size} processes")
-        self.num_rows = num_rows
-        self.shuffle = shuffle
-        self.seed = seed
-        self.rank = rank
-        self.world_size = world_size
-        self.epoch = epoch
-        self._step = batch_size * world_size
-        self._num_batches = max(num_rows // self._step, 1)
-        if num_rows - self._num_batches * self._step >= min(2, batch_size) * world_size:
-            self._num_batches += 1
+        self.shard = Shard() if shard is None else shard
+        self.num_rows, self.batch_size, self.seed = num_rows, batch_size, seed
+        self.per_epoch = num_rows if per_epoch is None else per_epoch
+        if self.per_epoch < self.shard.world_size:
+            raise ValueError(f"{self.per_epoch} samples cannot be split over {self.shard.world_size} processes")
+        self.epoch = 0
 
     @property
-    def sampler(self) -> "EpochBatchSampler":
+    def sampler(self) -> "EpochBatches":
         """This object: Lightning calls ``set_epoch`` on the ``sampler`` of a batch sampler."""
         return self
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose permutation comes next."""
+        """Choose the epoch whose rows come next."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self._num_batches
+        return len(cut(range(self.per_epoch), self.batch_size, self.shard))
 
     def __iter__(self) -> Iterator[list[int]]:
-        if self.shuffle:
-            # Distinct seeds for distinct (seed, epoch); nearby seeds give unrelated permutations.
-            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-            rows = torch.randperm(self.num_rows, generator=generator).tolist()
-        else:
-            rows = list(range(self.num_rows))
-        for batch in range(self._num_batches):
-            stop = None if batch == self._num_batches - 1 else (batch + 1) * self._step
-            yield rows[batch * self._step : stop][self.rank :: self.world_size]
+        rows: Sequence[int] = range(self.per_epoch)
+        if self.seed is not None:
+            rows = epoch_rows(self.num_rows, self.per_epoch, self.epoch, self.seed)
+        return iter(cut(rows, self.batch_size, self.shard))
+
+
+def epoch_rows(num_rows: int, per_epoch: int, epoch: int, seed: int) -> list[int]:
+    """Rows of an epoch, from 0: the next ``per_epoch`` of an endless series of permutations by a seed."""
+    rows: list[int] = []
+    position = epoch * per_epoch
+    while len(rows) < per_epoch:
+        number, offset = divmod(position, num_rows)
+        # Distinct seeds for distinct (seed, number); nearby seeds give unrelated permutations.
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
+        taken = torch.randperm(num_rows, generator=generator)[offset : offset + per_epoch - len(rows)].tolist()
+        rows += taken
+        position += len(taken)
+    return rows
+
+
+def cut(rows: Sequence[int], batch_size: int, shard: Shard) -> list[list[int]]:
+    """Batches of rows, of each of them what a process takes.
+
+    Args:
+        rows: In their order.
+        batch_size: Rows per batch, over all processes. A last batch that would leave a process without a row, or with a
+            single one, of which batch norm can make nothing, joins the one before it.
+        shard: The process.
+    """
+    size = max(batch_size, shard.world_size)
+    batches = [list(rows[start : start + size]) for start in range(0, len(rows), size)]
+    if len(batches) > 1 and len(batches[-1]) < min(2 * shard.world_size, size):
+        batches[-2:] = [batches[-2] + batches[-1]]
+    return [batch[shard.rank :: shard.world_size] for batch in batches]
 
 
 Collate = Callable[[list[Data]], Batch]
@@ -179,10 +192,9 @@ def fresh_batches(
         arguments: What the model asks of a batch.
         workers: Processes that load batches; 0 is fastest for graphs in memory on a CPU.
     """
-    sampler = _cut(len(graphs), batch_size, shard, shuffle=True, seed=seed)
     return DataLoader(
         cast(Any, graphs),
-        batch_sampler=sampler,
+        batch_sampler=EpochBatches(len(graphs), batch_size, seed, shard),
         collate_fn=collate_for(arguments),
         num_workers=workers,
         persistent_workers=workers > 0,
@@ -206,11 +218,9 @@ def fixed_batches(
     """
     order = torch.randperm(len(graphs), generator=torch.Generator().manual_seed(seed)).tolist()
     shuffled = sorted((graphs[row] for row in order), key=lambda graph: graph.num_nodes)
-    collate = collate_for(arguments)
-    batches = [
-        collate([shuffled[row] for row in rows]).to(device) for rows in _cut(len(graphs), batch_size, shard, False)
-    ]
-    return DataLoader(cast(Any, batches), batch_size=None, sampler=OrderOfEpochs(len(batches), seed), collate_fn=_same)
+    collate, rows_of_batches = collate_for(arguments), EpochBatches(len(graphs), batch_size, None, shard)
+    batches = [collate([shuffled[row] for row in rows]).to(device) for rows in rows_of_batches]
+    return DataLoader(cast(Any, batches), batch_sampler=EpochBatches(len(batches), 1, seed), collate_fn=_only)
 
 
 def batches_in_order(
@@ -274,32 +284,9 @@ def collate_for(arguments: Arguments) -> Collate:
     return collate
 
 
-class OrderOfEpochs(Sampler[int]):
-    """A permutation of rows that depends on seed and epoch alone.
-
-    Args:
-        num_rows: Number of rows.
-        seed: Seed of the permutations.
-    """
-
-    def __init__(self, num_rows: int, seed: int) -> None:
-        self._batches = EpochBatchSampler(num_rows, 1, shuffle=True, seed=seed)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose permutation comes next."""
-        self._batches.set_epoch(epoch)
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-    def __iter__(self) -> Iterator[int]:
-        return (row for (row,) in self._batches)
-
-
-def _cut(num_rows: int, batch_size: int, shard: Shard, shuffle: bool, seed: int = 0) -> EpochBatchSampler:
-    """This process's share of batches of so many samples over all processes."""
-    size = max(batch_size // shard.world_size, 1)
-    return EpochBatchSampler(num_rows, size, shuffle, seed, shard.rank, shard.world_size)
+def _only(batches: list[Any]) -> Any:
+    (batch,) = batches
+    return batch
 
 
 def _same(batch: Any) -> Any:

@@ -86,9 +86,7 @@ def benchmark(
         metrics=metrics,
         monitor={plain.metric: plain.mode},
         columns=(plain.evaluated,),
-        target=TargetScale.fit("standard", plain.parts["train"].y)
-        if regression
-        else None,
+        target=TargetScale.fit("standard", plain.parts["train"].y) if regression else None,
         column_names={"y": plain.target_names},
         fixed=False,
         prepared=prepared,

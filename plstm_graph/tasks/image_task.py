@@ -7,11 +7,12 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
 from plstm_graph.config.sized import make_sized
 from plstm_graph.nn.ensemble import Ensemble
 from plstm_graph.tasks.augmentation import Augment, Augmentation
+from plstm_graph.tasks.batches import EpochBatches, cut
 from plstm_graph.tasks.task import Direction, Row, Samples, Shard, Task
 
 Symmetries = Literal[1, 4, 8]
@@ -41,74 +42,6 @@ def averaged_output(model: nn.Module, images: Tensor, count: Symmetries) -> Tens
 
 #: ``"x"``: images ``[B, C, height, width]``, uint8 or float in [0, 1]; ``"y"``: labels ``[B]`` or targets ``[B, T]``.
 ImageBatch = dict[str, Tensor]
-
-
-class EpochBatches(Sampler[list[int]]):
-    """Rows of the batches of an epoch: the next ``per_epoch`` of an endless series of permutations.
-
-    Args:
-        num_rows: Number of rows.
-        per_epoch: Rows of each epoch.
-        batch_size: Rows per step, over all processes.
-        seed: Of the permutations.
-        shard: Which rows of a batch this process takes.
-    """
-
-    def __init__(self, num_rows: int, per_epoch: int, batch_size: int, seed: int, shard: Shard) -> None:
-        self.num_rows, self.per_epoch, self.batch_size, self.seed = num_rows, per_epoch, batch_size, seed
-        self.shard = shard
-        self.epoch = 0
-
-    @property
-    def sampler(self) -> "EpochBatches":
-        """This object: Lightning calls ``set_epoch`` on the ``sampler`` of a batch sampler."""
-        return self
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose rows come next."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return len(cut(range(self.per_epoch), self.batch_size, self.shard))
-
-    def __iter__(self) -> Iterator[list[int]]:
-        rows = epoch_rows(self.num_rows, self.per_epoch, self.epoch, self.seed)
-        return iter(cut(rows, self.batch_size, self.shard))
-
-
-def epoch_rows(num_rows: int, per_epoch: int, epoch: int, seed: int) -> list[int]:
-    """Rows of an epoch: the next ``per_epoch`` of an endless series of permutations.
-
-    Args:
-        num_rows: Number of rows.
-        per_epoch: Rows of each epoch.
-        epoch: Its number, from 0.
-        seed: Of the permutations.
-    """
-    rows: list[int] = []
-    position = epoch * per_epoch
-    while len(rows) < per_epoch:
-        number, offset = divmod(position, num_rows)
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
-        taken = torch.randperm(num_rows, generator=generator)[offset : offset + per_epoch - len(rows)].tolist()
-        rows += taken
-        position += len(taken)
-    return rows
-
-
-def cut(rows: Sequence[int], batch_size: int, shard: Shard) -> list[list[int]]:
-    """Batches of rows, of each of them what a process takes.
-
-    Args:
-        rows: In their order.
-        batch_size: Rows per batch, over all processes; a single one at the end, which batch norm cannot take, joins
-            those before, and so do fewer than two for each process.
-        shard: The process.
-    """
-    batches = [list(rows[start : start + batch_size]) for start in range(0, len(rows), batch_size)]
-    if len(batches) > 1 and len(batches[-1]) < 2 * shard.world_size:
-        batches[-2:] = [batches[-2] + batches[-1]]
-    return [batch[shard.rank :: shard.world_size] for batch in batches]
 
 
 def image_loader(
@@ -264,8 +197,8 @@ class ImageTask(Task):
     ) -> DataLoader:
         """Batches of the training images of a seed."""
         images = self.parts["train"] if self.drawn is None else self.drawn(seed)
-        per_epoch = len(images) if self.epoch_images is None else self.epoch_images
-        return image_loader(images, EpochBatches(len(images), per_epoch, batch_size, seed, shard), workers, device)
+        rows = EpochBatches(len(images), batch_size, seed, shard, self.epoch_images)
+        return image_loader(images, rows, workers, device)
 
     def batches(
         self, part: str, needs: Any, batch_size: int, device: torch.device, shard: Shard, workers: int = 0

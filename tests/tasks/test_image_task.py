@@ -7,12 +7,10 @@ import torch
 
 from plstm_graph.datasets.images.sets import ImageArrays
 from plstm_graph.tasks.augmentation import Augmentation
+from plstm_graph.tasks.batches import EpochBatches, cut, epoch_rows
 from plstm_graph.tasks.image_task import (
-    EpochBatches,
     ImageTask,
     averaged_output,
-    cut,
-    epoch_rows,
     image_batches,
     image_loader,
     views,
@@ -205,7 +203,7 @@ def test_epochs_are_stretches_of_permutations():
 
 @pytest.mark.parametrize("epoch", [0, 3])
 def test_batches_of_an_epoch(epoch):
-    batches = EpochBatches(10, 9, 4, 3, Shard())
+    batches = EpochBatches(10, 4, seed=3, per_epoch=9)
     batches.set_epoch(epoch)
     assert list(batches) == list(batches)
     assert [len(batch) for batch in batches] == [4, 5] and len(batches) == 2
