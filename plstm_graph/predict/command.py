@@ -16,7 +16,6 @@ from plstm_graph.predict.molecules import predict_smiles
 from plstm_graph.predict.predictor import Predictor, load_predictor, load_transform
 from plstm_graph.report.labelled import plain_json, print_metrics
 from plstm_graph.report.predictions import check_columns, prediction_columns, write_csv
-from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.labelled import LabelledGraphs
 from plstm_graph.tasks.metrics import evaluate
 from plstm_graph.tasks.molecules import MoleculeTable
@@ -136,7 +135,7 @@ def test_checkpoint(ckpt_path: str, split: str, data: str | None, output: str | 
     check_columns(predicted, predictor.kind, predictor.target_names, predictor.classes)
     metrics = evaluate(predicted, torch.cat([graph.y for graph in graphs]), predictor.kind)
     title = f"{labelled.title}: {len(graphs)} {labelled.unit} ({split})"
-    print_metrics(Console(), {type(predictor.model).__name__: metrics}, predictor.kind, title)
+    print_metrics(Console(), type(predictor.model).__name__, metrics, title)
     for note in labelled.notes:
         Console(stderr=True).say(note)
     if output is not None:
@@ -163,7 +162,7 @@ def _own_data(predictor: Predictor, ckpt_path: str) -> LabelledGraphs:
     if path is not None and not Path(str(path)).exists():
         raise ValueError(f"{path}, which {ckpt_path} was trained on, is not there; give a table with --data")
     task = task_of(options)
-    if not isinstance(task, GraphTask) or task.labelled is None:
+    if task.labelled is None:
         raise ValueError(
             f"{ckpt_path} is of the task {options.get('name')}, whose scores stand in the report of its run; "
             "give another table with --data"

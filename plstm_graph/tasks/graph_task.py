@@ -1,5 +1,6 @@
 """Tasks on graphs: parts, what a model must give, loss and metrics."""
 
+import hashlib
 import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,6 +35,7 @@ from plstm_graph.tasks.scale import TargetKind, TargetScale
 from plstm_graph.tasks.task import Direction, Row, Shard, Task
 
 Objective = Literal["mse", "l1", "binary", "cross_entropy", "sequence"]
+_LOOKED_AT = 1000  # graphs of a part, to tell it from another
 _LOSSES: dict[str, Callable[..., Tensor]] = {
     "mse": F.mse_loss,
     "l1": F.l1_loss,
@@ -57,7 +59,7 @@ class GraphTask(Task):
             and 1, ``"cross_entropy"`` of a class, or ``"sequence"``, the same at each of several positions.
         metrics (callable): Metrics of outputs ``[M, O]``, in the unit of the targets, and of the tensors of
             :attr:`columns`, concatenated.
-        monitor (dict): As of :class:`~plstm_graph.tasks.task.Task`, and so are the columns.
+        monitor (dict): As of :class:`~plstm_graph.tasks.task.Task`, and so is all else that is not named here.
         target (TargetScale, optional): The scale on which targets are learnt; None for classes.
         column_names (dict[str, Sequence[str]]): Names of the columns of ``"x"``, ``"edge_attr"`` and ``"y"`` where
             there are any.
@@ -73,15 +75,9 @@ class GraphTask(Task):
         widest_below (int, optional): Give models the largest ``hidden_channels``, a multiple of 8, with fewer
             parameters than this.
         max_parameters (int, optional): Refuse models with more parameters.
-        published (dict[str, Row]): What others report, by the names of models, for the table.
-        package (str): Package and version that data and metric come from; of benchmarks alone.
-        num_folds (int): Number of folds; 0 where there are none.
         with_loss (bool): Whether the loss is one of the metrics.
-        labelled (LabelledGraphs, optional): Graphs with names, of which predictions are written and beside which
-            baselines stand.
         made (callable, optional): Called with each model that is made.
         changes (callable, optional): What chance changes in batches of training.
-        notes (list[str]): What a user should know of the data.
         serving (callable, optional): Plain values by which ``predict`` prepares other graphs for a model: given what
             the model asks of a batch.
     """
@@ -196,6 +192,14 @@ class GraphTask(Task):
         names = [] if self.labelled is None else self.labelled.output_names
         shown = f" ({', '.join(names[:6])}{', ...' if len(names) > 6 else ''})" if names else ""
         return f"a model of {self.target_level}s with out_channels={self.out_channels}{shown} is needed"
+
+    def digest(self, part: str) -> str:
+        """A sum of the number of graphs and of the targets of the first ones."""
+        graphs = self.parts[part]
+        found = hashlib.sha256(str(len(graphs)).encode())
+        for number in range(min(len(graphs), _LOOKED_AT)):
+            found.update(torch.as_tensor(graphs[number].y).double().cpu().numpy().tobytes())
+        return found.hexdigest()
 
     def graphs(self, part: str, needs: Arguments) -> Sequence[Data]:
         """Graphs of a part as a model needs them."""

@@ -2,14 +2,18 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
+
+if TYPE_CHECKING:
+    from plstm_graph.tasks.labelled import LabelledGraphs
+    from plstm_graph.tasks.metrics import Kind
 
 Row = dict[str, float]
 Direction = Literal["min", "max"]
@@ -50,6 +54,10 @@ class Task(ABC):
         num_folds (int): How many folds it can be split into, which its option ``fold`` chooses from; 0 for none.
         published (Mapping[str, dict]): What others report, by the names of models, for the table.
         columns (tuple[str, ...]): Attributes of batches that metrics are given.
+        package (str): Package and version that data and metric come from; of benchmarks alone.
+        notes (Sequence[str]): What a user should know of the data.
+        labelled (LabelledGraphs, optional): Graphs with names, of which predictions are written and beside which
+            baselines stand.
     """
 
     name: str
@@ -58,11 +66,19 @@ class Task(ABC):
     columns: tuple[str, ...]
     num_folds: int = 0
     published: Mapping[str, Row] = MappingProxyType({})
+    package: str = ""
+    notes: Sequence[str] = ()
+    labelled: "LabelledGraphs | None" = None
 
     #: Whether batches of the validation part are made once and kept for all epochs.
     keeps_batches: bool = True
     #: Whether all steps need tensors of the same sizes.
     steps_alike: bool = False
+
+    @property
+    def kind(self) -> "Kind":
+        """Of the targets."""
+        return "multiclass"
 
     @property
     def looks_again(self) -> bool:
@@ -167,6 +183,29 @@ class Task(ABC):
             Plain values: ``"kind"`` of the targets, ``"model"``, class and all arguments, and more.
         """
         return {}
+
+    def check_comparable(self, other: "Task", options: str) -> None:
+        """Refuse options that change what validates or is tested: of other samples, metrics say nothing of each other.
+
+        Args:
+            other: The same task with other options.
+            options: These, for the error.
+
+        Raises:
+            ValueError: If parts differ.
+        """
+        parts = [name for name in self.parts if name != "train"]
+        changed = [name for name in parts if name not in other.parts or self.digest(name) != other.digest(name)]
+        changed += [name for name in other.parts if name not in self.parts]
+        if changed:
+            raise ValueError(
+                f"{options} changes the samples of {', '.join(changed)}, so that there is nothing to compare; such "
+                "options are for runs with names of their own"
+            )
+
+    def digest(self, part: str) -> str:
+        """What changes whenever the samples of a part do, as far as that shows at first sight."""
+        return str(len(self.parts[part]))
 
     def restored(self, output: Tensor) -> Tensor:
         """Outputs in the unit of the targets."""

@@ -1,6 +1,5 @@
 """``plstm-graph fit``: models side by side on a task, over choices of options and seeds."""
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -25,7 +24,7 @@ from plstm_graph.text import meant
 from plstm_graph.train.arguments import Command, Given, parse_numbers, parse_seeds, read_arguments, repeatable_command
 from plstm_graph.train.run_folder import at_work, check_name, going_on, keep_data
 from plstm_graph.train.run_study import run_study
-from plstm_graph.train.runner import cached_task, check_model, task_of
+from plstm_graph.train.runner import check_model, forget_tasks, loaded_task, task_of
 from plstm_graph.train.space import Range, Space, check_space
 from plstm_graph.train.study import Repeat, Study, check_choices
 from plstm_graph.train.trainer_options import check_trainer, is_first
@@ -95,16 +94,15 @@ def run_command(arguments: list[str], machine: Callable[[], dict[str, Any]], giv
     sizes = {name: _check(study, name) for name in study.models}
     text = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
     console.say(f"{task.name}: {text} parameters, results in {study.folder}")
-    if isinstance(task, GraphTask) and task.labelled is not None:
-        for line in introduction(task, task.labelled):
-            console.say(line)
+    for line in introduction(task):
+        console.say(line)
     about = {"command": repeatable_command(["fit", *arguments]), "machine": machine()}
     own = claimed(study, task) if is_first() else nullcontext()
     with going_on("The same command goes on from the last whole epoch."), own:
         where = options.trainer, options.device, options.workers, options.cluster, options.tests
         report = run_study(study, *where, about, console)
         if is_first():
-            if isinstance(task, GraphTask) and task.package:
+            if task.package:
                 how = Circumstances(task.package, str(options.device), options.workers, options.threads)
                 write_forms(study.folder, report, options.entries, how)
             Console().say(markdown(report).rstrip())
@@ -113,7 +111,7 @@ def run_command(arguments: list[str], machine: Callable[[], dict[str, Any]], giv
 
 def begin(options: StudyOptions, console: Console) -> None:
     """Set this process up for a study, and say what comes first."""
-    cached_task.cache_clear()  # files may have changed since another command of this process
+    forget_tasks()
     torch.set_num_threads(options.threads)
     console.quiet = not is_first()
     console.say(f"data of the task {options.study.plain['task'].get('name')} ...")  # which may take a minute
@@ -121,9 +119,9 @@ def begin(options: StudyOptions, console: Console) -> None:
 
 def load(study: Study) -> Task:
     """The task of a study, whose folds can all be trained."""
-    task: Task = cached_task(json.dumps(study.plain["task"]))
+    task = loaded_task(study.plain["task"])
     _check_folds(study.folds, task)
-    if isinstance(task, GraphTask) and task.labelled is not None:
+    if task.labelled is not None:
         _check_each_fold(study)
     return task
 
@@ -133,7 +131,7 @@ def claimed(study: Study, task: Task) -> Iterator[None]:
     """Have the folder of a study for this process alone, unless it holds another study, or one of other data."""
     with at_work(study.folder):
         study.claim()
-        if isinstance(task, GraphTask) and task.labelled is not None:
+        if task.labelled is not None:
             keep_data(study.folder, task.labelled.summary, task.labelled.digest)
         yield
 

@@ -1,6 +1,5 @@
 """Running a study: its missing trials, in this process or in several, then their tests and the report."""
 
-import json
 import math
 import shutil
 import statistics
@@ -15,10 +14,9 @@ from plstm_graph.console import Console
 from plstm_graph.datasets.storage.files import replace_file, replace_json
 from plstm_graph.report.labelled import baseline_rows, plain_json
 from plstm_graph.report.study import summarise, write_report
-from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.task import Row, Task, rank
 from plstm_graph.train.progress import StudyProgress
-from plstm_graph.train.runner import Runner, cached_task, task_of
+from plstm_graph.train.runner import Runner, loaded_task, task_of
 from plstm_graph.train.study import Repeat, Study
 from plstm_graph.train.trainer_options import is_first
 from plstm_graph.train.trial import Trial, read_json, test_trial
@@ -54,7 +52,7 @@ def run_study(
         ValueError: If trials failed, after the others have ended; it names each with its error.
     """
     report: dict[str, Any] = {}
-    task = cached_task(json.dumps(study.plain["task"]))
+    task = loaded_task(study.plain["task"])
     runner = Runner(trainer, about["machine"]["revision"], workers, cluster)
     silent = trainer.get("enable_progress_bar") is False
     with StudyProgress(console, study.plain["training"]["epochs"], silent) as progress:
@@ -120,16 +118,14 @@ def _report(study: Study, task: Task) -> dict[str, Any]:
 
 def _beside(study: Study, task: Task) -> dict[str, Row]:
     """Rows of the table that are no trials: what others report, and simple models, which are fitted once."""
-    if not study.baselines or not isinstance(task, GraphTask) or task.labelled is None:
+    if not study.baselines or task.labelled is None:
         return dict(task.published)
     path = study.folder / "baselines.json"
     found = {} if not path.is_file() else read_json(path)
     for fold in study.folds or (None,):
         if str(fold) not in found:
             of_fold = task_of(study.trial(study.models[0], {}, Repeat(study.seeds[0], fold)))
-            assert isinstance(of_fold, GraphTask) and of_fold.labelled is not None
-            rows = baseline_rows(of_fold, of_fold.labelled)
-            found[str(fold)] = {name: plain_json(row) for name, row in rows.items()}
+            found[str(fold)] = {name: plain_json(row) for name, row in baseline_rows(of_fold).items()}
             replace_json(path, found)
     of_folds = [row for fold, row in found.items() if fold in map(str, study.folds or (None,))]
     return dict(task.published) | {name: _means([row[name] for row in of_folds]) for name in of_folds[0]}

@@ -4,20 +4,21 @@ import contextlib
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from joblib import Parallel, delayed, parallel_config
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from plstm_graph.config.names import allowed_names, set_allowed_names
 from plstm_graph.nn import count_parameters
 from plstm_graph.tasks.registry import task_of as load_section
-from plstm_graph.tasks.samples import check_comparable
 from plstm_graph.tasks.task import Row, Task
 from plstm_graph.train.progress import StudyProgress
 from plstm_graph.train.trial import Trial, make_model, run_trial
@@ -57,14 +58,12 @@ def on_cluster(address: str | None) -> Iterator[None]:
         yield
 
 
-def worker_was_killed(error: BaseException) -> bool:
-    """Whether an error says that a process that worked was killed, again and again."""
-    return type(error).__name__ in ("KilledWorker", "TerminatedWorkerError")
-
-
 #: How often trials are given to new processes where one was killed.
 _ATTEMPTS = 3
 _SECONDS = 1.0  # between two looks at whether the process that started this one lives
+#: Tasks that this process has read, by their sections as JSON.
+_TASKS: dict[str, Task] = {}
+_MOST_TASKS = 4
 #: What ends a trial, but no other one.
 _FAILURES = (ValueError, OSError, FloatingPointError)
 
@@ -113,9 +112,7 @@ class Runner:
                         yield from _new(trials, yielded)
                 yield from _new(trials, yielded)
                 return
-            except Exception as killed:
-                if not worker_was_killed(killed):
-                    raise
+            except _killed_workers() as killed:
                 if attempt == _ATTEMPTS - 1:
                     raise ValueError(
                         "a process that trained was killed again and again, perhaps for want of memory; the same "
@@ -133,6 +130,12 @@ class Runner:
         ) from next(iter(self._failed.values()))
 
 
+def _killed_workers() -> tuple[type[Exception], ...]:
+    """Errors that say that a process that worked was killed, again and again."""
+    distributed = sys.modules.get("distributed")  # there where a cluster is used
+    return (TerminatedWorkerError, *([] if distributed is None else [distributed.KilledWorker]))
+
+
 def _new(trials: list[Trial], yielded: set[Path]) -> Iterator[Trial]:
     """Trials that are finished by now and were not before."""
     for trial in trials:
@@ -142,11 +145,15 @@ def _new(trials: list[Trial], yielded: set[Path]) -> Iterator[Trial]:
 
 
 def _attempt(
-    trial: Trial, trainer: Mapping[str, Any], revision: str | None, report: Callable[[Row], None]
+    trial: Trial,
+    trainer: Mapping[str, Any],
+    revision: str | None,
+    report: Callable[[Row], None] | None = None,
 ) -> Exception | None:
-    """Run a trial; what it failed with, if it did."""
+    """Run a trial; what it failed with, if it did. Without a report, this process works for another one."""
     try:
-        run_trial(trial, task_of(trial), trainer, report, revision)
+        task = task_of(trial, alone=report is None)
+        run_trial(trial, task, trainer, report or (lambda row: None), revision)
     except _FAILURES as error:
         if isinstance(error, OSError) and error.filename and error.strerror:
             return OSError(f"{error.filename}: {error.strerror}")  # without the number of the error
@@ -176,7 +183,7 @@ def _work_elsewhere(
         os.chdir(folder)
     torch.set_num_threads(threads)
     set_allowed_names(allowed)
-    error = _attempt(trial, trainer, revision, lambda row: None)
+    error = _attempt(trial, trainer, revision)
     # Not every exception can be sent to another process.
     return trial.title, None if error is None else ValueError(str(error))
 
@@ -204,7 +211,7 @@ def check_model(trial: Trial, like: Trial) -> int:
     task = task_of(trial)
     if trial.task != like.task:
         options = ", ".join(f"{name} {value}" for name, value in trial.choice.items() if name.startswith("task."))
-        check_comparable(task_of(like), task, options)
+        task_of(like).check_comparable(task, options)
     made = make_model(trial.spec, task, trial.training)
     try:
         task.check(made)
@@ -214,16 +221,28 @@ def check_model(trial: Trial, like: Trial) -> int:
     return count_parameters(made)
 
 
-def task_of(trial: Trial) -> Task:
-    """The task of a trial."""
-    return cached_task(json.dumps(dict(trial.task)))
+def task_of(trial: Trial, alone: bool = False) -> Task:
+    """The task of a trial, as of :func:`loaded_task`."""
+    return loaded_task(trial.task, alone)
 
 
-@lru_cache(maxsize=4)
-def cached_task(options: str) -> Task:
-    """The task of a configuration, read once in each process.
+def loaded_task(section: Mapping[str, Any], alone: bool = False) -> Task:
+    """The task of a section of a configuration, read once in each process.
 
     Args:
-        options: Its section as JSON.
+        section: Plain values.
+        alone: Let go of all other tasks first, as a process does that works for another one: it does not return to
+            them, and memory may hold one of them only.
     """
-    return load_section(json.loads(options))
+    key = json.dumps(dict(section))
+    if key not in _TASKS:
+        while len(_TASKS) >= (1 if alone else _MOST_TASKS):
+            del _TASKS[next(iter(_TASKS))]
+        _TASKS[key] = load_section(json.loads(key))
+    _TASKS[key] = _TASKS.pop(key)  # the first to go is the one that was not asked for the longest
+    return _TASKS[key]
+
+
+def forget_tasks() -> None:
+    """Have tasks read anew: files may have changed since another command of this process."""
+    _TASKS.clear()

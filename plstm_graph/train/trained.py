@@ -10,7 +10,6 @@ from torch import nn
 from torch_geometric.data import Data
 
 from plstm_graph.tasks.batches import batches_in_order
-from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.task import Row, Shard, Task
 from plstm_graph.train.engine import outputs_of
 from plstm_graph.train.study import Repeat, Study
@@ -50,7 +49,7 @@ def trained_models(folder: str | Path, task: Task) -> Iterator[TrainedModel]:
     study = Study(report["config"], list(report["models"]), [0], folder)
     for name, model in report["models"].items():
         scale = model["choice"].get(_SCALE)
-        scaled = task.scaled(scale) if isinstance(task, GraphTask) and scale is not None else task
+        scaled = task if scale is None else task.scaled(scale)
         for row in model["seeds"]:
             trial = study.trial(name, row["choice"], Repeat(row["seed"], row.get("fold")))
             yield TrainedModel(name, row["seed"], trained_model(trial, scaled, torch.device("cpu")), scaled)

@@ -18,7 +18,6 @@ from torch_geometric import seed_everything
 from plstm_graph.datasets.storage.files import replace_file, replace_json
 from plstm_graph.nn.parameters import count_parameters
 from plstm_graph.report.labelled import report_trial
-from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.task import Row, Shard, Task
 from plstm_graph.train.checkpoint import FORMAT, KEY, CheckpointError, check_state, read_checkpoint
 from plstm_graph.train.engine import outputs_of, train
@@ -165,8 +164,8 @@ def test_trial(trial: Trial, task: Task, device: torch.device, precision: Any = 
         tests[name] = row | {"seconds": time.perf_counter() - started}
         outputs[name] = task.restored(output)
     finished = trial.result
-    if isinstance(task, GraphTask) and task.labelled is not None and finished is not None and "test" in outputs:
-        report_trial(trial.folder, task, task.labelled, outputs["test"], finished["epoch"])
+    if finished is not None and "test" in outputs:
+        report_trial(trial.folder, task, outputs["test"], finished["epoch"])
     for picture, figure in task.pictures(outputs).items():
         replace_file(trial.folder / picture, partial(figure.savefig, format="png", dpi=130))
     replace_json(trial.folder / "tests.json", tests)
