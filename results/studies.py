@@ -16,7 +16,8 @@ from statistics import mean, stdev
 from typing import Any
 
 from plstm_graph.report.study import mean_and_std, with_std
-from plstm_graph.train.study import Repeat, Study, chosen
+from plstm_graph.train.choices import chosen
+from plstm_graph.train.study import Repeat, Study
 from plstm_graph.viz.curves import new_figure
 from results import DOCS, NUMBERS
 from results.published import OFFICIAL, PAPER, TU

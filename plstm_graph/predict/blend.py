@@ -21,10 +21,11 @@ from plstm_graph.tasks.baselines import Forest
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.task import Shard, Task, rank
 from plstm_graph.text import markdown_text
+from plstm_graph.train.choices import check_choices
 from plstm_graph.train.engine import outputs_of
 from plstm_graph.train.run_folder import check_name
 from plstm_graph.train.runner import task_of
-from plstm_graph.train.study import Repeat, Study, check_choices
+from plstm_graph.train.study import Repeat, Study
 from plstm_graph.train.trial import Trial, trained_model
 
 #: Shares of the forest that are tried on the validation part.

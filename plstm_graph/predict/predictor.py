@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +12,10 @@ from torch_geometric.transforms import BaseTransform
 from plstm_graph.config.parser import make_transform
 from plstm_graph.config.sized import make_sized
 from plstm_graph.datasets.storage.plain_values import check_plain
-from plstm_graph.tasks.batches import attach_line_graph, call_model, model_arguments
+from plstm_graph.tasks.batches import batches_in_order, call_model, collate_for, model_arguments
 from plstm_graph.tasks.metrics import Kind, to_prediction
 from plstm_graph.tasks.scale import TargetScale, is_scale
+from plstm_graph.tasks.task import Shard
 from plstm_graph.train.checkpoint import FORMAT, KEY, CheckpointError, check_state, read_checkpoint
 
 # Nodes of a batch of predictions, so that one of large graphs does not fill the memory.
@@ -73,8 +74,7 @@ class Predictor(nn.Module):
 
     def collate(self, graphs: Sequence[Data]) -> Batch:
         """A batch as the model takes it, on its device."""
-        batch = cast(Batch, Batch.from_data_list(list(graphs)))
-        return attach_line_graph(batch, self._arguments).to(self.device)
+        return collate_for(self._arguments)(list(graphs)).to(self.device)
 
     @torch.no_grad()
     def predict(self, graphs: Sequence[Data], batch_size: int = 256) -> Tensor:
@@ -88,7 +88,8 @@ class Predictor(nn.Module):
             ``[n, T]``, on the CPU: values in the unit of the data, or probabilities.
         """
         self.eval()
-        parts = [self.predict_batch(self.collate(part)).to("cpu") for part in _parts(graphs, batch_size)]
+        batches = batches_in_order(graphs, batch_size, self.device, Shard(), self._arguments, _MAX_NODES)
+        parts = [self.predict_batch(batch).to("cpu") for batch in batches]
         return torch.cat(parts) if parts else torch.empty(0, len(self.target_names), dtype=torch.double)
 
 
@@ -204,18 +205,3 @@ def load_transform(recipe: Mapping[str, Any], default: BaseTransform) -> Callabl
             ) from error
 
     return apply
-
-
-def _parts(graphs: Sequence[Data], batch_size: int) -> Iterator[list[Data]]:
-    part: list[Data] = []
-    nodes = 0
-    for number in range(len(graphs)):
-        graph = graphs[number]
-        size = graph.num_nodes or 0
-        if part and (len(part) == batch_size or nodes + size > _MAX_NODES):
-            yield part
-            part, nodes = [], 0
-        part.append(graph)
-        nodes += size
-    if part:
-        yield part

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -35,45 +35,43 @@ class BestEpoch:
     state_dict: dict[str, Tensor]
 
 
-class Selection:
-    """Watches the validation metrics of a training and keeps the best weights.
+class BestEpochs(Callback):
+    """Keeps the weights of the epoch that validation likes best; of an ensemble each member's own.
 
-    Members of an ensemble do not overfit at the same time, so each is judged, and kept, by itself.
+    Members do not overfit at the same time, so each is judged, and kept, by itself.
 
     Args:
         model: The model in training.
         monitor: Metrics that select the epoch, see :func:`~plstm_graph.tasks.task.rank`; of equal epochs the first is
             kept.
         last: Keep the last epoch, whatever its metrics.
+
+    Attributes:
+        best (list[BestEpoch]): What is kept of each member.
+        row (dict[str, float]): Validation metrics of the last epoch, means over the members.
     """
 
     def __init__(self, model: nn.Module, monitor: dict[str, Direction], last: bool = False) -> None:
-        self.model, self.monitor, self.last = model, monitor, last
+        self.monitor, self.last = monitor, last
         self.members: Sequence[nn.Module] = list(model.members) if isinstance(model, Ensemble) else [model]
         self.best: list[BestEpoch] = []
+        self.row: Row = {}
 
     @property
     def epoch(self) -> int | None:
         """The latest epoch from which weights are kept; None before the first."""
         return max(best.epoch for best in self.best) if self.best else None
 
-    def update(self, epoch: int, rows: Sequence[Row]) -> Row:
-        """Keep what is better than before.
-
-        Args:
-            epoch: Number of the epoch.
-            rows: Metrics after it, of each member.
-
-        Returns:
-            Means of the metrics over the members.
-        """
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Keep what is better than before."""
+        epoch, rows = trainer.current_epoch, pl_module.validation_rows()
         self.best = [
             BestEpoch(epoch, row, _weights(member))
             if self.last or number >= len(self.best) or self._is_better(row, self.best[number].row)
             else self.best[number]
             for number, (member, row) in enumerate(zip(self.members, rows, strict=True))
         ]
-        return {name: fmean(row[name] for row in rows) for name in rows[0]}
+        self.row = {name: fmean(row[name] for row in rows) for name in rows[0]}
 
     def _is_better(self, row: Row, than: Row) -> bool:
         return rank(row, self.monitor) > rank(than, self.monitor)
@@ -97,22 +95,18 @@ class Selection:
         for member, best in zip(self.members, self.best, strict=True):
             member.load_state_dict(best.state_dict)
 
-    def state_dict(self) -> list[dict[str, Any]]:
+    def state_dict(self) -> dict[str, Any]:
         """What was kept so far, as plain values and tensors."""
-        return [vars(best) for best in self.best]
+        return {"kept": [vars(best) for best in self.best]}
 
-    def load_state_dict(self, state: list[dict[str, Any]]) -> None:
-        """Go on from what :meth:`state_dict` gave."""
-        self.best = [BestEpoch(**best) for best in state]
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with it."""
+        self.best = [BestEpoch(**best) for best in state_dict["kept"]]
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:
     """A copy of all weights and buffers, which training does not reach."""
     return {name: value.clone() for name, value in model.state_dict().items()}
-
-
-if TYPE_CHECKING:
-    from plstm_graph.train.engine import TrainingModule
 
 
 class ReseedEachEpoch(Callback):
@@ -134,35 +128,6 @@ class ReseedEachEpoch(Callback):
         if batch_idx == 0:
             number = self.seed * 1_000_003 + trainer.current_epoch + 4_294_967_291 * trainer.global_rank
             seed_everything(number % 2**32)
-
-
-class BestEpochs(Callback):
-    """Keeps the weights of the epoch that validation likes best; of an ensemble, each member's own.
-
-    Args:
-        module: What is trained.
-        monitor: As of :class:`~plstm_graph.train.callbacks.Selection`.
-        last: Keep those of the last epoch instead.
-
-    Attributes:
-        row (dict[str, float]): Validation metrics of the last epoch.
-    """
-
-    def __init__(self, module: "TrainingModule", monitor: dict[str, Direction], last: bool = False) -> None:
-        self.selection = Selection(module.model, monitor, last)
-        self.row: Row = {}
-
-    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Judge the epoch."""
-        self.row = self.selection.update(trainer.current_epoch, pl_module.validation_rows())
-
-    def state_dict(self) -> dict[str, Any]:
-        """What was kept so far."""
-        return {"kept": self.selection.state_dict()}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with it."""
-        self.selection.load_state_dict(state_dict["kept"])
 
 
 class EpochRows(Callback):
@@ -228,7 +193,7 @@ class Patience(Callback):
         self._check(trainer, trainer.current_epoch)
 
     def _check(self, trainer: pl.Trainer, epoch: int) -> None:
-        kept = self._best.selection.epoch
+        kept = self._best.epoch
         if kept is not None and epoch - kept >= self.epochs:
             trainer.should_stop = True
 

@@ -22,11 +22,11 @@ from plstm_graph.tasks.task import Task
 from plstm_graph.tasks.task_folder import write_task
 from plstm_graph.text import meant
 from plstm_graph.train.arguments import Command, Given, parse_numbers, parse_seeds, read_arguments, repeatable_command
+from plstm_graph.train.choices import Range, Space, check_choices, check_space
 from plstm_graph.train.run_folder import at_work, check_name, going_on, keep_data
 from plstm_graph.train.run_study import run_study
 from plstm_graph.train.runner import check_model, forget_tasks, loaded_task, task_of
-from plstm_graph.train.space import Range, Space, check_space
-from plstm_graph.train.study import Repeat, Study, check_choices
+from plstm_graph.train.study import Repeat, Study
 from plstm_graph.train.trainer_options import check_trainer, is_first
 
 

@@ -264,7 +264,7 @@ def train(
         keep_freed_memory()
     module = TrainingModule(task, model, training, recipe)
     monitor = {f"valid/{name}": direction for name, direction in task.monitor.items()}
-    best = BestEpochs(module, monitor, training.keep == "last")
+    best = BestEpochs(model, monitor, training.keep == "last")
     rows = EpochRows(folder, report, best)
     last = folder / "last.ckpt"
     stopped = StoppedBy()
@@ -285,8 +285,8 @@ def train(
             if stopped.by is None:
                 raise
             raise stopped.by from None
-    best.selection.load_best()
-    return Trained(best.selection.best, rows.rows, engine.is_global_zero, engine.strategy.root_device)
+    best.load_best()
+    return Trained(best.best, rows.rows, engine.is_global_zero, engine.strategy.root_device)
 
 
 @contextmanager

@@ -1,9 +1,6 @@
 """Several trainings that are reported together: models, choices of options that validation makes, seeds."""
 
-import copy
-import hashlib
 import itertools
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +9,11 @@ from typing import Any, NamedTuple
 from plstm_graph.config.fitting import fitting
 from plstm_graph.config.run_config import differences, read_configuration, refuse, write_configuration
 from plstm_graph.tasks.task import rank
-from plstm_graph.text import meant
+from plstm_graph.train.choices import chosen, folder_name
 from plstm_graph.train.run_folder import RUNNING
 from plstm_graph.train.training import Training
 from plstm_graph.train.trial import Trial
 
-_SECTIONS = ("task", "training", "model")
 #: Options that may change between commands of one study: choices may be added, data may move, steps be compiled.
 _FREE = ("choose", "task.root", "task.source", "training.workers", "training.compile")
 
@@ -70,7 +66,7 @@ class Study:
     def trial(self, model: str, choice: Mapping[str, Any], repeat: Repeat) -> Trial:
         """One training of the study."""
         plain = chosen(self.plain | {"model": self.plain["models"][model]}, choice)
-        places = [f"{name.rpartition('.')[2]}_{_text(value)}" for name, value in choice.items()]
+        places = [f"{name.rpartition('.')[2]}_{folder_name(value)}" for name, value in choice.items()]
         return Trial(
             model=model,
             spec=plain["model"],
@@ -126,74 +122,9 @@ class Study:
         write_configuration(self.folder, plain)
 
 
-def chosen(plain: Mapping[str, Any], choice: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration with some of its options replaced.
-
-    Args:
-        plain: Sections of plain values.
-        choice: Values by dotted names, such as ``"training.lr"``; those of ``"model"`` are arguments of its class.
-    """
-    made = copy.deepcopy(dict(plain))
-    for name, value in choice.items():
-        section, *keys = name.split(".")
-        place = made[section]
-        if section == "model":
-            place = place.setdefault("init_args", {})
-        for key in keys[:-1]:
-            place = place.setdefault(key, {})
-        place[keys[-1]] = value
-    return made
-
-
-def check_choices(choose: Any) -> dict[str, list[Any]]:
-    """Options to choose from, as a configuration has them.
-
-    Args:
-        choose: Lists of values by dotted names.
-
-    Raises:
-        ValueError: If a name is none of an option, or values are no list of different ones.
-    """
-    if not isinstance(choose, Mapping):
-        raise ValueError(
-            f"choose must name options with the values to try, such as training.lr: [0.001, 0.01], got {choose}"
-        )
-    flat = _flat(choose)
-    for name, values in flat.items():
-        section, *keys = name.split(".")
-        if section not in _SECTIONS or not keys or not all(keys):
-            known = [f"training.{each}" for each in vars(Training())]
-            whole = f"training.{name}"
-            near = meant(whole if whole in known else name, known) or meant(section, _SECTIONS)
-            raise ValueError(f"choose.{name} is no option of task, training or model, such as training.lr{near}")
-        texts = [_text(value) for value in values] if isinstance(values, list) else []
-        if not texts or len(set(texts)) < len(texts):
-            raise ValueError(f"choose.{name} must be a list of different values, got {values}")
-    return flat
-
-
-def _flat(choose: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """Values by dotted names, also of sections within sections, as options of a command reach into them."""
-    flat: dict[str, Any] = {}
-    for name, values in choose.items():
-        flat |= _flat(values, f"{before}{name}.") if isinstance(values, Mapping) else {f"{before}{name}": values}
-    return flat
-
-
 def completed(plain: dict[str, Any]) -> dict[str, Any]:
     """A configuration of an earlier revision, with the defaults of options that it did not have yet."""
     return {"trainer": {}} | plain | {"training": vars(Training()) | (plain.get("training") or {})}
-
-
-def _text(value: Any) -> str:
-    """A value as part of the name of a folder: different values have different ones, also where case is ignored."""
-    if isinstance(value, float):
-        return short if float(short := f"{value:g}") == value else repr(value)
-    text = str(value)
-    if re.fullmatch(r"[a-z0-9_.+-]{1,60}", text):
-        return text
-    plain = re.sub(r"[^\w.+-]+", "_", text)[:40]
-    return f"{plain}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def _other_order(earlier: dict[str, Any], now: dict[str, Any]) -> list[str]:

@@ -12,12 +12,12 @@ from plstm_graph.console import Console
 from plstm_graph.datasets.storage.files import replace_text
 from plstm_graph.report.search import CHOICE, shown, write_search
 from plstm_graph.train.arguments import Given, repeatable_command
+from plstm_graph.train.choices import chosen, suggest
 from plstm_graph.train.command import StudyOptions, begin, claimed, load, parse
 from plstm_graph.train.progress import StudyProgress
 from plstm_graph.train.run_folder import going_on
 from plstm_graph.train.runner import Runner, check_model
-from plstm_graph.train.space import suggest
-from plstm_graph.train.study import Study, chosen
+from plstm_graph.train.study import Study
 from plstm_graph.train.trial import Trial
 
 if TYPE_CHECKING:

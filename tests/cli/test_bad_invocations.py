@@ -5,7 +5,7 @@ import torch
 
 from plstm_graph.cli import main
 from plstm_graph.train.arguments import parse_numbers
-from plstm_graph.train.study import check_choices
+from plstm_graph.train.choices import check_choices
 from plstm_graph.train.training import Training
 from tests.cli.conftest import BEST, TRIAL
 

@@ -7,8 +7,9 @@ import pytest
 
 from plstm_graph.cli import main
 from plstm_graph.tasks.registry import load_task, task_of
+from plstm_graph.train.choices import check_choices
 from plstm_graph.train.command import parse
-from plstm_graph.train.study import Repeat, Study, check_choices
+from plstm_graph.train.study import Repeat, Study
 from plstm_graph.train.training import Training
 
 PART = {"num_graphs": 4, "size": 4}

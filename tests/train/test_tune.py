@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from plstm_graph.cli import main
-from plstm_graph.train.space import Range, check_space, suggest
+from plstm_graph.train.choices import Range, check_space, suggest
 
 SIZE = {"num_graphs": 12, "size": 6, "smallest": 2}
 CONFIG = {
