@@ -21,11 +21,9 @@ from plstm_graph.tasks.baselines import Forest
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.task import Shard, Task, rank
 from plstm_graph.text import markdown_text
-from plstm_graph.train.choices import check_choices
 from plstm_graph.train.engine import outputs_of
-from plstm_graph.train.run_folder import check_name
 from plstm_graph.train.runner import task_of
-from plstm_graph.train.study import Repeat, Study
+from plstm_graph.train.trained import reported_trials
 from plstm_graph.train.trial import Trial, trained_model
 
 #: Shares of the forest that are tried on the validation part.
@@ -62,7 +60,7 @@ def blend(folder: str, forest: Forest, device: str = "auto", counts: bool = Fals
     path = Path(folder)
     if not (path / "report.json").is_file():
         raise ValueError(f"{path} holds no finished run: report.json is missing, which `plstm-graph fit` writes")
-    trials = _reported_trials(path)
+    trials = reported_trials(path)
     molecules: dict[str, _Molecules] = {}
     grown: dict[tuple[str, int], tuple[dict[str, Tensor], float]] = {}
     rows: dict[str, list[dict[str, Any]]] = {}
@@ -90,29 +88,6 @@ def blend(folder: str, forest: Forest, device: str = "auto", counts: bool = Fals
     replace_text(path / "blend.md", text)
     Console().say(text)
     return 0
-
-
-def _reported_trials(folder: Path) -> list[Trial]:
-    """The trials that the report of a study is of, with everything that is asked of it here."""
-    path = folder / "report.json"
-    try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-        config = {name: dict(report["config"][name]) for name in ("task", "models", "training")}
-        config["choose"] = check_choices(report["config"]["choose"])
-        found = [(name, row) for name, model in report["models"].items() for row in model["seeds"]]
-        study = Study(config, list(config["models"]), [0], folder)
-        for name in config["models"]:
-            check_name(name)
-        for _, row in found:
-            numbers = [row["seed"], *([] if row["fold"] is None else [row["fold"]])]
-            if not all(type(number) is int for number in numbers) or row["choice"] not in list(study.choices):
-                raise ValueError(f"there is no training such as {row}"[:200])
-        trials = [study.trial(name, row["choice"], Repeat(row["seed"], row["fold"])) for name, row in found]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{path} is no report of a study: {type(error).__name__} {error}") from error
-    if not trials:
-        raise ValueError(f"{path} is no report of a study: it has no trainings")
-    return trials
 
 
 def _task_of(trial: Trial) -> GraphTask:

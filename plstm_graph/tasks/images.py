@@ -1,9 +1,8 @@
 """Tasks of images by their names: arrow pointing, Fashion-MNIST, CIFAR-10, ImageNet-1k."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch.utils.data import Subset
@@ -12,6 +11,7 @@ from plstm_graph.config.fitting import fitting
 from plstm_graph.datasets.images.arrow_pointing import ArrowPointing
 from plstm_graph.datasets.images.folder import ImageFolder
 from plstm_graph.datasets.images.sets import CIFAR10, FashionMNIST
+from plstm_graph.datasets.storage.sources import VARIABLE, find_source
 from plstm_graph.tasks.augmentation import Augmentation
 from plstm_graph.tasks.image_task import ImageTask, Symmetries
 from plstm_graph.tasks.task import Samples
@@ -19,18 +19,27 @@ from plstm_graph.tasks.task import Samples
 ImageSet = Literal["fashion_mnist", "cifar10", "imagenet"]
 
 _SPLIT_SEED = 42
-_NUM_VALID = {"fashion_mnist": 5_000, "cifar10": 5_000, "imagenet": 10_000}
-_IMAGE_SIZE = {"fashion_mnist": 28, "cifar10": 32, "imagenet": 224}
-# Mean and standard deviation of all pixels of the training images, from 0 to 1; of arrows, in place of the mean, the
-# white background, so that it is zero, as is what convolutions see beyond the edge of an image.
-_STATISTICS = {
-    "arrows": (1.0, 0.215),
-    "fashion_mnist": (0.286, 0.353),
-    "cifar10": (0.473, 0.252),
-    "imagenet": (0.449, 0.226),
+
+
+class _Images(NamedTuple):
+    """A set of images. Mean and standard deviation are of all pixels of its training images, from 0 to 1."""
+
+    num_valid: int
+    image_size: int
+    channels: int
+    mean: float
+    std: float
+    folder: str
+
+
+_SETS: dict[ImageSet, _Images] = {
+    "fashion_mnist": _Images(5_000, 28, 1, 0.286, 0.353, "vision/fashion_mnist"),
+    "cifar10": _Images(5_000, 32, 3, 0.473, 0.252, "vision"),
+    "imagenet": _Images(10_000, 224, 3, 0.449, 0.226, "imagenet"),
 }
-_CHANNELS = {"fashion_mnist": 1, "cifar10": 3, "imagenet": 3}
-_FOLDER = {"fashion_mnist": "vision/fashion_mnist", "cifar10": "vision", "imagenet": "imagenet"}
+# In place of the mean of arrows, the white background, so that it is zero, as is what convolutions see beyond the edge
+# of an image.
+_ARROWS = 1.0, 0.215
 
 
 def arrows(
@@ -73,7 +82,7 @@ def arrows(
     further = {
         f"test_{side}": ArrowPointing.split("test", image_size=side, num_samples=num_per_size) for side in test_sizes
     }
-    mean, std = _STATISTICS["arrows"] if standardise else (0.0, 1.0)
+    mean, std = _ARROWS if standardise else (0.0, 1.0)
     return ImageTask(
         name="arrows",
         parts={
@@ -130,9 +139,10 @@ def image_set(
         FileNotFoundError: If a file is missing.
         ValueError: If an argument does not fit the set, or a file is damaged.
     """
-    if name != "imagenet" and image_size not in (None, _IMAGE_SIZE[name]):
-        raise ValueError(f"images of {name} are of size {_IMAGE_SIZE[name]}, image_size cannot be {image_size}")
-    size = _IMAGE_SIZE[name] if image_size is None else image_size
+    images = _SETS[name]
+    if name != "imagenet" and image_size not in (None, images.image_size):
+        raise ValueError(f"images of {name} are of size {images.image_size}, image_size cannot be {image_size}")
+    size = images.image_size if image_size is None else image_size
     folder = _folder(name, root, source)
     train: FashionMNIST | CIFAR10 | ImageFolder
     test: FashionMNIST | CIFAR10 | ImageFolder
@@ -143,7 +153,7 @@ def image_set(
         kind = FashionMNIST if name == "fashion_mnist" else CIFAR10
         train, test = kind(folder, "train"), kind(folder, "test")
     rows = torch.randperm(len(train), generator=torch.Generator().manual_seed(_SPLIT_SEED)).tolist()
-    held_out = _NUM_VALID[name] if num_valid is None else num_valid
+    held_out = images.num_valid if num_valid is None else num_valid
     if not 0 < held_out < len(train):
         raise ValueError(f"num_valid must be from 1 to {len(train) - 1}, got {held_out}")
     parts: dict[str, Samples] = {
@@ -151,12 +161,12 @@ def image_set(
         "valid": Subset(train, rows[:held_out]),
         "test": test if num_test is None else Subset(test, range(min(num_test, len(test)))),
     }
-    mean, std = _STATISTICS[name] if standardise else (0.0, 1.0)
+    mean, std = (images.mean, images.std) if standardise else (0.0, 1.0)
     return ImageTask(
         name=name,
         parts=parts,
         classes=train.classes,
-        channels=_CHANNELS[name],
+        channels=images.channels,
         image_size=size,
         mean=mean,
         std=std,
@@ -171,15 +181,14 @@ def _augmentation(options: dict[str, Any] | None, name: str) -> Augmentation:
 
 
 def _folder(name: ImageSet, root: str, source: str | None) -> Path:
-    """The folder of the files of a set."""
+    """The folder of the files of a set: the given one, or its own in that of ``PLSTM_DATA`` or of all data sets."""
     if source is not None:
         return Path(source)
-    shared, own = os.environ.get("PLSTM_DATA"), Path(root) / _FOLDER[name]
-    if shared:
-        return Path(shared) / _FOLDER[name]
-    if own.is_dir():
-        return own
-    raise ValueError(
-        f"{name} needs its folder: give source (--task.source), put it at {own}, or set the environment variable "
-        "PLSTM_DATA"
-    )
+    own = Path(root) / _SETS[name].folder
+    found = find_source(None, [_SETS[name].folder], Path.is_dir, str)
+    if found is None and not own.is_dir():
+        raise ValueError(
+            f"{name} needs its folder: give source (--task.source), put it at {own}, or set the environment variable "
+            f"{VARIABLE}"
+        )
+    return found or own
