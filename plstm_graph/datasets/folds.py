@@ -1,7 +1,9 @@
 """Folds of cross-validation: at random, stratified by what is predicted, or with groups that stay together."""
 
+import math
 import warnings
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
@@ -61,6 +63,36 @@ def fold_of_each(
     return found
 
 
+class Drawn(Protocol):
+    """A split by chance, as configurations and ``dag.yaml`` have it."""
+
+    @property
+    def fractions(self) -> Sequence[float]:
+        """Of the three parts."""
+
+    @property
+    def num_folds(self) -> int:
+        """In place of fractions; 0 for none."""
+
+    @property
+    def fold(self) -> int:
+        """Which of them is tested."""
+
+    @property
+    def seed(self) -> int:
+        """Of what is left to chance."""
+
+
+def drawn_parts(
+    split: Drawn, n: int, targets: np.ndarray | None = None, groups: Sequence[str] | np.ndarray | None = None
+) -> np.ndarray:
+    """The part of each row by folds, where there are any, or by fractions; arguments and errors as of these."""
+    if split.num_folds:
+        folds = fold_of_each(n, split.num_folds, split.seed, targets, groups)
+        return parts_of_fold(folds, split.fold, split.num_folds)
+    return parts_of_fractions(split.fractions, n, split.seed, targets, groups)
+
+
 def parts_of_fold(folds: np.ndarray, fold: int, num_folds: int) -> np.ndarray:
     """The part of each row where one fold is tested: the next fold validates, and the others train.
 
@@ -85,7 +117,7 @@ def parts_of_fractions(
     targets: np.ndarray | None = None,
     groups: Sequence[str] | np.ndarray | None = None,
 ) -> np.ndarray:
-    """The part of each row, stratified or with groups that stay together, of about these sizes.
+    """The part of each row: at random, of these sizes; stratified or with groups that stay together, of about these.
 
     Args:
         fractions: Of the training, validation and test part.
@@ -97,6 +129,12 @@ def parts_of_fractions(
     Returns:
         :data:`TRAIN`, :data:`VALID` or :data:`TEST` for each row, ``[n]``.
     """
+    if targets is None and groups is None:
+        # 0.7 + 0.1 is a little less than 0.8 in floating point, and must not cost a row.
+        ends = [math.floor(sum(fractions[:count]) * n + 1e-6) for count in (1, 2)]
+        part = np.empty(n, dtype=np.int64)
+        part[np.random.default_rng(seed).permutation(n)] = np.searchsorted(ends, np.arange(n), side="right")
+        return part
     pieces = min(_PIECES, n if groups is None else np.unique(np.asarray(groups)).size)
     if pieces < 3:
         raise ValueError(

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from plstm_graph.datasets.storage.archives import ArchiveError, gunzip
-from plstm_graph.datasets.text_files import not_text, other_separator
+from plstm_graph.datasets.text_files import (
+    not_text,
+    other_count,
+    other_separator,
+    records,
+    repeated_name,
+    undecodable_line,
+)
 
 
 class TableError(ValueError):
@@ -129,35 +136,28 @@ def parse_table(content: bytes, path: Path) -> tuple[Table, list[BadRow]]:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
+        line = undecodable_line(content, error)
         raise TableError(f"{path} is not UTF-8 text (line {line}): {error.reason}; save it as UTF-8") from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    records, lines, next_line = [], [], 1
     try:
-        for record in reader:
-            if record:
-                records.append(record)
-                lines.append(next_line)
-            next_line = reader.line_num + 1
+        found = list(records(io.StringIO(text, newline=""), strict=True))
     except csv.Error as error:
-        is_open = "unexpected end of data" in str(error)
-        reason = "a quotation mark opens a field that is never closed" if is_open else str(error)
-        raise TableError(f"{path}, line {next_line}: {reason}") from error
-    if not records:
+        raise TableError(f"{path}, {error}") from error
+    if not found:
         raise TableError(f"{path} is empty")
-    columns = tuple(name.strip() for name in records[0])
+    columns = tuple(name.strip() for name in found[0][1])
     other = other_separator(columns)
     if other is not None:
         raise TableError(f"{path}: {other}")
-    repeated = sorted({name for name in columns if columns.count(name) > 1})
-    if repeated:
-        raise TableError(f"{path} has more than one column named {repeated[0]!r}")
-    if len(records) == 1:
+    repeated = repeated_name(columns)
+    if repeated is not None:
+        raise TableError(f"{path} has more than one column named {repeated!r}")
+    if len(found) == 1:
         raise TableError(f"{path} has a header ({', '.join(columns)}) but no rows")
-    good = [i for i in range(1, len(records)) if len(records[i]) == len(columns)]
-    bad = [
-        BadRow(line, f"{len(record)} field{'s' if len(record) > 1 else ''}, the header has {len(columns)}")
-        for record, line in zip(records[1:], lines[1:], strict=True)
-        if len(record) != len(columns)
-    ]
-    return Table(path, columns, [records[i] for i in good], [lines[i] for i in good]), bad
+    good, bad = [], []
+    for line, record in found[1:]:
+        wrong = other_count(len(record), len(columns))
+        if wrong is None:
+            good.append((line, record))
+        else:
+            bad.append(BadRow(line, wrong))
+    return Table(path, columns, [record for _, record in good], [line for line, _ in good]), bad

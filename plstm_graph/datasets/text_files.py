@@ -1,7 +1,8 @@
-"""What a file that should be a table of text is instead, in words that say what to do."""
+"""Files of delimited text: their rows with the lines where these start, and what is wrong with them in words."""
 
+import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 _OTHERS = {
     b"\xff\xfe": "UTF-16 text; save it as UTF-8",
@@ -13,6 +14,43 @@ _OTHERS = {
     b"%PDF": "a PDF",
 }
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+
+
+def records(file: Iterable[str], strict: bool = False) -> Iterator[tuple[int, list[str]]]:
+    """Rows of a file of comma-separated text, each with the line where it starts. Blank lines are no rows.
+
+    Args:
+        file: Its lines, with their ends.
+        strict: Whether a quotation mark must be closed.
+
+    Raises:
+        csv.Error: If a row cannot be read; its text says in which line the row starts, and why.
+    """
+    reader, line = csv.reader(file, strict=strict), 1
+    try:
+        for record in reader:
+            if record:
+                yield line, record
+            line = reader.line_num + 1
+    except csv.Error as error:
+        is_open = "unexpected end of data" in str(error)
+        reason = "a quotation mark opens a field that is never closed" if is_open else str(error)
+        raise csv.Error(f"line {line}: {reason}") from error
+
+
+def other_count(found: int, expected: int) -> str | None:
+    """What is wrong with a row of so many fields; None if there are as many as in the header."""
+    return None if found == expected else f"{found} field{'s' if found > 1 else ''}, the header has {expected}"
+
+
+def undecodable_line(content: bytes, error: UnicodeDecodeError) -> int:
+    """The line of the bytes that are no UTF-8."""
+    return content[: error.start].count(b"\n") + 1
+
+
+def repeated_name(columns: Sequence[str]) -> str | None:
+    """A name that more than one column has; None if there is none."""
+    return next((name for name in sorted(columns) if list(columns).count(name) > 1), None)
 
 
 def not_text(content: bytes) -> str | None:

@@ -196,7 +196,7 @@ def parse_numbers(text: str, name: str, below: int) -> list[int]:
 
 
 #: Options that name folders of one machine, and decide nothing.
-_FOLDERS = ("--output", "--data.root", "--data.source", "--task.root", "--task.source")
+_FOLDERS = ("--output", "--task.root", "--task.source")
 
 
 def repeatable_command(arguments: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from plstm_graph.train.training import Training
         ["fit", "--output=runs/a", "--seeds", "0", "--lr", "[1, 2]"],
         ["fit", "--seeds", "0", "--lr", "[1, 2]", "--output", "--output"],
         ["fit", "--seeds", "0", "--lr", "[1, 2]"],
-        ["fit", "--seeds", "0", "--task.root", "data", "--lr", "[1, 2]", "--data.source=copies"],
+        ["fit", "--seeds", "0", "--task.root", "data", "--lr", "[1, 2]", "--task.source=copies"],
     ],
 )
 def test_a_command_that_anyone_can_repeat(arguments):

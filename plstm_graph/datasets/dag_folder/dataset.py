@@ -24,11 +24,11 @@ from plstm_graph.datasets.dag_folder.targets import (
     ClassErrors,
     TargetFit,
     encode_targets,
-    random_parts,
     read_split,
     report_class_error,
     split_table,
 )
+from plstm_graph.datasets.folds import drawn_parts
 from plstm_graph.datasets.storage.graph_cache import CachedGraphs, GraphCache, HeldFolder
 from plstm_graph.datasets.storage.tensor_files import PlainGraphs, TensorFileError, load_graph, load_tensors, make_anew
 
@@ -213,7 +213,7 @@ class OnDiskDAGFolder(_Folder, OnDiskDataset):
                 parts.append(read_split(dags))
             total += dags.num_graphs
             self._check(dags)
-        part = random_parts(total, self.spec.split) if self.spec.split.is_drawn else np.concatenate(parts)
+        part = drawn_parts(self.spec.split, total) if self.spec.split.is_drawn else np.concatenate(parts)
         fit = FeatureFit(self.spec)
         for dags, begin in _with_begin(pieces()):
             fit.update(dags, part[begin : begin + dags.num_graphs])

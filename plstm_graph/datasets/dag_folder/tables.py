@@ -14,7 +14,14 @@ import pandas as pd
 
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem
 from plstm_graph.datasets.storage.archives import ArchiveError, check_gzip, gunzip
-from plstm_graph.datasets.text_files import not_text, other_separator
+from plstm_graph.datasets.text_files import (
+    not_text,
+    other_count,
+    other_separator,
+    records,
+    repeated_name,
+    undecodable_line,
+)
 
 _LOOKED_AT = 2**16  # bytes of a file from which one sees that it is no text
 
@@ -59,11 +66,7 @@ class Frame:
         if b'"' not in content and b"\n\n" not in content and b"\n\r" not in content and content[:1] not in b"\r\n":
             return rows + 2  # no cell of several lines, no blank line
         with _open(self._path) as file:
-            reader, found, line = csv.reader(file), [], 1
-            for record in reader:
-                if record:
-                    found.append(line)
-                line = reader.line_num + 1
+            found = [line for line, _ in records(file)]
         return np.array(found[1:])[rows]
 
     def problem(self, row: int, message: str, graph: str | None = None) -> Problem:
@@ -198,20 +201,17 @@ def _check_header(names: Sequence[str], file: str) -> None:
     names = [name.removeprefix("\ufeff").strip() for name in names]
     if not names:
         raise _error(file, None, "empty: a header with the names of the columns was expected")
-    repeated = [name for name in names if names.count(name) > 1]
-    if repeated:
-        raise _error(file, 1, f"more than one column is named {repeated[0]!r}")
+    repeated = repeated_name(names)
+    if repeated is not None:
+        raise _error(file, 1, f"more than one column is named {repeated!r}")
     if "" in names:
         raise _error(file, 1, f"column {names.index('') + 1} has no name")
 
 
 def _check_fields(path: Path, expected: int) -> None:
     with _open(path) as file:
-        reader, line, problems = csv.reader(file), 1, []
-        for record in reader:
-            if record and len(record) != expected:
-                problems.append(_fields(path.name, line, len(record), expected))
-            line = reader.line_num + 1
+        found = [(line, other_count(len(record), expected)) for line, record in records(file)]
+    problems = [Problem(path.name, line, None, wrong) for line, wrong in found if wrong is not None]
     if problems:
         raise DAGFolderError(problems)
 
@@ -233,7 +233,7 @@ def _undecodable_line(path: Path) -> int:
     try:
         content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        return content[: error.start].count(b"\n") + 1
+        return undecodable_line(content, error)
     return 1
 
 
@@ -249,10 +249,6 @@ def _open_bytes(path: Path) -> IO[bytes]:
 def _open(path: Path) -> io.TextIOBase:
     opened = gzip.open(path, "rt", encoding="utf-8-sig", newline="") if path.suffix == ".gz" else None
     return opened or path.open(encoding="utf-8-sig", newline="")
-
-
-def _fields(file: str, line: int, found: int, expected: int) -> Problem:
-    return Problem(file, line, None, f"{found} field{'s' if found > 1 else ''}, the header has {expected}")
 
 
 def _error(file: str, line: int | None, message: str) -> DAGFolderError:

@@ -9,8 +9,8 @@ import pandas as pd
 from plstm_graph.datasets.classes import ClassError, class_name, encode_classes, find_classes, find_labels
 from plstm_graph.datasets.dag_folder.assemble import Dags
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem
-from plstm_graph.datasets.dag_folder.spec import NAME, Spec, SplitSpec
-from plstm_graph.datasets.folds import fold_of_each, parts_of_fold, parts_of_fractions
+from plstm_graph.datasets.dag_folder.spec import NAME, Spec
+from plstm_graph.datasets.folds import drawn_parts, parts_of_fractions
 from plstm_graph.datasets.moments import Moments
 from plstm_graph.datasets.text_files import decimal_hint
 
@@ -219,8 +219,6 @@ def split_table(dags: Dags) -> str:
 def _drawn_parts(dags: Dags, name: str) -> np.ndarray:
     """The part of each row of a table, by chance; grouped or stratified if ``dag.yaml`` says so."""
     split, total = dags.spec.split, len(dags.graph_of(name))
-    if split.group is None and not split.stratified:
-        return random_parts(total, split)
     groups = None
     if split.group is not None:
         cells = dags.column(name, split.group, "the groups of the split")
@@ -229,13 +227,10 @@ def _drawn_parts(dags: Dags, name: str) -> np.ndarray:
         groups = cells.to_numpy(str)
     targets = _strata(dags, name) if split.stratified else None
     try:
-        if split.num_folds:
-            folds = fold_of_each(total, split.num_folds, split.seed, targets, groups)
-            return parts_of_fold(folds, split.fold, split.num_folds)
-        return parts_of_fractions(split.fractions, total, split.seed, targets, groups)
+        return drawn_parts(split, total, targets, groups)
     except ValueError as error:
         dags.problems.append(Problem(NAME, None, None, f"the {name} cannot be split: {error}"))
-        return random_parts(total, split)
+        return parts_of_fractions(split.fractions, total)
 
 
 def _strata(dags: Dags, name: str) -> np.ndarray:
@@ -248,19 +243,6 @@ def _strata(dags: Dags, name: str) -> np.ndarray:
         return np.zeros(len(dags.graph_of(name)))
     cells = dags.column(name, spec.targets[0], "the targets")
     return to_numbers(cells) if spec.task == "regression" else cells.to_numpy(str)
-
-
-def random_parts(total: int, split: SplitSpec) -> np.ndarray:
-    """A random part for each of some rows, ``[total]``; of folds, if there are any."""
-    if split.num_folds:
-        folds = np.random.default_rng(split.seed).permutation(total) % split.num_folds
-        return parts_of_fold(folds, split.fold, split.num_folds)
-    order = np.random.default_rng(split.seed).permutation(total)
-    part = np.full(total, 2)
-    # 0.7 + 0.1 is a little less than 0.8 in floating point, and must not cost a graph.
-    ends = [math.floor(sum(split.fractions[:count]) * total + 1e-6) for count in (1, 2)]
-    part[order[: ends[0]]], part[order[ends[0] : ends[1]]] = 0, 1
-    return part
 
 
 def to_numbers(cells: pd.Series) -> np.ndarray:

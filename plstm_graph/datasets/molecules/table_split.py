@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plstm_graph.datasets.folds import check_fold, fold_of_each, parts_of_fold, parts_of_fractions
+from plstm_graph.datasets.folds import check_fold, drawn_parts
 from plstm_graph.datasets.molecules.smiles import SmilesDataset
 from plstm_graph.datasets.molecules.splits import (
     PARTS,
@@ -67,17 +67,16 @@ class Split:
         Raises:
             ValueError: If a part would be empty, or it needs a column that is not there.
         """
-        if self.num_folds:
-            folds = fold_of_each(len(dataset), self.num_folds, self.seed, self._targets(dataset), self._groups(dataset))
-            return _numbers(parts_of_fold(folds, self.fold, self.num_folds))
-        if self.by == "scaffold":
-            return scaffold_split(list(dataset.smiles), self.fractions)
-        if self.by == "random":
-            return random_split(len(dataset), self.fractions, self.seed)
-        if self.by not in KINDS:
-            return column_split(dataset.table, self.by)
-        of = len(dataset), self.seed, self._targets(dataset), self._groups(dataset)
-        return _numbers(parts_of_fractions(self.fractions, *of))
+        if not self.num_folds:
+            if self.by == "scaffold":
+                return scaffold_split(list(dataset.smiles), self.fractions)
+            if self.by == "random":
+                return random_split(len(dataset), self.fractions, self.seed)
+            if self.by not in KINDS:
+                return column_split(dataset.table, self.by)
+        part = drawn_parts(self, len(dataset), self._targets(dataset), self._groups(dataset))
+        found = {name: np.flatnonzero(part == number).tolist() for number, name in enumerate(PARTS)}
+        return indices_of_parts(found, "the molecules")
 
     def _targets(self, dataset: SmilesDataset) -> np.ndarray | None:
         """What the split is stratified by: the only target."""
@@ -103,8 +102,3 @@ class Split:
         if self.by == "scaffold":
             return [bemis_murcko_scaffold(text) for text in dataset.smiles]
         return None
-
-
-def _numbers(part: np.ndarray) -> dict[str, Tensor]:
-    found = {name: np.flatnonzero(part == number).tolist() for number, name in enumerate(PARTS)}
-    return indices_of_parts(found, "the molecules")
