@@ -12,6 +12,7 @@ from jsonargparse.typing import PositiveInt, restricted_number_type
 
 from plstm_graph.config.names import HELP, OPTION, allowed_names
 from plstm_graph.config.parser import CommandParser
+from plstm_graph.config.written import check_arguments
 from plstm_graph.datasets.table import parse_table
 from plstm_graph.train.training import Training
 
@@ -51,6 +52,7 @@ def read_arguments(arguments: list[str], command: Command) -> Given:
     config = parser.parse_args(arguments)
     values: dict[str, Any] = json.loads(parser.dump(config, format="json", skip_unset=False))
     Training(**values["training"])  # checks its values before anything starts
+    check_arguments([values["model"], values["models"]])
     _check_columns(values["task"])
     return config, values
 
