@@ -76,7 +76,7 @@ class _Class:
             names = {alias.asname or alias.name: alias.name for alias in getattr(node, "names", [])}
             if isinstance(node, ast.ImportFrom) and (name in names or "*" in names):
                 above = package.rsplit(".", node.level - 1)[0] if node.level else ""
-                with suppress(_UnknownError if "*" in names else ()):
+                with suppress(_UnknownError):
                     return cls.found(".".join(filter(None, [above, node.module])), names.get(name, name))
         raise _UnknownError
 

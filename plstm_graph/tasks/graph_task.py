@@ -112,6 +112,21 @@ class GraphTask(Task):
     notes: Sequence[str] = ()
     serving: Callable[[Arguments], dict[str, Any]] | None = None
 
+    def __post_init__(self) -> None:
+        if self.labelled is None and self.objective != "sequence":  # those with names are checked with them
+            self._check_targets(self.out_channels)
+
+    def _check_targets(self, num_classes: int) -> None:
+        """Check all targets once: none may be infinite, or no label or class of the task."""
+        for part, graphs in self.parts.items():
+            whole = getattr(graphs, "y", None)  # a data set need not be taken apart
+            if not isinstance(whole, Tensor):
+                whole = torch.cat([graph.y for graph in graphs]) if len(graphs) else torch.empty(0)
+            found = misfit(whole.reshape(len(whole), -1), self.kind, num_classes) if len(whole) else None
+            if found is not None:
+                row, column, reason = found
+                raise ValueError(f"target {column} of row {row} of the {part} part of {self.name} is {reason}")
+
     @property
     def kind(self) -> Kind:
         """Of the targets."""
@@ -184,6 +199,8 @@ class GraphTask(Task):
             expected = [*expected, *given[-1:]]
         if given != expected:
             raise ValueError(f"the model gives {given} where the targets are {expected}: {self._needed()}")
+        if self.objective == "sequence":
+            self._check_targets(given[-1])  # the model alone says of how many classes
 
     def _needed(self) -> str:
         """What a model has to give, for messages."""
@@ -244,13 +261,7 @@ class GraphTask(Task):
             output: ``[..., M, O]``, of an ensemble with its members in front, each of which has a loss of its own.
             target: In their own unit, ``[M, T]``; NaN where unknown.
 
-        Raises:
-            ValueError: If a target is infinite, or no label or class of the task.
         """
-        found = misfit(target.view(len(target), -1), self.kind, output.size(-1))
-        if found is not None:
-            row, column, reason = found
-            raise ValueError(f"target {column} of row {row} of a batch is {reason}")
         if self.objective in ("cross_entropy", "sequence"):
             # A class of each row, or at each of several positions.
             labels = target if self.objective == "sequence" else target.view(-1)

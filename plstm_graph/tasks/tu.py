@@ -164,6 +164,11 @@ class _Numbered(Sequence[Data]):
     def __init__(self, data: TUGraphs, rows: np.ndarray) -> None:
         self._data, self._rows = data, rows
 
+    @property
+    def y(self) -> Tensor:
+        """Classes of the graphs, ``[n]``."""
+        return self._data.y[self._rows]
+
     def __len__(self) -> int:
         return len(self._rows)
 

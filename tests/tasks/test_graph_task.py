@@ -29,8 +29,8 @@ def output_and_loss(task, model):
 
 def test_loss_is_the_mean_over_measured_targets():
     task, model = made_task([[1.0, nan], [2.0, 5.0], [nan, 7.0]], "regression"), TinyModel(out_channels=2, dropout=0)
-    assert task.target.scale.mean.tolist() == pytest.approx([1.5, 6.0])
-    assert task.target.scale.std.tolist() == pytest.approx([0.5, 1.0])
+    assert task.target.mean.tolist() == pytest.approx([1.5, 6.0])
+    assert task.target.std.tolist() == pytest.approx([0.5, 1.0])
     output, loss = output_and_loss(task, model)
     standardised = [(output[0, 0], -1), (output[1, 0], 1), (output[1, 1], -1), (output[2, 1], 1)]
     assert loss.item() == pytest.approx(sum((o - t).item() ** 2 for o, t in standardised) / 4)
@@ -81,7 +81,7 @@ def test_predictions_are_in_the_unit_of_the_data_and_batching_changes_nothing():
     together, alone = predictor.predict(graphs), predictor.predict(graphs, batch_size=1)
     torch.testing.assert_close(together, alone)
     output = task.output(model, batch_of(task, model), task.needs(model)).detach()
-    torch.testing.assert_close(together, output.double() * task.target.scale.std + 300)
+    torch.testing.assert_close(together, output.double() * task.target.std + 300)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
