@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
+from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold, train_test_split
 
 #: Strata of numbers: quantiles with as many rows each.
 _QUANTILES = 10
@@ -14,6 +14,8 @@ _QUANTILES = 10
 _PIECES = 20
 
 TRAIN, VALID, TEST = 0, 1, 2
+#: Folds of the paper, see :func:`fold_split`.
+NUM_FOLDS = 10
 
 
 def fold_of_each(
@@ -142,6 +144,23 @@ def parts_of_fractions(
         )
     ends = np.rint(np.cumsum(fractions) * pieces)
     return np.searchsorted(ends[:2], fold_of_each(n, pieces, seed, targets, groups), side="right")
+
+
+def fold_split(labels: np.ndarray, fold: int, seed: int) -> dict[str, np.ndarray]:
+    """The paper's split: a stratified tenth to test; of the rest, a stratified ninth to validate.
+
+    Args:
+        labels: Class of each graph.
+        fold: From 0 to 9.
+        seed: Of both splits.
+
+    Returns:
+        Numbers of graphs in ``"train"``, ``"valid"`` and ``"test"``.
+    """
+    folds = StratifiedKFold(NUM_FOLDS, shuffle=True, random_state=seed).split(np.zeros(len(labels)), labels)
+    rest, test = list(folds)[fold]
+    train, valid = train_test_split(rest, train_size=8 / 9, random_state=seed, stratify=labels[rest])
+    return {"train": train, "valid": valid, "test": test}
 
 
 def check_fold(fold: int, num_folds: int) -> None:

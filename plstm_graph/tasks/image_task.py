@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from plstm_graph.config.sized import make_sized
+from plstm_graph.datasets.images.augmentation import Augment, Augmentation
 from plstm_graph.nn.ensemble import Ensemble
-from plstm_graph.tasks.augmentation import Augment, Augmentation
 from plstm_graph.tasks.batches import EpochBatches, cut
 from plstm_graph.tasks.task import Direction, Row, Samples, Shard, Task
 

@@ -9,10 +9,10 @@ from torch.utils.data import Subset
 
 from plstm_graph.config.fitting import fitting
 from plstm_graph.datasets.images.arrow_pointing import ArrowPointing
+from plstm_graph.datasets.images.augmentation import Augmentation
 from plstm_graph.datasets.images.folder import ImageFolder
 from plstm_graph.datasets.images.sets import CIFAR10, FashionMNIST
 from plstm_graph.datasets.storage.sources import VARIABLE, find_source
-from plstm_graph.tasks.augmentation import Augmentation
 from plstm_graph.tasks.image_task import ImageTask, Symmetries
 from plstm_graph.tasks.task import Samples
 

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from functools import partial
 
-import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 from torch_geometric.data import Data
 
 from plstm_graph.datasets.terrain import EDGE_FEATURES, NODE_FEATURES, Terrain
-from plstm_graph.datasets.terrain.terrain import Window
+from plstm_graph.datasets.terrain.terrain import Window, map_shape
+from plstm_graph.datasets.terrain.tiles import windows_of_parts
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.metrics import rmse
 from plstm_graph.tasks.scale import TargetScale
@@ -50,37 +50,9 @@ def terrain(
         ValueError: If numbers are not positive, or the map has no room for the tiles.
         FileNotFoundError: If the elevation model is missing.
     """
-    if min(train, valid, test_tiles) < 1 or side < 3:
-        raise ValueError(
-            f"train, valid and test_tiles must be at least 1 and side at least 3, got {train}, {valid}, {test_tiles} "
-            f"and {side}"
-        )
-    if min(large, seed) < 0 or large_side < 3:
-        raise ValueError(
-            f"large and seed must be at least 0 and large_side at least 3, got {large}, {seed} and {large_side}"
-        )
+    rows, columns = (length if size is None else min(size, length) for length in map_shape())
+    places = windows_of_parts((rows, columns), train, valid, test_tiles, side, large, large_side, seed)
     land = Terrain(seed)
-    rows, columns = (length if size is None else min(size, length) for length in land.shape)
-    half = columns // 2
-    strip = half - side  # its first column
-    if rows < side or strip < side or columns - half < side:
-        raise ValueError(
-            f"a map of {rows} x {columns} cells has no room for tiles of {side} x {side}: it takes {side} rows and "
-            f"{4 * side} columns"
-        )
-    if large and (rows < large_side or strip < large_side):
-        raise ValueError(
-            f"the training part of {rows} x {strip} cells has no room for tiles of {large_side} x {large_side}"
-        )
-    places: dict[str, list[Window]] = {
-        "train": _places(train, rows - side, 0, strip - side, side, seed)
-        + _places(large, rows - large_side, 0, strip - large_side, large_side, seed + 2),
-        # From top to bottom, so that they cover the strip.
-        "valid": [(int(row), strip, side, side) for row in np.linspace(0, rows - side, valid)],
-        "test_tiles": _places(test_tiles, rows - side, half, columns - side, side, seed + 1),
-        "test_half": [(0, half, rows, columns - half)],
-        "test_whole": [(0, 0, rows, columns)],
-    }
     parts: dict[str, Sequence[Data]] = {
         part: [numbered(land.graph(place, _EVENTS[part] + number), number) for number, place in enumerate(windows)]
         for part, windows in places.items()
@@ -143,11 +115,3 @@ def _draw(land: Terrain, window: Window, graph: Data, outputs: dict[str, Tensor]
     cell = land.elevation.width, land.elevation.depth
     true, predicted = (values.view(shape).numpy() for values in (graph.y, output))
     return {"terrain.png": draw_discharge_map(land.height(window), true, predicted, cell, title)}
-
-
-def _places(count: int, last_row: int, first_column: int, last_column: int, side: int, seed: int) -> list[Window]:
-    """Windows of random tiles."""
-    random = np.random.default_rng((seed, 4))
-    rows = random.integers(0, last_row + 1, count)
-    columns = random.integers(first_column, last_column + 1, count)
-    return [(int(row), int(column), side, side) for row, column in zip(rows, columns, strict=True)]

@@ -1,17 +1,16 @@
 """Sets of the TU Dortmund collection, cross-validated by the paper's protocol."""
 
 import functools
-from collections.abc import Iterator, Sequence
-from typing import Literal, overload
+from collections.abc import Sequence
+from typing import Literal, cast
 
-import numpy as np
 import torch
-from sklearn.model_selection import StratifiedKFold, train_test_split
 from torch import Tensor
 from torch.nn import functional as F
 from torch_geometric.data import Data
 from torch_geometric.transforms import AddRandomWalkPE, BaseTransform, Compose
 
+from plstm_graph.datasets.folds import NUM_FOLDS, fold_split
 from plstm_graph.datasets.molecules.tu import TUGraphs
 from plstm_graph.tasks.batches import Arguments
 from plstm_graph.tasks.graph_task import GraphTask
@@ -20,7 +19,6 @@ from plstm_graph.tasks.task import Direction, Row
 from plstm_graph.transforms import AddWLColors, ToDAG
 from plstm_graph.transforms.to_dag import Orientation
 
-NUM_FOLDS = 10
 _PARTS = ("train", "valid", "test")
 
 #: Test accuracy in the paper's table of TU sets, by set and model.
@@ -109,7 +107,7 @@ def tu(
     monitor: dict[str, Direction] = {"accuracy": "max"}
     return GraphTask(
         name=set,
-        parts={part: _Numbered(plain, numbers) for part, numbers in rows.items()},
+        parts={part: cast(Sequence[Data], plain.index_select(numbers)) for part, numbers in rows.items()},
         target_level="graph",
         out_channels=plain.num_classes,
         in_channels=plain.num_features - len(histogram),
@@ -128,23 +126,6 @@ def tu(
     )
 
 
-def fold_split(labels: np.ndarray, fold: int, seed: int) -> dict[str, np.ndarray]:
-    """The paper's split: a stratified tenth to test; of the rest, a stratified ninth to validate.
-
-    Args:
-        labels: Class of each graph.
-        fold: From 0 to 9.
-        seed: Of both splits.
-
-    Returns:
-        Numbers of graphs in ``"train"``, ``"valid"`` and ``"test"``.
-    """
-    folds = StratifiedKFold(NUM_FOLDS, shuffle=True, random_state=seed).split(np.zeros(len(labels)), labels)
-    rest, test = list(folds)[fold]
-    train, valid = train_test_split(rest, train_size=8 / 9, random_state=seed, stratify=labels[rest])
-    return {"train": train, "valid": valid, "test": test}
-
-
 def class_metrics(output: Tensor, y: Tensor) -> Row:
     """Accuracy and cross-entropy.
 
@@ -156,35 +137,6 @@ def class_metrics(output: Tensor, y: Tensor) -> Row:
         "accuracy": float((output.argmax(dim=1) == y).double().mean()),
         "loss": float(F.cross_entropy(output, y)),
     }
-
-
-class _Numbered(Sequence[Data]):
-    """Some graphs of a set, read when they are asked for."""
-
-    def __init__(self, data: TUGraphs, rows: np.ndarray) -> None:
-        self._data, self._rows = data, rows
-
-    @property
-    def y(self) -> Tensor:
-        """Classes of the graphs, ``[n]``."""
-        return self._data.y[self._rows]
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    @overload
-    def __getitem__(self, number: int) -> Data: ...
-
-    @overload
-    def __getitem__(self, number: slice) -> Sequence[Data]: ...
-
-    def __getitem__(self, number: int | slice) -> Data | Sequence[Data]:
-        if isinstance(number, slice):
-            return _Numbered(self._data, self._rows[number])
-        return self._data[int(self._rows[number])]
-
-    def __iter__(self) -> Iterator[Data]:
-        return (self._data[int(row)] for row in self._rows)
 
 
 def _standardise(parts: dict[str, list[Data]], columns: int) -> None:

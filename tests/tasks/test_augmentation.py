@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from plstm_graph.tasks.augmentation import Augment, Augmentation
+from plstm_graph.datasets.images.augmentation import Augment, Augmentation
 
 
 def constant_images(count, channels=3, size=16):

@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
+from plstm_graph.datasets.images.augmentation import Augmentation
 from plstm_graph.datasets.images.sets import ImageArrays
-from plstm_graph.tasks.augmentation import Augmentation
 from plstm_graph.tasks.batches import EpochBatches, cut, epoch_rows
 from plstm_graph.tasks.image_task import (
     ImageTask,

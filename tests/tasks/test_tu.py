@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from plstm_graph.datasets.folds import fold_split
 from plstm_graph.tasks.registry import load_task
 from plstm_graph.tasks.task import Shard
-from plstm_graph.tasks.tu import fold_split
 from plstm_graph.train import trial as trials
 from plstm_graph.train.engine import outputs_of
 from plstm_graph.train.training import Training

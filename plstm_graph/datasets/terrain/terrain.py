@@ -44,7 +44,7 @@ class Terrain:
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns of the map."""
-        return self.elevation.height.shape
+        return map_shape()
 
     def height(self, window: Window) -> Grid:
         """Heights of a part of the map, depressions filled, ``[rows, columns]`` in metres."""
@@ -124,6 +124,11 @@ class Terrain:
                 f"{self.shape[0]} x {self.shape[1]}, got {window}"
             )
         return slice(row, row + rows), slice(column, column + columns)
+
+
+def map_shape() -> tuple[int, int]:
+    """Rows and columns of the map."""
+    return _filled().height.shape
 
 
 @functools.cache
