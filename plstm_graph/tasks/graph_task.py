@@ -16,6 +16,7 @@ from torch.nn.parameter import is_lazy
 from torch.utils.data import DataLoader
 from torch_geometric.data import Batch, Data
 
+from plstm_graph.config.fitting import fitting
 from plstm_graph.config.names import resolve
 from plstm_graph.config.sized import make_sized, sized_spec
 from plstm_graph.nn.baselines.undirected import widest
@@ -353,6 +354,23 @@ def regression(
         monitor={"rmse" if objective == "mse" else "mae": "min"},
         target=TargetScale.of_graphs(target, parts["train"]),
     )
+
+
+def drawn_parts(
+    dataset: Callable[..., Any], sizes: Mapping[str, Mapping[str, Any]], owner: str, **fixed: Any
+) -> dict[str, Sequence[Data]]:
+    """Parts of a data set that is drawn: of options of their own, fixed arguments, and their numbers as seeds.
+
+    Args:
+        dataset: Makes a part.
+        sizes: Options of each part, in an order that decides the seeds.
+        owner: What errors call that which has the options.
+        **fixed: Arguments that are not for options to set.
+    """
+    return {
+        name: dataset(**fitting(dataset, size, owner, name, (*fixed, "seed")), **fixed, seed=number)[:]
+        for number, (name, size) in enumerate(sizes.items())
+    }
 
 
 def regression_metrics(output: Tensor, y: Tensor, unit: float = 1.0) -> Row:

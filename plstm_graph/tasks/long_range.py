@@ -1,15 +1,12 @@
 """Synthetic tasks on DAGs, at any distance."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
-from torch_geometric.data import Data
 
-from plstm_graph.config.fitting import fitting
 from plstm_graph.datasets.long_range import SYMBOLS, LongRange, Shape, Task
-from plstm_graph.tasks.graph_task import GraphTask, regression
+from plstm_graph.tasks.graph_task import GraphTask, drawn_parts, regression
 from plstm_graph.tasks.task import Row
 
 
@@ -30,11 +27,7 @@ def long_range(
         shape: Of the copy task.
     """
     sizes = {"train": train, "valid": valid} | {f"test_{name}": size for name, size in tests.items()}
-    given = ("task", "shape", "seed")
-    parts: dict[str, Sequence[Data]] = {
-        name: LongRange(task, shape=shape, seed=number, **fitting(LongRange, size, f"the task {task}", name, given))[:]
-        for number, (name, size) in enumerate(sizes.items())
-    }
+    parts = drawn_parts(LongRange, sizes, f"the task {task}", task=task, shape=shape)
     if task == "longest_path":
         return regression(task, parts, "node", [2], None, "l1")
     classes = SYMBOLS if task == "copy" else 2

@@ -1,21 +1,16 @@
 """Breeding values in pedigrees, beside their best linear unbiased prediction."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch_geometric.data import Data
 
-from plstm_graph.config.fitting import fitting
 from plstm_graph.datasets.pedigrees.blup import blup
 from plstm_graph.datasets.pedigrees.pedigrees import Pedigrees
-from plstm_graph.tasks.graph_task import GraphTask, regression
+from plstm_graph.tasks.graph_task import GraphTask, drawn_parts, regression
 from plstm_graph.tasks.metrics import pearson, rmse
 from plstm_graph.tasks.task import Row
-
-OWNER = "the task pedigrees"  # for messages
 
 
 def pedigrees(
@@ -34,13 +29,7 @@ def pedigrees(
         ValueError: If an option is out of range, or leaves a pedigree to validate or test with no record.
     """
     sizes = {"train": train, "valid": valid} | {f"test_{name}": size for name, size in tests.items()}
-    given = ("heritability", "seed")
-    parts: dict[str, Sequence[Data]] = {
-        name: Pedigrees(
-            **fitting(Pedigrees, size, "the task pedigrees", name, given), heritability=heritability, seed=number
-        )[:]
-        for number, (name, size) in enumerate(sizes.items())
-    }
+    parts = drawn_parts(Pedigrees, sizes, "the task pedigrees", heritability=heritability)
     for name, graphs in parts.items():
         for number, graph in enumerate(graphs if name != "train" else []):
             if not graph.has_record.any():

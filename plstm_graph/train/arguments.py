@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,8 @@ from plstm_graph.datasets.table import parse_table
 from plstm_graph.train.training import Training
 
 Command = Literal["fit", "tune"]
+#: CPU threads; more than anybody has would take the process down.
+ThreadCount = restricted_number_type("ThreadCount", int, [(">=", 1), ("<=", 1024)])
 _FIT = """Train several models on a task under equal terms: the same encoders, batches, optimiser and epochs; of
 several values of an option (choose) the first seed picks those with the best validation metric, for each model. Each
 training is tested once, with the weights of the epoch that validation picked. The same command goes on after an
@@ -30,6 +33,69 @@ _DESCRIPTIONS: dict[Command, str] = {"fit": _FIT, "tune": _TUNE}
 Given = tuple[Namespace, dict[str, Any]]
 
 _SMALL = 5_000_000  # bytes of a table that is read in a moment
+
+
+@dataclass
+class _Fit:
+    """What is trained, and where.
+
+    Args:
+        task: Name of the task, and its options.
+        name: Name of the run. (default: of the task and its models)
+        only: Models to train, such as plstm,gin.
+        seeds: Such as 0-4 or 0,2.
+        folds: Number of folds, 3 or more, each of which is tested once while the next one validates; or some of those
+            that a task has, such as 0-1 or 0,3.
+        choose: Values of options, of which validation picks one for each model, such as {training.lr: [0.001, 0.01],
+            task.target_scale: [raw, log], model.num_layers: [1, 2]}. Metrics are of outputs in the unit of the targets.
+        tests: Whether to test. Without, models are compared in validation, and no test is touched: for choices.
+        baselines: Whether simple models are fitted for the report, where there are any.
+        device: cpu, cuda, cuda:1, ...
+        threads: CPU threads of each process.
+        workers: Trainings that run at the same time.
+        cluster: Let the workers of a Dask cluster train, which see the same folders: dask://HOST:PORT of its scheduler,
+            or dask://FILE that it wrote.
+        output: Folder (default: runs/NAME).
+        folder: Write the graphs of the task to this folder for check, fit, predict and explain, and train nothing.
+        folder_parts: Parts to write, such as train,valid,test_tiles. (default: train, valid and the first test)
+        model: Class and arguments of a model; --model.KEY VALUE sets one of its arguments.
+        models: Those of several models, by their names.
+        entry: What OGB's form asks of each model of a benchmark beyond its trainings: method, external_data, official,
+            contact, code, paper, and tuned, values tried of options with a star at the selected one.
+    """
+
+    task: dict[str, Any]
+    name: str | None = None
+    only: str | None = None
+    seeds: str | int = "0-2"
+    folds: str | int | None = None
+    choose: dict[str, Any] = field(default_factory=dict)
+    tests: bool = True
+    baselines: bool = True
+    device: str = "auto"
+    threads: ThreadCount = 2  # type: ignore[valid-type]
+    workers: PositiveInt = 1
+    cluster: str | None = None
+    output: str | None = None
+    folder: str | None = None
+    folder_parts: str | None = None
+    model: dict | str | None = None
+    models: dict[str, dict] = field(default_factory=dict)
+    entry: dict[str, dict] = field(default_factory=dict)
+
+
+@dataclass
+class _Tune(_Fit):
+    """What is trained, and where, and what is searched.
+
+    Args:
+        space: Ranges or lists of options, such as {training.lr: {low: 1e-4, high: 1e-2, log: true}, model.num_layers:
+            [1, 2, 3]}.
+        trials: Choices of options to try.
+    """
+
+    space: dict[str, Any] = field(default_factory=dict)
+    trials: PositiveInt = 30
 
 
 def read_arguments(arguments: list[str], command: Command) -> Given:
@@ -76,91 +142,11 @@ def _make_parser(command: Command) -> CommandParser:
     parser = CommandParser(prog=f"plstm-graph {command}", description=about, allow_abbrev=False)
     parser.checks_names = False  # later, as it imports what they are of
     parser.add_argument("--config", action="config", help="YAML file; several are merged in order.")
-    parser.add_argument(
-        "--name", type=str | None, default=None, help="Name of the run. (default: of the task and its models)"
-    )
-    parser.add_argument("--only", type=str | None, default=None, help="Models to train, such as plstm,gin.")
-    parser.add_argument("--seeds", type=str | int, default="0-2", help="Such as 0-4 or 0,2.")
-    parser.add_argument(
-        "--folds",
-        type=str | int | None,
-        default=None,
-        help="Number of folds, 3 or more, each of which is tested once while the next one validates; or some of those "
-        "that a task has, such as 0-1 or 0,3.",
-    )
-    parser.add_argument(
-        "--choose",
-        type=dict[str, Any],
-        default={},
-        help="Values of options, of which validation picks one for each model, such as {training.lr: [0.001, 0.01], "
-        "task.target_scale: [raw, log], model.num_layers: [1, 2]}. Metrics are of outputs in the unit of the targets.",
-    )
-    if command == "tune":
-        parser.add_argument(
-            "--space",
-            type=dict[str, Any],
-            default={},
-            help="Ranges or lists of options, such as {training.lr: {low: 1e-4, high: 1e-2, log: true}, "
-            "model.num_layers: [1, 2, 3]}.",
-        )
-        parser.add_argument("--trials", type=PositiveInt, default=30, help="Choices of options to try.")
-    parser.add_argument(
-        "--tests",
-        type=bool,
-        default=True,
-        help="Whether to test. Without, models are compared in validation, and no test is touched: for choices.",
-    )
-    parser.add_argument(
-        "--baselines",
-        type=bool,
-        default=True,
-        help="Whether simple models are fitted for the report, where there are any.",
-    )
-    parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1, ...")
-    parser.add_argument("--threads", type=ThreadCount, default=2, help="CPU threads of each process.")
-    parser.add_argument("--workers", type=PositiveInt, default=1, help="Trainings that run at the same time.")
-    parser.add_argument(
-        "--cluster",
-        type=str | None,
-        default=None,
-        help="Let the workers of a Dask cluster train, which see the same folders: dask://HOST:PORT of its scheduler, "
-        "or dask://FILE that it wrote.",
-    )
-    parser.add_argument("--output", type=str | None, default=None, help="Folder (default: runs/NAME).")
-    parser.add_argument(
-        "--folder",
-        type=str | None,
-        default=None,
-        help="Write the graphs of the task to this folder for check, fit, predict and explain, and train nothing.",
-    )
-    parser.add_argument(
-        "--folder_parts",
-        type=str | None,
-        default=None,
-        help="Parts to write, such as train,valid,test_tiles. (default: train, valid and the first test)",
-    )
-    parser.add_argument("--task", type=dict[str, Any], required=True, help="Name of the task, and its options.")
-    parser.add_argument(
-        "--model",
-        type=dict | str | None,
-        default=None,
-        help="Class and arguments of a model; --model.KEY VALUE sets one of its arguments.",
-    )
-    parser.add_argument("--models", type=dict[str, dict], default={}, help="Those of several models, by their names.")
-    parser.add_argument(
-        "--entry",
-        type=dict[str, dict],
-        default={},
-        help="What OGB's form asks of each model of a benchmark beyond its trainings: method, external_data, official, "
-        "contact, code, paper, and tuned, values tried of options with a star at the selected one.",
-    )
+    parser.add_class_arguments(_Tune if command == "tune" else _Fit)
     parser.add_class_arguments(Training, "training")
     parser.add_argument("--trainer", type=dict[str, Any], default={}, help="Options of lightning.pytorch.Trainer.")
     return parser
 
-
-#: CPU threads; more than anybody has would take the process down.
-ThreadCount = restricted_number_type("ThreadCount", int, [(">=", 1), ("<=", 1024)])
 
 _MOST = 10_000  # seeds or folds of one command
 
