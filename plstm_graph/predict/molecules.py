@@ -66,11 +66,7 @@ def predict_smiles(predictor: Predictor, inputs: Sequence[str], smiles_column: s
 
 
 def no_path(text: str) -> str:
-    """What to add to the message that an argument is no SMILES: perhaps a path was meant.
-
-    Args:
-        text: The argument.
-    """
+    """What to add to the message that an argument is no SMILES: perhaps a path was meant."""
     if is_there(text):
         return f"; {text} is a file or folder, which this model of molecules does not take here"
     return "; there is no such file or folder either" if "/" in text or "." in text else ""

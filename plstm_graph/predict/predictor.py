@@ -99,9 +99,6 @@ def load_predictor(path: str | os.PathLike[str]) -> Predictor:
     No code of the checkpoint runs, and only models and transforms of :mod:`~plstm_graph.config.names` are made;
     :func:`~plstm_graph.config.names.allow_names` lets it name a model of your own.
 
-    Args:
-        path: The checkpoint.
-
     Raises:
         FileNotFoundError: If there is no such file.
         CheckpointError: If the file is no such checkpoint, is damaged, or does not fit the classes it names.

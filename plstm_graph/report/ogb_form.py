@@ -70,14 +70,7 @@ class Circumstances:
 def write_forms(
     folder: Path, report: Mapping[str, Any], entries: Mapping[str, Entry], circumstances: Circumstances
 ) -> None:
-    """Write ``ogb_form.json`` and ``ogb_form.md``, a form for each model of a study that was tested.
-
-    Args:
-        folder: Of the study.
-        report: Of the study.
-        entries: By the names of models.
-        circumstances: How it was run.
-    """
+    """Write ``ogb_form.json`` and ``ogb_form.md``, a form for each model of a study that was tested."""
     forms = {
         name: make_form(name, report, entries.get(name, Entry()), circumstances)
         for name, model in report["models"].items()

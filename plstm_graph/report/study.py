@@ -16,9 +16,6 @@ from plstm_graph.text import markdown_code, markdown_row, markdown_text
 def mean_and_std(values: Sequence[float]) -> dict[str, Any]:
     """Mean and unbiased standard deviation.
 
-    Args:
-        values: One per seed.
-
     Returns:
         ``mean`` and ``std``, which is None for a single value. Where a value is no number, neither is the mean.
     """

@@ -262,11 +262,7 @@ def kept_batches(batches: Iterable[Any]) -> DataLoader:
 
 
 class RepeatedBatches:
-    """Batches that are made anew each time they are asked for.
-
-    Args:
-        make: Makes them.
-    """
+    """Batches that are made anew each time they are asked for."""
 
     def __init__(self, make: Callable[[], Iterator[Any]]) -> None:
         self._make = make

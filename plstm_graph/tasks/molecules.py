@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
-from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from plstm_graph.config.parser import make_transform
 from plstm_graph.datasets import BadRow, BadRowsWarning, ChEMBL2321810, SmilesDataset
 from plstm_graph.datasets.molecules.fingerprints import morgan_fingerprints
+from plstm_graph.datasets.molecules.smiles import check_finite
 from plstm_graph.datasets.molecules.smiles_targets import TargetKind
 from plstm_graph.datasets.molecules.table_split import KINDS, Split
 from plstm_graph.tasks.baselines import baseline_predictions
@@ -120,26 +120,18 @@ class MoleculeTable(LabelledGraphs):
         with warnings.catch_warnings():
             # `bad_rows` has them, and `fit` shows them; the warning would say it once more.
             warnings.simplefilter("ignore", BadRowsWarning)
+            given: dict[str, Any] = {
+                "kind": self._kind,
+                "classes": self._classes,
+                "pre_transform": self.pre_transform,
+                "log": sys.stderr.isatty(),
+            }
             if self.path is None:
-                dataset: SmilesDataset = ChEMBL2321810(
-                    self.root,
-                    pre_transform=self.pre_transform,
-                    log=sys.stderr.isatty(),
-                    kind=self._kind,
-                    classes=self._classes,
-                )
+                dataset: SmilesDataset = ChEMBL2321810(self.root, **given)
             else:
-                dataset = SmilesDataset(
-                    str(Path(self.root) / Path(self.path).name.split(".")[0]),
-                    self.path,
-                    self.smiles_column,
-                    self.target_columns,
-                    kind=self._kind,
-                    classes=self._classes,
-                    allow_missing=self.allow_missing,
-                    pre_transform=self.pre_transform,
-                    log=sys.stderr.isatty(),
-                )
+                folder = str(Path(self.root) / Path(self.path).name.split(".")[0])
+                columns = self.smiles_column, self.target_columns
+                dataset = SmilesDataset(folder, self.path, *columns, allow_missing=self.allow_missing, **given)
         check_finite(dataset)
         return dataset
 
@@ -203,27 +195,6 @@ class MoleculeTable(LabelledGraphs):
         )
 
 
-def check_finite(dataset: Sequence[Data]) -> None:
-    """Check that features are finite and targets are finite or missing.
-
-    Args:
-        dataset: Graphs with floating-point or integer features.
-
-    Raises:
-        ValueError: If a value is infinite, or a feature is NaN; it names the graph and the value's place.
-    """
-    for number, data in enumerate(dataset):
-        for name in ("x", "edge_attr", "y"):
-            values = data.get(name)
-            if values is None or not values.is_floating_point():
-                continue
-            bad = values.isinf() if name == "y" else ~values.isfinite()
-            if bad.any():
-                place = bad.nonzero()[0].tolist()
-                smiles = f" ({data.smiles})" if "smiles" in data else ""
-                raise ValueError(f"graph {number}{smiles} has {name}{place} = {float(values[tuple(place)])}")
-
-
 def molecules(
     root: str,
     path: str | None = None,
@@ -242,22 +213,19 @@ def molecules(
     """Targets of the molecules of a CSV table, or of the set that comes with RDKit.
 
     Args:
-        root: Folder for processed molecules.
-        path: A CSV with a SMILES column and targets. (default: the 1,017 molecules with measured activity,
-            ChEMBL2321810, that RDKit carries)
+        root: As of :class:`MoleculeTable`, and so are all that are not named here.
+        path: A CSV with a SMILES column and targets. (default: the molecules that RDKit carries)
         kind: ``"regression"``, ``"binary"`` (labels 0 and 1, or two words), ``"multilabel"`` (several such) or
             ``"multiclass"`` (one column of classes).
         smiles_column: Name of the SMILES column.
         target_columns: Names of the target columns. (default: the only other column)
-        split: ``"scaffold"`` (no Bemis-Murcko scaffold in two parts), ``"random"``, ``"stratified"`` (every part has
-            the same share of each class, or of each tenth of the range), ``"group"``, or the name of a column that
-            says train, valid or test.
-        group_column: Molecules with the same word in this column are never in two parts; with ``"group"``, or with
-            ``"stratified"``.
-        fractions: Fractions of the molecules in training, validation and test.
-        num_folds: Number of folds of a cross-validation, in place of fractions; 0 for none.
-        fold: Which of them is tested; the next one validates.
-        seed: Seed of the split, if it is one by chance.
+        split: As of :class:`~plstm_graph.datasets.molecules.table_split.Split`, which calls it ``by``, and so are the
+            five that follow.
+        group_column: What stays together.
+        fractions: Sizes of the parts.
+        num_folds: Folds in their place.
+        fold: Which is tested.
+        seed: Of what is left to chance.
         pre_transform: Class and arguments of a transform, applied to each molecule once. (default: ToDAG)
         allow_missing: Empty target cells are missing labels rather than bad rows.
     """

@@ -105,9 +105,6 @@ def takes_option(section: Mapping[str, Any], option: str) -> bool:
 def task_of(section: Mapping[str, Any]) -> "Task":
     """The task of a section of a configuration: its name, and arguments of :func:`load_task`.
 
-    Args:
-        section: Plain values.
-
     Raises:
         ValueError: If there is no name, and as :func:`load_task` does.
         OSError: If data cannot be had.

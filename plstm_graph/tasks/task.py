@@ -187,10 +187,6 @@ class Task(ABC):
     def check_comparable(self, other: "Task", options: str) -> None:
         """Refuse options that change what validates or is tested: of other samples, metrics say nothing of each other.
 
-        Args:
-            other: The same task with other options.
-            options: These, for the error.
-
         Raises:
             ValueError: If parts differ.
         """
@@ -225,12 +221,7 @@ class Task(ABC):
 
 
 class Shard:
-    """Which part of each batch a process takes.
-
-    Args:
-        rank: Number of the process.
-        world_size: Number of processes.
-    """
+    """Which part of each batch a process takes."""
 
     def __init__(self, rank: int = 0, world_size: int = 1) -> None:
         self.rank, self.world_size = rank, world_size

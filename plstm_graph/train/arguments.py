@@ -103,10 +103,6 @@ def read_arguments(arguments: list[str], command: Command) -> Given:
 
     What they name is not looked up yet.
 
-    Args:
-        arguments: Without the name of the command.
-        command: Its name.
-
     Returns:
         The values as the parser has them, and as plain values.
 

@@ -113,9 +113,6 @@ class ReseedEachEpoch(Callback):
     """Seeds all random generators anew at the start of each epoch, by seed, epoch and process.
 
     Dropout then follows from the epoch alone, and a training that goes on draws what one without a pause draws.
-
-    Args:
-        seed: Seed of the training.
     """
 
     def __init__(self, seed: int) -> None:
@@ -174,12 +171,7 @@ class EpochRows(Callback):
 
 
 class Patience(Callback):
-    """Ends a training after some epochs without a better one, and does not begin it again after a pause.
-
-    Args:
-        epochs: How many.
-        best: Knows the best epoch.
-    """
+    """Ends a training after some epochs without a better one, and does not begin it again after a pause."""
 
     def __init__(self, epochs: int, best: BestEpochs) -> None:
         self.epochs, self._best = epochs, best

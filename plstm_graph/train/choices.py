@@ -104,9 +104,6 @@ def chosen(plain: Mapping[str, Any], choice: Mapping[str, Any]) -> dict[str, Any
 def check_choices(choose: Any) -> dict[str, list[Any]]:
     """Options to choose from, as a configuration has them.
 
-    Args:
-        choose: Lists of values by dotted names.
-
     Raises:
         ValueError: If a name is none of an option, or values are no list of different ones.
     """

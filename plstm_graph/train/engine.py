@@ -159,11 +159,7 @@ class TrainingModule(pl.LightningModule):
 
 
 class Outputs:
-    """What a model gave for the batches of a part, and the columns that metrics are given.
-
-    Args:
-        columns: Names of the columns.
-    """
+    """What a model gave for the batches of a part, and the columns that metrics are given."""
 
     def __init__(self, columns: Sequence[str]) -> None:
         self._outputs: list[Tensor] = []

@@ -31,9 +31,6 @@ def check_name(name: str) -> None:
 def at_work(folder: Path) -> Iterator[None]:
     """Keep other processes out of a folder, which is made if it is not there. What dead ones left is removed.
 
-    Args:
-        folder: Of a run.
-
     Raises:
         ValueError: If another process is at work here; it says what to do if that is no more.
         OSError: If the folder cannot be written.
@@ -121,9 +118,6 @@ def going_on(how: str) -> Iterator[None]:
 
     It begins before the command's folder is claimed, so that there is no moment at which a folder is there and a stop
     says nothing of it.
-
-    Args:
-        how: Full sentences.
 
     Raises:
         KeyboardInterrupt: The one that came, or a class made from it, with the sentences as its text.

@@ -86,10 +86,6 @@ class Study:
         """What validation picks for a model; None until all trials of the first repeat are finished.
 
         Where there is nothing to choose from, that is nothing, from the start.
-
-        Args:
-            model: Its name.
-            monitor: Of the task.
         """
         if not self.plain["choose"]:
             return {}

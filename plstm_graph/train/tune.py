@@ -30,10 +30,7 @@ _KEPT = ("task", "model", "training", "trainer")
 def run_tune(arguments: list[str], machine: Callable[[], dict[str, Any]], given: Given | None = None) -> int:
     """Run the command: try options until so many trials are finished, report the best, write its configuration.
 
-    Args:
-        arguments: Of ``plstm-graph tune``.
-        machine: :func:`plstm_graph.machine.describe_machine`, for the report; asked once the arguments are good.
-        given: What :func:`~plstm_graph.train.arguments.read_arguments` made of them, if they have been read.
+    Arguments as of :func:`~plstm_graph.train.command.run_command`.
 
     Returns:
         Exit status, 0.

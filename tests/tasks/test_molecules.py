@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
-from plstm_graph.tasks.molecules import check_finite, molecules
+from plstm_graph.datasets.molecules.smiles import check_finite
+from plstm_graph.tasks.molecules import molecules
 from plstm_graph.tasks.task import Shard
 from tests.train.tiny_model import TinyModel
 

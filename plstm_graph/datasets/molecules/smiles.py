@@ -198,3 +198,21 @@ def _summary(bad_rows: Sequence[BadRow], shown: int = 10) -> str:
     listed = "; ".join(f"line {row.line}: {row.reason}" for row in bad_rows[:shown])
     more = f"; and {len(bad_rows) - shown} more" if len(bad_rows) > shown else ""
     return f"{len(bad_rows)} bad row{'s' if len(bad_rows) > 1 else ''} ({listed}{more})"
+
+
+def check_finite(dataset: Sequence[Data]) -> None:
+    """Check that features are finite and targets are finite or missing.
+
+    Raises:
+        ValueError: If a value is infinite, or a feature is NaN; it names the graph and the value's place.
+    """
+    for number, data in enumerate(dataset):
+        for name in ("x", "edge_attr", "y"):
+            values = data.get(name)
+            if values is None or not values.is_floating_point():
+                continue
+            bad = values.isinf() if name == "y" else ~values.isfinite()
+            if bad.any():
+                place = bad.nonzero()[0].tolist()
+                smiles = f" ({data.smiles})" if "smiles" in data else ""
+                raise ValueError(f"graph {number}{smiles} has {name}{place} = {float(values[tuple(place)])}")

@@ -27,9 +27,10 @@ class Split:
     """How molecules are divided.
 
     Args:
-        by: ``"scaffold"`` (no Bemis-Murcko scaffold in two parts), ``"random"``, ``"stratified"``, ``"group"``, or the
-            name of a column that says train, valid or test.
-        group_column: Column of what stays together, with ``"group"`` or ``"stratified"``.
+        by: ``"scaffold"`` (no Bemis-Murcko scaffold in two parts), ``"random"``, ``"stratified"`` (every part has the
+            same share of each class, or of each tenth of the range), ``"group"``, or the name of a column that says
+            train, valid or test.
+        group_column: Molecules with the same word in this column are never in two parts; with ``"group"`` or ``"stratified"``.
         fractions: Parts of the molecules in training, validation and test.
         num_folds: Number of folds of a cross-validation, in place of fractions; 0 for none.
         fold: Which of them is tested; the next one validates.
