@@ -1,5 +1,6 @@
 """How errors of trained models grow with size: what the figures of several tasks share."""
 
+import argparse
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from tqdm import tqdm
 from plstm_graph.datasets.storage.files import replace_file
 from plstm_graph.tasks.task import Task
 from plstm_graph.train.trained import TrainedModel, trained_models
+from results import DOCS
 
 
 def config_of(run: Path) -> dict[str, Any]:
@@ -51,6 +53,17 @@ def two_panels() -> tuple[Figure, tuple[Axes, Axes]]:
     return figure, (left, right)
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG."""
+def options_of(task: str, about: str | None) -> argparse.Namespace:
+    """Options of a script that draws such a figure: ``run``, the folder of a run of a task, and ``output``."""
+    parser = argparse.ArgumentParser(description=str(about).splitlines()[0])
+    parser.add_argument("--run", type=Path, required=True, help=f"folder of a run of configs/dags/{task}.yaml")
+    parser.add_argument("--output", type=Path, default=DOCS / "dags" / f"{task}_sizes.png")
+    return parser.parse_args()
+
+
+def save(figure: Figure, path: Path, error: str = "") -> None:
+    """Write a figure as PNG; of two panels, with the name of the error that they share, and a legend."""
+    if error:
+        figure.axes[0].set_ylabel(error)
+        figure.axes[0].legend(frameon=False, fontsize=7, ncols=2)
     replace_file(path, lambda unfinished: figure.savefig(unfinished, format="png", dpi=110))

@@ -6,9 +6,6 @@ Graphs are pieces of the six test circuits, of more and more gates, and the circ
 over seeds. The error is that of arrival times over the latest arrival of the graph.
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 from matplotlib.figure import Figure
 from torch_geometric.data import Data
@@ -18,8 +15,7 @@ from plstm_graph.graph import longest_path_levels
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.registry import load_task
 from plstm_graph.train.trained import TrainedModel
-from results import DOCS
-from results.by_size import config_of, over_graphs, save, two_panels
+from results.by_size import config_of, options_of, over_graphs, save, two_panels
 
 SIZES = (100, 300, 1_000, 3_000, 10_000)  # gates of a piece at most
 EACH = 12  # pieces of a size, two of each circuit
@@ -56,16 +52,11 @@ def draw(gates: np.ndarray, levels: np.ndarray, found: dict[str, np.ndarray], tr
             ]
             axes.plot(*zip(*known, strict=True), color=dots.get_color(), linewidth=1.2, label=name)
         axes.set(xscale="log", yscale="log", xlabel=f"{label} (grey: in training)")
-    figure.axes[0].set_ylabel("mean error / latest arrival")
-    figure.axes[0].legend(frameon=False, fontsize=7, ncols=2)
     return figure
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--run", type=Path, required=True, help="folder of a run of configs/dags/timing.yaml")
-    parser.add_argument("--output", type=Path, default=DOCS / "dags" / "timing_sizes.png")
-    options = parser.parse_args()
+    options = options_of("timing", __doc__)
     data = config_of(options.run)["task"]
     task = load_task(**data)
     graphs = graphs_of(task)
@@ -79,7 +70,7 @@ def main() -> None:
     pieces = task.parts["train"]
     deepest = max(int(longest_path_levels(graph.edge_index, graph.num_nodes).max()) for graph in pieces)
     found = over_graphs(options.run, task, graphs, error, MOST)
-    save(draw(gates, levels, found, (data.get("nodes", 300), deepest)), options.output)
+    save(draw(gates, levels, found, (data.get("nodes", 300), deepest)), options.output, "mean error / latest arrival")
     for name, values in found.items():
         print(f"{name}: median {np.nanmedian(values):.5f}, of the six circuits", np.round(values[-6:], 5).tolist())
 

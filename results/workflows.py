@@ -5,7 +5,6 @@
 Workflows are new ones of the applications of training, and of those that it never saw. Models are averaged over seeds.
 """
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,7 @@ from tqdm import tqdm
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.registry import load_task
 from plstm_graph.train.trained import trained_models
-from results import DOCS
-from results.by_size import config_of, save, two_panels
+from results.by_size import config_of, options_of, save, two_panels
 
 SIZES = (120, 250, 500, 1000, 2000)  # tasks, of which workflows have at most a quarter less
 EACH = 4  # workflows of each size and application
@@ -56,23 +54,18 @@ def draw(found: dict[str, dict[str, float]], trained: tuple[int, int]) -> Figure
             style = {"color": "0.4", "linestyle": CLASSICAL[name]} if name in CLASSICAL else {}
             axes.plot(*zip(*known, strict=True), marker="o", markersize=3, linewidth=1, label=name, **style)
         axes.set(xscale="log", yscale="log", xlabel="tasks (grey: in training)", title=title)
-    figure.axes[0].set_ylabel("mean error of the makespan, %")
-    figure.axes[0].legend(frameon=False, fontsize=7, ncols=2)
     return figure
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--run", type=Path, required=True, help="folder of a run of configs/dags/workflows.yaml")
-    parser.add_argument("--output", type=Path, default=DOCS / "dags" / "workflows_sizes.png")
-    options = parser.parse_args()
+    options = options_of("workflows", __doc__)
     data = config_of(options.run)["task"]
     if data.get("target", "makespan") != "makespan":
-        parser.error(f"{options.run} is a run of {data['target']}; the figure is of makespans")
+        raise SystemExit(f"{options.run} is a run of {data['target']}; the figure is of makespans")
     others = sorted({name for size in data["tests"].values() for name in size.get("applications", ())})
     found = errors(options.run, task_of_sizes(data, others))
     trained = data["train"]["smallest"], data["train"]["largest"]
-    save(draw(found, trained), options.output)
+    save(draw(found, trained), options.output, "mean error of the makespan, %")
     for name, row in found.items():
         print(name, ", ".join(f"{part.removeprefix('test_')} {value:.2f}" for part, value in row.items()))
 

@@ -30,7 +30,8 @@ class Split:
         by: ``"scaffold"`` (no Bemis-Murcko scaffold in two parts), ``"random"``, ``"stratified"`` (every part has the
             same share of each class, or of each tenth of the range), ``"group"``, or the name of a column that says
             train, valid or test.
-        group_column: Molecules with the same word in this column are never in two parts; with ``"group"`` or ``"stratified"``.
+        group_column: Molecules with the same word in this column are never in two parts; with ``"group"`` or
+            ``"stratified"``.
         fractions: Parts of the molecules in training, validation and test.
         num_folds: Number of folds of a cross-validation, in place of fractions; 0 for none.
         fold: Which of them is tested; the next one validates.
