@@ -25,7 +25,7 @@ from plstm_graph.train.arguments import Command, Given, parse_numbers, parse_see
 from plstm_graph.train.choices import Range, Space, check_choices, check_space
 from plstm_graph.train.run_folder import at_work, check_name, going_on, keep_data
 from plstm_graph.train.run_study import run_study
-from plstm_graph.train.runner import check_model, forget_tasks, loaded_task, task_of
+from plstm_graph.train.runner import Resources, check_model, forget_tasks, loaded_task, task_of
 from plstm_graph.train.study import Repeat, Study
 from plstm_graph.train.trainer_options import check_trainer, is_first
 
@@ -36,11 +36,7 @@ class StudyOptions:
 
     Attributes:
         study (Study): What is trained.
-        trainer (dict): Options of Lightning's trainer.
-        device (torch.device): Where tests run.
-        threads (int): CPU threads of each process.
-        workers (int): Trials that run at the same time.
-        cluster (str, optional): Where trials run in place of this machine.
+        resources (Resources): Where it runs, and how.
         tests (bool): Whether trials are tested.
         space (dict): What ``tune`` searches.
         num_trials (int): Choices of options that ``tune`` tries.
@@ -50,11 +46,7 @@ class StudyOptions:
     """
 
     study: Study
-    trainer: dict[str, Any]
-    device: torch.device
-    threads: int
-    workers: int
-    cluster: str | None
+    resources: Resources
     tests: bool
     space: Space
     num_trials: int
@@ -99,11 +91,11 @@ def run_command(arguments: list[str], machine: Callable[[], dict[str, Any]], giv
     about = {"command": repeatable_command(["fit", *arguments]), "machine": machine()}
     own = claimed(study, task) if is_first() else nullcontext()
     with going_on("The same command goes on from the last whole epoch."), own:
-        where = options.trainer, options.device, options.workers, options.cluster, options.tests
-        report = run_study(study, *where, about, console)
+        report = run_study(study, options.resources, options.tests, about, console)
         if is_first():
             if task.package:
-                how = Circumstances(task.package, str(options.device), options.workers, options.threads)
+                on = options.resources
+                how = Circumstances(task.package, str(on.device), on.workers, on.threads)
                 write_forms(study.folder, report, options.entries, how)
             Console().say(markdown(report).rstrip())
     return 0
@@ -112,7 +104,7 @@ def run_command(arguments: list[str], machine: Callable[[], dict[str, Any]], giv
 def begin(options: StudyOptions, console: Console) -> None:
     """Set this process up for a study, and say what comes first."""
     forget_tasks()
-    torch.set_num_threads(options.threads)
+    torch.set_num_threads(options.resources.threads)
     console.quiet = not is_first()
     console.say(f"data of the task {options.study.plain['task'].get('name')} ...")  # which may take a minute
 
@@ -247,11 +239,8 @@ def parse(arguments: list[str], command: Command = "fit", given: Given | None = 
             folds=folds,
             folder=Path(config.output or f"runs/{run}"),
         ),
-        trainer=trainer,
-        device=device,
-        threads=int(config.threads),  # not the class of the parser
-        workers=workers,
-        cluster=config.cluster,
+        # Numbers, not of the class of the parser.
+        resources=Resources(trainer, device, int(config.threads), workers, config.cluster),
         tests=config.tests,
         space=space,
         num_trials=int(config.trials) if command == "tune" else 0,

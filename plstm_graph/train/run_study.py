@@ -8,38 +8,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from plstm_graph.console import Console
 from plstm_graph.datasets.storage.files import replace_file, replace_json
 from plstm_graph.report.labelled import baseline_rows, plain_json
 from plstm_graph.report.study import summarise, write_report
 from plstm_graph.tasks.task import Row, Task, rank
 from plstm_graph.train.progress import StudyProgress
-from plstm_graph.train.runner import Runner, loaded_task, task_of
+from plstm_graph.train.runner import Resources, Runner, loaded_task, task_of
 from plstm_graph.train.study import Repeat, Study
 from plstm_graph.train.trainer_options import is_first
 from plstm_graph.train.trial import Trial, read_json, test_trial
 
 
 def run_study(
-    study: Study,
-    trainer: Mapping[str, Any],
-    device: torch.device,
-    workers: int,
-    cluster: str | None,
-    tests: bool,
-    about: Mapping[str, Any],
-    console: Console,
+    study: Study, resources: Resources, tests: bool, about: Mapping[str, Any], console: Console
 ) -> dict[str, Any]:
     """Train what is not finished, test what validation chose, report.
 
     Args:
         study: What to train.
-        trainer: Options of :class:`lightning.pytorch.Trainer` for each trial.
-        device: Where tests run.
-        workers: Trials that run at the same time, each in a process of its own if there are several.
-        cluster: Where trials run in place of this machine, see :func:`~plstm_graph.train.runner.on_cluster`.
+        resources: Where, and how.
         tests: Whether trials are tested.
         about: What the report says of command and machine.
         console: For the progress.
@@ -53,8 +41,8 @@ def run_study(
     """
     report: dict[str, Any] = {}
     task = loaded_task(study.plain["task"])
-    runner = Runner(trainer, about["machine"]["revision"], workers, cluster)
-    silent = trainer.get("enable_progress_bar") is False
+    runner = Runner(resources, about["machine"]["revision"])
+    silent = resources.trainer.get("enable_progress_bar") is False
     with StudyProgress(console, study.plain["training"]["epochs"], silent) as progress:
         # The first repeat tries all choices; of the best one, the others follow.
         for trials in (partial(_first_round, study), partial(_second_round, study, task)):
@@ -62,7 +50,7 @@ def run_study(
                 if not is_first():  # which trains with the first process, and leaves the rest to it
                     continue
                 if tests:
-                    _test_chosen(study, task, trial, device, trainer.get("precision"), console)
+                    _test_chosen(study, task, trial, resources, console)
                 report = {**_report(study, task), **about, "config": study.plain}
                 write_report(study.folder, report)
     if report:
@@ -88,9 +76,7 @@ def _second_round(study: Study, task: Task) -> list[Trial]:
     ]
 
 
-def _test_chosen(
-    study: Study, task: Task, trial: Trial, device: torch.device, precision: Any, console: Console
-) -> None:
+def _test_chosen(study: Study, task: Task, trial: Trial, resources: Resources, console: Console) -> None:
     """Test a trial if it is of the choice that validation made; of the first one, once all choices were tried.
 
     The pictures of the first model's first trial come into the folder of the study.
@@ -100,7 +86,7 @@ def _test_chosen(
         return
     first = trial.folder in {each.folder for each in study.first_trials(trial.model)}
     best = study.trial(trial.model, choice, study.repeats[0]) if first else trial
-    test_trial(best, task_of(best), device, precision)
+    test_trial(best, task_of(best), resources.device, resources.trainer.get("precision"))
     if first and trial.model == next(iter(study.plain["models"])):
         for picture in sorted(best.folder.glob("*.png")):
             replace_file(study.folder / picture.name, partial(shutil.copyfile, picture))

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -68,20 +69,36 @@ _MOST_TASKS = 4
 _FAILURES = (ValueError, OSError, FloatingPointError)
 
 
+@dataclass(frozen=True)
+class Resources:
+    """Where the trials of a study run, and how.
+
+    Attributes:
+        trainer (dict): Options of :class:`lightning.pytorch.Trainer` for each trial.
+        device (torch.device): Where tests run.
+        threads (int): CPU threads of each process.
+        workers (int): Trials that run at the same time, each in a process of its own if there are several.
+        cluster (str, optional): Where they run in place of this machine, see :func:`on_cluster`.
+    """
+
+    trainer: dict[str, Any]
+    device: torch.device
+    threads: int
+    workers: int
+    cluster: str | None
+
+
 class Runner:
     """Runs trials, in processes of their own if several may run at the same time; one that fails stops no other.
 
     Args:
-        trainer: Options of Lightning's trainer.
+        resources: Where, and how.
         revision: Of the code, for the record.
-        workers: Trials that run at the same time.
-        cluster: Where they run in place of this machine, see :func:`~plstm_graph.train.runner.on_cluster`.
     """
 
-    def __init__(
-        self, trainer: Mapping[str, Any], revision: str | None, workers: int = 1, cluster: str | None = None
-    ) -> None:
-        self._trainer, self._revision, self._workers, self._cluster = dict(trainer), revision, workers, cluster
+    def __init__(self, resources: Resources, revision: str | None) -> None:
+        self._trainer, self._revision = resources.trainer, revision
+        self._workers, self._cluster = resources.workers, resources.cluster
         self._count = 0
         self._failed: dict[str, Exception] = {}
 

@@ -64,13 +64,13 @@ def run_tune(arguments: list[str], machine: Callable[[], dict[str, Any]], given:
         )
         # Another seed than that of the choices that are there, or they would be proposed once more.
         seed = study.seeds[0] + len(search.trials)
-        search.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=options.workers > 1)
-        runner = Runner(options.trainer, about["machine"]["revision"], options.workers, options.cluster)
+        search.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=options.resources.workers > 1)
+        runner = Runner(options.resources, about["machine"]["revision"])
         _search(search, _Objective(study, model, metric, runner, console), options)
         report = write_search(study.folder, search, f"valid/{metric}", about)
         best = chosen(study.plain | {"model": study.plain["models"][model]}, search.best_trial.user_attrs[CHOICE])
         winner = {"name": f"{study.folder.name}-best"} | {name: best[name] for name in _KEPT if best[name]}
-        winner |= {"seeds": ",".join(map(str, study.seeds)), "threads": options.threads}
+        winner |= {"seeds": ",".join(map(str, study.seeds)), "threads": options.resources.threads}
         replace_text(study.folder / _BEST, yaml.safe_dump(winner, sort_keys=False))
     Console().say(report.rstrip())
     Console().say(f"\nplstm-graph fit --config {study.folder / _BEST}    # trains with the best options, and tests")
@@ -120,7 +120,7 @@ def _search(search: "optuna.Study", objective: _Objective, options: StudyOptions
         search.enqueue_trial(left.params)
     done = len(search.get_trials(states=[TrialState.COMPLETE]))
     while done < options.num_trials:
-        asked = [search.ask() for _ in range(min(options.workers, options.num_trials - done))]
+        asked = [search.ask() for _ in range(min(options.resources.workers, options.num_trials - done))]
         choices = [suggest(each, options.space) for each in asked]
         for each, choice in zip(asked, choices, strict=True):
             each.set_user_attr(CHOICE, choice)
