@@ -16,7 +16,7 @@ from plstm_graph.tasks.batches import batches_in_order, call_model, collate_for,
 from plstm_graph.tasks.metrics import Kind, to_prediction
 from plstm_graph.tasks.scale import TargetScale, is_scale
 from plstm_graph.tasks.task import Shard
-from plstm_graph.train.checkpoint import FORMAT, KEY, CheckpointError, check_state, read_checkpoint
+from plstm_graph.train.checkpoint import FORMAT, KEY, CheckpointError, load_weights, read_checkpoint
 
 # Nodes of a batch of predictions, so that one of large graphs does not fill the memory.
 _MAX_NODES = 100_000
@@ -111,11 +111,7 @@ def load_predictor(path: str | os.PathLike[str]) -> Predictor:
         model = make_sized(recipe["model"], {})
     except ValueError as error:
         raise CheckpointError(f"the model of {path} cannot be made: {error}") from error
-    try:
-        check_state(model.state_dict(), state)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from error
-    model.load_state_dict(state)
+    load_weights(model, state, path)
     return Predictor(model, recipe).eval()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from plstm_graph.datasets.storage.files import replace_file
@@ -84,6 +84,19 @@ def check_state(expected: dict[str, Any], found: dict[str, Any]) -> None:
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise CheckpointError(f"the checkpoint belongs to another model: {'; '.join(problems[:3])}{more}")
+
+
+def load_weights(model: nn.Module, state: dict[str, Any], path: Any, advice: str = "") -> None:
+    """Give a model the weights of a checkpoint.
+
+    Raises:
+        CheckpointError: As of :func:`check_state`; names the file, and what to do.
+    """
+    try:
+        check_state(model.state_dict(), state)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}{advice}") from error
+    model.load_state_dict(state)
 
 
 class SafeCheckpointIO(CheckpointIO):

@@ -19,7 +19,7 @@ from plstm_graph.datasets.storage.files import replace_file, replace_json
 from plstm_graph.nn.parameters import count_parameters
 from plstm_graph.report.labelled import report_trial
 from plstm_graph.tasks.task import Row, Shard, Task
-from plstm_graph.train.checkpoint import FORMAT, KEY, CheckpointError, check_state, read_checkpoint
+from plstm_graph.train.checkpoint import FORMAT, KEY, load_weights, read_checkpoint
 from plstm_graph.train.engine import outputs_of, train
 from plstm_graph.train.training import Training
 
@@ -182,11 +182,7 @@ def trained_model(trial: Trial, task: Task, device: torch.device) -> nn.Module:
     path = trial.folder / "best.ckpt"
     state = read_checkpoint(path, device)["state_dict"]
     model = make_model(trial.spec, task, trial.training).to(device)
-    try:
-        check_state(model.state_dict(), state)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}; remove the folder {trial.folder} to train it anew") from error
-    model.load_state_dict(state)
+    load_weights(model, state, path, f"; remove the folder {trial.folder} to train it anew")
     return model.eval()
 
 
