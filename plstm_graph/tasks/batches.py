@@ -137,7 +137,9 @@ class EpochBatches(Sampler[list[int]]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(cut(range(self.per_epoch), self.batch_size, self.shard))
+        size = max(self.batch_size, self.shard.world_size)
+        whole, rest = divmod(self.per_epoch, size)
+        return max(whole + (rest >= min(2 * self.shard.world_size, size)), 1)  # as cut() has them
 
     def __iter__(self) -> Iterator[list[int]]:
         rows: Sequence[int] = range(self.per_epoch)
