@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import UnionType
-from typing import TYPE_CHECKING, Any, NoReturn, get_args, get_origin
+from typing import TYPE_CHECKING, Any, NoReturn, Union, get_args, get_origin
 
 import jsonargparse
 import yaml
@@ -144,7 +144,7 @@ class CommandParser(GuardedParser):
 
 def _is_section(action: Any) -> bool:
     kind = getattr(action, "_typehint", None)
-    kinds = get_args(kind) if get_origin(kind) is UnionType else (kind,)
+    kinds = get_args(kind) if get_origin(kind) in (UnionType, Union) else (kind,)  # as written, or as a class has it
     return any(dict in (each, get_origin(each)) for each in kinds)
 
 
