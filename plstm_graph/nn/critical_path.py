@@ -87,7 +87,7 @@ def predicted_path(
         nodes: Nodes that the prediction is about. (default: all)
 
     Returns:
-        None if no layer is of mode ``"M"``, or the prediction depends on none of them.
+        None if no layer is of mode ``"M"``, the prediction depends on none of them, or the graph has no nodes.
     """
     planner = next((module for module in model.modules() if isinstance(module, MakespanPLSTM)), None)
     if planner is not None:
@@ -125,8 +125,10 @@ def predicted_path(
     )
 
 
-def _planned(planner: MakespanPLSTM, predict: Callable[[], Tensor], nodes: Sequence[int] | None) -> PredictedPath:
-    """The critical path of a model of plans, through the graph that it is called with."""
+def _planned(
+    planner: MakespanPLSTM, predict: Callable[[], Tensor], nodes: Sequence[int] | None
+) -> PredictedPath | None:
+    """The critical path of a model of plans, through the graph that it is called with; None without a task."""
     given: dict[str, Any] = {}
 
     def called(module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
@@ -137,6 +139,8 @@ def _planned(planner: MakespanPLSTM, predict: Callable[[], Tensor], nodes: Seque
         predict()
     finally:
         handle.remove()
+    if not len(given.get("x", ())):
+        return None
     node = nodes[0] if nodes else None
     return PredictedPath(*planner.critical_path(given["x"], given["edge_index"], node, given.get("line_graph")))
 

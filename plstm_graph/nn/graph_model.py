@@ -21,6 +21,7 @@ from plstm_graph.nn.neighbours import sum_of_edges
 from plstm_graph.nn.node_networks import NodeNetworks
 from plstm_graph.nn.norm import NormKind
 from plstm_graph.nn.size_head import SizeHead, SizeScale
+from plstm_graph.ops.shapes import check_whole
 
 #: What a model predicts something of.
 Predict = Literal["graph", "node", "edge"]
@@ -78,8 +79,7 @@ class GraphModel(nn.Module):
             raise ValueError("edge_context=True needs edge features, but edge_dim is None")
         if edge_context_norm != "none" and not edge_context:
             raise ValueError(f"edge_context_norm={edge_context_norm!r} is of edge_context, which is False")
-        if not isinstance(encoder_layers, int) or encoder_layers < 0:
-            raise ValueError(f"encoder_layers must be a whole number of 0 or more, got {encoder_layers!r}")
+        check_whole(0, encoder_layers=encoder_layers)
         self.edges_in_nodes = edges_in_nodes
         self.edge_context = EdgeContext(hidden_channels, edge_context_norm) if edge_context else None
         self.degree_encoder = DegreeEncoder(hidden_channels, directed) if degree else None

@@ -16,6 +16,7 @@ from plstm_graph.nn.structure import check_graph, line_graph_of
 from plstm_graph.ops import plstm_max_plus_factorized
 from plstm_graph.ops.resource_bound import resource_bound
 from plstm_graph.ops.scatter import sum_rows
+from plstm_graph.ops.shapes import check_whole
 
 _FIRST_SHARE = -1.5  # before softplus: of a machine in five
 _ONE = math.log(math.e - 1)  # before softplus
@@ -50,7 +51,8 @@ class MakespanPLSTM(nn.Module):
         hidden_channels (int): Size of the encoding of what coefficients depend on. (default: ``32``)
         num_layers (int): Number of networks of single tasks behind it. (default: ``0``)
         out_channels (int): Number of targets. (default: ``1``)
-        times (list[int]): Columns of ``x`` that are times, not negative, in a unit that targets have too.
+        times (list[int]): Columns of ``x`` that are times, not negative, in a unit that targets have too. They must not
+            have been standardised: a time has a zero.
         features (list[int], optional): Columns that coefficients and shares depend on. (default: all others)
         channels (int): Number of durations of each task. (default: ``1``)
         scale (str): ``"linear"``, or ``"log"`` for targets ``log(1 + time)``. (default: ``"linear"``)
@@ -59,8 +61,8 @@ class MakespanPLSTM(nn.Module):
             :math:`h_v + d_v`. (default: ``"graph"``)
 
     Shapes:
-        - **input:** node features ``[N, F]``, edge indices ``[2, E]``, graph of each node ``[N]`` *(optional)*, line
-          graph *(optional, saves rebuilding it)*
+        - **input:** node features ``[N, F]``, edge indices ``[2, E]``, graph of each node ``[N]`` *(optional, in
+          any order)*, line graph *(optional, saves rebuilding it)*
         - **output:** ``[B, out_channels]``, or ``[N, out_channels]`` for nodes
     """
 
@@ -86,11 +88,11 @@ class MakespanPLSTM(nn.Module):
         if predict not in ("graph", "node"):
             raise ValueError(f"predict must be 'graph' or 'node', got {predict!r}")
         check_size_scale(scale)
-        self.times = list(times)
-        self.features = [c for c in range(columns) if c not in self.times] if features is None else list(features)
-        for name, given in (("times", self.times), ("features", self.features)):
-            if not given or any(not 0 <= column < columns for column in given):
-                raise ValueError(f"{name} must be columns of x, from 0 to {columns - 1}, got {given}")
+        check_whole(1, hidden_channels=hidden_channels, out_channels=out_channels, channels=channels, bins=bins)
+        check_whole(0, num_layers=num_layers)
+        self.times = _columns("times", times, columns)
+        rest = [column for column in range(columns) if column not in self.times]
+        self.features = _columns("features", rest if features is None else features, columns)
         categories = [column for column in self.times if sizes[column]]
         if categories:
             raise ValueError(f"times must be columns of numbers, but column {categories[0]} has categories")
@@ -129,13 +131,18 @@ class MakespanPLSTM(nn.Module):
         Args:
             x: Node features, ``[N, F]``.
             edge_index: A task that has to be done before another, and that other, ``[2, E]``.
-            batch: Graph of each node, ``[N]``, sorted. (default: all nodes are of one graph)
+            batch: Graph of each node, ``[N]``. (default: all nodes are of one graph)
             line_graph: The line graph of ``edge_index``. (default: the one that a batch of
                 :class:`~plstm_graph.loader.DAGLoader` has, else a new one)
             batch_size: Number of graphs ``B``; given, it spares a device synchronisation.
+
+        Raises:
+            ValueError: If features or graphs of nodes are of another shape, or a time is negative, which is not looked
+                for in a compiled or exported model.
         """
-        check_graph(x, edge_index)
-        graph = line_graph_of(x, edge_index, line_graph)
+        graph = self._checked(x, edge_index, line_graph)
+        if batch is not None and batch.shape != x.shape[:1]:
+            raise ValueError(f"batch must be [N] = [{x.size(0)}], got {list(batch.shape)}")
         if batch is None:
             batch, batch_size = edge_index.new_zeros(x.size(0)), 1
         elif batch_size is None:
@@ -186,8 +193,13 @@ class MakespanPLSTM(nn.Module):
 
         Returns:
             Columns of ``edge_index`` in the order of the way, and the node in which it ends.
+
+        Raises:
+            ValueError: If there is no such node, or none at all.
         """
-        graph = line_graph_of(x, edge_index, line_graph)
+        graph = self._checked(x, edge_index, line_graph)
+        if len(x) == 0 or not (node is None or 0 <= node < len(x)):
+            raise ValueError(f"there is no node {'at all' if node is None else node} among {len(x)}")
         duration = F.linear(self.durations(x), F.softplus(self.weight)).mean(dim=1, keepdim=True)
         ends = (self.longest_ways(duration, graph) + duration).view(-1)
         here = int(ends.argmax()) if node is None else node
@@ -201,6 +213,34 @@ class MakespanPLSTM(nn.Module):
             path.append(column)
         return torch.tensor(path[::-1], dtype=torch.long, device=x.device), last
 
+    def _checked(self, x: Tensor, edge_index: Tensor, line_graph: LineGraph | None) -> LineGraph:
+        """The line graph of a graph that features fit."""
+        check_graph(x, edge_index)
+        columns = num_columns(self.in_channels)
+        if x.dim() != 2 or x.size(1) != columns:
+            raise ValueError(f"x must be [N, {columns}], got {list(x.shape)}")
+        if not torch.compiler.is_compiling():
+            negative = (x[:, self.times] < 0).nonzero()
+            if len(negative):
+                node, column = int(negative[0, 0]), self.times[int(negative[0, 1])]
+                raise ValueError(
+                    f"times must not be negative, but column {column} of x is {float(x[node, column]):g} at node "
+                    f"{node}: a time keeps its unit and its zero, which standardising takes away"
+                )
+        return line_graph_of(x, edge_index, line_graph)
+
     def _scaled(self, times: Tensor) -> Tensor:
         amount = F.linear(times, F.softplus(self.weight))
         return amount.log1p() if self.scale == "log" else amount
+
+
+def _columns(name: str, given: Sequence[int], columns: int) -> list[int]:
+    """Some columns of ``x``, each of them once."""
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise ValueError(f"{name} must be a list of columns of x, got {given!r}")
+    numbers = all(isinstance(column, int) and not isinstance(column, bool) for column in given)
+    if not given or not numbers or any(not 0 <= column < columns for column in given):
+        raise ValueError(f"{name} must be columns of x, from 0 to {columns - 1}, got {list(given)}")
+    if len(set(given)) < len(given):
+        raise ValueError(f"{name} must have each column of x once, got {list(given)}")
+    return list(given)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from plstm_graph.ops.scatter import sum_rows
-from plstm_graph.ops.shapes import check_real
+from plstm_graph.ops.shapes import check_real, check_whole, widened
 
 
 def resource_bound(
@@ -30,7 +30,7 @@ def resource_bound(
         head: ``[N, C]``, in any unit of time.
         tail: ``[N, C]``
         work: ``[N, C]``
-        batch: Graph of each node, ``[N]``, sorted.
+        batch: Graph of each node, ``[N]``, in any order.
         batch_size: Number of graphs ``B``; given, it spares a device synchronisation.
         bins: Most thresholds of each kind.
 
@@ -39,7 +39,7 @@ def resource_bound(
 
     Raises:
         TypeError: If an operand has no real numbers; names it.
-        ValueError: If shapes differ, or ``bins`` is below 1.
+        ValueError: If shapes differ, or ``bins`` is no whole number above 0.
     """
     for name, tensor in (("head", head), ("tail", tail), ("work", work)):
         check_real(name, tensor)
@@ -47,11 +47,11 @@ def resource_bound(
             raise ValueError(f"{name} must be [N, C], the same for all three, got {list(tensor.shape)}")
     if batch.shape != head.shape[:1]:
         raise ValueError(f"batch must be [N] = [{head.size(0)}], got {list(batch.shape)}")
-    if bins < 1:
-        raise ValueError(f"bins must be 1 or more, got {bins}")
+    check_whole(1, bins=bins)
     if batch_size is None:
         batch_size = int(batch.max()) + 1 if batch.numel() else 0
-    channels = head.size(1)
+    dtype, channels = torch.promote_types(torch.promote_types(head.dtype, tail.dtype), work.dtype), head.size(1)
+    head, tail, work = widened(head, tail, work)  # thousands of tasks are added up
     (of_head, least_head), (of_tail, least_tail) = (_binned(each, batch, batch_size, bins) for each in (head, tail))
     cell = (((batch.unsqueeze(1) * bins) + of_head) * bins + of_tail) * channels
     cell = (cell + torch.arange(channels, device=batch.device)).view(-1)
@@ -62,7 +62,7 @@ def resource_bound(
     bound = least_head.unsqueeze(2) + least_tail.unsqueeze(1) + work_from
     # Thresholds that no task reaches together bound nothing.
     largest = bound.masked_fill(tasks_from == 0, float("-inf")).flatten(1, 2).amax(dim=1)
-    return largest.masked_fill(tasks_from[:, 0, 0] == 0, 0.0)
+    return largest.masked_fill(tasks_from[:, 0, 0] == 0, 0.0).to(dtype)
 
 
 def _from_here_on(grid: Tensor) -> Tensor:
@@ -79,6 +79,7 @@ def _binned(values: Tensor, batch: Tensor, batch_size: int, bins: int) -> tuple[
     # By graph, then by value: a stable sort by graph of what is sorted by value.
     order = values.detach().argsort(dim=0)
     order = order.gather(0, batch[order].argsort(dim=0, stable=True))
+    given, batch = batch, batch.sort().values
     ordered = values.detach().gather(0, order)
     differs = torch.ones_like(order)
     differs[1:] = ((ordered[1:] != ordered[:-1]) | (batch[1:] != batch[:-1]).unsqueeze(1)).long()
@@ -87,7 +88,7 @@ def _binned(values: Tensor, batch: Tensor, batch_size: int, bins: int) -> tuple[
     of_graph = count.index_select(0, batch)
     place = torch.where(of_graph > bins, place * bins // of_graph, place)
     place = torch.empty_like(place).scatter_(0, order, place)
-    row = batch.unsqueeze(1) * bins + place
+    row = given.unsqueeze(1) * bins + place
     # Infinity rather than zero below the values: a zero among them would share its gradient with it.
     least = values.new_full((batch_size * bins, channels), float("inf")).scatter_reduce(0, row, values, "amin")
     return place, least.view(batch_size, bins, channels)

@@ -100,6 +100,21 @@ def check_form(form: str, *forms: Any) -> None:
         raise ValueError(f"unknown form {form!r}; choose one of {', '.join(map(repr, known))}")
 
 
+def check_whole(least: int, **numbers: object) -> None:
+    """Check that arguments are whole numbers.
+
+    Args:
+        least: The smallest that each may be.
+        **numbers: The arguments by name.
+
+    Raises:
+        ValueError: Naming the first one that is smaller, or no whole number.
+    """
+    for name, number in numbers.items():
+        if not isinstance(number, int) or isinstance(number, bool) or number < least:
+            raise ValueError(f"{name} must be a whole number of {least} or more, got {number!r}")
+
+
 def check_features(query: Tensor, key: Tensor, value: Tensor, axes: str, num_axes: int) -> tuple[int, ...]:
     """Check query, key and value of a chain or a grid.
 

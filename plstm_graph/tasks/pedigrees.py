@@ -41,6 +41,7 @@ def pedigrees(
             graph.pedigree = torch.full((graph.num_nodes,), number)
     task = regression("pedigrees", parts, "node", in_channels=2, edge_dim=[2])
     task.metrics, task.monitor, task.columns = _metrics, {"accuracy": "max"}, ("y", "has_record", "blup", "pedigree")
+    task.column_names = {"x": ["record", "has_record"], "edge_attr": ["parent"], "y": ["breeding_value"]}
     return task
 
 

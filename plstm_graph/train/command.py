@@ -76,7 +76,7 @@ def run_command(arguments: list[str], machine: Callable[[], dict[str, Any]], giv
     study = options.study
     begin(options, console)
     if options.written_to is not None:
-        whole = _only_task(study)
+        whole = task_of(study.first_trials(study.models[0])[0])
         if not isinstance(whole, GraphTask):
             raise ValueError(f"a folder of DAGs has graphs, and the task {whole.name} has none")
         parts = write_task(whole, options.written_to, options.written_parts)
@@ -128,13 +128,13 @@ def claimed(study: Study, task: Task) -> Iterator[None]:
         yield
 
 
-def _only_task(study: Study) -> Task:
-    """The task of a study, if its choices leave but one."""
-    several = {name: values for name, values in study.plain["choose"].items() if name.startswith("task.")}
-    if any(len(values) > 1 for values in several.values()):
+def _check_one_task(choose: dict[str, Any]) -> None:
+    """Refuse choices that leave more than one task, for a folder has but one."""
+    several = {name: values for name, values in choose.items() if name.startswith("task.") and len(values) > 1}
+    if several:
         text = "; ".join(f"{name} {', '.join(map(str, values))}" for name, values in several.items())
-        raise ValueError(f"a folder holds one task, and choose has several: {text}")
-    return task_of(study.first_trials(study.models[0])[0])
+        one = " ".join(f"--choose.{name} '[{values[0]}]'" for name, values in several.items())
+        raise ValueError(f"a folder holds one task, and choose has several: {text}. Choose one, such as {one}")
 
 
 def _folds(given: str | int | None, task: dict[str, Any]) -> list[int]:
@@ -220,6 +220,8 @@ def parse(arguments: list[str], command: Command = "fit", given: Given | None = 
         trainer.setdefault("devices", [device.index])
     workers, choose = int(config.workers), check_choices(values["choose"])
     _check_given(arguments, choose)
+    if config.folder is not None:
+        _check_one_task(choose)
     space: Space = {}
     if command == "tune":  # values to choose from are part of what is searched
         space, choose = check_space(choose | values["space"]), {}

@@ -232,5 +232,7 @@ def test_a_folder_has_one_scale(tmp_path, monkeypatch, capsys):
         main(["fit", "--config", config_of(TERRAIN), "--folder", "written", "--choose={task.target_scale: [raw, log]}"])
         == 2
     )
-    assert "a folder holds one task, and choose has several: task.target_scale raw, log" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "a folder holds one task, and choose has several: task.target_scale raw, log" in error
+    assert "such as --choose.task.target_scale '[raw]'" in error
     assert not (tmp_path / "written").exists()

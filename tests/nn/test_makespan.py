@@ -148,6 +148,19 @@ def test_learns_what_planned_times_leave_out():
         ([3, 0, 0, 0], {"times": [0]}, "column 0 has categories"),
         ([3, 0, 0, 0], {"features": [-1]}, r"features must be columns of x, from 0 to 3, got \[-1\]"),
         (2, {"times": [0, 1]}, r"features must be columns of x, from 0 to 1, got \[\]"),
+        ([3, 0, 0, 0], {"times": [2, 3, 2]}, r"times must have each column of x once, got \[2, 3, 2\]"),
+        ([3, 0, 0, 0], {"features": [1, 1]}, r"features must have each column of x once, got \[1, 1\]"),
+        ([3, 0, 0, 0], {"times": ["2"]}, r"times must be columns of x, from 0 to 3, got \['2'\]"),
+        ([3, 0, 0, 0], {"times": [2.0]}, r"times must be columns of x, from 0 to 3, got \[2.0\]"),
+        ([3, 0, 0, 0], {"times": [True]}, r"times must be columns of x, from 0 to 3, got \[True\]"),
+        ([3, 0, 0, 0], {"times": "23"}, "times must be a list of columns of x, got '23'"),
+        ([3, 0, 0, 0], {"times": 2}, "times must be a list of columns of x, got 2"),
+        (4, {"channels": 0}, "channels must be a whole number of 1 or more, got 0"),
+        (4, {"hidden_channels": 0}, "hidden_channels must be a whole number of 1 or more, got 0"),
+        (4, {"out_channels": -1}, "out_channels must be a whole number of 1 or more, got -1"),
+        (4, {"num_layers": -1}, "num_layers must be a whole number of 0 or more, got -1"),
+        (4, {"bins": 2.5}, "bins must be a whole number of 1 or more, got 2.5"),
+        (4, {"bins": True}, "bins must be a whole number of 1 or more, got True"),
         ([3, 0, 0, 0], {"predict": "edge"}, "predict must be 'graph' or 'node', got 'edge'"),
         ([3, 0, 0, 0], {"scale": "cubic"}, "size_scale must be 'linear' or 'log', got 'cubic'"),
     ],
@@ -155,6 +168,77 @@ def test_learns_what_planned_times_leave_out():
 def test_refusals(given, options, message):
     with pytest.raises(ValueError, match=message):
         MakespanPLSTM(given, **{"times": [2], **options})
+
+
+@pytest.mark.parametrize("predict", ["graph", "node"])
+@pytest.mark.parametrize(("node", "column", "value"), [(0, 2, -1e-6), (7, 3, -0.5), (11, 2, float("-inf"))])
+def test_times_are_not_negative(predict, node, column, value):
+    """As those of standardised features are; a longest way over them would begin anywhere."""
+    made, (x, edges) = model(predict=predict), plan()
+    x[:, 1] = -5.0  # numbers that are no times may be
+    made(x, edges)
+    x[node, column] = value
+    for call in (made, made.critical_path):
+        with pytest.raises(ValueError, match=f"column {column} of x is {value:g} at node {node}"):
+            call(x, edges)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x: {"x": x[:, :3]}, r"x must be \[N, 4\], got \[12, 3\]"),
+        (lambda x: {"x": torch.cat([x, x], dim=1)}, r"x must be \[N, 4\], got \[12, 8\]"),
+        (lambda x: {"x": x[:, 0]}, r"x must be \[N, 4\], got \[12\]"),
+        (lambda x: {"batch": torch.zeros(5, dtype=torch.long)}, r"batch must be \[N\] = \[12\], got \[5\]"),
+    ],
+)
+def test_shapes_that_do_not_fit(change, message):
+    x, edges = plan()
+    with pytest.raises(ValueError, match=message):
+        model()(**({"x": x, "edge_index": edges} | change(x)))
+
+
+@pytest.mark.parametrize("nodes", [[12], [-1], [99]])
+def test_paths_end_at_a_node(nodes):
+    made, (x, edges) = model(predict="node"), plan()
+    with pytest.raises(ValueError, match=f"there is no node {nodes[0]} among 12"):
+        predicted_path(made, lambda: made(x, edges), nodes)
+
+
+def test_no_path_through_no_tasks():
+    made, (x, edges) = model(), plan()
+    assert predicted_path(made, lambda: made(x[:0], edges[:, :0])) is None
+    assert predicted_path(made, lambda: torch.zeros(1)) is None  # which does not depend on it
+    with pytest.raises(ValueError, match="there is no node at all among 0"):
+        made.critical_path(x[:0], edges[:, :0])
+    found = predicted_path(made, lambda: made(x, edges[:, :0]))
+    assert found.columns.tolist() == [] and found.node in range(12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("shape", ["alone", "chain"])
+def test_thousands_of_tasks_in_half_precision(dtype, shape):
+    x = torch.zeros(2000, 4)
+    x[:, 2:] = 0.5
+    edges = torch.stack([torch.arange(1999), torch.arange(1, 2000)])[:, : 0 if shape == "alone" else 1999]
+    expected = model()(x, edges).item()
+    half = model().to(dtype)(x.to(dtype), edges)
+    assert half.dtype == dtype and half.item() == pytest.approx(expected, rel=0.01)  # 0.4% are a step of bfloat16
+    with torch.autocast("cpu", dtype=dtype):
+        assert model()(x, edges).item() == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize("order", [[1, 0, 1, 0], [0, 1, 1, 0], [1, 1, 0, 0]])
+def test_nodes_of_a_batch_stand_in_any_order(order):
+    batch = torch.tensor(order).repeat(3)
+    made, (x, _) = model(), plan()
+    edges = torch.tensor([[0, 1, 2], [4, 5, 6]])  # within a graph each
+    alone = []
+    for graph in (0, 1):
+        nodes = (batch == graph).nonzero().view(-1)
+        place = torch.full((12,), -1).scatter(0, nodes, torch.arange(len(nodes)))
+        alone.append(made(x[nodes], place[edges[:, batch[edges[0]] == graph]]))
+    torch.testing.assert_close(made(x, edges, batch=batch), torch.cat(alone))
 
 
 def test_categories_alone_decide_coefficients():

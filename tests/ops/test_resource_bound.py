@@ -88,6 +88,25 @@ def test_float32_and_a_batch_size_that_is_found():
     torch.testing.assert_close(resource_bound(*(each.float() for each in times), batch, 2), wide.float())
 
 
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("bins", [3, 64])
+@pytest.mark.parametrize("seed", range(3))
+def test_nodes_stand_in_any_order(seed, bins, ties):
+    *times, batch = given((5, 0, 9, 1, 12), ties=ties, seed=seed)
+    order = torch.randperm(len(batch), generator=torch.Generator().manual_seed(seed))
+    mixed = resource_bound(*(each[order] for each in times), batch[order], 5, bins)
+    torch.testing.assert_close(mixed, resource_bound(*times, batch, 5, bins), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_adds_in_single(dtype):
+    """Sums of 3,000 ones, which a sum in bfloat16 would end at 256."""
+    nothing, batch = torch.zeros(3000, 2, dtype=dtype), torch.zeros(3000, dtype=torch.long)
+    bound = resource_bound(nothing, nothing, torch.ones(3000, 2, dtype=dtype), batch)
+    assert bound.dtype == dtype
+    assert torch.equal(bound, torch.full((1, 2), 3000.0).to(dtype))  # whole numbers, exact in float32
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -95,7 +114,9 @@ def test_float32_and_a_batch_size_that_is_found():
         (lambda given: given | {"tail": given["tail"][:, :1]}, r"tail must be \[N, C\]"),
         (lambda given: given | {"work": given["work"][:2]}, r"work must be \[N, C\]"),
         (lambda given: given | {"batch": given["batch"][:2]}, r"batch must be \[N\] = \[10\], got \[2\]"),
-        (lambda given: given | {"bins": 0}, "bins must be 1 or more, got 0"),
+        (lambda given: given | {"bins": 0}, "bins must be a whole number of 1 or more, got 0"),
+        (lambda given: given | {"bins": 2.5}, "bins must be a whole number of 1 or more, got 2.5"),
+        (lambda given: given | {"bins": "8"}, "bins must be a whole number of 1 or more, got '8'"),
     ],
 )
 def test_refusals(change, message):
