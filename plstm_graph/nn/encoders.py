@@ -186,3 +186,14 @@ class DegreeEncoder(nn.Module):
             degree = degree.sum(dim=1, keepdim=True)
         angle = degree.unsqueeze(-1) * self.frequency
         return self.lin(torch.cat([angle.sin(), angle.cos()], dim=-1).flatten(1))
+
+
+def start_unknown(model: nn.Module) -> None:
+    """Let category 0 of all columns, which stands for what training may never see, begin without any effect.
+
+    Args:
+        model: A module with :class:`CategoryEncoder` in it.
+    """
+    for module in model.modules():
+        if isinstance(module, CategoryEncoder):
+            module.start_unknown_at_zero()

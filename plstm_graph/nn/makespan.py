@@ -9,18 +9,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.nn.encoders import FeatureSpec, feature_encoder, num_columns
+from plstm_graph.nn.encoders import CategoryEncoder, FeatureSpec, feature_encoder, num_columns
 from plstm_graph.nn.node_networks import NodeNetworks
 from plstm_graph.nn.size_head import SizeScale, check_size_scale
 from plstm_graph.nn.structure import check_graph, line_graph_of
 from plstm_graph.ops import plstm_max_plus_factorized
 from plstm_graph.ops.resource_bound import resource_bound
 from plstm_graph.ops.scatter import sum_rows
-from plstm_graph.ops.shapes import check_whole
+from plstm_graph.ops.shapes import check_whole, wide_dtype
 
 _FIRST_SHARE = -1.5  # before softplus: of a machine in five
 _ONE = math.log(math.e - 1)  # before softplus
-_FIRST_DIFFERENCES = 0.1  # between coefficients, before softplus, of the usual ones
+_FIRST_DIFFERENCES = 0.1  # between coefficients before softplus, of those that weights usually give
 
 
 class MakespanPLSTM(nn.Module):
@@ -30,30 +30,37 @@ class MakespanPLSTM(nn.Module):
     coefficients are learned, each from what else is known of the task,
 
     .. math::
-        d_v = \sum_j \mathrm{softplus}(c_j(v))\, x_{vj}
+        d_v = \sum_j \mathrm{softplus}(c_0 + c_j(v))\, x_{vj},
+
+    where the constant makes coefficients one that nothing has been learned about: such a task takes what was planned.
 
     M-mode (:func:`~plstm_graph.ops.plstm_max_plus_factorized`) with ``d`` as Source and as Transition, along the
     edges and against them, gives the longest way to each task :math:`h_v` and from it :math:`t_v`. A graph takes
 
     .. math::
-        \max\Big(\max_v (h_v + d_v + t_v),\ \max_{a, b} \big(a + b + s \sum_{v:\ h_v \ge a,\ t_v \ge b} d_v \big)\Big)
+        \max\Big(\max_v (h_v + d_v + t_v),\ r \bar d
+        + \max_{a, b} \big(a + b + s \sum_{v:\ h_v \ge a,\ t_v \ge b} d_v \big)\Big)
 
     the critical path, or what tasks that have to lie between :math:`a` and :math:`b` make of their machines
-    (:func:`~plstm_graph.ops.resource_bound.resource_bound`), of which each task takes a share ``s``, learned from the
-    mean over the graph. If all times double, so does the prediction; and nothing in it depends on how many tasks there
-    are. Several channels, each with coefficients of its own, are added with positive weights.
+    (:func:`~plstm_graph.ops.resource_bound.resource_bound`), of which each task takes a share ``s``, and which are not
+    done all at once: the last is later by ``r`` of a mean task. Both are learned from what is known of the machines. If
+    all times double, so does the prediction; and nothing in it depends on how many tasks there are. Several channels,
+    each with coefficients of its own, are added with positive weights.
 
     For makespans, latencies and finish times of tasks. For any other quantity there is
     :class:`~plstm_graph.nn.PLSTM`.
 
     Args:
         in_channels (int or list[int]): Node features as :func:`~plstm_graph.nn.feature_encoder` takes them.
-        hidden_channels (int): Size of the encoding of what coefficients depend on. (default: ``32``)
-        num_layers (int): Number of networks of single tasks behind it. (default: ``0``)
+        hidden_channels (int): Size of the encodings of what is known of tasks and of machines. (default: ``32``)
+        num_layers (int): Number of networks of single tasks behind the former. Without any, a task whose categories
+            are all unknown (category 0) and that has no numbers takes what was planned. (default: ``0``)
         out_channels (int): Number of targets. (default: ``1``)
         times (list[int]): Columns of ``x`` that are times, not negative, in a unit that targets have too. They must not
             have been standardised: a time has a zero.
-        features (list[int], optional): Columns that coefficients and shares depend on. (default: all others)
+        features (list[int], optional): Columns that coefficients depend on. (default: all others)
+        machines (list[int], optional): Columns that ``s`` and ``r`` depend on, by their encoding's mean over a graph,
+            such as the number of machines. (default: all that are no times)
         channels (int): Number of durations of each task. (default: ``1``)
         scale (str): ``"linear"``, or ``"log"`` for targets ``log(1 + time)``. (default: ``"linear"``)
         bins (int): As of :func:`~plstm_graph.ops.resource_bound.resource_bound`. (default: ``64``)
@@ -75,6 +82,7 @@ class MakespanPLSTM(nn.Module):
         *,
         times: Sequence[int],
         features: Sequence[int] | None = None,
+        machines: Sequence[int] | None = None,
         channels: int = 1,
         scale: SizeScale = "linear",
         bins: int = 64,
@@ -91,8 +99,9 @@ class MakespanPLSTM(nn.Module):
         check_whole(1, hidden_channels=hidden_channels, out_channels=out_channels, channels=channels, bins=bins)
         check_whole(0, num_layers=num_layers)
         self.times = _columns("times", times, columns)
-        rest = [column for column in range(columns) if column not in self.times]
-        self.features = _columns("features", rest if features is None else features, columns)
+        others = [column for column in range(columns) if column not in self.times]
+        self.features = _columns("features", others if features is None else features, columns)
+        self.machines = _columns("machines", others if machines is None else machines, columns)
         categories = [column for column in self.times if sizes[column]]
         if categories:
             raise ValueError(f"times must be columns of numbers, but column {categories[0]} has categories")
@@ -100,22 +109,27 @@ class MakespanPLSTM(nn.Module):
         self.channels, self.scale, self.bins, self.predict = channels, scale, bins, predict
         self.encoder = feature_encoder([sizes[column] for column in self.features], hidden_channels)
         self.networks = NodeNetworks(hidden_channels, num_layers)
-        self.coefficients = nn.Linear(hidden_channels, len(self.times) * channels)
-        self.share = nn.Sequential(
-            nn.Linear(hidden_channels, hidden_channels), nn.GELU(), nn.Linear(hidden_channels, channels)
-        )
+        self.coefficients = nn.Linear(hidden_channels, len(self.times) * channels, bias=False)
+        self.shares = None
+        if predict == "graph":
+            self.shares = nn.Sequential(
+                feature_encoder([sizes[column] for column in self.machines], hidden_channels),
+                nn.Linear(hidden_channels, hidden_channels),
+                nn.GELU(),
+                nn.Linear(hidden_channels, 2 * channels),
+            )
         self.weight = nn.Parameter(torch.empty(out_channels, channels))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw all weights anew. At first the channels are averaged, and all coefficients are about one."""
-        for module in (self.encoder, self.networks, self.coefficients, *self.share):
+        for module in (self.encoder, self.networks, self.coefficients, *(self.shares or ())):
             if hasattr(module, "reset_parameters"):
                 cast(nn.Linear, module).reset_parameters()
-        nn.init.constant_(cast(nn.Linear, self.share[-1]).bias, _FIRST_SHARE)
-        nn.init.constant_(self.coefficients.bias, _ONE)
         with torch.no_grad():
             self.coefficients.weight.mul_(_FIRST_DIFFERENCES)
+        if self.shares is not None:
+            nn.init.constant_(cast(nn.Linear, self.shares[-1]).bias, _FIRST_SHARE)
         nn.init.constant_(self.weight, math.log(math.expm1(1 / self.channels)))
 
     def forward(
@@ -137,8 +151,8 @@ class MakespanPLSTM(nn.Module):
             batch_size: Number of graphs ``B``; given, it spares a device synchronisation.
 
         Raises:
-            ValueError: If features or graphs of nodes are of another shape, or a time is negative, which is not looked
-                for in a compiled or exported model.
+            ValueError: If features or graphs of nodes are of another shape, or a time is negative, which is looked for
+                on the CPU alone, and not in a compiled or exported model.
         """
         graph = self._checked(x, edge_index, line_graph)
         if batch is not None and batch.shape != x.shape[:1]:
@@ -147,29 +161,26 @@ class MakespanPLSTM(nn.Module):
             batch, batch_size = edge_index.new_zeros(x.size(0)), 1
         elif batch_size is None:
             batch_size = int(batch.max()) + 1 if batch.numel() else 0
-        encoded = self.encode(x)
-        duration = self.durations(x, encoded)
+        duration = self.durations(x)
         head = self.longest_ways(duration, graph)
-        if self.predict == "node":
+        if self.shares is None:
             return self._scaled(head + duration)
         tail = self.longest_ways(duration, graph.reverse())
-        count = sum_rows(torch.ones_like(encoded[:, :1]), batch, batch_size).clamp(min=1)
-        share = F.softplus(self.share(sum_rows(encoded, batch, batch_size) / count))
+        known, *network = self.shares
+        of_graph = _mean(_encode(known, x[:, self.machines]), batch, batch_size)
+        for part in network:
+            of_graph = part(of_graph)
+        share, rest = F.softplus(of_graph).chunk(2, dim=1)
         shared = resource_bound(head, tail, duration * share.index_select(0, batch), batch, batch_size, self.bins)
         rows = batch.unsqueeze(1).expand_as(head)
+        shared = shared + rest * _mean(duration, batch, batch_size)
         longest = shared.new_zeros(shared.shape).scatter_reduce(0, rows, head + duration + tail, "amax")
         return self._scaled(torch.maximum(longest, shared))
 
-    def encode(self, x: Tensor) -> Tensor:
-        """What coefficients depend on, of each task alone, ``[N, hidden_channels]``."""
-        given = x[:, self.features]
-        sizes = cast(Sequence[int], getattr(self.encoder, "sizes", [0]))
-        return self.networks(self.encoder(given if 0 in sizes else given.long()))
-
-    def durations(self, x: Tensor, encoded: Tensor | None = None) -> Tensor:
+    def durations(self, x: Tensor) -> Tensor:
         """How long each task takes, ``[N, channels]``, in the unit of its times."""
-        encoded = self.encode(x) if encoded is None else encoded
-        coefficients = F.softplus(self.coefficients(encoded)).view(len(x), len(self.times), self.channels)
+        logits = self.coefficients(self.networks(_encode(self.encoder, x[:, self.features])))
+        coefficients = F.softplus(logits + _ONE).view(len(x), len(self.times), self.channels)
         return (x[:, self.times].to(coefficients.dtype).unsqueeze(-1) * coefficients).sum(dim=1)
 
     @staticmethod
@@ -219,7 +230,7 @@ class MakespanPLSTM(nn.Module):
         columns = num_columns(self.in_channels)
         if x.dim() != 2 or x.size(1) != columns:
             raise ValueError(f"x must be [N, {columns}], got {list(x.shape)}")
-        if not torch.compiler.is_compiling():
+        if x.is_cpu and not torch.compiler.is_compiling():
             negative = (x[:, self.times] < 0).nonzero()
             if len(negative):
                 node, column = int(negative[0, 0]), self.times[int(negative[0, 1])]
@@ -244,3 +255,15 @@ def _columns(name: str, given: Sequence[int], columns: int) -> list[int]:
     if len(set(given)) < len(given):
         raise ValueError(f"{name} must have each column of x once, got {list(given)}")
     return list(given)
+
+
+def _encode(encoder: nn.Module, columns: Tensor) -> Tensor:
+    """Encode columns of ``x``, which are floats, or categories alone."""
+    return encoder(columns.long() if isinstance(encoder, CategoryEncoder) else columns)
+
+
+def _mean(rows: Tensor, batch: Tensor, batch_size: int) -> Tensor:
+    """Means over graphs, zero where there are no nodes; half precision does not count to thousands."""
+    wide = rows.to(wide_dtype(rows))
+    count = sum_rows(torch.ones_like(wide[:, :1]), batch, batch_size).clamp(min=1)
+    return (sum_rows(wide, batch, batch_size) / count).to(rows.dtype)

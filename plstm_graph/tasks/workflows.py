@@ -1,19 +1,18 @@
 """How long workflows take, from what is known before they run, beside what planners compute."""
 
-import copy
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Data
 
 from plstm_graph.config.fitting import fitting
 from plstm_graph.datasets.workflows.plans import COLUMNS, Planner, PlanTarget
 from plstm_graph.datasets.workflows.workflows import Workflows
+from plstm_graph.nn.encoders import start_unknown
 from plstm_graph.tasks.graph_task import GraphTask, regression
 from plstm_graph.tasks.metrics import rmse
 from plstm_graph.tasks.task import Row
@@ -29,7 +28,6 @@ def workflows(
     bias: float = 0.2,
     noise: float = 0.05,
     loss: Literal["mse", "l1"] = "l1",
-    hidden: float = 0.1,
 ) -> GraphTask:
     """Makespans on few machines, or finish times on as many as there are tasks.
 
@@ -45,15 +43,11 @@ def workflows(
         bias: As of :class:`~plstm_graph.datasets.workflows.plans.Planner`, and so is ``noise``.
         noise: See there.
         loss: ``"mse"`` or ``"l1"``.
-        hidden: Part of the workflows of each step of training in which no category is known, so that models learn what
-            to say of applications that training does not have.
 
     Raises:
         ValueError: If there is no such application, or a size cannot be had.
         ImportError: If workflows have to be made and wfcommons is not installed.
     """
-    if not 0 <= hidden < 1:
-        raise ValueError(f"hidden must be in [0, 1), got {hidden}")
     sizes = {"train": [train], "valid": list(valid)} | {f"test_{name}": [size] for name, size in tests.items()}
     found = {
         part: [workflow for size in of_part for workflow in _make(root, applications, size, part, seed)]
@@ -67,7 +61,7 @@ def workflows(
     inputs = [planner.num_categories, *[0] * (parts["train"][0].x.size(1) - 1)]
     task = regression("workflows", parts, "graph" if target == "makespan" else "node", inputs, None, loss, "standard")
     task.monitor, task.column_names = {"mape": "min"}, {"x": COLUMNS, "y": (target,)}
-    task.changes = partial(_hide, hidden) if hidden else None
+    task.made = start_unknown  # category 0, which training does not have
     if target == "critical_path":
         task.metrics, task.columns = _finish_metrics, ("y", "is_last", "planned", "informed")
         return task
@@ -88,15 +82,6 @@ def _make(root: str | Path, usual: Sequence[str], size: dict[str, Any], part: st
             yield from Workflows(name, num_graphs, smallest, largest, seed, root)
 
     return make(**fitting(make, size, "the task workflows", part))
-
-
-def _hide(part: float, batch: Batch) -> Batch:
-    """A batch in which no category of some workflows is known."""
-    hidden = copy.copy(batch)
-    chosen = torch.rand(batch.num_graphs, device=batch.x.device) < part
-    hidden.x = batch.x.clone()
-    hidden.x[chosen[batch.batch], 0] = 0
-    return hidden
 
 
 def fit_bounds(graphs: Sequence[Data]) -> Tensor:

@@ -1,5 +1,6 @@
 """The model of plans: units, durations, exact cases, the critical path, and what it refuses."""
 
+import math
 from itertools import pairwise
 
 import pytest
@@ -10,6 +11,7 @@ from plstm_graph import LineGraph
 from plstm_graph.datasets.workflows.list_schedule import earliest_finish, makespan
 from plstm_graph.graph import random_dag
 from plstm_graph.nn import MakespanPLSTM, predicted_path
+from plstm_graph.nn.encoders import start_unknown
 
 
 def plan(nodes=12, edges=18, seed=0):
@@ -30,9 +32,9 @@ def exact(machines, **options):
     made = MakespanPLSTM(4, 8, times=[2, 3], channels=1, bins=100, **options)
     with torch.no_grad():
         made.coefficients.weight.zero_()
-        made.coefficients.bias.fill_(torch.ones(()).expm1().log())
-        made.share[-1].weight.zero_()
-        made.share[-1].bias.fill_(torch.tensor(1 / machines).expm1().log())
+        if made.shares is not None:
+            made.shares[-1].weight.zero_()
+            made.shares[-1].bias.copy_(torch.tensor([math.log(math.expm1(1 / machines)), -float("inf")]))
     return made
 
 
@@ -113,7 +115,8 @@ def test_the_critical_path_takes_as_long_as_any(seed):
 
 def test_durations_are_what_coefficients_make_of_times():
     made, (x, _) = model(channels=2), plan()
-    coefficients = F.softplus(made.coefficients(made.encode(x))).view(12, 2, 2)
+    encoded = made.networks(made.encoder(x[:, :2]))
+    coefficients = F.softplus(math.log(math.e - 1) + made.coefficients(encoded)).view(12, 2, 2)
     torch.testing.assert_close(made.durations(x), x[:, 2:3] * coefficients[:, 0] + x[:, 3:] * coefficients[:, 1])
 
 
@@ -146,6 +149,7 @@ def test_learns_what_planned_times_leave_out():
         ([3, 0, 0, 0], {"times": []}, r"times must be columns of x, from 0 to 3, got \[\]"),
         ([3, 0, 0, 0], {"times": [4]}, r"times must be columns of x, from 0 to 3, got \[4\]"),
         ([3, 0, 0, 0], {"times": [0]}, "column 0 has categories"),
+        ([3, 0, 0, 0], {"machines": [7]}, r"machines must be columns of x, from 0 to 3, got \[7\]"),
         ([3, 0, 0, 0], {"features": [-1]}, r"features must be columns of x, from 0 to 3, got \[-1\]"),
         (2, {"times": [0, 1]}, r"features must be columns of x, from 0 to 1, got \[\]"),
         ([3, 0, 0, 0], {"times": [2, 3, 2]}, r"times must have each column of x once, got \[2, 3, 2\]"),
@@ -241,9 +245,20 @@ def test_nodes_of_a_batch_stand_in_any_order(order):
     torch.testing.assert_close(made(x, edges, batch=batch), torch.cat(alone))
 
 
-def test_categories_alone_decide_coefficients():
-    made = MakespanPLSTM([3, 0, 0, 0], 8, times=[2, 3], features=[0])
-    x, edges = plan()
-    changed = x.clone()
+@pytest.mark.parametrize(("features", "machines"), [([0], [1]), ([1], [0]), ([0], [0]), ([0, 1], [0, 1])])
+def test_columns_act_where_they_are_said_to(features, machines):
+    torch.manual_seed(0)
+    made = MakespanPLSTM([3, 0, 0, 0], 8, times=[2, 3], features=features, machines=machines)
+    (x, edges), changed = plan(30, 5), plan(30, 5)[0]
     changed[:, 1] += 5
-    assert torch.equal(made(x, edges), made(changed, edges))
+    assert torch.equal(made.durations(x), made.durations(changed)) == (1 not in features)
+    assert torch.equal(made(x, edges), made(changed, edges)) == (1 not in features + machines)
+
+
+def test_what_nothing_is_known_of_takes_what_was_planned():
+    made = MakespanPLSTM([3, 0, 0, 0], 8, times=[2, 3], features=[0])
+    x, _ = plan()
+    start_unknown(made)
+    unknown = x[:, 0] == 0
+    torch.testing.assert_close(made.durations(x)[unknown, 0], x[unknown, 2:].sum(1))
+    assert not torch.allclose(made.durations(x)[~unknown, 0], x[~unknown, 2:].sum(1), rtol=1e-3)

@@ -96,7 +96,6 @@ def test_a_part_without_graphs_is_named(name, part):
         ({"applications": ["bwa", "cycles", "bwa"]}, r"each once, got \['bwa', 'cycles', 'bwa'\] for train"),
         ({"tests": {"x": SIZES["workflows"] | {"applications": []}}}, r"each once, got \[\] for test_x"),
         ({"valid": []}, "leave the task workflows without a graph in valid$"),
-        ({"hidden": 1.0}, r"hidden must be in \[0, 1\), got 1.0"),
     ],
 )
 def test_workflows_of_no_application(changes, message, tmp_path, monkeypatch):
