@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from plstm_graph.datasets.classes import PLAIN_LABELS, note_of_labels
-from plstm_graph.nn.encoders import CategoryEncoder
+from plstm_graph.nn.encoders import start_unknown
 from plstm_graph.tasks.graph_task import GraphTask, Objective
 from plstm_graph.tasks.labelled import LabelledGraphs
 from plstm_graph.tasks.metrics import LABELS, MONITOR, Kind, evaluate, misfit
@@ -60,7 +60,7 @@ def supervised(data: LabelledGraphs, kind: Kind, given: dict[str, Any], num_fold
         with_loss=True,
         fixed=False,
         labelled=data,
-        made=_start_unknown if problem.has_unknown else None,
+        made=start_unknown if problem.has_unknown else None,
         notes=[*checked.notes, *data.notes],
         serving=lambda needs: {
             "data": data.kind,
@@ -81,13 +81,6 @@ def check_kind(kind: Kind) -> None:
 def _metrics(kind: Kind, output: Tensor, y: Tensor) -> Row:
     """Of values, or of logits, which rank as probabilities do."""
     return evaluate(output, y, kind)
-
-
-def _start_unknown(model: nn.Module) -> None:
-    """Let the embedding of unknown words begin at zero."""
-    for module in model.modules():
-        if isinstance(module, CategoryEncoder):
-            module.start_unknown_at_zero()
 
 
 _PARTS = ("train", "valid", "test")
