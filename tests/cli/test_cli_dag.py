@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -188,3 +189,20 @@ def test_a_broken_folder_stops_fit_before_anything_is_written(tmp_path, capsys):
     assert "dags: edges.csv, line 122, graph g3: a cycle of 2 nodes: 1 -> 2 -> 1" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
     assert not any((folder / "processed").glob("*"))
+
+
+@pytest.mark.parametrize("spokes", [3, 70, 1500])
+def test_check_shows_all_degrees_of_hubs(spokes, capsys):
+    """Counts and bins stand there in full, however many bins the largest degree takes."""
+    Path("hub").mkdir()
+    Path("hub/dag.yaml").write_text("targets: [y]\nsplit: part\n")
+    edges = "".join(f"train,{node},hub\n" for node in range(spokes)) + "valid,a,b\ntest,a,b\n"
+    Path("hub/edges.csv").write_text("graph,source,target\n" + edges)
+    Path("hub/graphs.csv").write_text("graph,y,part\ntrain,1,train\nvalid,2,valid\ntest,3,test\n")
+    assert main(["check", "hub"]) == 0
+    table = capsys.readouterr().out.partition("┃ degree")[2].partition("└")[0]
+    (low, high) = re.findall(r"│ (\d+)-(\d+) +│ 1 +│ 0 +│", table)[-1]
+    assert int(low) <= spokes <= int(high)
+    assert re.search(rf"│ 0 +│ {spokes + 2:,} +│ 3 +│", table)
+    assert re.search(rf"│ 1 +│ 2 +│ {spokes + 2:,} +│", table)
+    assert "…" not in table

@@ -85,8 +85,8 @@ def _print(console: Console, folder: str, found: Description) -> None:
         line("unseen words", f"{name}: {unseen}")
     for name, count in found.missing.items():
         line("missing", f"{name}: {count:,} cells")
-    degrees = Table("degree", *found.degree_bins)
-    for name, counts in found.degrees.items():
+    degrees = Table("degree", *found.degrees)  # hubs have many bins, more than a line has room for
+    for name, *counts in zip(found.degree_bins, *found.degrees.values(), strict=True):
         degrees.add_row(name, *(f"{count:,}" for count in counts))
     console.print(degrees)
     for name, parts in found.targets.items():
