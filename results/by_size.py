@@ -2,7 +2,8 @@
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,24 +26,29 @@ def config_of(run: Path) -> dict[str, Any]:
 
 
 def over_graphs(
-    run: Path, task: Task, graphs: Sequence[Data], error: Callable[[TrainedModel, Data], float], most: int
+    runs: Sequence[Path], task: Task, graphs: Sequence[Data], error: Callable[[TrainedModel, Data], float], most: int
 ) -> dict[str, np.ndarray]:
     """Error of each model on each graph, averaged over seeds.
 
     Args:
-        run: Folder of a finished run.
-        task: Its task.
+        runs: Folders of finished runs.
+        task: Their task.
         graphs: What to evaluate on.
         error: Of a model on a graph.
         most: Nodes of a graph for models that skip tests, as attention to pairs of nodes does; NaN beyond.
     """
-    models = config_of(run)["models"]
+    models = {name: model for run in runs for name, model in config_of(run)["models"].items()}
     found: dict[str, list[list[float]]] = {}
-    for trained in tqdm(trained_models(run, task)):
+    for trained in tqdm(of_runs(runs, task)):
         small = bool(models[trained.name].get("skip_tests"))
         row = [np.nan if small and (graph.num_nodes or 0) > most else error(trained, graph) for graph in graphs]
         found.setdefault(trained.name, []).append(row)
     return {name: np.mean(rows, axis=0) for name, rows in found.items()}
+
+
+def of_runs(runs: Sequence[Path], task: Task) -> Iterator[TrainedModel]:
+    """The trained models of runs of one task."""
+    return chain.from_iterable(trained_models(run, task) for run in runs)
 
 
 def two_panels() -> tuple[Figure, tuple[Axes, Axes]]:
@@ -54,9 +60,10 @@ def two_panels() -> tuple[Figure, tuple[Axes, Axes]]:
 
 
 def options_of(task: str, about: str | None) -> argparse.Namespace:
-    """Options of a script that draws such a figure: ``run``, the folder of a run of a task, and ``output``."""
+    """Options of a script that draws such a figure: ``run``, folders of runs of a task, and ``output``."""
     parser = argparse.ArgumentParser(description=str(about).splitlines()[0])
-    parser.add_argument("--run", type=Path, required=True, help=f"folder of a run of configs/dags/{task}.yaml")
+    about_runs = f"folders of runs of configs/dags/{task}.yaml"
+    parser.add_argument("--run", type=Path, nargs="+", required=True, help=about_runs)
     parser.add_argument("--output", type=Path, default=DOCS / "dags" / f"{task}_sizes.png")
     return parser.parse_args()
 

@@ -114,7 +114,7 @@ def main() -> None:
     tiles = sizes == 40 * 40
     trained = 40 * 40, int(depths[tiles].float().median())
     task = load_task(**config_of(options.run)["task"])
-    found = over_graphs(options.run, task, graphs, error, MOST)
+    found = over_graphs([options.run], task, graphs, error, MOST)
     save(draw(sizes, depths, found, trained), options.output)
     for name, values in found.items():
         rows = ", ".join(f"{int(size)}: {np.mean(values[sizes.numpy() == int(size)]):.4f}" for size in sizes.unique())

@@ -57,7 +57,7 @@ def draw(gates: np.ndarray, levels: np.ndarray, found: dict[str, np.ndarray], tr
 
 def main() -> None:
     options = options_of("timing", __doc__)
-    data = config_of(options.run)["task"]
+    data = config_of(options.run[0])["task"]
     task = load_task(**data)
     graphs = graphs_of(task)
     gates, levels = (

@@ -5,6 +5,7 @@
 Workflows are new ones of the applications of training, and of those that it never saw. Models are averaged over seeds.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,7 @@ from tqdm import tqdm
 
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.registry import load_task
-from plstm_graph.train.trained import trained_models
-from results.by_size import config_of, options_of, save, two_panels
+from results.by_size import config_of, of_runs, options_of, save, two_panels
 
 SIZES = (120, 250, 500, 1000, 2000)  # tasks, of which workflows have at most a quarter less
 EACH = 4  # workflows of each size and application
@@ -32,10 +32,10 @@ def task_of_sizes(data: dict[str, Any], others: list[str]) -> GraphTask:
     return load_task(**data | {"tests": tests})
 
 
-def errors(run: Path, task: GraphTask) -> dict[str, dict[str, float]]:
+def errors(runs: Sequence[Path], task: GraphTask) -> dict[str, dict[str, float]]:
     """Mean percent error on each test, by model, averaged over seeds; and that of planners."""
     found: dict[str, dict[str, list[float]]] = {}
-    for trained in tqdm(trained_models(run, task)):
+    for trained in tqdm(of_runs(runs, task)):
         for part in (part for part in task.parts if part.startswith("test_")):
             row = trained.score(task.parts[part], BATCH)
             for name, value in {trained.name: row["mape"], **{key: row[key] for key in CLASSICAL}}.items():
@@ -59,9 +59,9 @@ def draw(found: dict[str, dict[str, float]], trained: tuple[int, int]) -> Figure
 
 def main() -> None:
     options = options_of("workflows", __doc__)
-    data = config_of(options.run)["task"]
+    data = config_of(options.run[0])["task"]
     if data.get("target", "makespan") != "makespan":
-        raise SystemExit(f"{options.run} is a run of {data['target']}; the figure is of makespans")
+        raise SystemExit(f"{options.run[0]} is a run of {data['target']}; the figure is of makespans")
     others = sorted({name for size in data["tests"].values() for name in size.get("applications", ())})
     found = errors(options.run, task_of_sizes(data, others))
     trained = data["train"]["smallest"], data["train"]["largest"]
