@@ -28,7 +28,7 @@ def take(runs: Path, folder: Path) -> None:
         kept = folder / f"{path.parent.name}.json"
         if report["models"]:
             for place in ("root", "source"):  # of data, on the machine that made the run
-                report["config"]["task"].pop(place, None)
+                report["config"].get("task", {}).pop(place, None)
             if kept.is_file():
                 report = merged(report, json.loads(kept.read_text(encoding="utf-8")))
             replace_text(kept, json.dumps(report, indent=1) + "\n")
