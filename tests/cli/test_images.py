@@ -165,8 +165,7 @@ def test_a_set_of_files_is_learned_and_read_again(tmp_path, monkeypatch, symmetr
             super().__init__(found.images, found.labels, found.classes)
 
     monkeypatch.setattr(images, "CIFAR10", Halves)
-    monkeypatch.setitem(images._IMAGE_SIZE, "cifar10", 16)
-    monkeypatch.setattr(images, "_CHANNELS", {"cifar10": 1})
+    monkeypatch.setitem(images._SETS, "cifar10", images._SETS["cifar10"]._replace(image_size=16, channels=1))
     monkeypatch.chdir(tmp_path)
     command = ["fit", "--name", "a", "--task.name", "cifar10", "--task.source", ".", "--task.num_valid", "20"]
     command += ["--model", "plstm_graph.nn.vision.SmallCNN", "--model.channels", "[4, 8]"]

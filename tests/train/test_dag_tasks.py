@@ -10,6 +10,7 @@ from torch_geometric.data import Data
 
 from plstm_graph.cli import main
 from plstm_graph.datasets.circuits.pieces import sub_circuits, with_probabilities
+from plstm_graph.nn import MakespanPLSTM
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.registry import load_task
 from plstm_graph.train.trial import count_parameters
@@ -161,7 +162,11 @@ def columns(sizes, rows):
 
 
 def test_models_of_a_task_are_of_one_size_and_run(request):
-    """Within a tenth of the number of parameters of the first, which is pLSTM; on a DAG of the task's features."""
+    """Within a tenth of the number of parameters of the first, which is pLSTM; on a DAG of the task's features.
+
+    A model of plans has a coefficient for each category and next to nothing else: it may have fewer, and is not the
+    measure of others.
+    """
     edge_index = torch.tensor([[0, 0, 1, 2, 3], [1, 2, 3, 3, 4]])
     found = configurations(request)
     assert {config["task"]["name"] for config in found.values()} == set(SIZES)
@@ -184,8 +189,11 @@ def test_models_of_a_task_are_of_one_size_and_run(request):
         for model in models.values():
             task.check(model)
         sizes = {name: count_parameters(model) for name, model in models.items()}
+        plans = {name for name, model in models.items() if isinstance(model, MakespanPLSTM)}
+        measure = next(size for name, size in sizes.items() if name not in plans)
         for model, size in sizes.items():
-            assert abs(size / next(iter(sizes.values())) - 1) <= 0.1, f"{name}: {model} has {size} parameters, {sizes}"
+            least = 0 if model in plans else 0.9
+            assert least <= size / measure <= 1.1, f"{name}: {model} has {size} parameters, {sizes}"
 
 
 def test_synthetic_tasks_and_their_losses():
