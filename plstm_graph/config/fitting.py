@@ -45,14 +45,15 @@ def fitting(
         if name not in given
     }
 
-    def refusal(why: str) -> ValueError:
-        return ValueError(f"options {dict(options)}{f' of {of}' if of else ''} do not fit {owner}: {why}")
+    def refusal(why: str, name: str = "") -> ValueError:
+        wrong = {name: options[name]} if name else dict(options)
+        return ValueError(f"options {wrong}{f' of {of}' if of else ''} do not fit {owner}: {why}")
 
     known = ", ".join(parameters) or "none at all"
     for name in options:
         if name not in parameters:
             near = meant(name, [*parameters, *besides])
-            raise refusal(f"there is no option {name!r}{near}, of options there are {known}")
+            raise refusal(f"there is no option {name!r}{near}, of options there are {known}", name)
     missing = [name for name, each in parameters.items() if each.default is each.empty and name not in options]
     if missing:
         raise refusal(f"{', '.join(missing)} must be given")
@@ -61,13 +62,13 @@ def fitting(
         kind = parameters[name].annotation
         # The parser below takes None for an option that was not given.
         if value is None and NoneType not in get_args(kind):
-            raise refusal(f"{name} must be {_described(kind)}, got nothing")
+            raise refusal(f"{name} must be {_described(kind)}, got nothing", name)
         parser = GuardedParser(exit_on_error=False)
         parser.add_argument("--value", type=kind)
         try:
             checked[name] = _plain(parser.parse_object({"value": copy.deepcopy(value)}).value)
         except ArgumentError as error:
-            raise refusal(f"{name} must be {_described(kind)}, got {value!r}") from error
+            raise refusal(f"{name} must be {_described(kind)}, got {value!r}", name) from error
     return checked
 
 
