@@ -92,7 +92,9 @@ def markdown(report: Mapping[str, Any]) -> str:
     packages = ", ".join(f"{name} {version}" for name, version in report["machine"]["packages"].items())
     if report.get("samples"):
         sizes = ", ".join(f"{part} {size:,}" for part, size in report["samples"].items())
-        lines += [f"Samples: {markdown_text(sizes)}", ""]
+        first = next(row for model in report["models"].values() for row in model["seeds"])
+        of_fold = "" if first.get("fold") is None else f" of fold {first['fold']}"
+        lines += [f"Samples{of_fold}: {markdown_text(sizes)}", ""]
     return "\n".join([*lines, f"Command: {markdown_code(report['command'])}", "", _machine(report, packages), ""])
 
 

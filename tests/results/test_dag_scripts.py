@@ -12,7 +12,7 @@ from plstm_graph.cli import main
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn import PLSTM
 from plstm_graph.nn.baselines import DirectedGIN
-from results import DOCS, NUMBERS, dag_tables, distance, timing
+from results import DOCS, NUMBERS, dag_tables, distance, pedigrees, timing
 from tests.made_circuits import circuit_folder
 
 
@@ -191,3 +191,25 @@ def test_errors_of_timing_by_size(tmp_path, monkeypatch, capsys):
     timing.main()
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == list(peers)
+
+
+def test_accuracy_in_pedigrees_by_size(tmp_path, monkeypatch, capsys):
+    """A run made small, its figure, and a line for each model with all sizes."""
+    family = {"num_graphs": 3, "generations": 2, "size": 6}
+    models = {"gin": {"class_path": "plstm_graph.nn.baselines.DirectedGIN", "init_args": {"hidden_channels": 8}}}
+    data = {"name": "pedigrees", "train": family, "valid": family, "tests": {"own": family}}
+    config = {"name": "pedigrees", "task": data, "models": models, "training": {"epochs": 1, "batch_size": 2}}
+    (tmp_path / "pedigrees.yaml").write_text(yaml.safe_dump(config))
+    run, picture = tmp_path / "run", tmp_path / "sizes.png"
+    arguments = ["--config", str(tmp_path / "pedigrees.yaml"), "--output", str(run), "--seeds", "0", "--threads", "1"]
+    assert main(["fit", *arguments, "--device", "cpu"]) == 0
+    capsys.readouterr()
+    for name, value in {"GENERATIONS": (2, 4), "ANIMALS": (6, 12), "ANIMALS_OF_A_PART": 100}.items():
+        monkeypatch.setattr(pedigrees, name, value)
+    monkeypatch.setattr(sys, "argv", ["pedigrees.py", "--run", str(run), "--output", str(picture)])
+    pedigrees.main()
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("gin ")
+    for part in ("generations_2", "generations_4", "animals_6", "animals_12"):
+        assert f"{part} " in line
