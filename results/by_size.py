@@ -15,7 +15,7 @@ from torch_geometric.data import Data
 from tqdm import tqdm
 
 from plstm_graph.datasets.storage.files import replace_file
-from plstm_graph.tasks.task import Task
+from plstm_graph.tasks.task import Row, Task
 from plstm_graph.train.trained import TrainedModel, trained_models
 from results import DOCS
 
@@ -49,6 +49,26 @@ def over_graphs(
 def of_runs(runs: Sequence[Path], task: Task) -> Iterator[TrainedModel]:
     """The trained models of runs of one task."""
     return chain.from_iterable(trained_models(run, task) for run in runs)
+
+
+def over_tests(
+    runs: Sequence[Path], task: Task, batch_size: int, curves: Callable[[str, Row], dict[str, float]]
+) -> dict[str, dict[str, float]]:
+    """Numbers of each curve on each test, averaged over seeds.
+
+    Args:
+        runs: Folders of finished runs.
+        task: Their task, whose tests are of the sizes in question.
+        batch_size: Graphs at a time.
+        curves: Of the name of a model and its metrics on a test, a number for each curve.
+    """
+    found: dict[str, dict[str, list[float]]] = {}
+    for trained in tqdm(of_runs(runs, task)):
+        for part in (part for part in task.parts if part.startswith("test_")):
+            row = trained.score(task.parts[part], batch_size)
+            for name, value in curves(trained.name, row).items():
+                found.setdefault(name, {}).setdefault(part, []).append(value)
+    return {name: {part: float(np.mean(values)) for part, values in row.items()} for name, row in found.items()}
 
 
 def two_panels() -> tuple[Figure, tuple[Axes, Axes]]:

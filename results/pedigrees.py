@@ -5,17 +5,13 @@
 Pedigrees are new ones, of other seeds than those of the tests. Models are averaged over seeds.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 from plstm_graph.tasks.registry import load_task
-from plstm_graph.tasks.task import Task
-from results.by_size import config_of, of_runs, options_of, save, two_panels
+from plstm_graph.tasks.task import Row, Task
+from results.by_size import config_of, options_of, over_tests, save, two_panels
 
 GENERATIONS = (3, 5, 10, 20, 40)  # behind the founders, of as many animals as in training
 ANIMALS = (20, 40, 80, 160, 320)  # of each of as many generations as in training
@@ -36,14 +32,9 @@ def task_of_sizes(data: dict[str, Any]) -> Task:
     return load_task(**data | {"train": own | {"num_graphs": 10}, "tests": tests})
 
 
-def accuracies(runs: Sequence[Path], task: Task) -> dict[str, dict[str, float]]:
-    """Accuracy over that of BLUP on each test, by model, averaged over seeds."""
-    found: dict[str, dict[str, list[float]]] = {}
-    for trained in tqdm(of_runs(runs, task)):
-        for part in (part for part in task.parts if part.startswith("test_")):
-            value = trained.score(task.parts[part], BATCH)["of_blup"]
-            found.setdefault(trained.name, {}).setdefault(part, []).append(value)
-    return {name: {part: float(np.mean(values)) for part, values in row.items()} for name, row in found.items()}
+def curves(name: str, row: Row) -> dict[str, float]:
+    """Accuracy of a model over that of BLUP."""
+    return {name: row["of_blup"]}
 
 
 def draw(found: dict[str, dict[str, float]], trained: tuple[int, int]) -> Figure:
@@ -67,7 +58,7 @@ def draw(found: dict[str, dict[str, float]], trained: tuple[int, int]) -> Figure
 def main() -> None:
     options = options_of("pedigrees", __doc__)
     data = config_of(options.run[0])["task"]
-    found = accuracies(options.run, task_of_sizes(data))
+    found = over_tests(options.run, task_of_sizes(data), BATCH, curves)
     save(
         draw(found, (data["train"]["generations"], data["train"]["size"])), options.output, "accuracy over that of BLUP"
     )

@@ -5,17 +5,14 @@
 Workflows are new ones of the applications of training, and of those that it never saw. Models are averaged over seeds.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.registry import load_task
-from results.by_size import config_of, of_runs, options_of, save, two_panels
+from plstm_graph.tasks.task import Row
+from results.by_size import config_of, options_of, over_tests, save, two_panels
 
 SIZES = (120, 250, 500, 1000, 2000)  # tasks, of which workflows have at most a quarter less
 EACH = 4  # workflows of each size and application
@@ -32,15 +29,9 @@ def task_of_sizes(data: dict[str, Any], others: list[str]) -> GraphTask:
     return load_task(**data | {"tests": tests})
 
 
-def errors(runs: Sequence[Path], task: GraphTask) -> dict[str, dict[str, float]]:
-    """Mean percent error on each test, by model, averaged over seeds; and that of planners."""
-    found: dict[str, dict[str, list[float]]] = {}
-    for trained in tqdm(of_runs(runs, task)):
-        for part in (part for part in task.parts if part.startswith("test_")):
-            row = trained.score(task.parts[part], BATCH)
-            for name, value in {trained.name: row["mape"], **{key: row[key] for key in CLASSICAL}}.items():
-                found.setdefault(name, {}).setdefault(part, []).append(value)
-    return {name: {part: float(np.mean(values)) for part, values in row.items()} for name, row in found.items()}
+def curves(name: str, row: Row) -> dict[str, float]:
+    """Mean percent error of a model, and that of planners."""
+    return {name: row["mape"], **{key: row[key] for key in CLASSICAL}}
 
 
 def draw(found: dict[str, dict[str, float]], trained: tuple[int, int]) -> Figure:
@@ -63,7 +54,7 @@ def main() -> None:
     if data.get("target", "makespan") != "makespan":
         raise SystemExit(f"{options.run[0]} is a run of {data['target']}; the figure is of makespans")
     others = sorted({name for size in data["tests"].values() for name in size.get("applications", ())})
-    found = errors(options.run, task_of_sizes(data, others))
+    found = over_tests(options.run, task_of_sizes(data, others), BATCH, curves)
     trained = data["train"]["smallest"], data["train"]["largest"]
     save(draw(found, trained), options.output, "mean error of the makespan, %")
     for name, row in found.items():

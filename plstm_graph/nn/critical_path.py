@@ -1,5 +1,6 @@
 """The path that M-mode takes its maximum over: the critical path of a model of times."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -132,7 +133,7 @@ def _planned(
     given: dict[str, Any] = {}
 
     def called(module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
-        given.update(dict(zip(("x", "edge_index"), arguments, strict=False)) | named)
+        given.update(_by_name(module, arguments, named))
 
     handle = planner.register_forward_pre_hook(called, with_kwargs=True)
     try:
@@ -143,6 +144,11 @@ def _planned(
         return None
     node = nodes[0] if nodes else None
     return PredictedPath(*planner.critical_path(given["x"], given["edge_index"], node, given.get("line_graph")))
+
+
+def _by_name(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
+    """What a module is called with, by the names of its arguments."""
+    return inspect.signature(module.forward).bind(*given, **named).arguments
 
 
 @dataclass
@@ -161,7 +167,7 @@ class _Call:
             named: dict[str, Any],
         ) -> None:
             names = ("x", "edge_index", "edge_attr", "line_graph")
-            values = dict(zip(names, given, strict=False)) | named
+            values = _by_name(module, given, named)
             self.arguments, self.reads = tuple(values.get(name) for name in names), []
 
         return [

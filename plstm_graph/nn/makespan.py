@@ -110,10 +110,10 @@ class MakespanPLSTM(nn.Module):
         self.encoder = feature_encoder([sizes[column] for column in self.features], hidden_channels)
         self.networks = NodeNetworks(hidden_channels, num_layers)
         self.coefficients = nn.Linear(hidden_channels, len(self.times) * channels, bias=False)
-        self.shares = None
+        self.machine_encoder = self.shares = None
         if predict == "graph":
+            self.machine_encoder = feature_encoder([sizes[column] for column in self.machines], hidden_channels)
             self.shares = nn.Sequential(
-                feature_encoder([sizes[column] for column in self.machines], hidden_channels),
                 nn.Linear(hidden_channels, hidden_channels),
                 nn.GELU(),
                 nn.Linear(hidden_channels, 2 * channels),
@@ -123,7 +123,7 @@ class MakespanPLSTM(nn.Module):
 
     def reset_parameters(self) -> None:
         """Draw all weights anew. At first the channels are averaged, and all coefficients are about one."""
-        for module in (self.encoder, self.networks, self.coefficients, *(self.shares or ())):
+        for module in (self.encoder, self.networks, self.coefficients, self.machine_encoder, *(self.shares or ())):
             if hasattr(module, "reset_parameters"):
                 cast(nn.Linear, module).reset_parameters()
         with torch.no_grad():
@@ -163,14 +163,11 @@ class MakespanPLSTM(nn.Module):
             batch_size = int(batch.max()) + 1 if batch.numel() else 0
         duration = self.durations(x)
         head = self.longest_ways(duration, graph)
-        if self.shares is None:
+        if self.machine_encoder is None or self.shares is None:
             return self._scaled(head + duration)
         tail = self.longest_ways(duration, graph.reverse())
-        known, *network = self.shares
-        of_graph = _mean(_encode(known, x[:, self.machines]), batch, batch_size)
-        for part in network:
-            of_graph = part(of_graph)
-        share, rest = F.softplus(of_graph).chunk(2, dim=1)
+        machines = _mean(_encode(self.machine_encoder, x[:, self.machines]), batch, batch_size)
+        share, rest = F.softplus(self.shares(machines)).chunk(2, dim=1)
         shared = resource_bound(head, tail, duration * share.index_select(0, batch), batch, batch_size, self.bins)
         rows = batch.unsqueeze(1).expand_as(head)
         shared = shared + rest * _mean(duration, batch, batch_size)

@@ -52,7 +52,8 @@ def resource_bound(
         batch_size = int(batch.max()) + 1 if batch.numel() else 0
     dtype, channels = torch.promote_types(torch.promote_types(head.dtype, tail.dtype), work.dtype), head.size(1)
     head, tail, work = widened(head, tail, work)  # thousands of tasks are added up
-    (of_head, least_head), (of_tail, least_tail) = (_binned(each, batch, batch_size, bins) for each in (head, tail))
+    bin_of, least = _binned(torch.cat([head, tail], dim=1), batch, batch_size, bins)
+    (of_head, of_tail), (least_head, least_tail) = bin_of.chunk(2, dim=1), least.chunk(2, dim=2)
     cell = (((batch.unsqueeze(1) * bins) + of_head) * bins + of_tail) * channels
     cell = (cell + torch.arange(channels, device=batch.device)).view(-1)
     cells = batch_size * bins * bins * channels

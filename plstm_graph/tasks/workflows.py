@@ -87,6 +87,9 @@ def _make(root: str | Path, usual: Sequence[str], size: dict[str, Any], part: st
 def fit_bounds(graphs: Sequence[Data]) -> Tensor:
     """The combination of Graham's two bounds, as planned, that has the least squared relative error.
 
+    Args:
+        graphs: Plans of makespans.
+
     Returns:
         Weights of the load of each machine, which is 1, and of the critical path, ``[2]`` float64.
     """
