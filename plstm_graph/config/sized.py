@@ -10,7 +10,8 @@ from plstm_graph.config.names import resolve
 from plstm_graph.text import meant
 
 # What tasks decide, and nobody has written.
-_SIZES = ("out_channels", "in_channels", "edge_dim", "predict", "histogram")
+_SIZES = ("out_channels", "in_channels", "edge_dim", "predict", "histogram", "column_names")
+_BY_NAME = ("column_names",)  # only for a class that has an argument of this name
 _OF_A_MODEL = ("class_path", "init_args", "skip_tests")
 
 
@@ -50,7 +51,7 @@ def sized_spec(spec: Mapping[str, Any], sizes: Mapping[str, Any]) -> dict[str, A
         return {"class_path": name, "init_args": given | nested}
     parameters = inspect.signature(kind).parameters
     takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    taken = {key: value for key, value in sizes.items() if takes_all or key in parameters}
+    taken = {key: value for key, value in sizes.items() if key in parameters or (takes_all and key not in _BY_NAME)}
     if sizes.get("predict", "graph") != "graph" and "predict" not in taken:
         raise _refusal(name, given, f"targets are of {sizes['predict']}s, and it has no argument 'predict'")
     return {"class_path": name, "init_args": taken | given}

@@ -56,16 +56,22 @@ class MakespanPLSTM(nn.Module):
         num_layers (int): Number of networks of single tasks behind the former. Without any, a task whose categories
             are all unknown (category 0) and that has no numbers takes what was planned. (default: ``0``)
         out_channels (int): Number of targets. (default: ``1``)
-        times (list[int]): Columns of ``x`` that are times, not negative, in a unit that targets have too. They must not
-            have been standardised: a time has a zero.
-        features (list[int], optional): Columns that coefficients depend on. (default: all others)
-        machines (list[int], optional): Columns that ``s`` and ``r`` depend on, by their encoding's mean over a graph,
-            such as the number of machines. (default: all that are no times)
+        times (list[int or str]): Columns of ``x`` that are times, not negative, in a unit that targets have too. They
+            must not have been standardised: a time has a zero. By their numbers, or by ``column_names``.
+        features (list[int or str], optional): Columns that coefficients depend on. (default: all others)
+        machines (list[int or str], optional): Columns that ``s`` and ``r`` depend on, by their encoding's mean over a
+            graph, such as the number of machines. (default: all that are no times)
         channels (int): Number of durations of each task. (default: ``1``)
-        scale (str): ``"linear"``, or ``"log"`` for targets ``log(1 + time)``. (default: ``"linear"``)
+        scale (str): ``"linear"``, or ``"log"`` for targets ``log(1 + time)``, such as those of
+            ``task.target_scale: log1p``. (default: ``"linear"``)
         bins (int): As of :func:`~plstm_graph.ops.resource_bound.resource_bound`. (default: ``64``)
         predict (str): ``"graph"`` for makespans; ``"node"`` for finish times of tasks with a machine each, which are
             :math:`h_v + d_v`. (default: ``"graph"``)
+        column_names (list[str], optional): Names of the columns of ``x``. Tasks give them.
+
+    Attributes:
+        target_scales (list[str]): Scales of the targets of a task on which it can learn: it gives times, or
+            ``log(1 + time)``, and no number below zero.
 
     Shapes:
         - **input:** node features ``[N, F]``, edge indices ``[2, E]``, graph of each node ``[N]`` *(optional, in
@@ -80,13 +86,14 @@ class MakespanPLSTM(nn.Module):
         num_layers: int = 0,
         out_channels: int = 1,
         *,
-        times: Sequence[int],
-        features: Sequence[int] | None = None,
-        machines: Sequence[int] | None = None,
+        times: Sequence[int | str],
+        features: Sequence[int | str] | None = None,
+        machines: Sequence[int | str] | None = None,
         channels: int = 1,
         scale: SizeScale = "linear",
         bins: int = 64,
         predict: Literal["graph", "node"] = "graph",
+        column_names: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         if isinstance(in_channels, str):
@@ -98,15 +105,20 @@ class MakespanPLSTM(nn.Module):
         check_size_scale(scale)
         check_whole(1, hidden_channels=hidden_channels, out_channels=out_channels, channels=channels, bins=bins)
         check_whole(0, num_layers=num_layers)
-        self.times = _columns("times", times, columns)
+        names = [] if column_names is None else list(column_names)
+        if names and len(names) != columns:
+            raise ValueError(f"column_names has {len(names)} names, and x has {columns} columns")
+        self.target_scales = ["raw"] if scale == "linear" else ["log1p", "raw"]
+        self.times = _columns("times", times, columns, names)
         others = [column for column in range(columns) if column not in self.times]
-        self.features = _columns("features", others if features is None else features, columns)
-        self.machines = _columns("machines", others if machines is None else machines, columns)
+        self.features = _columns("features", others if features is None else features, columns, names)
+        self.machines = _columns("machines", others if machines is None else machines, columns, names)
         categories = [column for column in self.times if sizes[column]]
         if categories:
             raise ValueError(f"times must be columns of numbers, but column {categories[0]} has categories")
         self.in_channels, self.hidden_channels, self.out_channels = in_channels, hidden_channels, out_channels
         self.channels, self.scale, self.bins, self.predict = channels, scale, bins, predict
+        self.node_encoder = nn.Identity()  # of times: what `viz.attribution` hides of a task
         self.encoder = feature_encoder([sizes[column] for column in self.features], hidden_channels)
         self.networks = NodeNetworks(hidden_channels, num_layers)
         self.coefficients = nn.Linear(hidden_channels, len(self.times) * channels, bias=False)
@@ -178,7 +190,8 @@ class MakespanPLSTM(nn.Module):
         """How long each task takes, ``[N, channels]``, in the unit of its times."""
         logits = self.coefficients(self.networks(_encode(self.encoder, x[:, self.features])))
         coefficients = F.softplus(logits + _ONE).view(len(x), len(self.times), self.channels)
-        return (x[:, self.times].to(coefficients.dtype).unsqueeze(-1) * coefficients).sum(dim=1)
+        times = self.node_encoder(x[:, self.times].to(coefficients.dtype))
+        return (times.unsqueeze(-1) * coefficients).sum(dim=1)
 
     @staticmethod
     def longest_ways(duration: Tensor, line_graph: LineGraph) -> Tensor:
@@ -242,16 +255,22 @@ class MakespanPLSTM(nn.Module):
         return amount.log1p() if self.scale == "log" else amount
 
 
-def _columns(name: str, given: Sequence[int], columns: int) -> list[int]:
-    """Some columns of ``x``, each of them once."""
+def _columns(name: str, given: Sequence[int | str], columns: int, names: Sequence[str]) -> list[int]:
+    """Some columns of ``x``, each of them once, by their numbers."""
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise ValueError(f"{name} must be a list of columns of x, got {given!r}")
-    numbers = all(isinstance(column, int) and not isinstance(column, bool) for column in given)
-    if not given or not numbers or any(not 0 <= column < columns for column in given):
-        raise ValueError(f"{name} must be columns of x, from 0 to {columns - 1}, got {list(given)}")
-    if len(set(given)) < len(given):
+    found: list[int] = []
+    for column in given:
+        if isinstance(column, str) and names.count(column) == 1:
+            found.append(names.index(column))
+        elif isinstance(column, int) and not isinstance(column, bool) and 0 <= column < columns:
+            found.append(column)
+    if not given or len(found) < len(given):
+        known = f", or among their names {', '.join(names)}" if names else ""
+        raise ValueError(f"{name} must be columns of x, from 0 to {columns - 1}{known}, got {list(given)}")
+    if len(set(found)) < len(found):
         raise ValueError(f"{name} must have each column of x once, got {list(given)}")
-    return list(given)
+    return found
 
 
 def _encode(encoder: nn.Module, columns: Tensor) -> Tensor:

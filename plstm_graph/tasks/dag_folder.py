@@ -14,9 +14,10 @@ from torch_geometric.data import Batch, Data
 from torch_geometric.transforms import BaseTransform
 
 from plstm_graph.config.parser import make_transform
+from plstm_graph.datasets.dag_folder.columns import Column, in_order
 from plstm_graph.datasets.dag_folder.dataset import DAGFolder, OnDiskDAGFolder
 from plstm_graph.datasets.dag_folder.encoding import Encoding, row_names
-from plstm_graph.nn.encoders import FeatureSpec
+from plstm_graph.nn.encoders import FeatureSpec, num_columns
 from plstm_graph.tasks.baselines import baseline_predictions
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.labelled import Baselines, LabelledGraphs, Problem
@@ -125,9 +126,10 @@ class FolderOfDAGs(LabelledGraphs):
 
     @property
     def notes(self) -> list[str]:
-        """Columns that are no features, and why; and words that were never seen in training."""
+        """Columns that are no features, and why; that may be numbers; and words that were never seen in training."""
         left_out = [f"no feature, {name}: {reason}" for name, reason in self.encoding.left_out.items()]
-        return left_out + [f"{name}: {unseen}" for name, unseen in self.encoding.unseen.items()]
+        said = [*self.encoding.mixed.items(), *self.encoding.unseen.items()]
+        return left_out + [f"{name}: {text}" for name, text in said]
 
     def subset(self, split: str) -> Sequence[Data]:
         """Graphs of a part, with NaN for the targets of other parts."""
@@ -155,7 +157,7 @@ class FolderOfDAGs(LabelledGraphs):
         """Features of each target of a graph, without what lies around it, ``[n, F]``."""
         assert data.edge_index is not None and data.num_nodes is not None
         assert data.x is not None
-        nodes = _one_hot(data.x, self.encoding.node_sizes)
+        nodes = _one_hot(data.x, self.encoding.node_sizes, self.encoding.of("nodes", "graphs"))
         degree = [torch.bincount(index, minlength=data.num_nodes) for index in data.edge_index]
         nodes = torch.cat([nodes, torch.stack([data.level, *degree], dim=1)], dim=1)
         if "is_edge" in data:
@@ -164,22 +166,30 @@ class FolderOfDAGs(LabelledGraphs):
             return nodes.numpy()
         if self.encoding.level == "edge":
             start, end = data.edge_index
-            edges = nodes[start, :0] if data.edge_attr is None else _one_hot(data.edge_attr, self.encoding.edge_sizes)
+            edges = nodes[start, :0] if data.edge_attr is None else self._edges(data.edge_attr)
             return torch.cat([nodes[start], nodes[end], edges], dim=1).numpy()
         size = torch.tensor([data.num_nodes, data.num_edges, int(data.level.max()) + 1]).log1p()
         return torch.cat([nodes.mean(dim=0), nodes.sum(dim=0), size]).unsqueeze(0).numpy()
+
+    def _edges(self, values: Tensor) -> Tensor:
+        return _one_hot(values, self.encoding.edge_sizes, self.encoding.of("edges"))
 
 
 def _feature_spec(sizes: list[int]) -> FeatureSpec:
     return sizes if any(sizes) else len(sizes)
 
 
-def _one_hot(values: Tensor, sizes: list[int]) -> Tensor:
-    """Numbers as they are, categories one-hot."""
+def _one_hot(values: Tensor, sizes: list[int], features: list[Column]) -> Tensor:
+    """Numbers standardised, for penalties are of all columns alike; categories one-hot."""
     columns = [
         F.one_hot(values[:, column].long(), size).float() if size else values[:, column : column + 1].float()
         for column, size in enumerate(sizes)
     ]
+    place = 0
+    for feature in in_order(features):
+        if feature.kind == "raw":
+            columns[place] = (columns[place] - feature.mean) / (feature.std or 1.0)
+        place += len(feature.sizes)
     return torch.cat(columns, dim=1)
 
 
@@ -213,6 +223,8 @@ def dag_folder(
     how = dict(split or {}) | ({"num_folds": num_folds, "fold": fold} if num_folds or fold else {})
     folder = FolderOfDAGs(path, make_transform(pre_transform), on_disk, split=how)
     task = supervised(folder, folder.problem.kind, {"pre_transform": pre_transform}, num_folds)
+    if num_columns(task.in_channels) == len(folder.encoding.node_names):  # no transform has made others
+        task.column_names = {"x": folder.encoding.node_names}
     task.changes = partial(_hide_words, folder, unknown_words) if unknown_words else None
     return task
 

@@ -168,6 +168,8 @@ class GraphTask(Task):
             "predict": self.target_level,
             **self.model_arguments,
         }
+        if self.column_names.get("x"):
+            sizes["column_names"] = list(self.column_names["x"])
         if self.widest_below is not None:
             with torch.random.fork_rng([]):  # the seed decides the weights of the model alone
                 limit = self.widest_below // members
@@ -188,7 +190,19 @@ class GraphTask(Task):
 
     @torch.no_grad()
     def check(self, model: nn.Module) -> None:
-        """Try a model on the first two graphs of the training part."""
+        """Try a model on the first two graphs of the training part.
+
+        Raises:
+            ValueError: If it gives something else than the task needs, or learns on another scale of targets.
+        """
+        for module in model.modules():
+            allowed: Any = getattr(module, "target_scales", None)
+            if allowed is not None and self.target is not None and self.target.kind not in allowed:
+                raise ValueError(
+                    f"{type(module).__name__} gives numbers in the unit of the targets, or their logarithms, and "
+                    f"cannot learn them on the scale {self.target.kind!r}: task.target_scale must be "
+                    f"{' or '.join(allowed)}"
+                )
         needs, training = self.needs(model), model.training
         (batch,) = batches_in_order(self.graphs("train", needs)[:2], 2, torch.device("cpu"), Shard(), needs)
         given = list(self.output(model.eval(), batch, needs).shape)

@@ -15,8 +15,9 @@ from plstm_graph.tasks.graph_task import GraphTask
 def write_task(task: GraphTask, folder: str | Path, parts: Sequence[str] | None = None) -> list[str]:
     """Write the graphs of a task as a folder of DAGs.
 
-    Features and targets alone are written: what only the metrics of the task need has no place there. Targets that are
-    learnt as logarithms are written as ``log(1 + y)``, for ``fit`` knows no such scale.
+    Features and targets alone are written: what only the metrics of the task need has no place there. Numbers are of
+    the kind ``raw``, so that a model gets what it gets from the task. Targets that are learnt as logarithms are written
+    as ``log(1 + y)``, so that errors are those of logarithms.
 
     Args:
         task: The task.
@@ -50,6 +51,7 @@ def write_task(task: GraphTask, folder: str | Path, parts: Sequence[str] | None 
         node_features=_number_names(names.get("x"), task.in_channels),
         edge_features=_number_names(names.get("edge_attr"), task.edge_dim),
         split={part: numbers for part, numbers in split.items() if numbers},
+        raw=True,
     )
     return list(parts)
 

@@ -12,14 +12,15 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.utils import subgraph
 
-from plstm_graph.graph import generations
 from plstm_graph.nn.graph_model import GraphModel
+from plstm_graph.nn.makespan import MakespanPLSTM
 from plstm_graph.text import plot_label
-from plstm_graph.viz.dag import draw_dag
+from plstm_graph.viz.dag import draw_dag, layered_layout
 from plstm_graph.viz.molecule import draw_molecule, read_smiles
 
 _COLOURS = "RdBu_r"
 _SHOWN = 60  # nodes of a drawing
+_BAR = 3.5  # largest height of a bar of colours, in inches
 
 
 @torch.no_grad()
@@ -28,7 +29,8 @@ def attribution(
 ) -> Tensor:
     """How much each node's features add to a prediction: what it loses when their embedding is zero (occlusion).
 
-    Degrees, edges and structure stay as they are. One pass for many copies of the graph, each without one node.
+    Degrees, edges and structure stay as they are. Of a :class:`~plstm_graph.nn.MakespanPLSTM` it is what the prediction
+    loses when the task takes no time. One pass for many copies of the graph, each without one node.
     Differences, not gradients: along the way from nothing to the features, outputs of gated and normalised layers turn
     too often for a gradient to say where they end.
 
@@ -47,7 +49,7 @@ def attribution(
     Raises:
         ValueError: If there is no model of this package, so that it is unknown where node features enter.
     """
-    encoders = [module.node_encoder for module in model.modules() if isinstance(module, GraphModel)]
+    encoders = [module.node_encoder for module in model.modules() if isinstance(module, GraphModel | MakespanPLSTM)]
     if not encoders:
         raise ValueError(
             f"there is no GraphModel of this package in {type(model).__name__}, so where node features enter is unknown"
@@ -136,8 +138,10 @@ def draw_dag_attribution(
         marked = [position[node] for node in marked]
         title += f"\n{_SHOWN} of {total} nodes"
     colours = ScalarMappable(_scale(values), _COLOURS)
-    levels = len(generations(edge_index, len(values)))
-    figure = Figure(figsize=(max(5.0, 1.1 * levels), max(4.0, 0.6 * len(values) / levels + 2)))
+    places = layered_layout(edge_index, len(values))
+    width, height = (places.amax(dim=0) - places.amin(dim=0)).tolist() if len(values) else (0.0, 0.0)
+    inches = max(4.0, 0.5 * height + 1.5)
+    figure = Figure(figsize=(max(5.0, 1.1 * width + 2.5), inches))
     FigureCanvasAgg(figure)
     figure.set_layout_engine("constrained")
     axes = figure.subplots()
@@ -151,7 +155,7 @@ def draw_dag_attribution(
         marked=marked,
         title=title,
     )
-    figure.colorbar(colours, ax=axes, shrink=0.7, label="what a node adds")
+    figure.colorbar(colours, ax=axes, shrink=min(0.7, _BAR / inches), label="what a node adds")
     return figure
 
 

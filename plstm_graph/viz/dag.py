@@ -1,24 +1,29 @@
 """Drawing a DAG level by level."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch
+from matplotlib.patheffects import withStroke
 from torch import Tensor
 
 from plstm_graph.graph import generations
 from plstm_graph.text import plot_label
 
+Point = tuple[float, float]
 _SWEEPS = 8
+_LANE = 0.5  # height that an edge takes in a level that it passes, where a node takes 1
+_LETTERS = 14  # of a line of words on a node
 
 
 def layered_layout(edge_index: Tensor, num_nodes: int) -> Tensor:
     """Places for the nodes of a DAG: levels from left to right, and in each level nodes beside what they are joined to.
 
     Within a level, nodes are ordered by the mean place of their neighbours, in a few sweeps there and back, which
-    leaves few crossings on small graphs.
+    leaves few crossings on small graphs. Edges over several levels have places between the nodes of these levels.
 
     Args:
         edge_index: Start and end node of each edge, ``[2, E]``, int64.
@@ -30,26 +35,51 @@ def layered_layout(edge_index: Tensor, num_nodes: int) -> Tensor:
     Raises:
         CycleError: If the graph has a directed cycle.
     """
+    places, _ = routed_layout(edge_index, num_nodes)
+    return torch.tensor(places, dtype=torch.float).view(-1, 2)
+
+
+def routed_layout(edge_index: Tensor, num_nodes: int) -> tuple[list[Point], list[list[Point]]]:
+    """As :func:`layered_layout`, with the ways of edges between the nodes that they pass.
+
+    Returns:
+        The place of each node, and for each edge its places in the levels between its ends, in order. Edges that leave
+        the same node share them.
+    """
     levels = [nodes.tolist() for nodes in generations(edge_index, num_nodes)]
-    before: list[list[int]] = [[] for _ in range(num_nodes)]
-    after: list[list[int]] = [[] for _ in range(num_nodes)]
+    column = [0] * num_nodes
+    for number, nodes in enumerate(levels):
+        for node in nodes:
+            column[node] = number
+    joined: list[tuple[int, int]] = []
+    lanes: dict[tuple[int, int], int] = {}  # by the node that an edge leaves, and the level that it passes
+    ways: list[list[int]] = []
     for start, end in edge_index.t().tolist():
+        way = []
+        for level in range(column[start] + 1, column[end]):
+            if (start, level) not in lanes:
+                lanes[start, level] = len(column)
+                levels[level].append(len(column))
+                column.append(level)
+            way.append(lanes[start, level])
+        ways.append(way)
+        joined += pairwise([start, *way, end])
+    before: list[list[int]] = [[] for _ in column]
+    after: list[list[int]] = [[] for _ in column]
+    for start, end in joined:
         before[end].append(start)
         after[start].append(end)
-    place = [0.0] * num_nodes
+    place = [0.0] * len(column)
     for nodes in levels:
-        _spread(nodes, place)
+        _spread(nodes, place, num_nodes)
     for sweep in range(_SWEEPS):
         neighbours, order = (before, levels) if sweep % 2 == 0 else (after, levels[::-1])
         for nodes in order:
             mean = {n: sum(place[m] for m in neighbours[n]) / len(neighbours[n]) for n in nodes if neighbours[n]}
             nodes.sort(key=lambda n, mean=mean: mean.get(n, place[n]))  # type: ignore[misc]
-            _spread(nodes, place)
-    column = [0] * num_nodes
-    for number, nodes in enumerate(levels):
-        for node in nodes:
-            column[node] = number
-    return torch.tensor([*zip(column, place, strict=True)], dtype=torch.float).view(-1, 2)
+            _spread(nodes, place, num_nodes)
+    points = [*zip(map(float, column), place, strict=True)]
+    return points[:num_nodes], [[points[lane] for lane in way] for way in ways]
 
 
 def draw_dag(
@@ -75,42 +105,51 @@ def draw_dag(
         marked: Nodes with a thick border.
         title: Title of the picture.
     """
-    places = layered_layout(edge_index, num_nodes)
-    x, y = places.unbind(1)
+    places, ways = routed_layout(edge_index, num_nodes)
+    x, y = [place[0] for place in places], [place[1] for place in places]
     words = [str(node) for node in range(num_nodes)] if labels is None else labels
     for column, (start, end) in enumerate(edge_index.t().tolist()):
         is_strong = strong is None or bool(strong[column])
-        # An edge over several levels bends, so that it does not hide behind nodes between.
-        bend = 0.18 if x[end] - x[start] > 1 else 0.0
+        look: dict[str, Any] = {
+            "color": "0.25" if is_strong else "0.8",
+            "linewidth": 1.2 if is_strong else 0.8,
+            "linestyle": "-" if is_strong else "--",
+            "zorder": 1.5 if is_strong else 1.0,
+        }
+        # An edge over several levels goes between the nodes there, not behind them.
+        passed = [places[start], *ways[column]]
+        if len(passed) > 1:
+            axes.plot(*zip(*passed, strict=True), solid_joinstyle="round", **look)
+        joins = 0 if len(passed) > 1 else 10
         arrow = FancyArrowPatch(
-            (float(x[start]), float(y[start])),
-            (float(x[end]), float(y[end])),
-            arrowstyle="-|>",
-            mutation_scale=11,
-            shrinkA=10,
-            shrinkB=10,
-            connectionstyle=f"arc3,rad={bend}",
-            color="0.25" if is_strong else "0.8",
-            linewidth=1.2 if is_strong else 0.8,
-            linestyle="-" if is_strong else "--",
+            passed[-1], places[end], arrowstyle="-|>", mutation_scale=11, shrinkA=joins, shrinkB=10, **look
         )
         axes.add_patch(arrow)
-    look: dict[str, Any] = {"c": colors}
+    look = {"c": colors}
     if colors is None:
         # The first level is not white, and words can be read on the last one.
-        look = {"c": x.tolist(), "cmap": "Blues", "vmin": -1, "vmax": 1.6 * float(x.max()) + 1}
+        look = {"c": x, "cmap": "Blues", "vmin": -1, "vmax": 1.6 * max(x, default=0.0) + 1}
     widths = [3.0 if node in marked else 1.0 for node in range(num_nodes)]
-    axes.scatter(x.tolist(), y.tolist(), s=330, edgecolors="0.3", linewidths=widths, zorder=2, **look)
+    axes.scatter(x, y, s=330, edgecolors="0.3", linewidths=widths, zorder=2, **look)
     for node, word in enumerate(words):
-        axes.annotate(
-            plot_label(word), (float(x[node]), float(y[node])), ha="center", va="center", fontsize=8, zorder=3
-        )
+        text = axes.annotate(plot_label(_shortened(word)), places[node], ha="center", va="center", fontsize=8, zorder=3)
+        text.set_path_effects([withStroke(linewidth=1.5, foreground="white")])
     axes.set(title=plot_label(title))
-    axes.margins(0.12)
+    if places:  # room for words and circles, as much beside many nodes as beside few
+        axes.set(xlim=(min(x) - 0.6, max(x) + 0.6), ylim=(min(y) - 0.8, max(y) + 0.8))
     axes.set_axis_off()
 
 
-def _spread(nodes: Sequence[int], place: list[float]) -> None:
-    """Give the nodes of a level neighbouring places around 0, in their order."""
-    for number, node in enumerate(nodes):
-        place[node] = number - (len(nodes) - 1) / 2
+def _spread(nodes: Sequence[int], place: list[float], num_nodes: int) -> None:
+    """Give the nodes of a level, and edges that pass it, neighbouring places around 0, in their order."""
+    heights = [1.0 if node < num_nodes else _LANE for node in nodes]
+    below = -sum(heights) / 2
+    for node, height in zip(nodes, heights, strict=True):
+        place[node] = below + height / 2
+        below += height
+
+
+def _shortened(words: str) -> str:
+    """Words on a node, whose lines have room until the next level."""
+    lines = str(words).split("\n")
+    return "\n".join(line if len(line) <= _LETTERS else f"{line[: _LETTERS - 1]}\u2026" for line in lines)

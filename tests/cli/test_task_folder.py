@@ -89,8 +89,8 @@ def test_columns_keep_their_kinds_and_names(tmp_path):
         set(rows[0]) == {"graph", "node", "kind", "size", "delay"} and rows[1]["kind"] == "2" and rows[0]["delay"] == ""
     )
     spec = yaml.safe_load((tmp_path / "mixed" / "dag.yaml").read_text())
-    assert spec["nodes"]["features"] == {"size": "number", "kind": "category"} and spec["targets"] == ["delay"]
-    assert set(spec["edges"]["features"].values()) == {"number", "category"} and spec["level"] == "node"
+    assert spec["nodes"]["features"] == {"size": "raw", "kind": "category"} and spec["targets"] == ["delay"]
+    assert set(spec["edges"]["features"].values()) == {"raw", "category"} and spec["level"] == "node"
     rows = rows_of(tmp_path / "mixed" / "graphs.csv")
     assert [row["split"] for row in rows] == ["test"] * 2 + ["train"] * 3 + ["valid"] and rows[0]["graph"] == "test_a_0"
 

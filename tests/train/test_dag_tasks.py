@@ -10,6 +10,7 @@ from torch_geometric.data import Data
 
 from plstm_graph.cli import main
 from plstm_graph.datasets.circuits.pieces import sub_circuits, with_probabilities
+from plstm_graph.datasets.workflows.plans import COLUMNS
 from plstm_graph.nn import MakespanPLSTM
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.registry import load_task
@@ -184,6 +185,7 @@ def test_models_of_a_task_are_of_one_size_and_run(request):
             objective="mse",
             metrics=dict,
             monitor={},
+            column_names={"x": COLUMNS} if name == "workflows" else {},
         )
         models = {model: task.make_model(spec) for model, spec in config["models"].items()}
         for model in models.values():

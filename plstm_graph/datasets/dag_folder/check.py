@@ -81,6 +81,8 @@ def _print(console: Console, folder: str, found: Description) -> None:
         line("feature", text)
     for name, reason in found.left_out.items():
         line("left out", f"{name}: {reason}")
+    for name, text in found.mixed.items():
+        line("mixed", f"{name}: {text}")
     for name, unseen in found.unseen.items():
         line("unseen words", f"{name}: {unseen}")
     for name, count in found.missing.items():

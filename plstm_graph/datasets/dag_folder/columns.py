@@ -1,7 +1,8 @@
-"""Feature columns as numbers: standardised values, codes of categories, and what is missing."""
+"""Feature columns as numbers: standardised or in their own unit, codes of categories, and what is missing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -9,10 +10,14 @@ import pandas as pd
 from plstm_graph.datasets.dag_folder.assemble import Dags
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem
 from plstm_graph.datasets.dag_folder.spec import NAME, Kind
+from plstm_graph.datasets.dag_folder.tables import Frame
 from plstm_graph.datasets.dag_folder.targets import to_numbers
 from plstm_graph.datasets.moments import Moments, centre_and_scale
+from plstm_graph.datasets.text_files import decimal_hint
 
 _MAX_GUESSED = 1000  # more different words than this are taken for text, if the kind of the column is not given
+_SHOWN = 5  # cells of a column that are named one by one
+_MOSTLY = 0.9  # a column with this share of numbers is one of numbers with mistakes
 
 
 @dataclass
@@ -22,9 +27,10 @@ class Column:
     Attributes:
         table (str): Table it stands in.
         name (str): Its name.
-        kind (str): ``"number"`` or ``"category"``.
+        kind (str): ``"number"``, ``"raw"`` or ``"category"``.
         mean (float): Of the training part.
-        std (float): Of the training part; 0 if all its values are equal, and then the column says nothing.
+        std (float): Of the training part; 0 if all its values are equal, and then a column of standardised numbers says
+            nothing.
         missing (bool): Whether a number gets a second column that says that there is none.
         words (list[str]): Categories of the training part; code 0 is for missing and other ones.
     """
@@ -38,12 +44,17 @@ class Column:
     words: list[str] | None = None
 
     @property
+    def names(self) -> list[str]:
+        """Names of the columns that this one becomes."""
+        return [self.name, f"{self.name} is missing"] if self.missing else [self.name]
+
+    @property
     def sizes(self) -> list[int]:
         """Columns that this one becomes: 0 for a number, the number of codes for a category."""
         return [len(self.words or []) + 1] if self.kind == "category" else [0] * (1 + self.missing)
 
     def encode(self, cells: pd.Series) -> np.ndarray:
-        """Encode cells, ``[n]`` -> ``[n, len(sizes)]``: missing numbers become 0, which stands for the mean.
+        """Encode cells, ``[n]`` -> ``[n, len(sizes)]``: missing numbers become the mean, or 0 if standardised.
 
         Raises:
             DAGFolderError: If a number is so far from those of the training part that float32 cannot hold it.
@@ -52,17 +63,27 @@ class Column:
             return (pd.Index(self.words or [], dtype=object).get_indexer(cells.astype(object)) + 1)[:, None]
         numbers = to_numbers(cells)
         absent = np.isnan(numbers)
-        with np.errstate(over="ignore"):
-            values = (numbers - self.mean) / self.std if self.std > 0 else np.zeros_like(numbers)
-        values = np.where(absent, 0.0, values)
+        if self.kind == "raw":
+            values, reason = np.where(absent, self.mean, numbers), "more than float32 holds"
+        else:
+            with np.errstate(over="ignore"):
+                values = (numbers - self.mean) / self.std if self.std > 0 else np.zeros_like(numbers)
+            values = np.where(absent, 0.0, values)
+            reason = f"too far from the {self.mean:g} ± {self.std:g} of the training part"
         far = np.abs(values) > np.finfo(np.float32).max
         if far.any():
-            message = (
-                f"feature {self.name!r} is {numbers[far][0]:g} somewhere, too far from the {self.mean:g} ± "
-                f"{self.std:g} of the training part"
-            )
+            message = f"feature {self.name!r} is {numbers[far][0]:g} somewhere, {reason}"
             raise DAGFolderError([Problem(self.table, None, None, message)])
         return np.stack([values, absent], axis=1) if self.missing else values[:, None]
+
+
+class _Cell(NamedTuple):
+    """A cell of a column whose kind is not given, which is no number."""
+
+    frame: Frame
+    row: int
+    graph: str
+    word: str
 
 
 class ColumnFit:
@@ -76,8 +97,9 @@ class ColumnFit:
 
     def __init__(self, table: str, name: str, kind: Kind | None) -> None:
         self.table, self.name, self.kind = table, name, kind
-        self.numeric = True
-        self.absent = self.present = self.seen = 0
+        self.is_number = kind in ("number", "raw")
+        self.absent = self.present = self.seen = self.wrong = 0
+        self._wrong: list[_Cell] = []
         self.moments = Moments()
         self.words: dict[str, None] = {}
 
@@ -89,28 +111,77 @@ class ColumnFit:
             train: Which of them train, ``[n]`` bool.
 
         Returns:
-            Cells that are no finite numbers in a column of numbers, ``[m]``.
+            Cells that are no finite numbers, ``[m]``; none in a column of categories.
         """
         present = cells.notna().to_numpy()
         values = to_numbers(cells)
         wrong = np.flatnonzero(present & ~np.isfinite(values))
-        self.numeric = self.numeric and not len(wrong)
+        self.wrong += len(wrong)
         self.seen += int(present.sum())
         self.absent += int((~present & train).sum())
         self.present += int((present & train).sum())
-        if self.kind != "number":
+        if not self.is_number:
             self.words |= dict.fromkeys(cells[present & train].unique())
         self.moments.update(values[train])
-        return wrong if self.kind == "number" else wrong[:0]
+        return wrong if self.kind != "category" else wrong[:0]
+
+    def note(self, dags: Dags, wrong: np.ndarray) -> None:
+        """Remember where the first cells stand that are no numbers, in case that the others are."""
+        frame, rows, graphs = dags.frames[self.table], dags.rows[self.table], dags.graph_of(self.table)
+        for item in wrong[: _SHOWN - len(self._wrong)].tolist():
+            row = int(rows[item])
+            word = str(frame.values[self.name].iloc[row])
+            self._wrong.append(_Cell(frame, row, str(dags.graph_ids[graphs[item]]), word))
+
+    def mistakes(self, others: Sequence[str]) -> Iterator[Problem]:
+        """What is wrong with a column of unknown kind if nearly all of its cells are numbers.
+
+        Args:
+            others: Names of all columns of the table that are features.
+        """
+        if self.kind is not None or not self.wrong or self.wrong > (1 - _MOSTLY) * self.seen:
+            return
+        for cell in self._wrong:
+            message = f"feature {self.name!r} is {cell.word!r}, expected a finite number{decimal_hint(cell.word)}"
+            yield cell.frame.problem(cell.row, message, cell.graph)
+        if self.wrong > len(self._wrong):
+            file = self._wrong[0].frame.file
+            yield Problem(file, None, None, f"and {self.wrong - len(self._wrong):,} more like the last")
+        words = {cell.word for cell in self._wrong}
+        absent = f"; if {words.pop()!r} says that there is no value, add it to `missing`" if len(words) == 1 else ""
+        yield Problem(
+            NAME,
+            None,
+            None,
+            f"{self.seen - self.wrong:,} of {self.seen:,} values of the feature {self.name!r} are numbers: mend the "
+            f"others{absent}; if they are names of categories, say so: {self._as_categories(others)}",
+        )
+
+    @property
+    def mixture(self) -> str:
+        """That more cells of a column of categories are numbers than words, and where a word stands; else nothing."""
+        if self.kind is not None or not 0 < 2 * self.wrong < self.seen:
+            return ""
+        cell = self._wrong[0]
+        place = cell.frame.problem(cell.row, f"it is {cell.word!r}", cell.graph)
+        return (
+            f"taken for categories, though {self.seen - self.wrong:,} of {self.seen:,} values are numbers ({place}); "
+            f"mend it, or add it to `missing` if it stands for no value; else name the kind of the column in {NAME}"
+        )
+
+    def _as_categories(self, others: Sequence[str]) -> str:
+        """What ``dag.yaml`` says then; features that are named leave out all others."""
+        features = ", ".join(f"{name}: {'category' if name == self.name else 'null'}" for name in others)
+        return f"{self.table}: {{features: {{{features}}}}}"
 
     def finish(self) -> Column | str:
         """How the column is encoded, or why it cannot be a feature."""
         if self.seen == 0:
             return "it has no value at all"
-        if self.kind == "number" or (self.kind is None and self.numeric):
+        if self.is_number or (self.kind is None and not self.wrong):
             mean, std = centre_and_scale(self.moments)
             std = 0.0 if self.moments.is_constant else std
-            return Column(self.table, self.name, "number", mean, std, self.absent > 0)
+            return Column(self.table, self.name, self.kind or "number", mean, std, self.absent > 0)
         if self.kind is None and len(self.words) > _MAX_GUESSED:
             return (
                 f"it has more than {_MAX_GUESSED:,} different words; if they are categories, name it as such in {NAME}"
@@ -150,6 +221,11 @@ def feature_columns(dags: Dags, name: str) -> dict[str, Kind | None]:
     return table.features
 
 
+def in_order(columns: Sequence[Column]) -> list[Column]:
+    """Columns in the order in which they are encoded: numbers before categories."""
+    return sorted(columns, key=lambda column: column.kind == "category")
+
+
 def encode(columns: Sequence[Column], cells: dict[str, pd.Series], rows: int) -> tuple[np.ndarray, list[int]]:
     """Encode columns side by side, numbers before categories.
 
@@ -161,7 +237,7 @@ def encode(columns: Sequence[Column], cells: dict[str, pd.Series], rows: int) ->
     Returns:
         ``[n, F]``, int64 if all are categories, else float32; and the size of each of the ``F`` columns, 0 for numbers.
     """
-    ordered = sorted(columns, key=lambda column: column.kind == "category")
+    ordered = in_order(columns)
     sizes = [size for column in ordered for size in column.sizes]
     dtype = np.int64 if sizes and 0 not in sizes else np.float32
     parts = [column.encode(cells[f"{column.table}.{column.name}"]).astype(dtype) for column in ordered]

@@ -33,7 +33,7 @@ from plstm_graph.datasets.storage.graph_cache import CachedGraphs, GraphCache, H
 from plstm_graph.datasets.storage.tensor_files import PlainGraphs, TensorFileError, load_graph, load_tensors, make_anew
 
 # Part of the cache key; raise it when what is stored changes.
-_FORMAT = 2
+_FORMAT = 3
 Transform = Callable[[Data], Data]
 
 
@@ -139,7 +139,7 @@ class DAGFolder(_Folder, PlainGraphs):
             raise DAGFolderError(content.problems)
         targets = content.targets
         encoding = make_encoding(
-            self.spec, targets.classes, targets.dtype, content.columns, content.left_out, content.unseen
+            self.spec, targets.classes, targets.dtype, content.columns, content.left_out, content.mixed, content.unseen
         )
         by_graph = split_table(content.dags) == "graphs"
         self._save_meta(encoding, content.part if by_graph else np.zeros(0, dtype=np.int64))
@@ -230,7 +230,7 @@ class OnDiskDAGFolder(_Folder, OnDiskDataset):
         unseen = count_unseen(
             columns, ((dags, part[begin : begin + dags.num_graphs]) for dags, begin in _with_begin(pieces()))
         )
-        encoding = make_encoding(self.spec, classes, dtype, columns, left_out, unseen)
+        encoding = make_encoding(self.spec, classes, dtype, columns, left_out, fit.mixed, unseen)
         self._save_meta(encoding, part)
         for dags in pieces():
             targets = encode_targets(dags, classes, dtype)

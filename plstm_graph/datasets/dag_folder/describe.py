@@ -28,6 +28,7 @@ class Description:
         missing (dict[str, int]): Cells without a value by ``table.column``, where there are any.
         features (list[str]): What enters a model, in words.
         left_out (dict[str, str]): Columns that do not, and why.
+        mixed (dict[str, str]): Columns that are taken for categories, though most values are numbers.
         unseen (dict[str, dict]): Features with words that the training part does not have: ``rows`` of each part that
             have one, and some of the ``words``.
         duplicate (str): Where the first duplicate edge stands.
@@ -43,6 +44,7 @@ class Description:
     missing: dict[str, int]
     features: list[str]
     left_out: dict[str, str]
+    mixed: dict[str, str]
     unseen: dict[str, Unseen]
     duplicate: str
     targets: dict[str, dict[str, Any]]
@@ -98,6 +100,7 @@ def describe_folder(folder: Folder) -> Description:
         missing=_missing(folder),
         features=[_feature(column) for column in folder.columns],
         left_out=folder.left_out,
+        mixed=folder.mixed,
         unseen=folder.unseen,
         duplicate=duplicate,
         targets=_targets(folder),
@@ -127,12 +130,13 @@ def _missing(folder: Folder) -> dict[str, int]:
 
 
 def _feature(column: Any) -> str:
-    if column.kind == "number" and column.std == 0:
+    missing = ", with missing ones" if column.missing else ""
+    if column.kind == "raw":
+        text = f"number in its own unit, mean {column.mean:.6g}, std {column.std:.6g}{missing}"
+    elif column.kind == "number" and column.std == 0:
         text = f"number, {column.mean:g} in all of the training part, so it says nothing"
     elif column.kind == "number":
-        text = f"number, mean {column.mean:.6g}, std {column.std:.6g}" + (
-            ", with missing ones" if column.missing else ""
-        )
+        text = f"number, mean {column.mean:.6g}, std {column.std:.6g}{missing}"
     else:
         shown = ", ".join(column.words[:6]) + (", ..." if len(column.words) > 6 else "")
         text = f"{len(column.words)} categor{'y' if len(column.words) == 1 else 'ies'}: {shown}"

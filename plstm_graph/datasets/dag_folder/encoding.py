@@ -12,7 +12,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from plstm_graph.datasets.dag_folder.assemble import Dags
-from plstm_graph.datasets.dag_folder.columns import Column, encode
+from plstm_graph.datasets.dag_folder.columns import Column, encode, in_order
 from plstm_graph.datasets.dag_folder.spec import Level, Spec, Task
 from plstm_graph.datasets.dag_folder.targets import Targets, split_table
 from plstm_graph.datasets.dag_folder.unseen import Unseen
@@ -34,6 +34,7 @@ class Encoding:
         columns (list[Column]): Features.
         left_out (dict[str, str]): Columns that are no features, and why.
         dtype (str): Of the targets: ``"float32"``, or ``"float64"`` where that would not keep how numbers differ.
+        mixed (dict[str, str]): Columns that are taken for categories, though most values are numbers.
         unseen (dict[str, str]): Columns with words that the training part does not have, and how many.
     """
 
@@ -44,6 +45,7 @@ class Encoding:
     columns: list[Column]
     left_out: dict[str, str]
     dtype: str = "float32"
+    mixed: dict[str, str] = field(default_factory=dict)
     unseen: dict[str, str] = field(default_factory=dict)
 
     def of(self, *tables: str) -> list[Column]:
@@ -54,6 +56,11 @@ class Encoding:
     def node_sizes(self) -> list[int]:
         """Size of each column of ``x``, 0 for numbers; a column of ones if there are no features."""
         return _sizes(self.of("nodes", "graphs")) or [0]
+
+    @property
+    def node_names(self) -> list[str]:
+        """Name of each column of ``x``; empty if there are no features."""
+        return [name for column in in_order(self.of("nodes", "graphs")) for name in column.names]
 
     @property
     def edge_sizes(self) -> list[int]:
@@ -128,11 +135,12 @@ def make_encoding(
     dtype: str,
     columns: list[Column],
     left_out: dict[str, str],
+    mixed: dict[str, str],
     unseen: dict[str, Unseen],
 ) -> Encoding:
     """The encoding of a folder that was read."""
     words = {name: str(found) for name, found in unseen.items()}
-    return Encoding(spec.task, spec.level, list(spec.targets), classes, columns, left_out, dtype, words)
+    return Encoding(spec.task, spec.level, list(spec.targets), classes, columns, left_out, dtype, mixed, words)
 
 
 def to_data(dags: Dags, targets: Targets | None, part: np.ndarray | None, encoding: Encoding) -> Iterator[Data]:
@@ -206,8 +214,7 @@ def row_names(graphs: Iterable[Data], level: str) -> dict[str, list[str]]:
 
 
 def _sizes(columns: list[Column]) -> list[int]:
-    ordered = sorted(columns, key=lambda column: column.kind == "category")
-    return [size for column in ordered for size in column.sizes]
+    return [size for column in in_order(columns) for size in column.sizes]
 
 
 def _pointer(group: np.ndarray, groups: int) -> np.ndarray:

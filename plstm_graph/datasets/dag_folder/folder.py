@@ -27,6 +27,7 @@ class Folder:
         part (np.ndarray): Part of each row that is split, see :func:`~.targets.read_split`.
         columns (list[Column]): Features and how they are encoded.
         left_out (dict[str, str]): Columns ``table.name`` that are no features, and why.
+        mixed (dict[str, str]): Columns ``table.name`` that are taken for categories, though most values are numbers.
         unseen (dict[str, Unseen]): Words of columns ``table.name`` that the training part does not have.
         problems (list[Problem]): Everything that is wrong. The other attributes are only good without any.
     """
@@ -36,6 +37,7 @@ class Folder:
     part: np.ndarray
     columns: list[Column] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
+    mixed: dict[str, str] = field(default_factory=dict)
     unseen: dict[str, Unseen] = field(default_factory=dict)
 
     @property
@@ -108,6 +110,7 @@ def read_folder(folder: Path, spec: Spec) -> Folder:
         fit = FeatureFit(spec)
         fit.update(dags, result.part)
         result.columns, result.left_out = fit.finish()
+        result.mixed = fit.mixed
         result.unseen = count_unseen(result.columns, [(dags, result.part)])
     except DAGFolderError as error:
         problems += error.problems
@@ -150,10 +153,14 @@ class FeatureFit:
 
     Args:
         spec: Of the folder.
+
+    Attributes:
+        mixed (dict[str, str]): Columns ``table.name`` that are taken for categories, though most values are numbers.
     """
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
+        self.mixed: dict[str, str] = {}
         self._fits: dict[str, dict[str, ColumnFit]] = {}
 
     def update(self, dags: Dags, part: np.ndarray) -> None:
@@ -168,18 +175,31 @@ class FeatureFit:
                 cells = dags.column(table, name, "a feature")
                 assert train is not None
                 wrong = fits[name].update(cells, train)
-                report_wrong_numbers(dags, table, name, wrong)
+                if kind is None:
+                    fits[name].note(dags, wrong)
+                else:
+                    report_wrong_numbers(dags, table, name, wrong)
 
     def finish(self) -> tuple[list[Column], dict[str, str]]:
-        """The columns that are features; and the others, with the reason."""
+        """The columns that are features; and the others, with the reason.
+
+        Raises:
+            DAGFolderError: If nearly all values of a column of unknown kind are numbers, and some are not.
+        """
         columns, left_out = [], {}
+        mistakes: list[Problem] = []
         for table, fits in self._fits.items():
             for name, fit in fits.items():
+                mistakes += fit.mistakes(list(fits))
+                if fit.mixture:
+                    self.mixed[f"{table}.{name}"] = fit.mixture
                 result = fit.finish()
                 if isinstance(result, Column):
                     columns.append(result)
                 else:
                     left_out[f"{table}.{name}"] = result
+        if mistakes:
+            raise DAGFolderError(mistakes)
         return columns, left_out
 
 

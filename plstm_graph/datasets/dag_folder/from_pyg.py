@@ -28,6 +28,7 @@ def write_dag_folder(
     node_features: Sequence[str] | None = None,
     edge_features: Sequence[str] | None = None,
     split: Mapping[str, Sequence[int] | Tensor] | None = None,
+    raw: bool = False,
 ) -> None:
     """Write PyG graphs as a folder of DAGs (``edges.csv``, ``nodes.csv``, ``graphs.csv``, ``dag.yaml``).
 
@@ -49,6 +50,8 @@ def write_dag_folder(
         edge_features: Names of the columns of ``edge_attr``. (default: ``e0``, ``e1``, ...)
         split: Numbers of the graphs in ``"train"``, ``"valid"`` and ``"test"``. (default: the masks, if there are any,
             else a random split)
+        raw: Whether numbers of ``x`` and ``edge_attr`` are of kind ``raw``: they enter a model as they are, and are not
+            standardised.
 
     Raises:
         FileExistsError: If the folder has something in it.
@@ -71,7 +74,7 @@ def write_dag_folder(
     given = [*extra, *(node_features or ()), *(edge_features or ()), *(target_names or ())]
     split_name = None if parts is None and not masks else free_name("split", given)
 
-    tables, whole = Tables(), _Whole()
+    tables, whole = Tables(), _Whole(raw)
     targets: list[str] = []
     for number, (data, name) in enumerate(zip(graphs, names, strict=True)):
         graph = _Graph(data, name)
@@ -141,9 +144,10 @@ class _Graph:
 
 
 class _Whole:
-    """Which attributes have whole numbers in all graphs: they are categories, as in ``x``."""
+    """Which attributes have whole numbers in all graphs: they are categories, as in ``x``; others may be raw."""
 
-    def __init__(self) -> None:
+    def __init__(self, raw: bool) -> None:
+        self._raw = raw
         self._found: dict[tuple[str, str], bool] = {}
 
     def note(self, table: str, columns: Sequence[str], values: Any) -> None:
@@ -156,6 +160,8 @@ class _Whole:
             for column in getattr(tables, table).attributes.parts(name):
                 if is_whole and "weight" not in name:
                     tables.kinds[table, column] = "category"
+                elif self._raw and getattr(tables, table).attributes.kind(column) == "number":
+                    tables.kinds[table, column] = "raw"
                 if name in _NO_FEATURES:
                     tables.kept.add((table, column))
 

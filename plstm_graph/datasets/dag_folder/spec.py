@@ -12,7 +12,7 @@ from plstm_graph.datasets.storage.plain_values import YamlError, as_dataclass, l
 
 Task = Literal["regression", "classification", "multilabel"]
 Level = Literal["graph", "node", "edge"]
-Kind = Literal["number", "category"]
+Kind = Literal["number", "raw", "category"]
 
 NAME = "dag.yaml"
 _SUFFIXES = (".csv", ".csv.gz", ".parquet")
@@ -28,8 +28,9 @@ class TableSpec:
         id: Column with the identifier of the node; in the table of nodes only.
         source: Column with the node that an edge leaves; in the table of edges only.
         target: Column with the node that an edge enters; in the table of edges only.
-        features: Columns that enter the model, with their kinds; None, or a list, leaves the kinds to the values.
-            (default: every column that has no other part)
+        features: Columns that enter the model, with their kinds: ``"number"``, which is standardised, ``"raw"``, a
+            number in its own unit, or ``"category"``. None, or a list, leaves the kinds to the values: numbers or
+            categories. (default: every column that has no other part)
     """
 
     file: str | None = None
@@ -261,7 +262,7 @@ def _features(value: Any, where: str) -> dict[str, Kind | None]:
     for name, kind in value.items():
         _check(
             kind is None or kind in get_args(Kind),
-            f"{where}.{name} must be number or category, got {kind!r}; nothing leaves it to the values",
+            f"{where}.{name} must be number, raw or category, got {kind!r}; nothing leaves it to the values",
         )
     return {str(name): kind for name, kind in value.items()}
 

@@ -90,7 +90,7 @@ def _check_features(dags: Dags, encoding: Encoding, allow_unknown: bool) -> None
         except DAGFolderError as error:
             dags.problems += error.problems
             continue
-        if column.kind == "number":
+        if column.kind != "category":
             _check_numbers(dags, column, cells)
         elif not allow_unknown:
             _check_words(dags, column, cells)

@@ -51,7 +51,7 @@ _BROKEN = {
     "unknown level": (_GOOD | {"dag.yaml": "level: path\n"}, "level must be one of graph, node, edge, got 'path'"),
     "unknown kind": (
         _GOOD | {"dag.yaml": "nodes: {features: {op: text}}\n"},
-        "op must be number or category, got 'text'",
+        "op must be number, raw or category, got 'text'",
     ),
     "two classes": (_GOOD | {"dag.yaml": "task: classification\ntargets: [y, z]\n"}, "classification has one target"),
     "fractions": (
