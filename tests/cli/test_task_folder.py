@@ -11,12 +11,14 @@ from torch_geometric.data import Data
 
 from plstm_graph.cli import main
 from plstm_graph.datasets import DAGFolder
+from plstm_graph.datasets.dag_folder.encoding import Encoding
 from plstm_graph.datasets.workflows import workflows
+from plstm_graph.predict.predictor import load_predictor
 from plstm_graph.tasks.graph_task import regression
 from plstm_graph.tasks.registry import load_task
 from plstm_graph.tasks.scale import TargetKind
 from plstm_graph.tasks.task_folder import write_task
-from tests.cli.task_folders import config_of, explain, fit, predict
+from tests.cli.task_folders import CHECKPOINT, config_of, explain, fit, predict
 from tests.made_circuits import circuit_folder
 from tests.made_workflows import ForksAndJoins
 from tests.tables import rows_of
@@ -183,6 +185,50 @@ def test_check_fit_predict_and_explain_take_a_task(name, tmp_path, monkeypatch, 
     assert Path("explain.png").stat().st_size > 1000
     # The path that the maxima come from is drawn where there are maxima, and none but them.
     assert ("critical path, " in capsys.readouterr().out) == ("M" in model["modes"])
+
+
+PLANS = {"class_path": "plstm_graph.nn.MakespanPLSTM", "times": "[runtime_load, reading_load, writing_load]"}
+PLANS |= {"features": "[category]", "machines": "[log2_machines]", "scale": "log"}
+
+
+@pytest.mark.slow
+def test_a_model_of_plans_takes_a_folder_and_predicts_what_it_predicts_for_the_task(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("plstm_graph.tasks.baselines._TREES", 5)
+    monkeypatch.setattr(workflows, "Recipe", ForksAndJoins)
+    task = load_task("workflows", "data", **FLOWS | {"tests": {"same": SIZE}}).scaled("raw")
+    write_task(task, "dags")
+    study = {"name": "run", "task": {"name": "dag_folder", "path": "dags"}, "training": {"epochs": 1, "batch_size": 4}}
+    model = {key: yaml.safe_load(value) for key, value in PLANS.items() if key != "class_path"}
+    study["model"] = {"class_path": PLANS["class_path"], "init_args": model | {"hidden_channels": 8}}
+    Path("plans.yaml").write_text(yaml.safe_dump(study))
+    train = ["fit", "--config", "plans.yaml", "--seeds", "0", "--device=cpu"]
+    assert main(train) == 2  # numbers are standardised by default, and this model gives none below zero
+    assert "on the scale 'standard': task.target_scale must be log1p or raw" in capsys.readouterr().err
+    assert not Path("runs").exists()
+    assert main([*train, "--task.target_scale", "log1p"]) == 0
+    assert predict("dags") == 0
+
+    # The same graphs, as the task has them: columns in another order, and categories by other numbers.
+    predictor = load_predictor(CHECKPOINT)
+    words = Encoding.of_plain(predictor.recipe["reading"]["encoding"]).of("nodes")[-1].words
+    (table,) = [each for each in predictor.model.encoder.modules() if isinstance(each, torch.nn.Embedding)]
+    found = iter(float(row["predicted_makespan"]) for row in rows_of("predicted.csv"))
+    sized = task.make_model({"class_path": PLANS["class_path"], "init_args": model | {"hidden_channels": 8}})
+    sized.load_state_dict(predictor.model.state_dict())
+    (own,) = [each for each in sized.encoder.modules() if isinstance(each, torch.nn.Embedding)]
+    with torch.no_grad():
+        for code, word in enumerate(words, 1):
+            own.weight[int(word)] = table.weight[code]
+        for part in ("train", "valid", "test_same"):
+            for graph in task.parts[part]:
+                # Sums of a few hundred terms in float32.
+                expected = float(sized(graph.x, graph.edge_index).expm1())
+                assert next(found) == pytest.approx(expected, rel=1e-5)
+    assert next(found, None) is None
+    assert explain("dags", "train_0") == 0
+    path = [line for line in capsys.readouterr().out.splitlines() if line.startswith("critical path, 2 edges: 0 -> ")]
+    assert len(path) == 1 and Path("explain.png").stat().st_size > 1000
 
 
 @pytest.mark.slow

@@ -174,6 +174,35 @@ def test_refusals(given, options, message):
         MakespanPLSTM(given, **{"times": [2], **options})
 
 
+NAMES = ["kind", "size", "wait", "work"]
+
+
+@pytest.mark.parametrize(("times", "features"), [(["wait", "work"], ["kind"]), (["work", 2], [0]), ([3], ["size"])])
+def test_columns_by_name_are_those_of_their_numbers(times, features):
+    def numbers(given):
+        return [NAMES.index(each) if isinstance(each, str) else each for each in given]
+
+    made = MakespanPLSTM([3, 0, 0, 0], 8, times=times, features=features, machines=["size"], column_names=NAMES)
+    assert (made.times, made.features, made.machines) == (numbers(times), numbers(features), [1])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"times": ["worc"]},
+            "times must be columns of x, from 0 to 3, or among their names kind, size, wait, work, got",
+        ),
+        ({"times": ["work", 3]}, r"times must have each column of x once, got \['work', 3\]"),
+        ({"times": ["work"], "column_names": ["work"]}, "column_names has 1 names, and x has 4 columns"),
+        ({"times": ["work"], "column_names": ["work"] * 4}, "times must be columns of x"),  # which of them?
+    ],
+)
+def test_names_are_checked(options, message):
+    with pytest.raises(ValueError, match=message):
+        MakespanPLSTM([3, 0, 0, 0], 8, **{"column_names": NAMES, **options})
+
+
 @pytest.mark.parametrize("predict", ["graph", "node"])
 @pytest.mark.parametrize(("node", "column", "value"), [(0, 2, -1e-6), (7, 3, -0.5), (11, 2, float("-inf"))])
 def test_times_are_not_negative(predict, node, column, value):

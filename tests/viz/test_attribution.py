@@ -3,7 +3,7 @@ import torch
 from torch_geometric.data import Batch, Data
 
 from plstm_graph import PLSTM
-from plstm_graph.nn import Ensemble
+from plstm_graph.nn import Ensemble, MakespanPLSTM
 from plstm_graph.nn.baselines import GIN
 from plstm_graph.testing import random_dag
 from plstm_graph.viz import attribution, draw_dag_attribution, draw_molecule_attribution
@@ -46,6 +46,21 @@ def test_a_value_is_what_is_lost_without_the_features_of_a_node(make):
     assert values.shape == (7,)
     assert float(values[4]) == pytest.approx(float(whole - without), rel=1e-6)
     assert (values != 0).all()
+
+
+@pytest.mark.parametrize("most", [256, 3])
+def test_a_task_of_a_plan_adds_what_is_lost_when_it_takes_no_time(most):
+    torch.manual_seed(0)
+    model = MakespanPLSTM(4, 8, times=[2, 3], out_channels=2).double().eval()
+    data = Data(x=torch.rand(7, 4, dtype=torch.double), edge_index=random_dag(7, 11))
+    values = attribution(model, reader(model, column=1), data, most=most, nodes_at_once=15)
+    assert int((values != 0).sum()) <= most and (values >= 0).all()
+    for node in values.nonzero().view(-1).tolist():
+        without = data.x.clone()
+        without[node, 2:] = 0
+        with torch.no_grad():
+            lost = model(data.x, data.edge_index)[0, 1] - model(without, data.edge_index)[0, 1]
+        assert float(values[node]) == pytest.approx(float(lost), rel=1e-6)
 
 
 def test_a_node_that_nothing_reads_adds_nothing_to_another_nodes_prediction():

@@ -4,7 +4,7 @@ from hypothesis import given
 
 from plstm_graph.graph import CycleError, longest_path_levels
 from plstm_graph.viz.curves import new_figure
-from plstm_graph.viz.dag import draw_dag, layered_layout
+from plstm_graph.viz.dag import draw_dag, layered_layout, routed_layout
 from tests.strategies import dags
 
 
@@ -13,6 +13,23 @@ def test_places_are_levels_and_no_two_nodes_share_one(dag):
     places = layered_layout(*dag)
     assert places[:, 0].tolist() == longest_path_levels(*dag).tolist()
     assert len(set(map(tuple, places.tolist()))) == dag[1]
+
+
+@given(dags())
+def test_edges_over_several_levels_pass_between_nodes(dag):
+    """Half a node and half a lane lie between the middle of a node and that of a lane, at least."""
+    places, ways = routed_layout(*dag)
+    for (start, end), way in zip(dag[0].t().tolist(), ways, strict=True):
+        assert [point[0] for point in way] == list(range(int(places[start][0]) + 1, int(places[end][0])))
+        for level, height in way:
+            assert all(abs(y - height) >= 0.75 for x, y in places if x == level)
+
+
+def test_words_are_drawn_above_circles_and_long_ones_are_shortened():
+    _, (axes,) = new_figure(1)
+    draw_dag(axes, torch.tensor([[0], [1]]), 2, labels=["a name of many letters\n0.5", "b"])
+    assert [text.get_text() for text in axes.texts] == ["a name of man\u2026\n0.5", "b"]
+    assert min(text.get_zorder() for text in axes.texts) > max(each.get_zorder() for each in axes.collections)
 
 
 def test_parallel_chains_do_not_cross():
