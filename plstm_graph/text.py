@@ -7,7 +7,7 @@ passes such words through one of these functions.
 import difflib
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 # Marks that turn the direction of writing, by which a text can be made to read as another one.
 _TURNS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -26,15 +26,28 @@ def visible(text: object) -> str:
     return text if text.isascii() and text.isprintable() else "".join(map(_visible, text))
 
 
-def meant(word: object, known: Iterable[str]) -> str:
+def meant(word: object, known: Iterable[str], shown_as: Mapping[str, str] | None = None) -> str:
     """What a misspelt word may have meant, for the end of a message: `` (did you mean epochs?)``, or nothing.
 
     Args:
         word: The word.
         known: Words that there are.
+        shown_as: What to show for some of them.
     """
-    near = difflib.get_close_matches(str(word), list(known), 1)
-    return f" (did you mean {near[0]}?)" if near else ""
+    folded = {str(each).casefold(): each for each in known}  # for capitals are easily mistaken, too
+    near = difflib.get_close_matches(str(word).casefold(), folded, 1)
+    found = folded[near[0]] if near else ""
+    return f" (did you mean {(shown_as or {}).get(found, found)}?)" if near else ""
+
+
+def shortened(text: str, most: int = 200) -> str:
+    """A text that is not longer than can be read at a glance: its begin, where it is longer.
+
+    Args:
+        text: The text.
+        most: Characters.
+    """
+    return text if len(text) <= most else f"{text[:most]} ..."
 
 
 def plot_label(text: object) -> str:

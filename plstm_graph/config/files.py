@@ -30,7 +30,7 @@ def _check(given: str) -> None:
         content = path.read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise ValueError(f"the configuration {given!r} cannot be read: {reason}") from error
+        raise ValueError(f"the configuration {given!r} cannot be read: {reason}{_where(path)}") from error
     other = not_text(content)
     if other is not None:
         raise ValueError(f"{given} is no configuration: {other}")
@@ -45,3 +45,16 @@ def _check(given: str) -> None:
     if not isinstance(values, Mapping):
         found = "nothing" if values is None else "a list" if isinstance(values, list) else f"{str(values)[:40]!r}"
         raise ValueError(f"{given} must hold keys with values, found {found}")
+
+
+def _where(path: Path) -> str:
+    """Where a configuration lies that was looked for in another folder than that of the repository."""
+    if path.is_absolute() or path.parts[:1] != ("configs",) or path.exists():
+        return ""
+    place = Path(__file__).parents[2] / path
+    if place.is_file():
+        return f"; it is {place}"
+    return (
+        "; configurations lie in the folder configs of the repository, which an installed package does not bring: "
+        "clone it and give the file there, or write one of your own"
+    )

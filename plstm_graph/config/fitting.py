@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 from jsonargparse import Namespace
 
 from plstm_graph.config.parser import GuardedParser
-from plstm_graph.text import meant
+from plstm_graph.text import meant, shortened
 
 
 def fitting(
@@ -46,8 +46,7 @@ def fitting(
     }
 
     def refusal(why: str, name: str = "") -> ValueError:
-        wrong = {name: options[name]} if name else dict(options)
-        return ValueError(f"options {wrong}{f' of {of}' if of else ''} do not fit {owner}: {why}")
+        return unfit(owner, {name: options[name]} if name else dict(options), why, of)
 
     known = ", ".join(parameters) or "none at all"
     for name in options:
@@ -68,8 +67,20 @@ def fitting(
         try:
             checked[name] = _plain(parser.parse_object({"value": copy.deepcopy(value)}).value)
         except ArgumentError as error:
-            raise refusal(f"{name} must be {_described(kind)}, got {value!r}", name) from error
+            words = _words(kind)
+            why = not_one_of(name, words, value) if words else f"{name} must be {_described(kind)}, got {value!r}"
+            raise refusal(why, name) from error
     return checked
+
+
+def unfit(owner: str, wrong: Mapping[str, Any], why: str, of: str = "") -> ValueError:
+    """The error about options that do not fit; arguments as of :func:`fitting`, and what is wrong with which."""
+    return ValueError(f"options {shortened(str(dict(wrong)))}{f' of {of}' if of else ''} do not fit {owner}: {why}")
+
+
+def not_one_of(name: str, words: Collection[Any], value: Any) -> str:
+    """What to say of an option that is none of the words that it may be."""
+    return f"{name} must be {' or '.join(map(repr, words))}, got {value!r}{meant(value, map(str, words))}"
 
 
 def _plain(value: Any) -> Any:
@@ -79,6 +90,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
     return [_plain(each) for each in value] if isinstance(value, list) else value
+
+
+def _words(kind: Any) -> tuple[Any, ...]:
+    """The values of a type that is one of some words, or nothing; none of any other."""
+    kinds = [each for each in get_args(kind) if each is not NoneType] if NoneType in get_args(kind) else [kind]
+    return get_args(kinds[0]) if len(kinds) == 1 and get_origin(kinds[0]) is Literal else ()
 
 
 def _described(kind: Any) -> str:

@@ -16,6 +16,8 @@ from typing import Any
 
 from jsonargparse import Namespace
 
+from plstm_graph.config.written import meant_class, no_full_name
+
 #: How the commands call what the user allows.
 OPTION = "--allow"
 HELP = (
@@ -162,7 +164,7 @@ def resolve(name: Any, kinds: Sequence[Kind] = KINDS) -> Any:
         ValueError: If there is nothing of that name.
     """
     if not isinstance(name, str) or "." not in name or not all(part.isidentifier() for part in name.split(".")):
-        raise NameNotAllowedError(f"{name!r:.100} is no full name of a class, such as plstm_graph.nn.PLSTM")
+        raise NameNotAllowedError(no_full_name(name))
     allowed = _allowed.get()
     if _under(name, allowed):
         found = _import(name)
@@ -246,7 +248,7 @@ def refusal(name: str, kinds: Sequence[Kind] = KINDS, found: Any = None) -> Name
     text = f"{name} may not be named by a file, so it was not used. A file may name classes of {', '.join(packages)}"
     top, made = name.partition(".")[0], found is not None and any(kind.is_base_of(found) for kind in KINDS)
     if not made and (top in sys.stdlib_module_names or top in {package.partition(".")[0] for package in packages}):
-        return NameNotAllowedError(text)
+        return NameNotAllowedError(text + (meant_class(name) if top == "plstm_graph" else ""))
     own = name if made else top
     return NameNotAllowedError(f"{text}. If this is code of yours, or you trust it, allow it: {OPTION} {own}")
 
@@ -272,7 +274,7 @@ def _import(name: str) -> Any:
             return getattr(getattr(importlib.import_module(outer), nested), attribute)
     # Whatever goes wrong in a module of the user's.
     except Exception as error:
-        raise ValueError(f"there is no {name}: {type(error).__name__}: {error}") from error
+        raise ValueError(f"there is no {name}{meant_class(name)}: {type(error).__name__}: {error}") from error
 
 
 def _home(found: Any) -> str:

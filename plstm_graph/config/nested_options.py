@@ -171,4 +171,4 @@ def _of_file(path: str, load: Callable[[str], Any]) -> Mapping[str, Any]:
 
 def _written(value: Any) -> str:
     """A value as YAML in a line, in its order, which may decide: the seeds of tests go by it."""
-    return yaml.safe_dump(value, default_flow_style=True, width=math.inf, sort_keys=False).strip().removesuffix("...")
+    return yaml.safe_dump(value, default_flow_style=True, width=math.inf, sort_keys=False).strip().removesuffix("\n...")

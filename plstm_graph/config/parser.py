@@ -24,12 +24,15 @@ from plstm_graph.config.names import (
 )
 from plstm_graph.config.nested_options import put_together
 from plstm_graph.datasets.storage.plain_values import check_plain, check_yaml, load_yaml
+from plstm_graph.text import meant
 
 if TYPE_CHECKING:
     from torch import nn
     from torch_geometric.transforms import BaseTransform
 
 _DENIED = re.compile(r"Importing '([\w.]+)' is not allowed")
+# What jsonargparse says of options, and of keys of files, that there are not.
+_UNKNOWN = re.compile(r"unrecognized arguments: --([^\s=]+)|(?:Group '(\w+)' does not accept )?[Oo]ption '([\w.]+)'")
 _POLICY = ("import_path_verdicts", "import_paths_enforced")
 # Whether a parser is at work already: parsers of classes within it leave the rest to the outermost.
 _inside: ContextVar[bool] = ContextVar("a guarded parser is at work", default=False)
@@ -87,7 +90,9 @@ class GuardedParser(ArgumentParser):
         denied = _DENIED.search(message)
         if denied and self.exit_on_error:
             raise refusal(denied[1], self.kinds) from ex
-        super().error(message, ex)
+        unknown = ".".join(filter(None, (found.groups() if (found := _UNKNOWN.search(message)) else ())))
+        known = [option.removeprefix("--") for option in self._option_string_actions]
+        super().error(message + meant(unknown, known), ex)
 
     def _guarded(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if _inside.get():

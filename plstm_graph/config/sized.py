@@ -1,13 +1,14 @@
 """Models of the sizes that a task asks for."""
 
 import inspect
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
 from plstm_graph.config.names import resolve
-from plstm_graph.text import meant
+from plstm_graph.text import meant, shortened
 
 # What tasks decide, and nobody has written.
 _SIZES = ("out_channels", "in_channels", "edge_dim", "predict", "histogram", "column_names")
@@ -74,4 +75,6 @@ def _refusal(name: Any, given: Mapping[str, Any], why: object) -> ValueError:
     known = inspect.signature(resolve(name)).parameters
     near = "".join(meant(key, known) for key in given if key not in known)
     own = {key: value for key, value in given.items() if key not in _SIZES}
-    return ValueError(f"{name} cannot be made with {own}: {why}{near}")
+    # Those that the reason names, as far as it does; else as much of all as can be read.
+    named = {key: value for key, value in own.items() if re.search(rf"(?<!\w){re.escape(str(key))}(?!\w)", str(why))}
+    return ValueError(f"{name} cannot be made with {shortened(str(named or own))}: {why}{near}")

@@ -57,21 +57,24 @@ def blend(folder: str, forest: Forest, device: str = "auto", counts: bool = Fals
         ValueError: If the folder holds no finished study, or one without SMILES.
         OSError: If the data cannot be had, or the report cannot be written.
     """
-    path = Path(folder)
+    path, console = Path(folder), Console(stderr=True)
     if not (path / "report.json").is_file():
         raise ValueError(f"{path} holds no finished run: report.json is missing, which `plstm-graph fit` writes")
     trials = reported_trials(path)
     molecules: dict[str, _Molecules] = {}
     grown: dict[tuple[str, int], tuple[dict[str, Tensor], float]] = {}
     rows: dict[str, list[dict[str, Any]]] = {}
-    for trial in trials:
+    for number, trial in enumerate(trials, start=1):
         task, which = _task_of(trial), json.dumps(dict(trial.task))
         if which not in molecules:
+            console.say(f"{number}/{len(trials)}: fingerprints of {trial.title} ...")
             molecules[which] = _molecules(task, counts)
         if (which, trial.seed) not in grown:  # models share the forest of a seed
+            console.say(f"{number}/{len(trials)}: {forest.trees} trees for {trial.title} ...")
             grown[which, trial.seed] = _grow(replace(forest, seed=trial.seed), molecules[which], task)
         predicted, seconds = grown[which, trial.seed]
         networks = _networks(trial, task, pick_device(device))
+        console.say(f"{number}/{len(trials)}: {trial.title}, blended")
         row = _blend_trial(networks, predicted, molecules[which].targets, task)
         found = {"seed": trial.seed, "fold": trial.fold, **row, "seconds_of_forest": seconds}
         rows.setdefault(trial.model, []).append(found)

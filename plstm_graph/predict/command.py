@@ -14,7 +14,7 @@ from plstm_graph.datasets.storage.files import replace_json
 from plstm_graph.machine import pick_device
 from plstm_graph.predict.molecules import predict_smiles
 from plstm_graph.predict.predictor import Predictor, load_predictor, load_transform
-from plstm_graph.report.labelled import plain_json, print_metrics
+from plstm_graph.report.labelled import print_metrics
 from plstm_graph.report.predictions import check_columns, prediction_columns, write_csv
 from plstm_graph.tasks.labelled import LabelledGraphs
 from plstm_graph.tasks.metrics import evaluate
@@ -140,7 +140,7 @@ def test_checkpoint(ckpt_path: str, split: str, data: str | None, output: str | 
         Console(stderr=True).say(note)
     if output is not None:
         result = {"data": labelled.title, "split": split, labelled.unit: len(graphs), **metrics}
-        replace_json(output, plain_json(result))
+        replace_json(output, result)
 
 
 def _other_table(predictor: Predictor, ckpt_path: str, path: str) -> LabelledGraphs:

@@ -2,10 +2,10 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
 from rich.table import Table
 from torch import Tensor
@@ -16,6 +16,7 @@ from plstm_graph.datasets.storage.files import replace_file
 from plstm_graph.report.predictions import measured_columns, prediction_columns, write_csv
 from plstm_graph.tasks.metrics import LABELS, Kind, evaluate, to_prediction
 from plstm_graph.tasks.task import Row, Task
+from plstm_graph.text import plot_label
 from plstm_graph.viz.curves import draw_label_scores, draw_learning_curve, draw_predictions, new_figure
 
 _SHOWN = 8  # names of targets, and notes
@@ -27,12 +28,12 @@ def introduction(task: Task) -> list[str]:
     if labelled is None:
         return []
     sizes = ", ".join(f"{len(samples):,} {part}" for part, samples in task.parts.items())
-    names, notes = labelled.target_names, list(task.notes)
-    lines = [labelled.summary, f"{labelled.split_name}: {sizes}", f"{task.kind}: {', '.join(_first(names))}"]
-    return [*lines, *_first(notes)]
+    parts, names = f"{labelled.split_name}: {sizes}", labelled.target_names
+    return [labelled.summary, parts, f"{task.kind}: {', '.join(first_of(names))}", *first_of(list(task.notes))]
 
 
-def _first(texts: list[str]) -> list[str]:
+def first_of(texts: list[str]) -> list[str]:
+    """The first of some texts, and how many there are more."""
     return texts[:_SHOWN] + ([f"and {len(texts) - _SHOWN:,} more"] if len(texts) > _SHOWN else [])
 
 
@@ -47,13 +48,14 @@ def print_metrics(console: Console, model: str, metrics: Row, title: str) -> Non
     console.print(table)
 
 
-def baseline_rows(task: Task) -> dict[str, Row]:
+def baseline_rows(task: Task, seed: int) -> dict[str, Row]:
     """Test metrics of simple models, by their names; none where graphs have no names."""
     labelled = task.labelled
     if labelled is None:
         return {}
     target = labelled.targets("test")
-    return {name: evaluate(predicted, target, task.kind) for name, predicted in labelled.baselines(task.kind).items()}
+    found = labelled.baselines(task.kind, seed)
+    return {name: evaluate(predicted, target, task.kind) for name, predicted in found.items()}
 
 
 def report_trial(folder: Path, task: Task, output: Tensor, epoch: int) -> None:
@@ -76,9 +78,35 @@ def report_trial(folder: Path, task: Task, output: Tensor, epoch: int) -> None:
     groups = (zip(*group.values(), strict=True) for group in (names, measured, columns))
     rows = [[*name, *true, *guess] for name, true, guess in zip(*groups, strict=True) if any(true)]
     write_csv(header, rows, str(folder / "test_predictions.csv"))
+    _draw(folder / "curves.png", _history(folder), epoch, predicted.cpu(), target, labelled.output_names, kind)
+
+
+def draw_study(path: Path, folders: Mapping[str, Sequence[Path]], repeated: str) -> None:
+    """Draw the learning curves of all trainings of a study as one PNG, a panel for each model.
+
+    Args:
+        path: Of the picture.
+        folders: Of the trainings of each model, with ``epochs.jsonl``.
+        repeated: What these differ in, such as ``"folds"``.
+    """
+    figure, panels = new_figure(len(folders))
+    for axes, (model, of_model) in zip(panels, folders.items(), strict=True):
+        histories = [_history(folder) for folder in of_model]
+        for name, colour in (("train", "C0"), ("valid", "C1")):
+            curves = [[row.get(f"{name}/loss") or math.nan for row in history] for history in histories]
+            for curve in curves:
+                axes.plot(range(1, len(curve) + 1), curve, color=colour, linewidth=0.7, alpha=0.5)
+            mean = np.mean([curve[: min(map(len, curves))] for curve in curves], axis=0)  # while all of them train
+            axes.plot(range(1, len(mean) + 1), mean, color=colour, linewidth=2.5, label=f"{name}, mean")
+        title = f"{model}: {len(of_model)} trainings ({repeated})"
+        axes.set(xlabel="epoch", ylabel="loss", yscale="log", title=plot_label(title))
+        axes.legend(frameon=False, title="thin: each training")
+    replace_file(path, lambda unfinished: figure.savefig(unfinished, dpi=150, format="png"))
+
+
+def _history(folder: Path) -> list[Row]:
     lines = (folder / "epochs.jsonl").read_text(encoding="utf-8").splitlines()
-    history = [json.loads(line) for line in lines]
-    _draw(folder / "curves.png", history, epoch, predicted.cpu(), target, labelled.output_names, kind)
+    return [json.loads(line) for line in lines]
 
 
 def _draw(
@@ -99,10 +127,3 @@ def _draw(
     else:
         draw_predictions(right, predicted, measured, names, "test split")
     replace_file(path, lambda unfinished: figure.savefig(unfinished, dpi=150, format="png"))
-
-
-def plain_json(value: Any) -> Any:
-    """JSON has no NaN; null says the same."""
-    if isinstance(value, dict):
-        return {key: plain_json(item) for key, item in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value

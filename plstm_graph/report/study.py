@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from plstm_graph.datasets.digits import rows_of_columns, shown
-from plstm_graph.datasets.storage.files import replace_json, replace_text
-from plstm_graph.tasks.task import Direction, Row, rank
+from plstm_graph.datasets.storage.files import plain_json, replace_json, replace_text
+from plstm_graph.tasks.task import Direction, rank
 from plstm_graph.text import markdown_code, markdown_row, markdown_text
 
 
@@ -32,7 +32,7 @@ def with_std(summary: Mapping[str, Any], digits: int = 4) -> str:
         digits: Number of digits behind the point; more, or a power of ten, where numbers are so small that these would
             not show two digits of either.
     """
-    mean, std = summary["mean"], summary["std"]
+    mean, std = math.nan if summary["mean"] is None else summary["mean"], summary["std"]
     if std is not None and std < 1e-12 * abs(mean):
         std = 0.0  # of equal values, which sums in another order make differ in their last digit
     parts = [mean] if std is None else [mean, std]
@@ -52,7 +52,7 @@ def summarise(
     name: str,
     results: Mapping[str, Sequence[Mapping[str, Any]]],
     monitor: Mapping[str, Direction],
-    beside: Mapping[str, Row] | None = None,
+    beside: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Put the results of finished trials together.
 
@@ -61,7 +61,7 @@ def summarise(
         results: By model: what ``result.json`` of each trial says, with its tests under ``"tests"`` (None without).
         monitor: Of the task.
         beside: Rows of the table that are no trials, by their names, such as ``{"test/accuracy": 0.8}`` each: what
-            others report, and simple models.
+            others report; and simple models, with mean and standard deviation by :func:`mean_and_std`.
 
     Returns:
         Plain values: for each model its parameters, the choice that validation made, and mean, unbiased standard
@@ -81,7 +81,7 @@ def write_report(folder: Path, report: Mapping[str, Any]) -> None:
     lines = [{"model": name, **row} for name, model in report["models"].items() for row in model["seeds"]]
     replace_json(folder / "report.json", report)
     replace_text(folder / "report.md", markdown(report))
-    replace_text(folder / "results.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    replace_text(folder / "results.jsonl", "".join(json.dumps(plain_json(line)) + "\n" for line in lines))
 
 
 def markdown(report: Mapping[str, Any]) -> str:
@@ -95,6 +95,11 @@ def markdown(report: Mapping[str, Any]) -> str:
         first = next(row for model in report["models"].values() for row in model["seeds"])
         of_fold = "" if first.get("fold") is None else f" of fold {first['fold']}"
         lines += [f"Samples{of_fold}: {markdown_text(sizes)}", ""]
+    if report.get("data"):
+        first, *notes = map(markdown_text, report["data"])
+        lines += [f"Data: {first}", *(f"- {note}" for note in notes), ""]
+    if report.get("best"):
+        lines += [markdown_text(report["best"]), ""]
     return "\n".join([*lines, f"Command: {markdown_code(report['command'])}", "", _machine(report, packages), ""])
 
 
@@ -117,7 +122,7 @@ def table(report: Mapping[str, Any], metrics: Sequence[str] | None = None) -> li
     header = [
         "model",
         *metrics,
-        _repeated(models),
+        repeated(models),
         "parameters",
         *(_SHORT.get(name, name) for name in shown),
         "s / epoch",
@@ -141,7 +146,7 @@ def trials_table(report: Mapping[str, Any]) -> list[str]:
         report: By :func:`summarise`.
     """
     found = [(name, row) for name, model in report["models"].items() for row in model["seeds"]]
-    has_folds = _repeated(report["models"]) != "seeds"
+    has_folds = repeated(report["models"]) != "seeds"
     metric = next(iter(report["monitor"]))
     tests = list(dict.fromkeys(part for _, row in found for part, each in row["tests"].items() if metric in each))
     header = ["training of", *(["fold"] if has_folds else []), "seed", f"valid/{metric}"]
@@ -175,7 +180,7 @@ def targets_table(report: Mapping[str, Any]) -> list[str]:
     return [markdown_row(line) for line in lines] if rows else []
 
 
-def _repeated(models: Mapping[str, Mapping[str, Any]]) -> str:
+def repeated(models: Mapping[str, Mapping[str, Any]]) -> str:
     """What trainings of a model differ in."""
     rows = [row for model in models.values() for row in model["seeds"]]
     if all(row.get("fold") is None for row in rows):
@@ -241,8 +246,8 @@ def _text(summary: Mapping[str, Any] | None) -> str:
     return "" if summary is None else with_std(summary)
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else with_std({"mean": value, "std": None})
+def _number(value: Any) -> str:
+    return _text(value if value is None or isinstance(value, Mapping) else {"mean": value, "std": None})
 
 
 def _value(value: Any) -> str:

@@ -141,7 +141,7 @@ class FolderOfDAGs(LabelledGraphs):
         """Identifiers of graphs, and of nodes or of both ends of edges if those have the targets."""
         return row_names(self.subset(split), self.encoding.level)
 
-    def baselines(self, kind: Kind) -> Baselines:
+    def baselines(self, kind: Kind, seed: int) -> Baselines:
         """Test predictions of models on a bag of nodes, or on the features, levels and degrees of a node or edge.
 
         None for more than 100,000 training targets, where they would take longer than the model.
@@ -151,7 +151,7 @@ class FolderOfDAGs(LabelledGraphs):
             return {}
         features = {split: np.concatenate([self._features(data) for data in self.subset(split)]) for split in targets}
         name = "bag of nodes" if self.encoding.level == "graph" else f"{self.encoding.level}, level, degrees"
-        return baseline_predictions(features, targets, kind, self.seed, name)
+        return baseline_predictions(features, targets, kind, seed, name)
 
     def _features(self, data: Data) -> np.ndarray:
         """Features of each target of a graph, without what lies around it, ``[n, F]``."""
@@ -159,8 +159,7 @@ class FolderOfDAGs(LabelledGraphs):
         assert data.x is not None
         nodes = _one_hot(data.x, self.encoding.node_sizes, self.encoding.of("nodes", "graphs"))
         degree = [torch.bincount(index, minlength=data.num_nodes) for index in data.edge_index]
-        # Sums over nodes and columns that say the same: in float32 ridge would find them all but singular.
-        nodes = torch.cat([nodes, torch.stack([data.level, *degree], dim=1)], dim=1).double()
+        nodes = torch.cat([nodes, torch.stack([data.level, *degree], dim=1)], dim=1)
         if "is_edge" in data:
             nodes = nodes[~data.is_edge]
         if self.encoding.level == "node":

@@ -96,12 +96,10 @@ class LabelledGraphs(ABC):
     Attributes:
         kind (str): Class of the data in checkpoints, by which `predict` reads others like them.
         unit (str): What the graphs are called.
-        seed (int): Of the baselines.
     """
 
     kind = ""
     unit = "graphs"
-    seed = 0
 
     @property
     @abstractmethod
@@ -147,7 +145,7 @@ class LabelledGraphs(ABC):
         """Columns that name each row of the targets of a part."""
 
     @abstractmethod
-    def baselines(self, kind: Kind) -> Baselines:
+    def baselines(self, kind: Kind, seed: int) -> Baselines:
         """Predictions for the test part by simple models that were fitted on the training part."""
 
     @property

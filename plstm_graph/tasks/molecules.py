@@ -14,6 +14,7 @@ from torch_geometric.transforms import BaseTransform
 from plstm_graph.config.parser import make_transform
 from plstm_graph.datasets import BadRow, BadRowsWarning, ChEMBL2321810, SmilesDataset
 from plstm_graph.datasets.molecules.fingerprints import morgan_fingerprints
+from plstm_graph.datasets.molecules.molecule import canonical_smiles
 from plstm_graph.datasets.molecules.smiles import check_finite
 from plstm_graph.datasets.molecules.smiles_targets import TargetKind
 from plstm_graph.datasets.molecules.table_split import KINDS, Split
@@ -23,6 +24,8 @@ from plstm_graph.tasks.labelled import Baselines, LabelledGraphs, Problem
 from plstm_graph.tasks.metrics import Kind
 from plstm_graph.tasks.supervised import check_kind, supervised
 from plstm_graph.transforms import ToDAG
+
+_SHOWN = 4  # molecules that stand in several rows, and rows of each
 
 _KINDS: dict[Kind, TargetKind] = {
     "regression": "number",
@@ -63,7 +66,6 @@ class MoleculeTable(LabelledGraphs):
         root: str = "datasets",
     ) -> None:
         self.split = Split() if split is None else split
-        self.seed = self.split.seed
         self.path = path
         self.smiles_column = smiles_column
         self.target_columns = target_columns
@@ -168,8 +170,27 @@ class MoleculeTable(LabelledGraphs):
 
     @property
     def notes(self) -> list[str]:
-        """Line and reason of each row that was left out."""
-        return [f"left out, line {row.line}: {row.reason}" for row in self.bad_rows]
+        """Molecules that stand in several rows; line and reason of each row that was left out."""
+        return [*self._repeated(), *(f"left out, line {row.line}: {row.reason}" for row in self.bad_rows)]
+
+    def _repeated(self) -> list[str]:
+        """How many molecules stand in several rows, how many in several parts, and the first of them; in a line."""
+        part_of = {int(row): part for part, rows in self.splits.items() for row in rows}
+        rows_of: dict[str, list[int]] = {}
+        for row, text in enumerate(self.dataset.smiles):
+            rows_of.setdefault(canonical_smiles(text), []).append(row)
+        repeated = [rows for rows in rows_of.values() if len(rows) > 1]
+        if not repeated:
+            return []
+        across = [rows for rows in repeated if len({part_of.get(row) for row in rows}) > 1]
+        lines, shown = self.dataset.table.lines, [*across, *(rows for rows in repeated if rows not in across)][:_SHOWN]
+        texts = [" and ".join(f"{lines[row]} ({part_of.get(row)})" for row in rows[:_SHOWN]) for rows in shown]
+        kinds = "1 molecule stands" if len(repeated) == 1 else f"{len(repeated)} molecules stand"
+        parts = f"in several parts (of fold {self.split.fold})" if self.split.num_folds else "in several parts"
+        return [
+            f"{kinds} in several rows ({sum(map(len, repeated))} rows), {len(across)} of them {parts}: lines "
+            f"{'; lines '.join(texts)}{'; ...' if len(repeated) > _SHOWN else ''}"
+        ]
 
     @functools.cached_property
     def splits(self) -> dict[str, Tensor]:
@@ -186,13 +207,11 @@ class MoleculeTable(LabelledGraphs):
         """The SMILES of a split."""
         return {"smiles": [data.smiles for data in self.subset(split)]}
 
-    def baselines(self, kind: Kind) -> Baselines:
+    def baselines(self, kind: Kind, seed: int) -> Baselines:
         """Test predictions of models on Morgan fingerprints."""
         smiles = {split: self.row_names(split)["smiles"] for split in self.splits}
         features = {split: morgan_fingerprints(texts).astype(np.float32) for split, texts in smiles.items()}
-        return baseline_predictions(
-            features, {split: self.targets(split) for split in smiles}, kind, self.seed, "Morgan"
-        )
+        return baseline_predictions(features, {split: self.targets(split) for split in smiles}, kind, seed, "Morgan")
 
 
 def molecules(

@@ -6,8 +6,9 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
-from plstm_graph.config.fitting import fitting
-from plstm_graph.text import meant
+from plstm_graph.config.fitting import fitting, not_one_of, unfit
+from plstm_graph.config.written import written_options
+from plstm_graph.text import meant, shortened
 
 if TYPE_CHECKING:
     from plstm_graph.tasks.scale import TargetKind
@@ -77,7 +78,8 @@ def load_task(
     empty = [part for part, samples in task.parts.items() if len(samples) == 0]
     if empty:
         kind = "an image" if TASKS[name][0].startswith("images:") else "a graph"
-        raise ValueError(f"options {options} leave the task {name} without {kind} in {', '.join(empty)}")
+        given = shortened(str(options))
+        raise ValueError(f"options {given} leave the task {name} without {kind} in {', '.join(empty)}")
     return task if target_scale is None else task.scaled(target_scale)
 
 
@@ -87,8 +89,7 @@ def task_maker(name: str, root: str = "datasets", source: str | None = None) -> 
     Raises:
         ValueError: If there is no such task.
     """
-    if name not in TASKS:
-        raise ValueError(f"no task {name!r}{meant(name, TASKS)}: expected one of {', '.join(TASKS)}")
+    _check_name(name)
     place, known = TASKS[name]
     module, _, function = place.partition(":")
     make = getattr(import_module(f"plstm_graph.tasks.{module}"), function)
@@ -99,7 +100,39 @@ def task_maker(name: str, root: str = "datasets", source: str | None = None) -> 
 def takes_option(section: Mapping[str, Any], option: str) -> bool:
     """Whether the task of a section of a configuration takes an option; False where there is no such task."""
     name = section.get("name")
-    return isinstance(name, str) and name in TASKS and option in inspect.signature(task_maker(name).func).parameters
+    return isinstance(name, str) and name in TASKS and option in _written(name)
+
+
+def _written(name: str) -> dict[str, tuple[Any, ...]]:
+    """Options of a task by its source, see :func:`~plstm_graph.config.written.written_options`."""
+    return written_options(f"plstm_graph.tasks.{TASKS[name][0].replace(':', '.')}")
+
+
+def _check_name(name: str) -> None:
+    if name not in TASKS:
+        raise ValueError(f"no task {name!r}{meant(name, TASKS)}: expected one of {', '.join(TASKS)}")
+
+
+def check_section(section: Mapping[str, Any]) -> None:
+    """Look for what is wrong with a section of a configuration before its task is imported, which takes seconds.
+
+    Raises:
+        ValueError: If there is no such task or option, or an option is none of the words that it may be.
+    """
+    name = section.get("name")
+    if not isinstance(name, str):
+        near = [f", not {key}" for key in section if meant(key, ["name"]) and key != "name"]
+        raise ValueError(f"a task needs its name, such as name: enas{near[0] if near else ''}")
+    _check_name(name)
+    fitting(_common, {key: value for key, value in section.items() if key in _COMMON}, "the task")
+    known = {key: words for key, words in _written(name).items() if key not in TASKS[name][1]}
+    for key, value in section.items():
+        if key not in known and key not in _COMMON:
+            options = ", ".join(each for each in known if each not in _COMMON) or "none at all"
+            why = f"there is no option {key!r}{meant(key, [*known, *_COMMON])}, of options there are {options}"
+            raise unfit(f"the task {name}", {key: value}, why)
+        if known.get(key) and value is not None and value not in known[key]:
+            raise unfit(f"the task {name}", {key: value}, not_one_of(key, known[key], value))
 
 
 def task_of(section: Mapping[str, Any]) -> "Task":
@@ -110,9 +143,7 @@ def task_of(section: Mapping[str, Any]) -> "Task":
         OSError: If data cannot be had.
         ImportError: If data are made by a package that is not installed.
     """
-    if not isinstance(section.get("name"), str):
-        near = [f", not {key}" for key in section if meant(key, ["name"]) and key != "name"]
-        raise ValueError(f"a task needs its name, such as name: enas{near[0] if near else ''}")
+    check_section(section)
     common = {key: value for key, value in section.items() if key in _COMMON}
     options = {str(key): value for key, value in section.items() if key not in common}
     return load_task(**fitting(_common, common, "the task"), **options)

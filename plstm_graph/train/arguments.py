@@ -15,6 +15,8 @@ from plstm_graph.config.names import HELP, OPTION, allowed_names
 from plstm_graph.config.parser import CommandParser
 from plstm_graph.config.written import check_arguments
 from plstm_graph.datasets.table import parse_table
+from plstm_graph.tasks.registry import check_section, takes_option
+from plstm_graph.text import meant
 from plstm_graph.train.training import Training
 
 Command = Literal["fit", "tune"]
@@ -26,11 +28,9 @@ training is tested once, with the weights of the epoch that validation picked. T
 interruption; finished trainings are not run again."""
 _TUNE = """Search for the options of a model that are best in validation, with Optuna: of every choice, the mean over
 seeds and folds counts, and no test is touched. The run's folder keeps the search, so that the same command goes on,
-also with more --trials; it ends with a table, a picture and best.yaml, a configuration for fit."""
+also with more --trials; it ends with a table, a picture and best.yaml, a configuration for fit. The folder is
+runs/NAME-tune, as runs/NAME is that of fit."""
 _DESCRIPTIONS: dict[Command, str] = {"fit": _FIT, "tune": _TUNE}
-
-#: The values as the parser has them, and as plain values.
-Given = tuple[Namespace, dict[str, Any]]
 
 _SMALL = 5_000_000  # bytes of a table that is read in a moment
 
@@ -51,7 +51,7 @@ class _Fit:
         tests: Whether to test. Without, models are compared in validation, and no test is touched: for choices.
         baselines: Whether simple models are fitted for the report, where there are any.
         device: cpu, cuda, cuda:1, ...
-        threads: CPU threads of each process.
+        threads: CPU threads of each process. (default: 2, and with several workers their share of the cores)
         workers: Trainings that run at the same time.
         cluster: Let the workers of a Dask cluster train, which see the same folders: dask://HOST:PORT of its scheduler,
             or dask://FILE that it wrote.
@@ -73,7 +73,7 @@ class _Fit:
     tests: bool = True
     baselines: bool = True
     device: str = "auto"
-    threads: ThreadCount = 2  # type: ignore[valid-type]
+    threads: ThreadCount | None = None  # type: ignore[valid-type]
     workers: PositiveInt = 1
     cluster: str | None = None
     output: str | None = None
@@ -98,25 +98,105 @@ class _Tune(_Fit):
     trials: PositiveInt = 30
 
 
+@dataclass(frozen=True)
+class Given:
+    """What a command was given.
+
+    Attributes:
+        config (Namespace): The values as the parser has them.
+        values (dict): The same as plain values.
+        models (dict): All models by their names.
+        names (list[str]): Of the models that are trained.
+        seeds (list[int]): That they are trained with.
+        folds (list[int]): Likewise; none for tasks without.
+    """
+
+    config: Namespace
+    values: dict[str, Any]
+    models: dict[str, Any]
+    names: list[str]
+    seeds: list[int]
+    folds: list[int]
+
+
 def read_arguments(arguments: list[str], command: Command) -> Given:
     """Parse the arguments of a command, and look for what is wrong with them at first sight.
 
-    What they name is not looked up yet.
-
-    Returns:
-        The values as the parser has them, and as plain values.
+    What they name is not imported yet, which takes seconds.
 
     Raises:
         SystemExit: If they are not understood, after a message on stderr.
-        ValueError: If a value is out of range, or a table of molecules lacks a column.
+        ValueError: If a value is out of range, there is no task, option or model of a name, or a table of molecules
+            lacks a column.
     """
     parser = _make_parser(command)
     config = parser.parse_args(arguments)
     values: dict[str, Any] = json.loads(parser.dump(config, format="json", skip_unset=False))
     Training(**values["training"])  # checks its values before anything starts
-    check_arguments([values["model"], values["models"]])
+    check_section(values["task"])
+    models = _models(values["model"], values["models"])
+    names = list(models) if config.only is None else config.only.split(",")
+    missing = [name for name in names if name not in models]
+    if missing or not names:
+        near = "".join(meant(name, models) for name in missing)
+        raise ValueError(
+            f"there is no model {', '.join(missing) or 'at all'} in the configuration{near}: {', '.join(models)}"
+        )
+    seeds, folds = parse_numbers(str(config.seeds), "seeds", 2**32), _folds(config.folds, values["task"])
+    check_arguments(models)
     _check_columns(values["task"])
-    return config, values
+    return Given(config, values, models, names, seeds, folds)
+
+
+def _models(model: Any, models: dict[str, Any]) -> dict[str, Any]:
+    """All models by their names; that of the section ``model`` has the one of its class."""
+    if model is None:
+        return models
+    spec = {"class_path": model} if isinstance(model, str) else model
+    name = spec.get("class_path")
+    if models and name is None:
+        raise ValueError(
+            f"--model.KEY sets an argument of a configuration's only model (model), and this one has several "
+            f"(models): give --models.{next(iter(models))}.init_args.KEY"
+        )
+    if not isinstance(name, str):
+        raise ValueError(f"model needs its class, such as class_path: plstm_graph.nn.PLSTM, got {spec}")
+    own = name.rpartition(".")[2].lower()
+    if own in models:
+        raise ValueError(f"two models are called {own}: that of the section model, and one of models")
+    return {own: spec} | models
+
+
+def _folds(given: str | int | None, task: dict[str, Any]) -> list[int]:
+    """The folds that are trained; a task of one's own is told how many there are.
+
+    Args:
+        given: A number of folds, or some of them, such as ``"0-3"``.
+        task: The section of the configuration, which may be changed.
+    """
+    takes_number, text = takes_option(task, "num_folds"), str(given).strip()
+    number = task.get("num_folds") or 0  # of another type, it is refused with all options of the task
+    if given is None:
+        return list(range(number)) if takes_number and isinstance(number, int) else []
+    folds = parse_numbers(text, "folds", 1000)
+    if text.isdecimal():
+        count = folds[0]
+        if count == 0:
+            raise ValueError("folds 0 are none: give how many, such as 5, or which, such as 0-1; 0-0 is the first")
+        folds = list(range(count))
+        if takes_number:
+            task["num_folds"] = number = count
+    if not (number if takes_number else takes_option(task, "fold")):
+        raise ValueError(
+            f"the task {task.get('set') or task['name']} has no folds, got {', '.join(map(str, folds))}; of a table or "
+            "folder of your own, --folds 5 makes five, and --task.num_folds 5 --folds 0-1 trains two of them"
+        )
+    if takes_number and isinstance(number, int):
+        if number < 3:
+            raise ValueError(f"num_folds must be at least 3, to train, validate and test, got {number}")
+        if max(folds) >= number:
+            raise ValueError(f"folds are numbered from 0 to {number - 1}, got {max(folds)}")
+    return folds
 
 
 def _check_columns(task: Mapping[str, Any]) -> None:
@@ -145,11 +225,6 @@ def _make_parser(command: Command) -> CommandParser:
 
 
 _MOST = 10_000  # seeds or folds of one command
-
-
-def parse_seeds(text: str) -> list[int]:
-    """Seeds of a text, see :func:`parse_numbers`."""
-    return parse_numbers(text, "seeds", 2**32)
 
 
 def parse_numbers(text: str, name: str, below: int) -> list[int]:

@@ -17,15 +17,13 @@ from plstm_graph.report.labelled import introduction
 from plstm_graph.report.ogb_form import Circumstances, Entry, write_forms
 from plstm_graph.report.study import markdown
 from plstm_graph.tasks.graph_task import GraphTask
-from plstm_graph.tasks.registry import takes_option
 from plstm_graph.tasks.task import Task
 from plstm_graph.tasks.task_folder import write_task
-from plstm_graph.text import meant
-from plstm_graph.train.arguments import Command, Given, parse_numbers, parse_seeds, read_arguments, repeatable_command
+from plstm_graph.train.arguments import Command, Given, read_arguments, repeatable_command
 from plstm_graph.train.choices import Range, Space, check_choices, check_space
 from plstm_graph.train.run_folder import at_work, check_name, going_on, keep_data
 from plstm_graph.train.run_study import run_study
-from plstm_graph.train.runner import Resources, check_model, forget_tasks, loaded_task, task_of
+from plstm_graph.train.runner import Resources, check_model, default_threads, forget_tasks, loaded_task, task_of
 from plstm_graph.train.study import Repeat, Study
 from plstm_graph.train.trainer_options import check_trainer, is_first
 
@@ -137,34 +135,8 @@ def _check_one_task(choose: dict[str, Any]) -> None:
         raise ValueError(f"a folder holds one task, and choose has several: {text}. Choose one, such as {one}")
 
 
-def _folds(given: str | int | None, task: dict[str, Any]) -> list[int]:
-    """The folds that are trained; a task of one's own is told how many there are.
-
-    Args:
-        given: A number of folds, or some of them, such as ``"0-3"``.
-        task: The section of the configuration, which may be changed.
-    """
-    takes_number = takes_option(task, "num_folds")
-    if given is None:
-        return list(range(task["num_folds"])) if takes_number and isinstance(task.get("num_folds"), int) else []
-    text = str(given).strip()
-    if not text.isdecimal():
-        return parse_numbers(text, "folds", 1000)
-    count = parse_numbers(text, "folds", 1000)[0]
-    if count == 0:
-        raise ValueError("folds 0 are none: give how many, such as 5, or which, such as 0-1; 0-0 is the first")
-    if takes_number:
-        task["num_folds"] = count
-    return list(range(count))
-
-
 def _check_folds(folds: Sequence[int], task: Task) -> None:
     """Refuse folds that the task does not have."""
-    if folds and not task.num_folds:
-        raise ValueError(
-            f"the task {task.name} has no folds, got {', '.join(map(str, folds))}; of a table or folder of your own, "
-            "--folds 5 makes five, and --task.num_folds 5 --folds 0-1 trains two of them"
-        )
     if folds and max(folds) >= task.num_folds:
         raise ValueError(f"folds are numbered from 0 to {task.num_folds - 1}, got {max(folds)}")
 
@@ -201,16 +173,9 @@ def parse(arguments: list[str], command: Command = "fit", given: Given | None = 
         SystemExit: If they are not understood, after a message on stderr.
         ValueError: If values do not go together.
     """
-    config, values = given or read_arguments(arguments, command)
+    given = given or read_arguments(arguments, command)
+    config, values, known, names = given.config, given.values, given.models, given.names
     check_names([values["task"], values["model"], values["models"]])  # before data are read, which may take long
-    known = _models(values["model"], values["models"])
-    names = list(known) if config.only is None else config.only.split(",")
-    missing = [name for name in names if name not in known]
-    if missing or not names:
-        near = "".join(meant(name, known) for name in missing)
-        raise ValueError(
-            f"there is no model {', '.join(missing) or 'at all'} in the configuration{near}: {', '.join(known)}"
-        )
     run = (config.name or _default_name(values["task"], list(known))) + ("-tune" if command == "tune" else "")
     for name in (run, *names):
         check_name(name)
@@ -228,7 +193,6 @@ def parse(arguments: list[str], command: Command = "fit", given: Given | None = 
         check_choices({name: [0] if isinstance(values, Range) else values for name, values in space.items()})
         if not space:
             raise ValueError("nothing to search: give --space.training.lr '{low: 1e-4, high: 1e-2, log: true}', say")
-    folds = _folds(config.folds, values["task"])
     plain = {"task": values["task"], "models": known, "training": values["training"]}
     plain |= {"trainer": check_trainer(trainer, workers), "choose": choose}
     plain |= {"space": {"space": values["space"], "choose": values["choose"]}} if space else {}
@@ -236,13 +200,13 @@ def parse(arguments: list[str], command: Command = "fit", given: Given | None = 
         study=Study(
             plain=plain,
             models=names,
-            seeds=parse_seeds(str(config.seeds)),
+            seeds=given.seeds,
             baselines=config.baselines and config.tests,
-            folds=folds,
+            folds=given.folds,
             folder=Path(config.output or f"runs/{run}"),
         ),
         # Numbers, not of the class of the parser.
-        resources=Resources(trainer, device, int(config.threads), workers, config.cluster),
+        resources=Resources(trainer, device, int(config.threads or default_threads(workers)), workers, config.cluster),
         tests=config.tests,
         space=space,
         num_trials=int(config.trials) if command == "tune" else 0,
@@ -264,25 +228,6 @@ def _check_given(arguments: list[str], choose: dict[str, Any]) -> None:
                 f"{argument.partition('=')[0]} is given, and choose.{name} has the values {choose[name]}: give one of "
                 f"them, such as --choose.{name} '[...]', or --choose={{}} for no choice at all"
             )
-
-
-def _models(model: Any, models: dict[str, Any]) -> dict[str, Any]:
-    """All models by their names; that of the section ``model`` has the one of its class."""
-    if model is None:
-        return models
-    spec = {"class_path": model} if isinstance(model, str) else model
-    name = spec.get("class_path")
-    if models and name is None:
-        raise ValueError(
-            f"--model.KEY sets an argument of a configuration's only model (model), and this one has several "
-            f"(models): give --models.{next(iter(models))}.init_args.KEY"
-        )
-    if not isinstance(name, str):
-        raise ValueError(f"model needs its class, such as class_path: plstm_graph.nn.PLSTM, got {spec}")
-    own = name.rpartition(".")[2].lower()
-    if own in models:
-        raise ValueError(f"two models are called {own}: that of the section model, and one of models")
-    return {own: spec} | models
 
 
 def _default_name(task: Mapping[str, Any], models: Sequence[str]) -> str:

@@ -2,22 +2,22 @@
 
 import math
 import shutil
-import statistics
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from plstm_graph.console import Console
 from plstm_graph.datasets.storage.files import replace_file, replace_json
-from plstm_graph.report.labelled import baseline_rows, plain_json
-from plstm_graph.report.study import summarise, write_report
-from plstm_graph.tasks.task import Row, Task, rank
+from plstm_graph.report.labelled import baseline_rows, draw_study, first_of
+from plstm_graph.report.study import mean_and_std, repeated, summarise, write_report
+from plstm_graph.tasks.task import Task, rank
 from plstm_graph.train.progress import StudyProgress
 from plstm_graph.train.runner import Resources, Runner, loaded_task, task_of
 from plstm_graph.train.study import Repeat, Study
 from plstm_graph.train.trainer_options import is_first
-from plstm_graph.train.trial import Trial, read_json, test_trial
+from plstm_graph.train.trial import Trial, numbers, read_json, read_result, read_tests, test_trial
+
+_CURVES = "curves.png"
 
 
 def run_study(
@@ -54,10 +54,17 @@ def run_study(
                 report = {**_report(study, task), **about, "config": study.plain}
                 write_report(study.folder, report)
     if report:
-        best = _best_trial(study, report, task)
+        best, why = _best_trial(study, report, task)
         replace_file(study.folder / "best.ckpt", partial(shutil.copyfile, best.folder / "best.ckpt"))
-        if len(report["models"]) * len(study.repeats) > 1:
-            console.say(f"{study.folder / 'best.ckpt'} is the best in validation: {best.title}")
+        models = report["models"]
+        folders = {name: [_trial(study, name, row).folder for row in of["seeds"]] for name, of in models.items()}
+        if sum(map(len, folders.values())) > 1:
+            report["best"] = why
+            write_report(study.folder, report)
+            console.say(study.folder / why)
+            if task.labelled is not None:
+                draw_study(study.folder / _CURVES, folders, repeated(models))
+                console.say(f"learning curves of all trainings: {study.folder / _CURVES}")
     runner.raise_failures(study.folder)
     return report
 
@@ -79,7 +86,8 @@ def _second_round(study: Study, task: Task) -> list[Trial]:
 def _test_chosen(study: Study, task: Task, trial: Trial, resources: Resources, console: Console) -> None:
     """Test a trial if it is of the choice that validation made; of the first one, once all choices were tried.
 
-    The pictures of the first model's first trial come into the folder of the study.
+    The pictures of the first model's first trial come into the folder of the study, but for its learning curve where
+    there are several.
     """
     choice = study.best_choice(trial.model, task.monitor)
     if choice is None:
@@ -88,50 +96,74 @@ def _test_chosen(study: Study, task: Task, trial: Trial, resources: Resources, c
     best = study.trial(trial.model, choice, study.repeats[0]) if first else trial
     test_trial(best, task_of(best), resources.device, resources.trainer.get("precision"))
     if first and trial.model == next(iter(study.plain["models"])):
+        is_alone = len(study.models) * len(study.repeats) == 1
         for picture in sorted(best.folder.glob("*.png")):
-            replace_file(study.folder / picture.name, partial(shutil.copyfile, picture))
-            console.say(f"a picture of the tests: {study.folder / picture.name}")
+            if picture.name != _CURVES or is_alone:
+                replace_file(study.folder / picture.name, partial(shutil.copyfile, picture))
+                console.say(f"a picture of the tests of {best.title}: {study.folder / picture.name}")
 
 
 def _report(study: Study, task: Task) -> dict[str, Any]:
     results = {}
     for model in study.plain["models"]:
         found = [path.parent for path in sorted(study.folder.glob(f"{model}/**/seed_*/result.json"))]
-        results[model] = [_read(folder) for folder in found]
-    summary = summarise(task.name, results, task.monitor, _beside(study, task))
-    return summary | {"samples": {part: len(samples) for part, samples in task.parts.items()}}
+        results[model] = [(read_result(folder) or {}) | {"tests": read_tests(folder)} for folder in found]
+    report = summarise(task.name, results, task.monitor, _beside(study, task))
+    report["samples"] = {part: len(samples) for part, samples in task.parts.items()}
+    if task.labelled is not None:
+        report["data"] = [task.labelled.summary, *first_of(list(task.notes))]
+    return report
 
 
-def _beside(study: Study, task: Task) -> dict[str, Row]:
-    """Rows of the table that are no trials: what others report, and simple models, which are fitted once."""
+def _beside(study: Study, task: Task) -> dict[str, Mapping[str, Any]]:
+    """Rows of the table that are no trials: what others report, and simple models, which are fitted once.
+
+    These are fitted for each fold with the first seed, and for each seed where there are no folds.
+    """
     if not study.baselines or task.labelled is None:
         return dict(task.published)
-    path = study.folder / "baselines.json"
-    found = {} if not path.is_file() else read_json(path)
-    for fold in study.folds or (None,):
-        if str(fold) not in found:
-            of_fold = task_of(study.trial(study.models[0], {}, Repeat(study.seeds[0], fold)))
-            found[str(fold)] = {name: plain_json(row) for name, row in baseline_rows(of_fold).items()}
-            replace_json(path, found)
-    of_folds = [row for fold, row in found.items() if fold in map(str, study.folds or (None,))]
-    return dict(task.published) | {name: _means([row[name] for row in of_folds]) for name in of_folds[0]}
-
-
-def _means(rows: list[dict[str, float | None]]) -> Row:
-    """Means of the metrics of several folds; NaN where a fold has none."""
-    nan = math.nan
-    return {
-        f"test/{name}": statistics.fmean(nan if (value := row[name]) is None else value for row in rows)
+    path, rows = study.folder / "baselines.json", []
+    found = (read_json(path) if path.is_file() else None) or {}
+    for repeat in study.repeats:
+        if repeat.fold is None or repeat.seed == study.seeds[0]:
+            name = "/".join(repeat.places)
+            if name not in found:
+                found[name] = baseline_rows(task_of(study.trial(study.models[0], {}, repeat)), repeat.seed)
+                replace_json(path, found)
+            rows.append(numbers(found[name]))
+    simple: dict[str, Mapping[str, Any]] = {
+        name: {f"test/{metric}": mean_and_std([row[name][metric] for row in rows]) for metric in rows[0][name]}
         for name in rows[0]
     }
+    return {**task.published, **simple}
 
 
-def _read(folder: Path) -> dict[str, Any]:
-    return read_json(folder / "result.json") | {"tests": read_json(folder / "tests.json")}
+def _trial(study: Study, model: str, row: Mapping[str, Any]) -> Trial:
+    """One that a report has."""
+    return study.trial(model, row["choice"], Repeat(row["seed"], row["fold"]))
 
 
-def _best_trial(study: Study, report: Mapping[str, Any], task: Task) -> Trial:
-    """The trial of all models that are reported that validation likes best."""
-    rows = [(name, row) for name, model in report["models"].items() for row in model["seeds"]]
-    name, row = max(rows, key=lambda each: rank(each[1]["valid"], task.monitor))
-    return study.trial(name, row["choice"], Repeat(row["seed"], row["fold"]))
+def _best_trial(study: Study, report: Mapping[str, Any], task: Task) -> tuple[Trial, str]:
+    """The trial whose weights are those of the study, and in words which it is and why.
+
+    It is of the model that is best in validation, in the mean over its trainings. Seeds of one fold validate on the
+    same samples, and the best of them is taken. Folds do not: the one with the easiest samples has no better weights,
+    so the first is taken.
+    """
+
+    def in_mean(name: str) -> tuple[float, ...]:
+        found = {metric: report["models"][name]["valid"].get(f"valid/{metric}") for metric in task.monitor}
+        return rank({metric: math.nan if of is None else of["mean"] for metric, of in found.items()}, task.monitor)
+
+    model, models = max(report["models"], key=in_mean), len(report["models"])
+    rows = report["models"][model]["seeds"]
+    of_fold = [row for row in rows if row["fold"] == rows[0]["fold"]]
+    best = _trial(study, model, max(of_fold, key=lambda row: rank(row["valid"], task.monitor)))
+    why = [f"{model} has the best mean in validation of {models} models"] if models > 1 else []
+    if best.fold is not None:
+        why.append(
+            f"fold {best.fold} is the first (folds validate on different samples, so none of them is the best), and "
+            "what it tests and validates on was not trained on: for a model of more of the data, fit without folds"
+        )
+    why += [f"seed {best.seed} is the best in validation of {len(of_fold)} seeds"] if len(of_fold) > 1 else []
+    return best, f"best.ckpt, which predict should use, is of {best.title}: {'; '.join(why)}."

@@ -88,6 +88,11 @@ class Resources:
     cluster: str | None
 
 
+def default_threads(workers: int) -> int:
+    """CPU threads of each of so many processes of this machine: two, or their share of the cores."""
+    return 2 if workers == 1 else max(1, (os.cpu_count() or 1) // workers)
+
+
 class Runner:
     """Runs trials, in processes of their own if several may run at the same time; one that fails stops no other.
 
@@ -113,6 +118,8 @@ class Runner:
                 else:
                     self._failed[trial.title] = error
             return
+        # Read by processes when they import torch: a thread that waits sleeps, and leaves its core to those that work.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         yielded: set[Path] = set()
         for attempt in range(_ATTEMPTS):
             missing = [trial for trial in trials if trial.result is None and trial.title not in self._failed]

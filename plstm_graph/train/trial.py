@@ -1,6 +1,7 @@
 """One training of one model on a task: a seed, a choice of options; a folder that goes on where it stopped."""
 
 import json
+import math
 import resource
 import statistics
 import sys
@@ -60,12 +61,12 @@ class Trial:
     @property
     def result(self) -> dict[str, Any] | None:
         """What ``result.json`` says, if the training is finished."""
-        return read_json(self.folder / "result.json")
+        return read_result(self.folder)
 
     @property
     def tests(self) -> dict[str, Row] | None:
         """Metrics of the tests by their names, if they were made."""
-        return read_json(self.folder / "tests.json")
+        return read_tests(self.folder)
 
     def recipe(self, model: nn.Module, task: Task) -> dict[str, Any]:
         """What rebuilds the model, and predicts with it, plain values."""
@@ -196,6 +197,24 @@ def _outputs(model: nn.Module, task: Task, training: Training, precision: Any, p
     device = next(model.parameters()).device
     batches = task.batches(part, task.needs(model), training.batch_size, device, Shard(), training.workers)
     return outputs_of(model, batches, task, precision)
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """What ``result.json`` in the folder of a trial says, see :func:`read_json`."""
+    found = read_json(folder / "result.json")
+    return found and found | {name: numbers(found[name]) for name in ("valid", "validations") if name in found}
+
+
+def read_tests(folder: Path) -> dict[str, Row] | None:
+    """What ``tests.json`` in the folder of a trial says, see :func:`read_json`."""
+    return numbers(read_json(folder / "tests.json"))
+
+
+def numbers(values: Any) -> Any:
+    """Metrics, by any names, as they were before they became JSON, which has null for NaN."""
+    if isinstance(values, Mapping):
+        return {name: math.nan if value is None else numbers(value) for name, value in values.items()}
+    return values
 
 
 def read_json(path: Path) -> Any:

@@ -54,6 +54,9 @@ def run_tune(arguments: list[str], machine: Callable[[], dict[str, Any]], given:
     task = load(study)
     (metric, direction), *_ = task.monitor.items()
     about: dict[str, Any] = {"command": repeatable_command(["tune", *arguments]), "machine": machine()}
+    console.say(
+        f"the search is kept in {study.folder}, so that {study.folder.name.removesuffix('-tune')} is left to fit"
+    )
     with going_on("The same command goes on; finished trainings are not run again."), claimed(study, task):
         journal = JournalFileBackend(str(study.folder / _JOURNAL))
         search = optuna.create_study(

@@ -71,6 +71,30 @@ def test_fit_shows_its_plan_and_leaves_a_report(workspace, fitted):
 
 
 @pytest.mark.slow
+def test_a_study_over_folds_shows_all_of_them_and_says_whose_weights_it_keeps(workspace, monkeypatch, capsys):
+    monkeypatch.chdir(workspace)
+    rows = (workspace / "table.csv").read_text().splitlines()
+    (workspace / "twice.csv").write_text("\n".join([*rows, rows[1], rows[4]]) + "\n")
+    options = ("fit", "--config", "config.yaml", "--task.path", "twice.csv", "--name", "folds", "--allow", "tests")
+    other = ("--models.other", "{class_path: tests.train.tiny_model.TinyModel, init_args: {hidden_channels: 4}}")
+    assert main([*options, *other, "--folds", "3", "--training.epochs", "2"]) == 0
+    run, shown = workspace / "runs" / "folds", capsys.readouterr()
+    report, text = json.loads((run / "report.json").read_text(), parse_constant=pytest.fail), shown.out
+    for name, row in report["beside"].items():
+        assert row["test/rmse"]["std"] > 0 and f"| {name} | {row['test/rmse']['mean']:.4f} ± " in text
+    best = min(report["models"], key=lambda name: report["models"][name]["valid"]["valid/rmse"]["mean"])
+    of_best = torch.load(run / "best.ckpt", weights_only=True)["state_dict"]
+    first = torch.load(run / best / "fold_0" / "seed_0" / "best.ckpt", weights_only=True)["state_dict"]
+    assert all(torch.equal(of_best[name], values) for name, values in first.items())
+    for said in (text, shown.err):
+        assert f"best.ckpt, which predict should use, is of {best}, fold 0, seed 0: {best} has the best mean" in said
+        assert "2 molecules stand in several rows (4 rows)" in said and "left out, line 3: invalid SMILES" in said
+    assert "learning curves of all trainings: runs/folds/curves.png" in shown.err
+    of_trials = [path.read_bytes() for path in run.glob("*/*/*/curves.png")]
+    assert len(of_trials) == 6 and (run / "curves.png").read_bytes() not in of_trials
+
+
+@pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_weights_and_is_then_finished(workspace, fitted, capsys):
     kill = {"class_path": "tests.train.tiny_model.KillInEpoch", "init_args": {"epoch": 1, "marker": "killed"}}
     options = (*_BASE, "--name", "killed", "--trainer.callbacks", json.dumps([kill]))

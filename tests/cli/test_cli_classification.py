@@ -40,7 +40,7 @@ def test_classification_from_table_to_predictions(tmp_path, monkeypatch, capsys)
     assert "multilabel: toxic, smelly" in capsys.readouterr().err
     report = json.loads((tmp_path / "runs" / "labels" / "report.json").read_text())
     assert set(report["beside"]) == {"mean predictor", "Morgan + logistic regression", "Morgan + random forest"}
-    assert report["beside"]["mean predictor"]["test/auroc"] == 0.5  # exact: all scores are one number
+    assert report["beside"]["mean predictor"]["test/auroc"]["mean"] == 0.5  # exact: all scores are one number
     assert 0 <= report["models"]["tiny"]["tests"]["test/auroc"]["mean"] <= 1
     checkpoint = "runs/labels/best.ckpt"
     assert (

@@ -171,7 +171,7 @@ def test_a_run_that_stopped_early_stays_stopped_and_another_seed_keeps_the_first
     assert main([*options, "--seeds", "1"]) == 0
     assert epochs.read_bytes() == before
     shown = capsys.readouterr()
-    assert "seed 1, epoch 1/50" in shown.err and "seed 0" not in shown.err
+    assert "seed 1, epoch 1/50" in shown.err and "seed 0, epoch" not in shown.err
     assert "| tiny | 0 |" in shown.out and "| tiny | 1 |" in shown.out
 
 

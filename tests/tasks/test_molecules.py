@@ -78,3 +78,29 @@ def test_values_that_are_not_finite_are_found(name, value):
     check_finite([Data(**good)])
     with pytest.raises(ValueError, match=rf"graph 1 has {name}\[0, 1\] = {value}"):
         check_finite([Data(**good), Data(**bad)])
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (
+            ["OC,1,train"],
+            "1 molecule stands in several rows (2 rows), 0 of them in several parts: lines 2 (train) and 8 (t",
+        ),
+        (
+            ["C(C)O,1,test", "OC,2,valid", "OC,2,valid"],
+            "2 molecules stand in several rows (5 rows), 2 of them in several",
+        ),
+        (
+            ["CN(C),1,test"],
+            "1 molecule stands in several rows (2 rows), 1 of them in several parts: lines 4 (valid) and 8",
+        ),
+        (["CCCCCO,1,test"], None),
+    ],
+)
+def test_molecules_that_stand_in_several_rows_are_counted_and_named(tmp_path, rows, message):
+    first = ["CO,1,train", "CCO,2,train", "CNC,3,valid", "CCN,4,valid", "CCCO,5,test", "CCCN,6,test"]
+    path = tmp_path / "several.csv"
+    path.write_text("\n".join(["smiles,y,part", *first, *rows]) + "\n")
+    notes = molecules(str(tmp_path), str(path), target_columns=["y"], split="part").notes
+    assert [note[: len(message)] for note in notes] == [message] if message else notes == []

@@ -12,7 +12,7 @@ from plstm_graph.cli import main
 from plstm_graph.datasets.benchmark import load_benchmark
 from plstm_graph.tasks.registry import load_task
 from plstm_graph.train import trial as trials
-from plstm_graph.train.arguments import parse_seeds
+from plstm_graph.train.arguments import parse_numbers
 from plstm_graph.train.training import Training
 from plstm_graph.train.trial import Trial, run_trial
 from plstm_graph.transforms import ToDAG
@@ -269,7 +269,7 @@ def test_damaged_results_are_named(workspace, capsys):
 
 
 def test_seeds():
-    assert parse_seeds("0-9") == list(range(10))
-    assert parse_seeds("5, 0-2,1") == [0, 1, 2, 5]
+    assert parse_numbers("0-9", "seeds", 2**32) == list(range(10))
+    assert parse_numbers("5, 0-2,1", "seeds", 2**32) == [0, 1, 2, 5]
     with pytest.raises(ValueError, match="such as 0-9"):
-        parse_seeds("ten")
+        parse_numbers("ten", "seeds", 2**32)

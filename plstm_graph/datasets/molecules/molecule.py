@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
@@ -55,6 +56,12 @@ def smiles_to_data(smiles: str) -> Data:
         canonical_rank=torch.tensor(rank, dtype=torch.long),
         smiles=smiles,
     )
+
+
+@lru_cache(maxsize=1_000_000)  # the parts of each fold ask anew
+def canonical_smiles(smiles: str) -> str:
+    """RDKit's SMILES of a molecule, the same however it is written; errors as of :func:`parse_smiles`."""
+    return Chem.MolToSmiles(parse_smiles(smiles))
 
 
 def parse_smiles(smiles: str) -> Chem.Mol:

@@ -1,12 +1,15 @@
 """The text files of a set of the TU collection: unpacked, and checked before anything is made of them."""
 
+import csv
+import math
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from plstm_graph.datasets.storage.archives import unpack_zip
+from plstm_graph.datasets.text_files import records, undecodable_line
 
 #: Files that every set has; further ones have a row for each node, edge or graph.
 REQUIRED = ("A", "graph_indicator")
@@ -85,24 +88,33 @@ def check_tu(folder: Path, name: str, shown: str) -> None:
 def _read(folder: Path, name: str, part: str, shown: str, columns: int | None = None) -> np.ndarray:
     """Numbers of a file, separated by commas, ``[rows, columns]``."""
     path, place = folder / f"{name}_{part}.txt", f"{shown}, {name}_{part}.txt"
+    content = path.read_bytes().rstrip()
     try:
-        table = pd.read_csv(path, header=None, dtype=str, keep_default_na=False, skip_blank_lines=False)
-    except pd.errors.EmptyDataError as error:
-        raise ValueError(f"{place} is empty") from error
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise ValueError(f"{place} is no table of numbers: {error}") from error
-    while len(table) and not table.iloc[-1].str.strip().any():
-        table = table.iloc[:-1]  # blank lines at the end
-    if columns is not None and table.shape[1] != columns:
-        raise ValueError(f"{place} has {table.shape[1]} columns, expected {columns}")
-    values = table.apply(lambda column: pd.to_numeric(column.str.strip(), errors="coerce")).to_numpy(np.float64)
-    bad = np.argwhere(~np.isfinite(values))
-    if len(bad):
-        row, column = bad[0]
-        raise ValueError(f"{place}, line {row + 1}: {table.iat[row, column]!r} is no number")
-    if not len(values):
+        rows = list(records(content.decode("utf-8").splitlines(keepends=True)))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{place}, line {undecodable_line(content, error)}: no text: {error.reason}") from error
+    except csv.Error as error:
+        raise ValueError(f"{place}, {error}") from error
+    if not rows:
         raise ValueError(f"{place} is empty")
+    width = len(rows[0][1])
+    if columns is not None and width != columns:
+        raise ValueError(f"{place} has {width} columns, expected {columns}")
+    values = np.empty((len(rows), width))
+    for number, (line, cells) in enumerate(rows):
+        if line != number + 1:
+            raise ValueError(f"{place}, line {number + 1}: '' is no number")  # rows go by their lines
+        if len(cells) != width:
+            raise ValueError(f"{place}, line {line}: {len(cells)} columns, and {width} in the first line")
+        values[number] = [_number(cell, f"{place}, line {line}") for cell in cells]
     return values
+
+
+def _number(cell: str, place: str) -> float:
+    with suppress(ValueError):
+        if math.isfinite(value := float(cell)) and "_" not in cell:
+            return value
+    raise ValueError(f"{place}: {cell!r} is no number")
 
 
 def _check_whole(values: np.ndarray, place: str, kind: str, count: int) -> None:

@@ -2,10 +2,11 @@
 
 import errno
 import json
+import math
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -65,9 +66,18 @@ def replace_json(path: str | Path, value: Any) -> None:
 
     Args:
         path: Where the file belongs; missing folders are made.
-        value: Plain values.
+        value: Plain values, see :func:`plain_json`.
     """
-    replace_text(path, json.dumps(value, indent=2) + "\n")
+    replace_text(path, json.dumps(plain_json(value), indent=2) + "\n")
+
+
+def plain_json(value: Any) -> Any:
+    """Values as JSON has them: it has no NaN, and null says the same."""
+    if isinstance(value, Mapping):
+        return {key: plain_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_json(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextmanager

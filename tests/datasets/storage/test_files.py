@@ -1,6 +1,8 @@
 """Files and folders appear whole or not at all; what killed processes left goes, what others write stays."""
 
 import errno
+import json
+import math
 import os
 import resource
 import signal
@@ -16,6 +18,13 @@ import torch
 from plstm_graph.datasets.storage import unfinished
 from plstm_graph.datasets.storage.files import WriteError, new_folder, replace_file, replace_json, replace_text
 from plstm_graph.datasets.storage.unfinished import ABANDONED, is_living, owner, remove_leftovers, unfinished_path
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_json_has_null_where_a_number_is_none(tmp_path: Path, value: float) -> None:
+    replace_json(tmp_path / "a.json", {"a": value, "b": [1.5, (value, {"c": value})], "d": "NaN"})
+    text = (tmp_path / "a.json").read_text()
+    assert json.loads(text, parse_constant=pytest.fail) == {"a": None, "b": [1.5, [None, {"c": None}]], "d": "NaN"}
 
 
 def test_makes_missing_folders(tmp_path: Path) -> None:
