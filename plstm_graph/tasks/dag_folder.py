@@ -159,7 +159,8 @@ class FolderOfDAGs(LabelledGraphs):
         assert data.x is not None
         nodes = _one_hot(data.x, self.encoding.node_sizes, self.encoding.of("nodes", "graphs"))
         degree = [torch.bincount(index, minlength=data.num_nodes) for index in data.edge_index]
-        nodes = torch.cat([nodes, torch.stack([data.level, *degree], dim=1)], dim=1)
+        # Sums over nodes and columns that say the same: in float32 ridge would find them all but singular.
+        nodes = torch.cat([nodes, torch.stack([data.level, *degree], dim=1)], dim=1).double()
         if "is_edge" in data:
             nodes = nodes[~data.is_edge]
         if self.encoding.level == "node":

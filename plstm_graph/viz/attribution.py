@@ -1,5 +1,6 @@
 """Which nodes a prediction comes from, drawn on the molecule or the DAG."""
 
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -20,6 +21,7 @@ from plstm_graph.viz.molecule import draw_molecule, read_smiles
 
 _COLOURS = "RdBu_r"
 _SHOWN = 60  # nodes of a drawing
+_LETTERS = 8  # of a title, in an inch
 _BAR = 3.5  # largest height of a bar of colours, in inches
 
 
@@ -153,8 +155,8 @@ def draw_dag_attribution(
         colors=_rgba(colours, values),
         strong=strong,
         marked=marked,
-        title=title,
     )
+    _entitle(figure, title)
     figure.colorbar(colours, ax=axes, shrink=min(0.7, _BAR / inches), label="what a node adds")
     return figure
 
@@ -184,9 +186,16 @@ def draw_molecule_attribution(smiles: str, values: Tensor, title: str = "", size
     axes = figure.subplots()
     axes.imshow(draw_molecule(molecule, atoms, size))
     axes.set_axis_off()
-    axes.set_title(plot_label(title))
+    _entitle(figure, title)
     figure.colorbar(colours, ax=axes, shrink=0.7, label="what an atom adds")
     return figure
+
+
+def _entitle(figure: Figure, title: str) -> None:
+    """Put a title above a picture, in as many lines as it takes: a SMILES may be longer than the picture is wide."""
+    letters = int(_LETTERS * figure.get_figwidth())
+    lines = [part for line in title.split("\n") for part in textwrap.wrap(line, letters)]
+    figure.suptitle(plot_label("\n".join(lines)), fontsize=11)
 
 
 def _rgba(colours: ScalarMappable, values: Tensor) -> list[tuple[float, ...]]:

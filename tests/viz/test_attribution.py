@@ -7,6 +7,7 @@ from plstm_graph.nn import Ensemble, MakespanPLSTM
 from plstm_graph.nn.baselines import GIN
 from plstm_graph.testing import random_dag
 from plstm_graph.viz import attribution, draw_dag_attribution, draw_molecule_attribution
+from plstm_graph.viz.molecule import read_smiles
 from tests.rounding import rounding
 
 
@@ -102,7 +103,7 @@ def test_a_large_dag_is_cut_to_what_matters():
     figure = draw_dag_attribution(edge_index, values, [f"n{node}" for node in range(100)], "title", marked=[3])
     words = {text.get_text() for text in figure.axes[0].texts}
     assert words == {"n3", *(f"n{node}" for node in range(41, 100))}
-    assert "60 of 100 nodes" in figure.axes[0].get_title()
+    assert "60 of 100 nodes" in figure.get_suptitle()
 
 
 @pytest.mark.parametrize("nodes", [6, 60, 150])
@@ -121,6 +122,14 @@ def test_a_path_is_drawn_strongly_and_to_its_end(nodes):
     assert len(axes.patches) > len(strong) or nodes == 150
     faint = draw_dag_attribution(edge_index, torch.rand(nodes), labels).axes[0].patches
     assert all(patch.get_linestyle() == "-" for patch in faint)
+
+
+@pytest.mark.parametrize("smiles", ["CCO", "C" * 90, "CC(=O)N" * 20 + "C"])
+def test_a_title_is_not_cut(smiles):
+    figure = draw_molecule_attribution(smiles, torch.zeros(read_smiles(smiles).GetNumAtoms()), f"{smiles}: y = 1")
+    figure.canvas.draw()
+    box = figure.texts[0].get_window_extent()
+    assert "".join(figure.get_suptitle().split()) == f"{smiles}:y=1" and 0 <= box.x0 and box.x1 <= figure.bbox.x1
 
 
 def test_a_molecule_is_drawn_only_with_its_own_atoms(tmp_path):
