@@ -8,6 +8,7 @@ from plstm_graph.train.arguments import parse_numbers
 from plstm_graph.train.choices import check_choices
 from plstm_graph.train.training import Training
 from tests.cli.conftest import BEST, TRIAL
+from tests.processes import ROOT
 
 pytestmark = pytest.mark.slow
 _ALLOW = ("--allow", "tests")  # whose model the workspace is trained with
@@ -304,3 +305,14 @@ def test_learning_rates_that_are_none(rates):
     with pytest.raises(ValueError, match=r"lr must be a list of different values|lr and clip must be positive"):
         for rate in check_choices({"training.lr": rates if isinstance(rates, list) else [rates]})["training.lr"]:
             Training(lr=rate)
+
+
+def test_a_configuration_of_the_repository_is_found_for_whoever_looks_elsewhere(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert f"No such file or directory; it is {ROOT / 'configs/tu/mutag.yaml'}" in _message(
+        capsys, "fit", "--config", "configs/tu/mutag.yaml"
+    )
+    assert "configurations lie in the folder configs of the repository" in _message(
+        capsys, "fit", "--config=configs/tu/none.yaml"
+    )
+    assert "; " not in _message(capsys, "fit", "--config", "mutag.yaml")

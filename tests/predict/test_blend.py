@@ -39,9 +39,11 @@ def run(real_data, tmp_path_factory):
 
 
 @pytest.mark.parametrize("output", ["run", "free"])
-def test_blend_reports_network_forest_and_both(run, output):
+def test_blend_reports_network_forest_and_both(run, output, capsys):
     arguments = ["blend", str(run / output), "--trees", "20", "--jobs", "1", "--device", "cpu"]
     assert main(arguments) == 0
+    said = capsys.readouterr().err
+    assert f"1/{4 if output == 'run' else 2}: fingerprints of " in said and ": 20 trees for " in said
     blend = json.loads((run / output / "blend.json").read_text())
     report = json.loads((run / output / "report.json").read_text())
     metric, best = ("rocauc", max) if output == "run" else ("rmse", min)

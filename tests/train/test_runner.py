@@ -56,3 +56,9 @@ def test_a_killed_worker_is_told_by_its_error():
     assert not issubclass(namesake, runner._killed_workers())
     distributed = pytest.importorskip("distributed")
     assert issubclass(distributed.KilledWorker, runner._killed_workers())
+
+
+@pytest.mark.parametrize(("cores", "workers", "threads"), [(2, 1, 2), (2, 2, 1), (16, 4, 4), (2, 8, 1), (None, 3, 1)])
+def test_workers_share_the_cores(monkeypatch, cores, workers, threads):
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    assert runner.default_threads(workers) == threads

@@ -11,6 +11,7 @@ from torch_geometric.datasets import TUDataset
 from torch_geometric.transforms import AddRandomWalkPE, Compose
 
 from plstm_graph.datasets.molecules.tu import TUGraphs
+from plstm_graph.datasets.molecules.tu_files import check_tu
 from plstm_graph.transforms import ToDAG
 
 
@@ -120,3 +121,25 @@ def test_a_full_disk_while_processing(tmp_path, source, monkeypatch):
             TUGraphs(str(tmp_path), "MUTAG", source=source)
     assert not list(tmp_path.rglob("*.pt"))
     assert len(TUGraphs(str(tmp_path), "MUTAG", source=source)) == 188
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"A": "1, 2\n2, 1, 3\n"}, "set, T_A.txt, line 2: 3 columns, and 2 in the first line"),
+        ({"A": "1, 2\n\n2, 1\n"}, "set, T_A.txt, line 2: '' is no number"),
+        ({"A": "1, 2\n2, x\n"}, "set, T_A.txt, line 2: ' x' is no number"),
+        ({"A": "1\n2\n"}, "set, T_A.txt has 1 columns, expected 2"),
+        ({"graph_indicator": "1\n1_0\n"}, "set, T_graph_indicator.txt, line 2: '1_0' is no number"),
+        ({"graph_indicator": " \n"}, "set, T_graph_indicator.txt is empty"),
+        ({"graph_labels": "1\nnan\n"}, "set, T_graph_labels.txt, line 2: 'nan' is no number"),
+        ({"graph_labels": b"1\n\xe9\n"}, "set, T_graph_labels.txt, line 2: no text"),
+        ({"graph_labels": "1\n2\n"}, "set, T_graph_labels.txt has 2 lines for 1 graphs"),
+    ],
+)
+def test_files_that_are_wrong_are_named_with_the_line(tmp_path, changed, message):
+    for part, text in ({"A": "1, 2\n2, 1\n", "graph_indicator": "1\n1\n\n", "graph_labels": " 1 \n"} | changed).items():
+        (tmp_path / f"T_{part}.txt").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ValueError) as error:
+        check_tu(tmp_path, "T", "set")
+    assert str(error.value).startswith(message)
