@@ -27,7 +27,7 @@ from plstm_graph.datasets import ArrowPointing
 from plstm_graph.datasets.storage.files import replace_json, replace_text
 from plstm_graph.tasks.image_task import ImageBatch, ImageTask, Standardised, as_float, image_batches
 from plstm_graph.tasks.registry import load_task
-from plstm_graph.train.trained import trained_models
+from plstm_graph.train.study import trained_models
 from plstm_graph.viz import (
     contact_sheet,
     draw_accuracy_by_distance,

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from plstm_graph.datasets.storage.files import replace_file
 from plstm_graph.tasks.task import Row, Task
-from plstm_graph.train.trained import TrainedModel, trained_models
+from plstm_graph.train.study import TrainedModel, trained_models
 from results import DOCS
 
 

@@ -27,7 +27,7 @@ from plstm_graph.graph import LineGraph, random_dag
 from plstm_graph.nn import PLSTM
 from plstm_graph.nn.baselines import DirectedGATv2, DirectedGCN, DirectedGIN, LevelGRU
 from plstm_graph.tasks.registry import load_task
-from plstm_graph.train.trained import trained_models
+from plstm_graph.train.study import trained_models
 from results import DOCS, NUMBERS
 from results.by_size import config_of
 

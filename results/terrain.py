@@ -23,7 +23,7 @@ from plstm_graph.graph import longest_path_levels
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.registry import load_task
 from plstm_graph.tasks.terrain import discharge_metrics, numbered
-from plstm_graph.train.trained import TrainedModel
+from plstm_graph.train.study import TrainedModel
 from results import DOCS
 from results.by_size import config_of, over_graphs, save, two_panels
 

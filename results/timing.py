@@ -14,7 +14,7 @@ from plstm_graph.datasets.circuits.pieces import timing_pieces
 from plstm_graph.graph import longest_path_levels
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.registry import load_task
-from plstm_graph.train.trained import TrainedModel
+from plstm_graph.train.study import TrainedModel
 from results.by_size import config_of, options_of, over_graphs, save, two_panels
 
 SIZES = (100, 300, 1_000, 3_000, 10_000)  # gates of a piece at most

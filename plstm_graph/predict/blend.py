@@ -23,7 +23,7 @@ from plstm_graph.tasks.task import Shard, Task, rank
 from plstm_graph.text import markdown_text
 from plstm_graph.train.engine import outputs_of
 from plstm_graph.train.runner import task_of
-from plstm_graph.train.trained import reported_trials
+from plstm_graph.train.study import reported_trials
 from plstm_graph.train.trial import Trial, trained_model
 
 #: Shares of the forest that are tried on the validation part.

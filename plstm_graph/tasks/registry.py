@@ -25,9 +25,9 @@ TASKS: dict[str, tuple[str, dict[str, Any]]] = {
     "workflows": ("workflows:workflows", {}),
     "pedigrees": ("pedigrees:pedigrees", {}),
     "circuits": ("circuits:circuits", {}),
-    "enas": ("architectures:enas", {}),
-    "nas_bench_graph": ("architectures:nas_bench_graph", {}),
-    "sst": ("sentiment:sst", {}),
+    "enas": ("published_dags:enas", {}),
+    "nas_bench_graph": ("published_dags:nas_bench_graph", {}),
+    "sst": ("published_dags:sst", {}),
     **{
         name: ("long_range:long_range", {"task": name})
         for name in ("copy", "longest_path", "reachability", "path_parity")

@@ -156,7 +156,7 @@ def test_a_set_of_files_is_learned_and_read_again(tmp_path, monkeypatch, symmetr
     """The numbers of a report are those of the weights that lie beside it."""
     from plstm_graph.tasks import images
     from plstm_graph.train.engine import outputs_of
-    from plstm_graph.train.trained import trained_models
+    from plstm_graph.train.study import trained_models
     from tests.tasks.test_image_task import CPU, Shard, halves
 
     class Halves(ImageArrays):

@@ -11,7 +11,7 @@ from plstm_graph.cli import main
 from plstm_graph.datasets.workflows import workflows
 from plstm_graph.tasks.registry import load_task
 from plstm_graph.tasks.workflows import fit_bounds
-from plstm_graph.train.trained import trained_models
+from plstm_graph.train.study import trained_models
 from tests.made_workflows import ForksAndJoins
 
 SIZE = {"num_graphs": 8, "smallest": 5, "largest": 20}
