@@ -6,6 +6,7 @@
    last - 1 are evaluated; they share no output. Functions return 0, or 1 if there is no memory for their scratch. */
 
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -148,9 +149,26 @@ INLINE void advance_line(const Problem *p, ptrdiff_t unit, ptrdiff_t o, ptrdiff_
     }
 }
 
-int forward(const Shape *shape, const unsigned char *flips, ptrdiff_t first, ptrdiff_t last, const REAL *query,
-            const REAL *key, const REAL *value, const REAL *gates, const REAL *direct, REAL *out) {
-    const Problem problem = {*shape, flips, query, key, value, gates, direct};
+/* What the functions below are called with. */
+typedef struct {
+    const Shape *shape;
+    const unsigned char *flips;
+    const REAL *query, *key, *value, *gates, *direct;
+    REAL *out;
+} Forward;
+
+typedef struct {
+    const Shape *shape;
+    const unsigned char *flips;
+    const REAL *grad, *query, *key, *value, *gates, *direct;
+    REAL *grad_query, *grad_key, *grad_value, *grad_gates, *grad_direct;
+} Backward;
+
+int forward(int64_t first, int64_t last, const Forward *a) {
+    const Shape *shape = a->shape;
+    const REAL *query = a->query, *key = a->key, *value = a->value, *direct = a->direct;
+    REAL *out = a->out;
+    const Problem problem = {*shape, a->flips, query, key, value, a->gates, direct};
     const ptrdiff_t nx = shape->width, ny = shape->height, no = shape->orientations;
     const ptrdiff_t nk = shape->key_width, nv = shape->value_width, size = nk * nv;
     /* One number more: a request for nothing may be refused. */
@@ -201,10 +219,12 @@ INLINE void retreat_line(const Problem *p, ptrdiff_t unit, ptrdiff_t o, ptrdiff_
 /* Numbers in the states of a band of lines, so that they fit into the cache of a core. */
 enum { BAND = 1 << 17 };
 
-int backward(const Shape *shape, const unsigned char *flips, ptrdiff_t first, ptrdiff_t last, const REAL *grad,
-             const REAL *query, const REAL *key, const REAL *value, const REAL *gates, const REAL *direct,
-             REAL *grad_query, REAL *grad_key, REAL *grad_value, REAL *grad_gates, REAL *grad_direct) {
-    const Problem problem = {*shape, flips, query, key, value, gates, direct};
+int backward(int64_t first, int64_t last, const Backward *a) {
+    const Shape *shape = a->shape;
+    const REAL *grad = a->grad, *query = a->query, *key = a->key, *value = a->value, *direct = a->direct;
+    REAL *grad_query = a->grad_query, *grad_key = a->grad_key, *grad_value = a->grad_value;
+    REAL *grad_gates = a->grad_gates, *grad_direct = a->grad_direct;
+    const Problem problem = {*shape, a->flips, query, key, value, a->gates, direct};
     const ptrdiff_t nx = shape->width, ny = shape->height, no = shape->orientations;
     const ptrdiff_t nk = shape->key_width, nv = shape->value_width, size = nk * nv, full = ny * size;
     /* States that enter the first line of every band are kept, those inside a band computed anew. */

@@ -13,10 +13,8 @@ import shlex
 import shutil
 import threading
 import warnings
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -68,11 +66,6 @@ def _is_there(source: Source, dtype: torch.dtype) -> bool:
 def place(tensor: Tensor) -> ctypes.c_void_p:
     """Pointer to the numbers of a contiguous tensor, which must outlive it."""
     return ctypes.c_void_p(tensor.data_ptr())
-
-
-def places(tensors: Sequence[Tensor]) -> Any:
-    """A C structure of such pointers."""
-    return (ctypes.c_void_p * len(tensors))(*(tensor.data_ptr() for tensor in tensors))
 
 
 @functools.cache
@@ -147,22 +140,3 @@ def check_room(numbers: int, dtype: torch.dtype, what: str) -> None:
     """
     if numbers * dtype.itemsize > _MOST_BYTES:
         raise MemoryError(f"no memory for {what}: {numbers:.3g} numbers")
-
-
-def spread(call: Callable[[ctypes.c_int64, ctypes.c_int64], object], units: int, threads: int) -> list[Any]:
-    """Call a C function on ranges of independent units, side by side; it runs without Python's lock.
-
-    Args:
-        call: Takes the first unit and the one behind the last.
-        units: Number of units.
-        threads: How many ranges at most.
-
-    Returns:
-        What the calls returned.
-    """
-    threads = max(1, min(threads, units))
-    ends = [ctypes.c_int64(units * part // threads) for part in range(threads + 1)]
-    if threads == 1:
-        return [call(*ends)]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(call, ends[:-1], ends[1:]))

@@ -147,16 +147,38 @@ INLINE void run_backward(const Sizes *z, const Plan *t, const Inputs *x, const G
         else CALL(left, 0);                                                                  \
     }
 
+/* What the functions below are called with. */
+typedef struct {
+    const Sizes *z;
+    const Plan *t;
+    const REAL *temperature;
+    const Inputs *x;
+    REAL *out, *sums;
+} Forward;
+
+typedef struct {
+    const Sizes *z;
+    const Plan *t;
+    const REAL *temperature;
+    const Inputs *x;
+    const Grads *d;
+    const REAL *out, *sums, *grad;
+} Backward;
+
 /* Outputs [N, C] and the sum at each edge [E, C]. */
-void forward(const Sizes *z, const Plan *t, REAL temperature, int64_t first, int64_t last, const Inputs *x, REAL *out,
-             REAL *sums) {
-#define RUN(n, soft) run(z, t, x, out, sums, from, n, soft)
+int forward(int64_t first, int64_t last, const Forward *a) {
+    const Sizes *z = a->z;
+    const REAL temperature = *a->temperature;
+#define RUN(n, soft) run(z, a->t, a->x, a->out, a->sums, from, n, soft)
     FOR_BLOCKS(RUN)
+    return 0;
 }
 
 /* All gradients, each entry written. */
-void backward(const Sizes *z, const Plan *t, REAL temperature, int64_t first, int64_t last, const Inputs *x,
-              const Grads *d, const REAL *out, const REAL *sums, const REAL *grad) {
-#define RUN_BACKWARD(n, soft) run_backward(z, t, x, d, out, sums, grad, from, n, soft)
+int backward(int64_t first, int64_t last, const Backward *a) {
+    const Sizes *z = a->z;
+    const REAL temperature = *a->temperature;
+#define RUN_BACKWARD(n, soft) run_backward(z, a->t, a->x, a->d, a->out, a->sums, a->grad, from, n, soft)
     FOR_BLOCKS(RUN_BACKWARD)
+    return 0;
 }

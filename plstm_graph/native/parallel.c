@@ -151,50 +151,55 @@ INLINE void carry_backward(const Sizes *z, const Structure *t, int64_t heads, in
             grad_begin[t->edge_order[edge] * heads + h] = grad_carried[t->own[edge] * heads + h];
 }
 
+/* What the functions below are called with, by which names. */
+typedef struct {
+    const Sizes *z;
+    const Structure *t;
+    const REAL *query, *key, *value, *begin, *transition, *finish, *direct;
+    REAL *out, *carried, *weight;
+} Forward;
+
+typedef struct {
+    const Sizes *z;
+    const Structure *t;
+    const REAL *grad, *carried, *weight, *query, *key, *value, *transition, *finish;
+    REAL *grad_query, *grad_key, *grad_value, *grad_begin, *grad_transition, *grad_finish, *grad_direct;
+    REAL *grad_carried, *grad_link;
+} Backward;
+
 /* Outputs [R, H, V], carried scalars [A, H] and weights of links [M, H].
    Numbers of heads and widths that compilers know are twice as fast, here and below. */
-void forward(const Sizes *z, const Structure *t, int64_t first, int64_t last, const REAL *query, const REAL *key,
-             const REAL *value, const REAL *begin, const REAL *transition, const REAL *finish, const REAL *direct,
-             REAL *out, REAL *carried, REAL *weight) {
-    const int64_t heads = z->heads, nk = z->key_width, nv = z->value_width;
+int forward(int64_t first, int64_t last, const Forward *a) {
+    const int64_t heads = a->z->heads, nk = a->z->key_width, nv = a->z->value_width;
+#define CARRY(heads, first, last)                                                                                      \
+    carry(a->z, a->t, heads, first, last, a->begin, a->transition, a->finish, a->direct, a->carried, a->weight)
+#define ATTEND(heads, first, last, nk, nv)                                                                             \
+    attend(a->z, a->t, heads, first, last, a->query, a->key, a->value, a->weight, a->out, nk, nv)
     const int all_four = heads == 4 && first == 0 && last == 4;
-    if (all_four)
-        carry(z, t, 4, 0, 4, begin, transition, finish, direct, carried, weight);
-    else
-        carry(z, t, heads, first, last, begin, transition, finish, direct, carried, weight);
-    if (all_four && nk == 16 && nv == 16)
-        attend(z, t, 4, 0, 4, query, key, value, weight, out, 16, 16);
-    else if (nk == 16 && nv == 16)
-        attend(z, t, heads, first, last, query, key, value, weight, out, 16, 16);
-    else if (nk == 32 && nv == 32)
-        attend(z, t, heads, first, last, query, key, value, weight, out, 32, 32);
-    else
-        attend(z, t, heads, first, last, query, key, value, weight, out, nk, nv);
+    if (all_four) CARRY(4, 0, 4);
+    else CARRY(heads, first, last);
+    if (all_four && nk == 16 && nv == 16) ATTEND(4, 0, 4, 16, 16);
+    else if (nk == 16 && nv == 16) ATTEND(heads, first, last, 16, 16);
+    else if (nk == 32 && nv == 32) ATTEND(heads, first, last, 32, 32);
+    else ATTEND(heads, first, last, nk, nv);
+    return 0;
 }
 
 /* Gradients of all arguments, zero at first; grad_carried [A, H] and grad_link [M, H] are scratch. */
-void backward(const Sizes *z, const Structure *t, int64_t first, int64_t last, const REAL *grad, const REAL *carried,
-              const REAL *weight, const REAL *query, const REAL *key, const REAL *value, const REAL *transition,
-              const REAL *finish, REAL *grad_query, REAL *grad_key, REAL *grad_value, REAL *grad_begin,
-              REAL *grad_transition, REAL *grad_finish, REAL *grad_direct, REAL *grad_carried, REAL *grad_link) {
-    const int64_t heads = z->heads, nk = z->key_width, nv = z->value_width;
+int backward(int64_t first, int64_t last, const Backward *a) {
+    const int64_t heads = a->z->heads, nk = a->z->key_width, nv = a->z->value_width;
+#define ATTEND_BACKWARD(heads, first, last, nk, nv)                                                                    \
+    attend_backward(a->z, a->t, heads, first, last, a->grad, a->query, a->key, a->value, a->weight, a->grad_query,     \
+                    a->grad_key, a->grad_value, a->grad_link, nk, nv)
+#define CARRY_BACKWARD(heads, first, last)                                                                             \
+    carry_backward(a->z, a->t, heads, first, last, a->carried, a->transition, a->finish, a->grad_begin,                \
+                   a->grad_transition, a->grad_finish, a->grad_direct, a->grad_carried, a->grad_link)
     const int all_four = heads == 4 && first == 0 && last == 4;
-    if (all_four && nk == 16 && nv == 16)
-        attend_backward(z, t, 4, 0, 4, grad, query, key, value, weight, grad_query, grad_key, grad_value, grad_link,
-                        16, 16);
-    else if (nk == 16 && nv == 16)
-        attend_backward(z, t, heads, first, last, grad, query, key, value, weight, grad_query, grad_key, grad_value,
-                        grad_link, 16, 16);
-    else if (nk == 32 && nv == 32)
-        attend_backward(z, t, heads, first, last, grad, query, key, value, weight, grad_query, grad_key, grad_value,
-                        grad_link, 32, 32);
-    else
-        attend_backward(z, t, heads, first, last, grad, query, key, value, weight, grad_query, grad_key, grad_value,
-                        grad_link, nk, nv);
-    if (all_four)
-        carry_backward(z, t, 4, 0, 4, carried, transition, finish, grad_begin, grad_transition, grad_finish,
-                       grad_direct, grad_carried, grad_link);
-    else
-        carry_backward(z, t, heads, first, last, carried, transition, finish, grad_begin, grad_transition,
-                       grad_finish, grad_direct, grad_carried, grad_link);
+    if (all_four && nk == 16 && nv == 16) ATTEND_BACKWARD(4, 0, 4, 16, 16);
+    else if (nk == 16 && nv == 16) ATTEND_BACKWARD(heads, first, last, 16, 16);
+    else if (nk == 32 && nv == 32) ATTEND_BACKWARD(heads, first, last, 32, 32);
+    else ATTEND_BACKWARD(heads, first, last, nk, nv);
+    if (all_four) CARRY_BACKWARD(4, 0, 4);
+    else CARRY_BACKWARD(heads, first, last);
+    return 0;
 }

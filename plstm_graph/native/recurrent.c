@@ -155,14 +155,31 @@ static size_t state_bytes(const Sizes *z) {
     return (size_t)(z->edges * z->key_width * z->slice + 1) * sizeof(REAL);
 }
 
+/* What the functions below are called with. */
+typedef struct {
+    const Sizes *z;
+    const Plan *t;
+    const Inputs *x;
+    REAL *out;
+} Forward;
+
+typedef struct {
+    const Sizes *z;
+    const Plan *t;
+    const Inputs *x;
+    const Grads *d;
+    const REAL *grad;
+} Backward;
+
 /* Outputs [N, H, V]; 1 if there is no memory. */
-int forward(const Sizes *z, const Plan *t, int64_t first, int64_t last, const Inputs *x, REAL *out) {
+int forward(int64_t first, int64_t last, const Forward *a) {
+    const Sizes *z = a->z;
     REAL *states = allocate(state_bytes(z));
     if (!states) return 1;
     for (int64_t h = first; h < last; h++)
         for (int64_t from = 0; from < z->value_width; from += z->slice) {
             const int64_t width = width_at(z, from);
-#define RUN(nk, nv) run(z, t, x, h, from, out, states, nk, nv)
+#define RUN(nk, nv) run(z, a->t, a->x, h, from, a->out, states, nk, nv)
             FOR_WIDTH(z->key_width, width, RUN);
         }
     free(states);
@@ -170,15 +187,15 @@ int forward(const Sizes *z, const Plan *t, int64_t first, int64_t last, const In
 }
 
 /* Gradients, zero at first; 1 if there is no memory. */
-int backward(const Sizes *z, const Plan *t, int64_t first, int64_t last, const Inputs *x, const Grads *d,
-             const REAL *grad) {
+int backward(int64_t first, int64_t last, const Backward *a) {
+    const Sizes *z = a->z;
     REAL *states = allocate(2 * state_bytes(z));
     if (!states) return 1;
     REAL *grads = states + state_bytes(z) / sizeof(REAL);
     for (int64_t h = first; h < last; h++)
         for (int64_t from = 0; from < z->value_width; from += z->slice) {
             const int64_t width = width_at(z, from);
-#define RUN_BACKWARD(nk, nv) run_backward(z, t, x, d, h, from, grad, states, grads, nk, nv)
+#define RUN_BACKWARD(nk, nv) run_backward(z, a->t, a->x, a->d, h, from, a->grad, states, grads, nk, nv)
             FOR_WIDTH(z->key_width, width, RUN_BACKWARD);
         }
     free(states);

@@ -19,10 +19,8 @@ from plstm_graph.native.load import (
     check_tensors,
     has_native,
     load_native,
-    place,
-    places,
-    spread,
 )
+from plstm_graph.native.threads import places, spread
 from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
 from plstm_graph.ops.dag.twins import read_links_twin
 
@@ -34,8 +32,8 @@ _STRUCTURE = (
     *("ptr", "column", "link", "entry_link", "own_link"),
 )
 
-#: Numbers in the features that links read below which starting a thread is not worth its while.
-_WORTH_THREADS = 2**19
+#: Numbers in the features that links read that are worth one more thread.
+_WORTH_A_THREAD = 2**19
 
 
 def has_native_parallel(tensor: Tensor) -> bool:
@@ -119,16 +117,13 @@ def _run(name: str, inputs: Tensors, structure: Tensors, tensors: list[Tensor]) 
     sizes = (ctypes.c_int64 * 11)(*counts, heads, query.size(2), value.size(2))
     indices = [tensor.contiguous() for tensor in structure[: len(_STRUCTURE)]]
     indices_in_c = places(indices)
-    pointers = [place(tensor) for tensor in tensors]
     library: Any = load_native(_SOURCE, REALS[query.dtype])
     wrong = library.check(sizes, indices_in_c)
     if wrong:
         raise ValueError(f"{_STRUCTURE[wrong - 1]} of the line graph has an index outside its range: {CHANGED}")
-    function: Any = getattr(library, name)
-
+    arguments = places([sizes, indices_in_c, *tensors])
     work = links * heads * (query.size(2) + value.size(2))
-    threads = min(torch.get_num_threads(), work // _WORTH_THREADS)
-    spread(lambda first, last: function(sizes, indices_in_c, first, last, *pointers), heads, threads)
+    spread(getattr(library, name), heads, arguments, work, _WORTH_A_THREAD)
 
 
 def _counts(inputs: Tensors, structure: Tensors) -> tuple[int, ...]:

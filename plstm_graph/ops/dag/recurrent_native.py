@@ -5,7 +5,6 @@ twice in the backward pass, in slices of the value width no larger than :data:`S
 """
 
 import ctypes
-from functools import partial
 from typing import Any
 
 import torch
@@ -21,10 +20,8 @@ from plstm_graph.native.load import (
     check_tensors,
     has_native,
     load_native,
-    place,
-    places,
-    spread,
 )
+from plstm_graph.native.threads import places, spread
 from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
 from plstm_graph.ops.dag.twins import edge_messages_twin
 from plstm_graph.ops.scatter import sum_rows
@@ -35,8 +32,8 @@ _SOURCE = Source(SOURCES / "recurrent.c", ("forward", "backward"))
 SLICE_BYTES = 2**29
 _THINNEST = 4
 
-#: Numbers in the states of all edges below which starting a thread is not worth its while.
-_WORTH_THREADS = 2**19
+#: Numbers in the states of all edges and pairs that are worth one more thread.
+_WORTH_A_THREAD = 2**19
 
 
 def has_native_recurrent(tensor: Tensor) -> bool:
@@ -64,7 +61,7 @@ def node_outputs_recurrent_native(
 
 def _forward(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor]:
     out = torch.empty_like(operands[2])
-    _run("forward", operands, structure, [places(operands), place(out)])
+    _run("forward", operands, structure, [places(operands), out])
     return (out,)
 
 
@@ -73,7 +70,7 @@ def _backward(
 ) -> tuple[Tensor, ...]:
     grads = tuple(torch.zeros_like(tensor) for tensor in operands)
     check_tensors(operands[2].dtype, grad=(grad, operands[2].shape))
-    _run("backward", operands, structure, [places(operands), places(grads), place(grad)])
+    _run("backward", operands, structure, [places(operands), places(grads), grad])
     return grads
 
 
@@ -92,10 +89,9 @@ def _run(name: str, inputs: Tensors, structure: Tensors, arguments: list[Any]) -
     library: Any = load_native(_SOURCE, REALS[query.dtype])
     plan = open_plan(lists, edge_index, pairs, nodes)
 
-    threads = min(torch.get_num_threads(), (edges + num_pairs) * heads * key_width * value_width // _WORTH_THREADS)
-    call = partial(getattr(library, name), sizes, plan.pointers)
-    for status in spread(lambda first, last: call(first, last, *arguments), heads, threads):
-        check_status(status, edges)
+    work = (edges + num_pairs) * heads * key_width * value_width
+    given = places([sizes, plan.pointers, *arguments])
+    check_status(spread(getattr(library, name), heads, given, work, _WORTH_A_THREAD), edges)
 
 
 def _check_shapes(inputs: Tensors, edges: int, num_pairs: int) -> None:

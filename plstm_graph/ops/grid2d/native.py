@@ -20,14 +20,16 @@ from plstm_graph.native.load import (
     check_tensors,
     has_native,
     load_native,
-    place,
-    spread,
 )
+from plstm_graph.native.threads import places, spread
 from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
 from plstm_graph.ops.grid2d.twin import grid2d_twin
 from plstm_graph.ops.shapes import GATES
 
 _SOURCE = Source(SOURCES / "grid2d.c", ("forward", "backward"))
+
+#: Numbers in the states of all nodes that are worth one more thread.
+_WORTH_A_THREAD = 2**19
 
 
 def has_native_grids(tensor: Tensor) -> bool:
@@ -126,13 +128,10 @@ def _run(name: str, inputs: list[Tensor], flips: Options, before: list[Tensor], 
     check_room((width + 6) * lines + 9 * value.size(4) + 1, query.dtype, f"the states of a grid of {width} x {height}")
     shape = (ctypes.c_ssize_t * 6)(width, height, gates.size(2), heads, key_width, value.size(4))
     against = (ctypes.c_ubyte * max(len(flips), 1))(*flips)
-    pointers = [place(tensor) for tensor in (*before, *inputs, *after)]
+    arguments = places([shape, against, *before, *inputs, *after])
     function: Any = getattr(load_native(_SOURCE, REALS[query.dtype]), name)
-
-    failed = spread(
-        lambda first, last: function(shape, against, first, last, *pointers), batch * heads, torch.get_num_threads()
-    )
-    if any(failed):
+    work = gates.numel() // gates.size(-1) * key_width * value.size(4)
+    if spread(function, batch * heads, arguments, work, _WORTH_A_THREAD):
         raise MemoryError(f"no memory for the states of a grid of {width} x {height} nodes")
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops import plstm
 from plstm_graph.ops.dag import parallel
-from plstm_graph.ops.dag.parallel_native import _WORTH_THREADS, has_native_parallel
+from plstm_graph.ops.dag.parallel_native import _WORTH_A_THREAD, has_native_parallel
 from plstm_graph.testing import assert_close, assert_forms_agree, random_dag, random_operands
 from tests.rounding import rounding
 from tests.strategies import problems
@@ -56,7 +56,7 @@ def test_any_width(widths, dtype):
 def test_threads_share_nothing():
     graph = LineGraph(random_dag(1000, 1500, torch.Generator().manual_seed(0)), 1000)
     operands = random_operands(graph, 8, 16, 16)
-    assert graph.links.by_reader.column.numel() * 8 * 32 > 2 * _WORTH_THREADS
+    assert graph.links.by_reader.column.numel() * 8 * 32 > 2 * _WORTH_A_THREAD
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(3)

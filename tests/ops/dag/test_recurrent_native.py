@@ -8,7 +8,7 @@ from plstm_graph.graph import LineGraph
 from plstm_graph.ops import plstm
 from plstm_graph.ops.dag import plstm as dispatch
 from plstm_graph.ops.dag import recurrent_native as recurrent_native
-from plstm_graph.ops.dag.recurrent_native import _WORTH_THREADS, has_native_recurrent
+from plstm_graph.ops.dag.recurrent_native import _WORTH_A_THREAD, has_native_recurrent
 from plstm_graph.testing import assert_close, assert_forms_agree, random_dag, random_operands
 from tests.rounding import rounding
 from tests.strategies import problems
@@ -56,7 +56,7 @@ def test_any_width_and_slice(monkeypatch, widths, dtype, slice_bytes):
 def test_threads_share_nothing():
     graph = LineGraph(random_dag(1000, 1500, torch.Generator().manual_seed(0)), 1000)
     operands = random_operands(graph, 6, 16, 16)
-    assert graph.num_edges * 6 * 16 * 16 > 3 * _WORTH_THREADS
+    assert graph.num_edges * 6 * 16 * 16 > 3 * _WORTH_A_THREAD
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(3)

@@ -5,7 +5,6 @@ term was the largest is seen again from it, exactly, for the same sums are forme
 """
 
 import ctypes
-from functools import partial
 from typing import Any
 
 import torch
@@ -20,10 +19,8 @@ from plstm_graph.native.load import (
     check_tensors,
     has_native,
     load_native,
-    place,
-    places,
-    spread,
 )
+from plstm_graph.native.threads import places, spread
 from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
 from plstm_graph.ops.dag.max_plus.levels import level_structure, max_plus_twin
 from plstm_graph.ops.max_plus_terms import temperature_of, temperature_tensors
@@ -33,8 +30,8 @@ _SOURCE = Source(SOURCES / "max_plus.c", ("forward", "backward"))
 #: Bytes of the channels that are evaluated together, as in C: threads share no cache line.
 _BLOCK_BYTES = 64
 
-#: Numbers in the sums of all edges and pairs below which starting a thread is not worth its while.
-_WORTH_THREADS = 2**19
+#: Numbers in the sums of all edges and pairs that are worth one more thread.
+_WORTH_A_THREAD = 2**19
 
 
 def has_native_max_plus(tensor: Tensor) -> bool:
@@ -53,7 +50,7 @@ def max_plus_native(
 def _forward(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor, Tensor]:
     """Outputs ``[N, C]`` and the sum at each edge ``[E, C]``."""
     out, sums = torch.empty_like(operands[3]), torch.empty_like(operands[0])
-    _run("forward", operands, structure, [place(out), place(sums)])
+    _run("forward", operands, structure, [out, sums])
     return out, sums
 
 
@@ -63,7 +60,7 @@ def _backward(
     (sums, out), (source, _, _, direct) = (tensor.contiguous() for tensor in kept), operands
     check_tensors(direct.dtype, grad=(grad, direct.shape), sums=(sums, source.shape), output=(out, direct.shape))
     grads = tuple(torch.empty_like(tensor) for tensor in operands)
-    _run("backward", operands, structure, [places(grads), place(out), place(sums), place(grad)])
+    _run("backward", operands, structure, [places(grads), out, sums, grad])
     return grads
 
 
@@ -83,10 +80,10 @@ def _run(name: str, operands: Tensors, structure: Tensors, arguments: list[Any])
     sizes = (ctypes.c_int64 * 4)(nodes, edges, num_pairs, channels)
     number = ctypes.c_float if real == "float" else ctypes.c_double
     function = getattr(load_native(_SOURCE, real), name)
-    call = partial(function, sizes, plan.pointers, number(temperature_of(temperature)))
+    softness, inputs = (number * 1)(temperature_of(temperature)), places(operands)
+    given = places([sizes, plan.pointers, softness, inputs, *arguments])
     blocks = -(-channels * direct.element_size() // _BLOCK_BYTES)
-    threads = min(torch.get_num_threads(), (edges + num_pairs) * channels // _WORTH_THREADS)
-    spread(lambda first, last: call(first, last, places(operands), *arguments), blocks, threads)
+    spread(function, blocks, given, (edges + num_pairs) * channels, _WORTH_A_THREAD)
 
 
 def _fake(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor, Tensor]:
