@@ -151,7 +151,17 @@ INLINE void carry_backward(const Sizes *z, const Structure *t, int64_t heads, in
             grad_begin[t->edge_order[edge] * heads + h] = grad_carried[t->own[edge] * heads + h];
 }
 
-/* What the functions below are called with, by which names. */
+/* Numbers of heads and widths that compilers know are twice as fast. */
+#define FOR_WIDTH(nk, nv, CALL)                                   \
+    do {                                                          \
+        if ((nk) == 8 && (nv) == 8) CALL(8, 8);                   \
+        else if ((nk) == 16 && (nv) == 16) CALL(16, 16);          \
+        else if ((nk) == 24 && (nv) == 24) CALL(24, 24);          \
+        else if ((nk) == 32 && (nv) == 32) CALL(32, 32);          \
+        else CALL(nk, nv);                                        \
+    } while (0)
+
+/* What the functions below are called with. */
 typedef struct {
     const Sizes *z;
     const Structure *t;
@@ -167,39 +177,30 @@ typedef struct {
     REAL *grad_carried, *grad_link;
 } Backward;
 
-/* Outputs [R, H, V], carried scalars [A, H] and weights of links [M, H].
-   Numbers of heads and widths that compilers know are twice as fast, here and below. */
+/* Outputs [R, H, V], carried scalars [A, H] and weights of links [M, H]. */
 int forward(int64_t first, int64_t last, const Forward *a) {
     const int64_t heads = a->z->heads, nk = a->z->key_width, nv = a->z->value_width;
 #define CARRY(heads, first, last)                                                                                      \
     carry(a->z, a->t, heads, first, last, a->begin, a->transition, a->finish, a->direct, a->carried, a->weight)
-#define ATTEND(heads, first, last, nk, nv)                                                                             \
+#define ATTEND(nk, nv)                                                                             \
     attend(a->z, a->t, heads, first, last, a->query, a->key, a->value, a->weight, a->out, nk, nv)
-    const int all_four = heads == 4 && first == 0 && last == 4;
-    if (all_four) CARRY(4, 0, 4);
+    if (heads == 4 && first == 0 && last == 4) CARRY(4, 0, 4);
     else CARRY(heads, first, last);
-    if (all_four && nk == 16 && nv == 16) ATTEND(4, 0, 4, 16, 16);
-    else if (nk == 16 && nv == 16) ATTEND(heads, first, last, 16, 16);
-    else if (nk == 32 && nv == 32) ATTEND(heads, first, last, 32, 32);
-    else ATTEND(heads, first, last, nk, nv);
+    FOR_WIDTH(nk, nv, ATTEND);
     return 0;
 }
 
 /* Gradients of all arguments, zero at first; grad_carried [A, H] and grad_link [M, H] are scratch. */
 int backward(int64_t first, int64_t last, const Backward *a) {
     const int64_t heads = a->z->heads, nk = a->z->key_width, nv = a->z->value_width;
-#define ATTEND_BACKWARD(heads, first, last, nk, nv)                                                                    \
+#define ATTEND_BACKWARD(nk, nv)                                                                    \
     attend_backward(a->z, a->t, heads, first, last, a->grad, a->query, a->key, a->value, a->weight, a->grad_query,     \
                     a->grad_key, a->grad_value, a->grad_link, nk, nv)
 #define CARRY_BACKWARD(heads, first, last)                                                                             \
     carry_backward(a->z, a->t, heads, first, last, a->carried, a->transition, a->finish, a->grad_begin,                \
                    a->grad_transition, a->grad_finish, a->grad_direct, a->grad_carried, a->grad_link)
-    const int all_four = heads == 4 && first == 0 && last == 4;
-    if (all_four && nk == 16 && nv == 16) ATTEND_BACKWARD(4, 0, 4, 16, 16);
-    else if (nk == 16 && nv == 16) ATTEND_BACKWARD(heads, first, last, 16, 16);
-    else if (nk == 32 && nv == 32) ATTEND_BACKWARD(heads, first, last, 32, 32);
-    else ATTEND_BACKWARD(heads, first, last, nk, nv);
-    if (all_four) CARRY_BACKWARD(4, 0, 4);
+    FOR_WIDTH(nk, nv, ATTEND_BACKWARD);
+    if (heads == 4 && first == 0 && last == 4) CARRY_BACKWARD(4, 0, 4);
     else CARRY_BACKWARD(heads, first, last);
     return 0;
 }

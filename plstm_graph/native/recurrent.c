@@ -133,6 +133,7 @@ INLINE int64_t width_at(const Sizes *z, int64_t from) {
         if ((nk) == 4 && (nv) == 4) CALL(4, 4);                   \
         else if ((nk) == 8 && (nv) == 8) CALL(8, 8);              \
         else if ((nk) == 16 && (nv) == 16) CALL(16, 16);          \
+        else if ((nk) == 24 && (nv) == 24) CALL(24, 24);          \
         else if ((nk) == 32 && (nv) == 32) CALL(32, 32);          \
         else CALL(nk, nv);                                        \
     } while (0)
