@@ -13,7 +13,7 @@ from plstm_graph.datasets.dag_folder.assemble import Dags, assemble
 from plstm_graph.datasets.dag_folder.columns import Column
 from plstm_graph.datasets.dag_folder.encoding import Encoding, to_data
 from plstm_graph.datasets.dag_folder.folder import check_graphs, read_frames, report_wrong_numbers
-from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem
+from plstm_graph.datasets.dag_folder.problems import DAGFolderError
 from plstm_graph.datasets.dag_folder.spec import NAME, Spec, read_spec
 from plstm_graph.datasets.dag_folder.targets import to_numbers
 from plstm_graph.datasets.dag_folder.unseen import UnseenCount
@@ -113,6 +113,6 @@ def _check_words(dags: Dags, column: Column, cells: pd.Series) -> None:
 
     first = len(dags.problems)
     dags.report(column.table, unknown, message)
-    if len(dags.problems) > first:
+    if len(dags.problems) > first:  # Said once, and no problem of its own.
         hint = f"--allow_unknown takes unknown categories of {column.name!r} for missing ones"
-        dags.problems.append(Problem(dags.frames[column.table].file, None, None, hint))
+        dags.problems[first] = dags.problems[first]._replace(message=f"{dags.problems[first].message}; {hint}")
