@@ -4,8 +4,8 @@
     python -m benchmarks.fit_costs runs/bench/*/results.json
 
 Takes forward+backward of every form on every workload of the files, counts what the model counts, fits non-negative
-constants that minimise relative errors, prints them as they stand in ``plstm_graph/ops/dag/cost.py``, and says how far
-from the best form the choice by these constants would be, at worst.
+constants that minimise relative errors, prints them as they stand in ``plstm_graph/ops/dag/counts.py``, and says how
+far from the best form the choice by these constants would be, at worst.
 """
 
 import argparse
@@ -19,9 +19,8 @@ from scipy.optimize import nnls
 
 from benchmarks.operators import workloads  # noqa: F401, it fills the registry
 from benchmarks.operators.registry import make_workload
-from plstm_graph.ops.dag.cost import chunkwise_counts, parallel_counts, recurrent_counts
+from plstm_graph.ops.dag.counts import COUNTS
 
-COUNTS = {"recurrent": recurrent_counts, "parallel": parallel_counts, "chunkwise": chunkwise_counts}
 Case = dict[str, dict[str, object]]
 
 

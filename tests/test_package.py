@@ -23,7 +23,7 @@ ALLOWED = {
     "text": set(),
     "console": {"text"},
     "graph": {"native"},
-    "ops": {"native", "graph"},
+    "ops": {"user_cache", "native", "graph"},
     "experimental": {"graph", "ops"},
     "transforms": {"graph"},
     "datasets": {"text", "console", "user_cache", "graph", "transforms"},

@@ -84,7 +84,7 @@ def test_baselines_of_each_level(tmp_path, monkeypatch):
     monkeypatch.setattr("plstm_graph.tasks.baselines._TREES", 5)
     for level, name in (("graph", "bag of nodes"), ("node", "node, level, degrees"), ("edge", "edge, level, degrees")):
         data = FolderOfDAGs(str(make_folder(tmp_path / level, level)))
-        predictions = data.baselines("multiclass")
+        predictions = data.baselines("multiclass", 0)
         assert list(predictions) == ["mean predictor", f"{name} + logistic regression", f"{name} + random forest"]
         assert all(predicted.shape == (len(data.targets("test")), 3) for predicted in predictions.values())
 

@@ -30,13 +30,13 @@ RUNS = {
             f"--task.train={{{FLOW}}}",
             f"--task.valid=[{{{FLOW}}}]",
             f"--task.tests={{same: {{{FLOW}}}, others: {{applications: [blast], {FLOW}}}}}",
-            "--task.target_scale=log",
+            "--task.target_scale=log1p",
         ],
         [f"test_{test}/{metric}" for test in ("same", "others") for metric in ("mape", "bounds", "informed")],
     ),
 }
 RUNS["workflows of finish times"] = (
-    [*RUNS["workflows"][0][:-1], "--task.target=critical_path", "--task.target_scale=standard"],
+    [*RUNS["workflows"][0][:-1], "--task.target=critical_path", "--task.target_scale=raw"],
     [f"test_{test}/{metric}" for test in ("same", "others") for metric in ("mape", "rmse", "planned")],
 )
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops import plstm
 from plstm_graph.ops.dag import recurrent
-from plstm_graph.ops.dag.cost import NANOSECONDS, choose_form, estimate_seconds
+from plstm_graph.ops.dag.cost import choose_form, estimate_seconds
+from plstm_graph.ops.dag.counts import NANOSECONDS
 from plstm_graph.testing import OPERANDS, assert_close, assert_forms_agree, random_dag, random_operands
 from tests.ops.catalogue import native_code
 from tests.strategies import problems
