@@ -190,7 +190,8 @@ int forward(int64_t first, int64_t last, const Forward *a) {
     return 0;
 }
 
-/* Gradients of all arguments, zero at first; grad_carried [A, H] and grad_link [M, H] are scratch. */
+/* Gradients of all arguments, zero at first but that of the query; grad_carried [A, H] and grad_link [M, H] are
+   scratch. */
 int backward(int64_t first, int64_t last, const Backward *a) {
     const int64_t heads = a->z->heads, nk = a->z->key_width, nv = a->z->value_width;
 #define ATTEND_BACKWARD(nk, nv)                                                                    \

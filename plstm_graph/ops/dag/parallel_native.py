@@ -87,7 +87,8 @@ def _backward(
 ) -> tuple[Tensor, ...]:
     """Gradients of query, key, value, begin, transition, finish and direct."""
     query, key, value, _, transition, finish, _ = operands
-    grads = tuple(torch.zeros_like(tensor) for tensor in operands)
+    # C writes the gradients of queries, and adds to the others.
+    grads = (torch.empty_like(query), *(torch.zeros_like(tensor) for tensor in operands[1:]))
     read, scratch = (query, key, value, transition, finish), _scratch(operands, structure)
     expected = zip(("grad", "carried", "weight"), (grad, *kept), (value, *scratch), strict=True)
     check_tensors(value.dtype, **{name: (tensor, like.shape) for name, tensor, like in expected})
