@@ -43,6 +43,31 @@ What pLSTM costs beside ordinary message-passing layers, and how its forms compa
   has taken its place since.
 * The command lets torch use huge pages on Linux (`THP_MEM_ALLOC_ENABLE=1`), for all that is timed alike.
 
+## Native code
+
+The C sources come with the package and are compiled at their first use, each in two or three seconds, for the
+processor at hand (`-march=native`). Each library is kept under a key of its sources, compiler, flags and the features
+of the processor. What a user meets decided it:
+
+* **A machine with a compiler**: the first call waits some seconds, all others find the libraries. Nothing has to be
+  chosen at installation.
+* **No compiler**: the package is plain Python, `pip install .` needs none, and the same forms run in torch.
+* **A container image or a home folder that moves between processors**: another processor has another key, so code
+  that it cannot run is never loaded. A library that is built at installation would have to be built for the oldest of
+  them, or in several versions.
+* **A C++ extension against torch** (`TORCH_LIBRARY`, `at::parallel_for`) was tried: ten lines of it take a minute to
+  compile, for torch's headers, it fits one version of torch only, and needs torch when the package is installed. What
+  it would bring is torch's threads, and these can be had without it.
+
+**Threads.** torch computes on the threads of an OpenMP runtime. Native code asks torch's library for `GOMP_parallel`,
+which the runtimes of gcc, LLVM and Intel have, and calls it with a function that takes one range of heads after the
+other. So there is one set of threads, `torch.set_num_threads` holds for all, and work that is too small stays on one.
+
+**Which form.** Constants fitted on one processor decide where one form is far ahead. Where two come within a factor
+of six of each other, they are timed on three small graphs, in a second at first use, and the ratios are kept with the
+processor's features, the number of threads and the version of torch. `PLSTM_CALIBRATE=0`, or deterministic algorithms
+in torch, leave the constants alone.
+
 ## Where a figure is missed, or nearly
 
 * **Random DAG of 1,000,000 edges against 100,000, per edge.** States are read at random from gigabytes, and the

@@ -135,6 +135,9 @@ INLINE int64_t width_at(const Sizes *z, int64_t from) {
         else if ((nk) == 16 && (nv) == 16) CALL(16, 16);          \
         else if ((nk) == 24 && (nv) == 24) CALL(24, 24);          \
         else if ((nk) == 32 && (nv) == 32) CALL(32, 32);          \
+        else if ((nk) == 24 && (nv) == 8) CALL(24, 8);            \
+        else if ((nv) == 8) CALL(nk, 8);                          \
+        else if ((nv) == 4) CALL(nk, 4);                          \
         else CALL(nk, nv);                                        \
     } while (0)
 

@@ -28,9 +28,12 @@ from plstm_graph.ops.scatter import sum_rows
 
 _SOURCE = Source(SOURCES / "recurrent.c", ("forward", "backward"))
 
-#: States of a head are kept in slices of the value width of about this size, but of :data:`_THINNEST` columns at least.
+#: States of a head are kept in slices of the value width, of a vector register's columns or a multiple, of this size
+#: at most.
 SLICE_BYTES = 2**29
-_THINNEST = 4
+_COLUMNS = 8
+#: Half of those columns, which costs time, where they would take so many times that size.
+_TOO_LARGE = 4
 
 #: Numbers in the states of all edges and pairs that are worth one more thread.
 _WORTH_A_THREAD = 2**19
@@ -81,9 +84,7 @@ def _run(name: str, inputs: Tensors, structure: Tensors, arguments: list[Any]) -
     (nodes, heads, key_width), value_width = query.shape, value.size(2)
     edges, num_pairs = edge_index.size(-1), pairs.size(-1)
     _check_shapes(inputs, edges, num_pairs)
-    slice_width, row = value_width, edges * key_width * query.element_size()
-    while slice_width > _THINNEST and slice_width * row > SLICE_BYTES:
-        slice_width = (slice_width + 1) // 2
+    slice_width = _slice_width(value_width, edges * key_width * query.element_size())
     check_room(2 * (edges * key_width * slice_width + 1), query.dtype, f"the states of {edges} edges")
     sizes = (ctypes.c_int64 * 7)(nodes, edges, num_pairs, heads, key_width, value_width, slice_width)
     library: Any = load_native(_SOURCE, REALS[query.dtype])
@@ -92,6 +93,14 @@ def _run(name: str, inputs: Tensors, structure: Tensors, arguments: list[Any]) -
     work = (edges + num_pairs) * heads * key_width * value_width
     given = places([sizes, plan.pointers, *arguments])
     check_status(spread(getattr(library, name), heads, given, work, _WORTH_A_THREAD), edges)
+
+
+def _slice_width(value_width: int, column_bytes: int) -> int:
+    """How many columns of all states are kept at a time."""
+    width = value_width
+    while width > _COLUMNS and width * column_bytes > SLICE_BYTES:
+        width = -(-width // (2 * _COLUMNS)) * _COLUMNS
+    return _COLUMNS // 2 if width == _COLUMNS and width * column_bytes > _TOO_LARGE * SLICE_BYTES else width
 
 
 def _check_shapes(inputs: Tensors, edges: int, num_pairs: int) -> None:

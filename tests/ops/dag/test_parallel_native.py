@@ -41,7 +41,7 @@ def test_the_form_in_torch_agrees_with_the_naive_one(problem):
 
 
 @needs_compiler
-@pytest.mark.parametrize("widths", [(16, 16), (32, 32), (16, 32), (1, 1), (7, 3)], ids=str)
+@pytest.mark.parametrize("widths", [(8, 8), (16, 16), (24, 24), (32, 32), (16, 32), (1, 1), (7, 3)], ids=str)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_any_width(widths, dtype):
     graph = LineGraph(random_dag(60, 110, torch.Generator().manual_seed(0)), 60)

@@ -35,8 +35,8 @@ def test_the_form_in_torch_agrees_with_the_naive_one(problem):
 
 
 @needs_compiler
-@pytest.mark.parametrize("slice_bytes", [2**29, 1])
-@pytest.mark.parametrize("widths", [(4, 4), (8, 8), (16, 16), (32, 32), (16, 32), (1, 1), (7, 11)], ids=str)
+@pytest.mark.parametrize("slice_bytes", [2**29, 2**15, 1])
+@pytest.mark.parametrize("widths", [(4, 4), (8, 8), (16, 16), (24, 24), (32, 32), (16, 20), (1, 1), (7, 11)], ids=str)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_any_width_and_slice(monkeypatch, widths, dtype, slice_bytes):
     monkeypatch.setattr(recurrent_native, "SLICE_BYTES", slice_bytes)
@@ -50,6 +50,14 @@ def test_any_width_and_slice(monkeypatch, widths, dtype, slice_bytes):
             assert actual[name].dtype == dtype
             tolerance = 1e-10 if dtype == torch.float64 else 1e-4
             assert_close(actual[name].double(), tensor.double(), tolerance, name)
+
+
+@pytest.mark.parametrize(
+    ("value_width", "column_bytes", "expected"),
+    [(24, 2**20, 24), (24, 2**25, 16), (24, 2**26, 8), (20, 2**25, 16), (7, 2**40, 7), (8, 2**26, 8), (64, 2**29, 4)],
+)
+def test_slices_are_of_whole_registers(value_width, column_bytes, expected):
+    assert recurrent_native._slice_width(value_width, column_bytes) == expected
 
 
 @needs_compiler
