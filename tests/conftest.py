@@ -1,5 +1,6 @@
 """Fixtures and settings for all tests."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -13,6 +14,14 @@ hypothesis.settings.load_profile("plstm")
 
 # Which form runs must not depend on how busy the machine is; test_calibration.py measures.
 os.environ.setdefault("PLSTM_CALIBRATE", "0")
+
+# Modules and tests are there until the end: a million objects, which no collection of garbage need look through.
+gc.disable()
+
+
+def pytest_collection_finish():
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

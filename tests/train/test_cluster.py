@@ -84,6 +84,6 @@ def test_a_killed_worker_costs_no_trial(cluster, tmp_path, capsys):
     ],
 )
 def test_no_cluster(address, kind, message, monkeypatch):
-    monkeypatch.setattr("plstm_graph.train.runner._SECONDS", 1)
+    monkeypatch.setattr("plstm_graph.train.runner._PATIENCE", 0.2)
     with pytest.raises(kind, match=message), on_cluster(address):
         pass
