@@ -4,7 +4,7 @@ import ast
 import importlib.util
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,7 @@ class _UnknownError(Exception):
     """The source does not tell."""
 
 
+@cache
 def _found(module: str, name: str) -> tuple[str, ast.AST]:
     """What a module calls so, where it is defined: in it, or in another one that it imports it from."""
     tree, package = _tree(module)

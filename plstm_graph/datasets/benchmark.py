@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from sklearn.metrics import average_precision_score
 from torch import Tensor
 from torch_geometric.data import Dataset
 from torch_geometric.transforms import BaseTransform
@@ -97,6 +96,8 @@ def mean_average_precision(target: Tensor, prediction: Tensor) -> float:
     Raises:
         ValueError: If no label has both classes.
     """
+    from sklearn.metrics import average_precision_score
+
     true, score = target.numpy(force=True), prediction.numpy(force=True)
     values = []
     for column in range(true.shape[1]):

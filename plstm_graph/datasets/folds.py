@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold, train_test_split
 
 #: Strata of numbers: quantiles with as many rows each.
 _QUANTILES = 10
@@ -41,6 +40,8 @@ def fold_of_each(
     Raises:
         ValueError: If there are fewer rows, or groups, than folds.
     """
+    from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
+
     if groups is not None:
         groups = np.asarray(groups)
         if (count := np.unique(groups).size) < num_folds:
@@ -157,6 +158,8 @@ def fold_split(labels: np.ndarray, fold: int, seed: int) -> dict[str, np.ndarray
     Returns:
         Numbers of graphs in ``"train"``, ``"valid"`` and ``"test"``.
     """
+    from sklearn.model_selection import StratifiedKFold, train_test_split
+
     folds = StratifiedKFold(NUM_FOLDS, shuffle=True, random_state=seed).split(np.zeros(len(labels)), labels)
     rest, test = list(folds)[fold]
     train, valid = train_test_split(rest, train_size=8 / 9, random_state=seed, stratify=labels[rest])

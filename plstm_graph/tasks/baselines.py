@@ -7,10 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import clone
-from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
-from sklearn.linear_model import LogisticRegression, Ridge
 from torch import Tensor
 
 from plstm_graph.tasks.metrics import LABELS, MONITOR, Kind, evaluate
@@ -47,6 +43,8 @@ class Forest:
 
     def estimator(self, kind: Kind) -> Any:
         """A forest of scikit-learn, not yet fitted."""
+        from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
         forest = RandomForestRegressor if kind == "regression" else RandomForestClassifier
         return forest(
             self.trees,
@@ -112,6 +110,9 @@ def baseline_predictions(
 
 def _candidates(kind: Kind, seed: int, name: str) -> dict[str, list[Any]]:
     """Estimators, not yet fitted, by name of the baseline."""
+    from sklearn.dummy import DummyClassifier, DummyRegressor
+    from sklearn.linear_model import LogisticRegression, Ridge
+
     forests = [
         Forest(_TREES, min_samples_leaf=1, max_features=part, seed=seed).estimator(kind) for part in _FEATURES_PER_SPLIT
     ]
@@ -139,6 +140,8 @@ def _predict_column(
 
     ``[n]`` each, or ``[n, C]`` for classes.
     """
+    from sklearn.base import clone
+
     known = targets["train"].isfinite().numpy()
     # Trees stop to split where the variance is below 1e-16, so nothing may depend on the unit of the target.
     scale = TargetScale.fit("standard" if kind == "regression" else "raw", targets["train"].unsqueeze(1))

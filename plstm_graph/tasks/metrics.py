@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable
 from typing import Literal
 
-from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_f1_score
 
@@ -100,19 +99,21 @@ MONITOR: dict[str, tuple[str, Literal["min", "max"]]] = {
 }
 
 
-def _of_ranks(metric: Callable[..., float]) -> Callable[[Tensor, Tensor], float]:
-    """A metric of scores of labels 0 and 1, by the order of the scores alone; NaN unless there are both labels."""
+def _of_ranks(name: str) -> Callable[[Tensor, Tensor], float]:
+    """A metric of scikit-learn, of labels 0 and 1, by the order of scores alone; NaN unless there are both labels."""
 
     def of_both_labels(prediction: Tensor, target: Tensor) -> float:
         if target.numel() == 0 or bool(target.min() == target.max()):
             return math.nan
+        from sklearn import metrics  # takes over a second, which a process without labels need not pay
+
         ranks = prediction.unique(return_inverse=True)[1]
-        return float(metric(target.numpy(force=True), ranks.numpy(force=True)))
+        return float(getattr(metrics, name)(target.numpy(force=True), ranks.numpy(force=True)))
 
     return of_both_labels
 
 
-_OF_LABELS = {"auroc": _of_ranks(roc_auc_score), "ap": _of_ranks(average_precision_score)}
+_OF_LABELS = {"auroc": _of_ranks("roc_auc_score"), "ap": _of_ranks("average_precision_score")}
 _METRICS: dict[str, dict[str, Callable[[Tensor, Tensor], float]]] = {
     "regression": {"rmse": rmse, "mae": mae, "r2": r2},
     "binary": _OF_LABELS,

@@ -179,18 +179,6 @@ def test_random_circuits_have_the_probabilities_of_their_truth_tables(limit, mon
     assert (found == signal_probability(circuit)).all()
 
 
-def test_real_sets_are_as_they_are_described(real_data, tmp_path):
-    train, test = (ENASDataset(tmp_path, part, real_data) for part in ("train", "test"))
-    assert (len(train), len(test)) == (17118, 1902)
-    assert 0.70 < train.y.min() < train.y.max() < 0.751
-    assert int(train.x.max()) == ENASDataset.num_types - 1
-    assert len(NASBenchGraph(tmp_path, "proteins", real_data)) == 2021
-    trees = {part: SentimentTreebank(tmp_path, part, real_data) for part in ("train", "valid", "test")}
-    assert [len(part) for part in trees.values()] == [8544, 1101, 2210]
-    binary = [root_sentiment(tree, binary=True).y.isfinite().sum() for tree in trees["test"]]
-    assert sum(binary) == 1821  # the number of sentences that all papers on the binary task test on
-
-
 def test_a_real_circuit(real_data):
     circuit = read_circuit(real_data / "dag" / "epfl_aig" / "ctrl.aig")
     assert (circuit.num_sources, len(circuit.fan_in)) == (7, 174)

@@ -96,6 +96,7 @@ def test_each_dag_of_a_folder_is_tested_once_and_its_own_split_is_no_feature(tmp
 
 def test_the_command_trains_models_over_folds_and_seeds_and_reports_each_target(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("plstm_graph.tasks.baselines._TREES", 5)  # how good they are is not asked here
+    monkeypatch.setattr("plstm_graph.report.labelled._draw", lambda *_: None)  # one picture for each of 12 trainings
     model = {"class_path": "plstm_graph.nn.baselines.OGBGNN", "init_args": {"hidden_channels": 4, "num_layers": 1}}
     plstm = {"class_path": "plstm_graph.nn.PLSTM", "init_args": {"hidden_channels": 4, "num_layers": 1, "heads": 1}}
     targets = {"target_columns": ["size", "heavy"]}

@@ -76,7 +76,7 @@ def test_two_processes_of_a_trial_give_the_numbers_of_one(tmp_path):
     for name, more in {"one": (), "two": ("--trainer.devices=2", "--trainer.strategy=ddp")}.items():
         folders.append(tmp_path / name)
         folders[-1].mkdir()
-        errors = run(folders[-1], "--trainer.precision=64-true", *more)
+        errors = run(folders[-1], "--trainer.precision=64-true", "--only=plstm", *more)
         assert errors.count("parameters, results in") == 1  # one of them speaks
     (one, one_epochs), (two, two_epochs) = (numbers(folder / "run") for folder in folders)
     assert one_epochs.keys() == two_epochs.keys()
@@ -99,7 +99,7 @@ def test_trials_side_by_side_and_one_that_is_killed(tmp_path, capsys):
     """By kill -9 in the middle: nothing is lost, and all numbers are those of one process."""
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-    more = ["--training.epochs=12"]
+    more = ["--training.epochs=6"]
     assert main(["fit", "--config", write(tmp_path / "one"), "--output", str(tmp_path / "one/run"), *more]) == 0
     killed = []
 
