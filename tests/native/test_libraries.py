@@ -12,10 +12,14 @@ import warnings
 from pathlib import Path
 
 import pytest
+import torch
 
 import plstm_graph
+from plstm_graph.graph import LineGraph
 from plstm_graph.native import libraries, load
 from plstm_graph.native.load import Source, load_native
+from plstm_graph.ops import plstm, plstm_grid2d, plstm_max_plus
+from plstm_graph.testing import random_dag, random_operands
 
 ROOT = Path(plstm_graph.__file__).resolve().parent
 
@@ -33,19 +37,12 @@ __attribute__((constructor)) static void mark(void) { FILE *f = fopen("%s", "w")
 int64_t twice(int64_t x) { return 3 * x; }
 """
 
-#: All forms that run in C where they can, on real sources; prints how far they are from the naive one.
-EVERYTHING = """
-import sys, warnings
-import torch
-from plstm_graph.graph import LineGraph
-from plstm_graph.ops import plstm, plstm_grid2d, plstm_max_plus
-from plstm_graph.ops.grid2d.plstm_grid2d import GATES
-from plstm_graph.testing import random_dag, random_operands
-graph = LineGraph(random_dag(9, 14, torch.Generator().manual_seed(0)), 9)
-operands = random_operands(graph)
-x, gate = torch.ones(2, 3, 1, 1), torch.ones(2, 3, 1)
-with warnings.catch_warnings(record=True) as seen:
-    warnings.simplefilter("always")
+
+def every_form():
+    """Run all forms that run in C where they can, on real sources, beside the naive one."""
+    graph = LineGraph(random_dag(9, 14, torch.Generator().manual_seed(0)), 9)
+    operands = random_operands(graph)
+    x, gate = torch.ones(2, 3, 1, 1), torch.ones(2, 3, 1)
     for real in (torch.float64, torch.float32):
         own = {name: tensor.to(real) for name, tensor in operands.items()}
         expected = plstm(**own, line_graph=graph, form="naive")
@@ -57,12 +54,8 @@ with warnings.catch_warnings(record=True) as seen:
                 plstm_max_plus(source, transition, mark, direct, graph, temperature, form) for form in ("auto", "naive")
             )
             torch.testing.assert_close(found, expected)
-        grid = plstm_grid2d(x.to(real), x.to(real), x.to(real), *[gate.to(real)] * 9)
-        torch.testing.assert_close(grid, plstm_grid2d(x.to(real), x.to(real), x.to(real), *[gate.to(real)] * 9, form="naive"))
-for warning in seen:
-    print(warning.message, file=sys.stderr)
-print(len(seen))
-"""  # noqa: E501
+        of_grid = [x.to(real)] * 3 + [gate.to(real)] * 9
+        torch.testing.assert_close(plstm_grid2d(*of_grid), plstm_grid2d(*of_grid, form="naive"))
 
 
 ONE_LIBRARY = """
@@ -115,17 +108,13 @@ def fails(source, message):
         assert load_native(source, "float") is None
 
 
-def run_everything(**environment):
-    """Number of warnings of a new process that runs every form."""
-    done = subprocess.run(
-        [sys.executable, "-c", EVERYTHING],
-        env=os.environ | {"PLSTM_CFLAGS": "-O0"} | environment,  # quickly compiled
-        capture_output=True,
-        text=True,
-        timeout=250,
-    )
-    assert done.returncode == 0, done.stderr
-    return int(done.stdout), done.stderr
+def warnings_of_every_form():
+    """What all forms warn of, in a process that has loaded no native code."""
+    load.forget_native()
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        every_form()
+    return [str(warning.message) for warning in seen]
 
 
 def test_a_library_is_made_once(source, cache, monkeypatch):
@@ -238,15 +227,19 @@ def test_a_damaged_library_is_made_anew(source, cache, damage):
     assert path.read_bytes() == content and not path.is_symlink()
 
 
-def test_damaged_libraries_of_every_form_are_made_anew():
-    assert run_everything()[0] == 0
+def test_damaged_libraries_of_every_form_are_made_anew(monkeypatch):
+    monkeypatch.setenv("PLSTM_CFLAGS", "-O0")  # quickly compiled
+    assert warnings_of_every_form() == []
     folder = Path(os.environ["XDG_CACHE_HOME"]) / "plstm_graph"
     libraries = sorted(folder.iterdir())
     assert len(libraries) == 9  # 4 sources in 2 dtypes, and one of integers
     for number, path in enumerate(libraries):
         content = path.read_bytes()
+        path.unlink()  # this process runs the old one
         path.write_bytes(content[: (0, 4096, len(content) // 2)[number % 3]])
-    assert run_everything()[0] == 0
+    # Another process has nothing in memory.
+    command = [sys.executable, "-W", "error::RuntimeWarning", "-c", f"from {__name__} import every_form; every_form()"]
+    subprocess.run(command, check=True, timeout=250, cwd=ROOT.parent)
     assert sorted(folder.iterdir()) == libraries
 
 
@@ -404,9 +397,11 @@ def test_a_source_that_makes_no_library(tmp_path, cache, text, message):
 
 
 @pytest.mark.parametrize("setting", [{"CC": "/nowhere/cc"}, {"XDG_CACHE_HOME": "/dev/null"}], ids=str)
-def test_every_form_gives_its_values_with_one_warning(setting):
-    count, shown = run_everything(**setting)
-    assert count == 1, shown
+def test_every_form_gives_its_values_with_one_warning(setting, monkeypatch):
+    for name, value in setting.items():
+        monkeypatch.setenv(name, value)
+    found = warnings_of_every_form()
+    assert len(found) == 1, found
 
 
 def test_processes_that_compile_at_once_do_not_disturb_each_other(source, cache):

@@ -118,7 +118,8 @@ def test_half_precision_and_autocast(make, dtype):
     ],
 )
 def test_compiles_once_for_all_sizes(layer, shapes):
-    assert_compiles_once(layer, [((torch.randn(shape),), {}) for shape in shapes], backend="aot_eager")
+    # Backward passes are traced in tests/ops, which takes most of the time.
+    assert_compiles_once(layer, [((torch.randn(shape),), {}) for shape in shapes], backend="eager")
     assert all(parameter.grad is not None for parameter in layer.parameters())
 
 
