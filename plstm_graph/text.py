@@ -35,7 +35,12 @@ def meant(word: object, known: Iterable[str], shown_as: Mapping[str, str] | None
         shown_as: What to show for some of them.
     """
     folded = {str(each).casefold(): each for each in known}  # for capitals are easily mistaken, too
-    near = difflib.get_close_matches(str(word).casefold(), folded, 1)
+    text = str(word).casefold()
+    before, dot, last = text.rpartition(".")
+    initials = before + dot + "".join(part[:1] for part in last.split("_"))  # lr of learning_rate
+    nearly = difflib.get_close_matches(text, folded, 1, cutoff=0.85)
+    short = [initials] if "_" in last and initials in folded else []
+    near = nearly or short or difflib.get_close_matches(text, folded, 1)
     found = folded[near[0]] if near else ""
     return f" (did you mean {(shown_as or {}).get(found, found)}?)" if near else ""
 

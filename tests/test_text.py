@@ -9,7 +9,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from plstm_graph.console import Console, FieldColumn, write_data
-from plstm_graph.text import markdown_code, markdown_row, markdown_text, plot_label, visible
+from plstm_graph.text import markdown_code, markdown_row, markdown_text, meant, plot_label, visible
 
 _MARKUP = ["[nH]", "[mol/L]", "[/b]", "[red]x[/red]", "[link=a]b", ":smile:", "C[C@H](N)[nH]", "\\[x]", "a\\[b"]
 _STEERING = {
@@ -103,3 +103,19 @@ def test_code_in_markdown_ends_where_the_text_ends(text):
 def test_data_goes_to_stdout_byte_for_byte(capfdbinary):
     write_data("é,\x1b[31m,\udcff\n")
     assert capfdbinary.readouterr().out == "é,\x1b[31m,".encode() + b"\xff\n"
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "found"),
+    [
+        ("learning_rate", ["lr", "average"], "lr"),
+        ("training.learning_rate", ["training.average", "training.lr"], "training.lr"),
+        ("Weight_Decay", ["weight_decay", "wd"], "weight_decay"),
+        ("epoch", ["epochs", "e"], "epochs"),
+        ("a_", ["a"], "a"),
+        ("_", ["x"], ""),
+        (3, ["30"], "30"),
+    ],
+)
+def test_a_slip_may_mean_a_name_near_it_or_one_of_its_initials(word, known, found):
+    assert meant(word, known) == (f" (did you mean {found}?)" if found else "")

@@ -71,12 +71,12 @@ class _Subject:
         """The nodes of a path, by name."""
         assert self.data.edge_index is not None
         start, end = self.data.edge_index[:, path].tolist()
-        # Along the edges or, where a layer ran against them, from their ends on.
+        # Along the edges, also where a layer ran against them, from their ends on.
         against = len(start) > 1 and start[0] == end[1]
-        nodes = [end[0], *start] if against else [start[0], *end]
+        nodes = [*reversed(start), end[0]] if against else [start[0], *end]
         names = [self.labels[node].partition("\n")[0] for node in nodes]
         some = names if len(names) <= _WALKED else [*names[:2], "...", *names[2 - _WALKED :]]
-        return " -> ".join(some)
+        return " -> ".join(some) + (", by a layer that ran against the edges" if against else "")
 
 
 def explain(ckpt_path: str, source: str, question: Question, output: str, device: str) -> None:
@@ -102,6 +102,9 @@ def explain(ckpt_path: str, source: str, question: Question, output: str, device
         subject = _molecule(predictor, source, question)
     elif data == "dag_folder":
         subject = _dag(predictor, source, question)
+        if question.item is None and subject.marked:
+            level = "node" if len(subject.marked) == 1 else "edge"
+            Console(stderr=True).say(f"takes the first {level} of the graph; --item names another one")
     else:
         raise ValueError(f"{ckpt_path} was trained on {data!r:.200}, for which there is no `explain`")
     predicted = predictor.predict([subject.data])
@@ -229,7 +232,7 @@ def _short(cell: str) -> str:
 
 
 def _table(values: Tensor, labels: list[str], title: str, unit: str) -> Table:
-    table = Table(title=title, caption="what the prediction loses without the features of the node")
+    table = Table(title=title, caption="what the prediction loses where the features of the node are unknown")
     table.add_column("node")
     table.add_column(f"adds ({unit})", justify="right")
     for node in values.abs().topk(min(_LISTED, len(values))).indices.tolist():

@@ -122,7 +122,8 @@ def check_section(section: Mapping[str, Any]) -> None:
     name = section.get("name")
     if not isinstance(name, str):
         near = [f", not {key}" for key in section if meant(key, ["name"]) and key != "name"]
-        raise ValueError(f"a task needs its name, such as name: enas{near[0] if near else ''}")
+        own = "" if near else "; for data of your own, begin with --config configs/chembl.yaml or configs/dag.yaml"
+        raise ValueError(f"a task needs its name, such as name: enas{near[0] if near else own}")
     _check_name(name)
     fitting(_common, {key: value for key, value in section.items() if key in _COMMON}, "the task")
     known = {key: words for key, words in _written(name).items() if key not in TASKS[name][1]}

@@ -193,7 +193,9 @@ def _folds(given: str | int | None, task: dict[str, Any]) -> list[int]:
         )
     if takes_number and isinstance(number, int):
         if number < 3:
-            raise ValueError(f"num_folds must be at least 3, to train, validate and test, got {number}")
+            raise ValueError(
+                f"--folds must be at least 3, to train, validate and test (or task.num_folds), got {number}"
+            )
         if max(folds) >= number:
             raise ValueError(f"folds are numbered from 0 to {number - 1}, got {max(folds)}")
     return folds

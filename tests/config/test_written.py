@@ -117,7 +117,7 @@ def test_words_that_options_may_be():
     [
         (("--seeds", "5-2"), "the range 5-2 runs backwards"),
         (("--folds", "x"), "folds must be numbers and ranges"),
-        (("--folds", "2"), "num_folds must be at least 3"),
+        (("--folds", "2"), "--folds must be at least 3"),
         (("--task.num_folds", "4", "--folds", "0-4"), "folds are numbered from 0 to 3, got 4"),
         (("--folds", "0-1"), "the task molecules has no folds"),
         (("--task={name: terrain}", "--folds", "5"), "the task terrain has no folds"),
