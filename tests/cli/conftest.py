@@ -44,6 +44,12 @@ def workspace(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def _small_forests(monkeypatch):
+    """How good baselines are is not asked here; those of ``fitted`` are whole."""
+    monkeypatch.setattr("plstm_graph.tasks.baselines._TREES", 10)
+
+
 def command(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run `plstm-graph` as a user does, in a process of its own, in ``folder``, with one thread."""
     called = [sys.executable, "-m", "plstm_graph.cli", *arguments, "--allow", "tests"]

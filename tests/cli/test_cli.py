@@ -1,6 +1,7 @@
 """Every command as a user runs it, on a few molecules."""
 
 import csv
+import gc
 import io
 import json
 import signal
@@ -180,6 +181,11 @@ def test_two_processes_train_as_one_and_see_each_molecule_once(workspace):
         ):
             assert sorted(one + other) == sorted(all_of_them)
             assert len(set(all_of_them)) == len(all_of_them)
+
+
+def test_garbage_is_collected_again_once_all_is_imported(capsys):
+    assert main(["predict", "--ckpt_path", "nowhere.ckpt", "CCO"]) == 2
+    assert gc.isenabled()
 
 
 def test_help_and_info(capsys):

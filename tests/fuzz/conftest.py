@@ -27,7 +27,7 @@ def seeds(record_property) -> Iterator[int]:
 
 
 def _seconds() -> float:
-    return float(os.environ.get("PLSTM_FUZZ_SECONDS", "3"))
+    return float(os.environ.get("PLSTM_FUZZ_SECONDS", "2"))
 
 
 def pytest_terminal_summary(terminalreporter) -> None:

@@ -175,6 +175,7 @@ def _takes(one: int, rate: float = 0.5, kind: Literal["a", "b"] = "a", names: Se
         ({"one": 3}, {"one": 3}),
         ({"one": "3", "rate": 1}, {"one": 3, "rate": 1.0}),
         ({"one": 3, "size": None, "names": ["x", "y"], "kind": "b"}, None),
+        ({"one": 3, "rate": 0.25, "size": 7}, None),
     ],
 )
 def test_options_that_fit(options, expected):
@@ -183,7 +184,18 @@ def test_options_that_fit(options, expected):
     assert type(found.get("rate", 1.0)) is float and type(found["one"]) is int
 
 
-@pytest.mark.parametrize("options", [{"one": 3, "kind": "c"}, {"one": 3, "names": "xy"}, {"one": 1, "size": "x"}, {}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"one": 3, "kind": "c"},
+        {"one": 3, "names": "xy"},
+        {"one": 1, "size": "x"},
+        {"one": True},
+        {"one": 1.5},
+        {"one": 1, "names": 3},
+        {},
+    ],
+)
 def test_options_that_do_not(options):
     with pytest.raises(ValueError, match=next(reversed(options), "one")):
         fitting(_takes, options, "t")

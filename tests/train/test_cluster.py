@@ -39,7 +39,7 @@ def cluster(tmp_path):
 def test_a_killed_worker_costs_no_trial(cluster, tmp_path, capsys):
     """Six trials; one of two workers is killed with -9 in the middle; all numbers are those of one process."""
     file, workers = cluster
-    more = ["--training.epochs=6", "--seeds=0-2", "--only=plstm", "--choose={}"]
+    more = ["--training.epochs=4", "--seeds=0-2", "--only=plstm", "--choose={}"]
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     models = {
@@ -49,7 +49,7 @@ def test_a_killed_worker_costs_no_trial(cluster, tmp_path, capsys):
         }
         for name, mode in {"p": "P", "d": "D"}.items()
     }
-    more = ["--training.epochs=6", "--seeds=0-2", "--choose={}"]
+    more = ["--training.epochs=4", "--seeds=0-2", "--choose={}"]
     one = write(tmp_path / "one", models=models)
     assert main(["fit", "--config", one, "--output", str(tmp_path / "one/run"), *more]) == 0
     folder, killed = tmp_path / "two" / "run", []

@@ -1,8 +1,6 @@
 import gzip
 import math
 import os
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from torch_geometric.loader import DataLoader
 
 from plstm_graph.datasets import BadRow, BadRowsWarning, SmilesDataset, TableError
 from plstm_graph.transforms import ToDAG
+from tests.processes import fork
 
 BAD_TABLE = "smiles,y\nCCO,1.5\nC1CC,2\nCC,\n\nCCC,inf\nCCCC,nan\nN,1_0\nO,high\n,3\nC\nS,-2e0\nP,1e39\n"
 BAD_LINES = [3, 4, 6, 7, 8, 9, 10, 11, 13]
@@ -157,15 +156,16 @@ def drop_edges(data: Data) -> Data:
     return data
 
 
+def read_without_edges(root: Path, path: Path) -> None:
+    SmilesDataset(root, path, pre_transform=drop_edges)
+
+
 def test_cache_of_a_function_holds_in_another_process(tmp_path: Path) -> None:
     path = table(tmp_path)
     SmilesDataset(tmp_path, path, pre_transform=drop_edges)
-    code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from plstm_graph.datasets import SmilesDataset; "
-        "from tests.datasets.molecules.test_smiles import drop_edges; "
-        "SmilesDataset(sys.argv[2], sys.argv[3], pre_transform=drop_edges)"
-    )
-    subprocess.run([sys.executable, "-c", code, Path(__file__).parents[3], tmp_path, path], check=True)
+    other = fork(read_without_edges, tmp_path, path)
+    other.join()
+    assert other.exitcode == 0
     assert len(processed(tmp_path)) == 1
 
 
