@@ -39,7 +39,7 @@ _BYTES_OF_ITEM, _BYTES_OF_ITEM_AND_HEAD = 100, 110
 _WORTH_BLOCKS = 0.02
 
 #: Seconds of a pass, and ratio of two estimates, between which the constants of another machine decide well enough.
-_WORTH_TIMING, _FAR_APART = 1e-3, 6.0
+_WORTH_TIMING, _FAR_APART = 5e-3, 6.0
 
 
 def choose_form(

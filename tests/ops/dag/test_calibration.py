@@ -34,7 +34,7 @@ def measured(monkeypatch, tmp_path):
 @pytest.fixture
 def close() -> LineGraph:
     """A graph on which the estimates of two forms come close to each other."""
-    return LineGraph(torch.cat([random_dag(120, 122, 2) + 120 * number for number in range(40)], 1), 4800)
+    return LineGraph(torch.cat([random_dag(120, 122, 2) + 120 * number for number in range(200)], 1), 24_000)
 
 
 def files(tmp_path):
@@ -106,7 +106,7 @@ def test_nothing_is_kept_where_nothing_can_be_written(measured, monkeypatch, tmp
 @pytest.mark.parametrize("slow", ["recurrent", "parallel"])
 def test_the_faster_form_on_this_machine_is_chosen(measured, monkeypatch, close, slow):
     monkeypatch.setattr(calibration, "_measure", lambda native: dict.fromkeys(FORMS, 1.0) | {slow: 50.0})
-    assert choose_form(close, *WIDTHS) == ({"recurrent", "parallel"} - {slow}).pop()
+    assert choose_form(close, *WIDTHS, native=True) == ({"recurrent", "parallel"} - {slow}).pop()
 
 
 def test_nothing_is_measured_where_it_decides_nothing(measured):
@@ -114,21 +114,21 @@ def test_nothing_is_measured_where_it_decides_nothing(measured):
     operands = random_operands(small)
     plstm(**operands, line_graph=small)
     wide = LineGraph(random_dag(2000, 10_000))
-    choose_form(wide, 1, 2, 2)
+    choose_form(wide, 1, 2, 2, native=True)
     assert measured == []
 
 
 def test_it_is_off_when_asked_and_in_deterministic_runs(measured, monkeypatch, close):
-    choose_form(close, *WIDTHS)
+    choose_form(close, *WIDTHS, native=True)
     assert len(measured) == 1
     calibration._ratios.cache_clear()
     torch.use_deterministic_algorithms(True)
     try:
-        choose_form(close, *WIDTHS)
+        choose_form(close, *WIDTHS, native=True)
     finally:
         torch.use_deterministic_algorithms(False)
     monkeypatch.setenv("PLSTM_CALIBRATE", "0")
-    choose_form(close, *WIDTHS)
+    choose_form(close, *WIDTHS, native=True)
     assert len(measured) == 1
 
 
