@@ -39,6 +39,7 @@ WIDTH = Width(4, 24, 24)
 _MOST_ENTRIES = 2**25
 #: Seconds that one case may take, and repetitions that are enough.
 _SECONDS, _ENOUGH = 8.0, 50
+_BOTH = "forward+backward"
 
 Run = Callable[[], object]
 
@@ -86,15 +87,13 @@ def cases(workload: Workload, device: torch.device) -> dict[str, Run | str]:
     """Forward and backward of every form and of the peers, or why there is none."""
     graph, size = workload.line_graph, WIDTH.channels
     there = graph.to(device)
-    operands = [tensor.detach().to(device).requires_grad_() for tensor in plstm_operands(workload, WIDTH).values()]
-    names = list(plstm_operands(workload, WIDTH))
+    drawn = plstm_operands(workload, WIDTH)
+    operands = {name: tensor.detach().to(device).requires_grad_() for name, tensor in drawn.items()}
     out_grad = torch.randn(graph.num_nodes, WIDTH.heads, WIDTH.value).to(device)
 
     def form_of(form: Any) -> Run:
-        given = dict(zip(names, operands, strict=True))
-        return differentiable(lambda: plstm(**given, line_graph=there, form=form), operands, out_grad)[
-            "forward+backward"
-        ]
+        inputs = tuple(operands.values())
+        return differentiable(lambda: plstm(**operands, line_graph=there, form=form), inputs, out_grad)[_BOTH]
 
     made: dict[str, Run | str] = {form: form_of(form) for form in (*FORMS, "auto")}
     if not graph.has_ancestry(_MOST_ENTRIES):
@@ -114,7 +113,7 @@ def cases(workload: Workload, device: torch.device) -> dict[str, Run | str]:
         def call(layer: nn.Module = layer, arguments: Sequence[Tensor] = arguments) -> Tensor:
             return layer(x, *arguments)
 
-        made[name] = differentiable(call, (x, *layer.parameters()), grad)["forward+backward"]
+        made[name] = differentiable(call, (x, *layer.parameters()), grad)[_BOTH]
     return made
 
 

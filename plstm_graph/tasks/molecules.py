@@ -182,13 +182,14 @@ class MoleculeTable(LabelledGraphs):
         repeated = [rows for rows in rows_of.values() if len(rows) > 1]
         if not repeated:
             return []
-        across = [rows for rows in repeated if len({part_of.get(row) for row in rows}) > 1]
-        lines, shown = self.dataset.table.lines, [*across, *(rows for rows in repeated if rows not in across)][:_SHOWN]
+        across = [len({part_of.get(row) for row in rows}) > 1 for rows in repeated]
+        first = sorted(zip(across, repeated, strict=True), key=lambda each: not each[0])[:_SHOWN]
+        lines, shown = self.dataset.table.lines, [rows for _, rows in first]
         texts = [" and ".join(f"{lines[row]} ({part_of.get(row)})" for row in rows[:_SHOWN]) for rows in shown]
         kinds = "1 molecule stands" if len(repeated) == 1 else f"{len(repeated)} molecules stand"
         parts = f"in several parts (of fold {self.split.fold})" if self.split.num_folds else "in several parts"
         return [
-            f"{kinds} in several rows ({sum(map(len, repeated))} rows), {len(across)} of them {parts}: lines "
+            f"{kinds} in several rows ({sum(map(len, repeated))} rows), {sum(across)} of them {parts}: lines "
             f"{'; lines '.join(texts)}{'; ...' if len(repeated) > _SHOWN else ''}"
         ]
 

@@ -123,7 +123,7 @@ def _beside(study: Study, task: Task) -> dict[str, Mapping[str, Any]]:
     if not study.baselines or task.labelled is None:
         return dict(task.published)
     path, rows = study.folder / "baselines.json", []
-    found = (read_json(path) if path.is_file() else None) or {}
+    found = read_json(path) or {}
     for repeat in study.repeats:
         if repeat.fold is None or repeat.seed == study.seeds[0]:
             name = "/".join(repeat.places)
