@@ -1,4 +1,4 @@
-"""The plan by which native code walks through a DAG node by node: lists of what meets at each node."""
+"""The plan by which native code walks through a DAG node by node: lists of what meets at each node, see ``plan.h``."""
 
 import ctypes
 from itertools import accumulate
@@ -19,13 +19,26 @@ class Plan(NamedTuple):
 
     Attributes:
         pointers: The C structure.
-        lists: All lists one after the other.
-        pairs: What the structure points to besides.
+        lists: All lists one after the other, to which it points.
     """
 
     pointers: Any
     lists: Tensor
-    pairs: Tensor
+
+    @property
+    def segments(self) -> int:
+        """How many segments of the walk share no edge."""
+        return int(self.lists[0])
+
+    @property
+    def slots(self) -> int:
+        """How many edges are under way at once, at most."""
+        return int(self.lists[1])
+
+    @property
+    def longest(self) -> int:
+        """How many edges a segment has, at most."""
+        return int(self.lists[2])
 
 
 def plan_lists(edge_index: Tensor, pairs: Tensor, num_nodes: int) -> Tensor:
@@ -44,9 +57,10 @@ def plan_lists(edge_index: Tensor, pairs: Tensor, num_nodes: int) -> Tensor:
     check_tensors(torch.int64, edge_index=(edge_index, (2, edges)), pairs=(pairs, (2, num_pairs)))
     edge_index, pairs = edge_index.contiguous(), pairs.contiguous()
     lists = edge_index.new_empty(_length(num_nodes, edges, num_pairs))
-    plan = _plan(lists, pairs, num_nodes, edges)
-    start, pair_out = edge_index.data_ptr(), pairs.data_ptr() + _BYTES * num_pairs
-    rows = (ctypes.c_void_p(row) for row in (start, start + _BYTES * edges, pair_out))
+    plan = _plan(lists, num_nodes, edges, num_pairs)
+    start, pair_in = edge_index.data_ptr(), pairs.data_ptr()
+    places = (start, start + _BYTES * edges, pair_in, pair_in + _BYTES * num_pairs)
+    rows = (ctypes.c_void_p(row) for row in places)
     status = structure_library().make_plan(*_sizes(num_nodes, edges, num_pairs), plan.pointers, *rows)
     check_status(status, edges)
     return lists
@@ -67,28 +81,31 @@ def open_plan(lists: Tensor, edge_index: Tensor, pairs: Tensor, num_nodes: int) 
     """
     edges, num_pairs = edge_index.size(-1), pairs.size(-1)
     if lists.numel() == 0:
-        return _plan(plan_lists(edge_index, pairs, num_nodes), pairs.contiguous(), num_nodes, edges)
+        return _plan(plan_lists(edge_index, pairs, num_nodes), num_nodes, edges, num_pairs)
     length = _length(num_nodes, edges, num_pairs)
     check_tensors(
         torch.int64, edge_index=(edge_index, (2, edges)), pairs=(pairs, (2, num_pairs)), lists=(lists, (length,))
     )
-    plan = _plan(lists.contiguous(), pairs.contiguous(), num_nodes, edges)
+    plan = _plan(lists.contiguous(), num_nodes, edges, num_pairs)
     check_status(structure_library().check_plan(*_sizes(num_nodes, edges, num_pairs), plan.pointers), edges)
     return plan
 
 
 def _length(num_nodes: int, edges: int, pairs: int) -> int:
-    return sum(_lengths(num_nodes, edges)) + pairs
+    return sum(_lengths(num_nodes, edges, pairs))
 
 
-def _lengths(num_nodes: int, edges: int) -> tuple[int, ...]:
-    """Of all lists but the last one, that of the pairs, in the order of the C structure."""
-    return (num_nodes, num_nodes + 1, edges, num_nodes + 1, edges, edges + 1)
+def _lengths(num_nodes: int, edges: int, pairs: int) -> tuple[int, ...]:
+    """Of all lists in the order of the C structure."""
+    nodes = num_nodes
+    of_pairs = (edges + 1, pairs, edges + 1, pairs, pairs)
+    return (3, nodes, nodes + 1, edges, nodes + 1, *of_pairs, edges, pairs, edges, nodes + 1)
 
 
-def _plan(lists: Tensor, pairs: Tensor, num_nodes: int, edges: int) -> Plan:
-    begins = accumulate(_lengths(num_nodes, edges), lambda at, length: at + _BYTES * length, initial=lists.data_ptr())
-    return Plan((ctypes.c_void_p * 8)(*begins, pairs.data_ptr()), lists, pairs)
+def _plan(lists: Tensor, num_nodes: int, edges: int, pairs: int) -> Plan:
+    lengths = _lengths(num_nodes, edges, pairs)
+    begins = accumulate(lengths[:-1], lambda at, length: at + _BYTES * length, initial=lists.data_ptr())
+    return Plan((ctypes.c_void_p * len(lengths))(*begins), lists)
 
 
 def _sizes(*numbers: int) -> list[ctypes.c_int64]:

@@ -28,7 +28,7 @@ from plstm_graph.user_cache import user_cache
 #: ``PLSTM_COMPILE_TIMEOUT`` sets others.
 TIMEOUT = 60.0
 
-_FLAGS = ("-std=c11", "-O3", "-fopenmp-simd", "-fno-math-errno", "-ffp-contract=fast", "-shared", "-fPIC")
+_FLAGS = ("-std=c11", "-O3", "-fopenmp-simd", "-fno-math-errno", "-ffp-contract=fast", "-Wno-psabi", "-shared", "-fPIC")
 _NATIVE = "-march=native"
 _DIGITS = 16
 _WORK_SUFFIX = ".unfinished"

@@ -28,21 +28,25 @@ typedef struct {
     REAL *source, *transition, *mark, *direct;
 } Grads;
 
-/* What arrives at a row: numbers of what is added, and for each of those the edge it is added to (NULL: the same). */
+/* What arrives at a row: the places of the edges whose sums are added to, caller's number of each edge by its place, and
+   of what is added (NULL: that of the edge). */
 typedef struct {
-    const int64_t *item, *edge;
+    const int64_t *from, *edge_at, *item;
     int64_t count;
 } Terms;
 
-INLINE Terms into_node(const Plan *t, int64_t node) {
-    return (Terms){t->in_edge + t->in_ptr[node], NULL, t->in_ptr[node + 1] - t->in_ptr[node]};
+INLINE Terms into_node(const Plan *t, int64_t place) {
+    return (Terms){t->in_edge + t->in_ptr[place], t->edge_at, NULL, t->in_ptr[place + 1] - t->in_ptr[place]};
 }
 
-INLINE Terms into_edge(const Plan *t, int64_t edge) {
-    return (Terms){t->pair + t->pair_ptr[edge], t->pair_in, t->pair_ptr[edge + 1] - t->pair_ptr[edge]};
+INLINE Terms into_edge(const Plan *t, int64_t place) {
+    const int64_t first = t->pair_ptr[place];
+    return (Terms){t->pair_in + first, t->edge_at, t->pair_at + first, t->pair_ptr[place + 1] - first};
 }
 
-INLINE int64_t edge_of(Terms at, int64_t i) { return at.edge ? at.edge[at.item[i]] : at.item[i]; }
+INLINE int64_t edge_of(Terms at, int64_t i) { return at.edge_at[at.from[i]]; }
+
+INLINE int64_t item_of(Terms at, int64_t i) { return at.item ? at.item[i] : edge_of(at, i); }
 
 /* exp of the distance to the largest, in units of the temperature. */
 INLINE REAL weight(REAL term, REAL largest, REAL temperature) {
@@ -57,7 +61,7 @@ INLINE void largest_of(REAL *restrict row, const REAL *own, Terms at, const REAL
                        int64_t n, REAL temperature) {
     SIMD for (int64_t c = 0; c < n; c++) row[c] = own[c];
     for (int64_t i = 0; i < at.count; i++) {
-        const REAL *sum = sums + edge_of(at, i) * stride, *add = added + at.item[i] * stride;
+        const REAL *sum = sums + edge_of(at, i) * stride, *add = added + item_of(at, i) * stride;
         SIMD for (int64_t c = 0; c < n; c++) {
             const REAL term = sum[c] + add[c];
             row[c] = (term > row[c]) | (term != term) ? term : row[c];
@@ -67,7 +71,7 @@ INLINE void largest_of(REAL *restrict row, const REAL *own, Terms at, const REAL
     REAL total[LANES];
     for (int64_t c = 0; c < n; c++) total[c] = weight(own[c], row[c], temperature);
     for (int64_t i = 0; i < at.count; i++) {
-        const REAL *sum = sums + edge_of(at, i) * stride, *add = added + at.item[i] * stride;
+        const REAL *sum = sums + edge_of(at, i) * stride, *add = added + item_of(at, i) * stride;
         for (int64_t c = 0; c < n; c++) total[c] += weight(sum[c] + add[c], row[c], temperature);
     }
     /* Where the largest is infinite, so is the soft maximum. */
@@ -96,7 +100,7 @@ INLINE void share(const REAL *grad, const REAL *row, const REAL *own, Terms at, 
         of_own[c] = part;
     }
     for (int64_t i = 0; i < at.count; i++) {
-        const int64_t edge = edge_of(at, i), item = at.item[i];
+        const int64_t edge = edge_of(at, i), item = item_of(at, i);
         const REAL *sum = sums + edge * stride, *add = added + item * stride;
         REAL *restrict of_sum = of_sums + edge * stride, *restrict of_add = of_added + item * stride;
         SIMD for (int64_t c = 0; c < n; c++) {
@@ -113,10 +117,10 @@ INLINE void run(const Sizes *z, const Plan *t, const Inputs *x, REAL *out, REAL 
     const int64_t stride = z->channels;
     for (int64_t place = 0; place < z->nodes; place++) {
         const int64_t node = t->order[place], row = node * stride + from;
-        largest_of(out + row, x->direct + row, into_node(t, node), sums + from, x->mark + from, stride, n, temperature);
-        for (int64_t i = t->out_ptr[node]; i < t->out_ptr[node + 1]; i++) {
-            const int64_t edge = t->out_edge[i], own = edge * stride + from;
-            largest_of(sums + own, x->source + own, into_edge(t, edge), sums + from, x->transition + from, stride, n,
+        largest_of(out + row, x->direct + row, into_node(t, place), sums + from, x->mark + from, stride, n, temperature);
+        for (int64_t i = t->out_ptr[place]; i < t->out_ptr[place + 1]; i++) {
+            const int64_t own = t->edge_at[i] * stride + from;
+            largest_of(sums + own, x->source + own, into_edge(t, i), sums + from, x->transition + from, stride, n,
                        temperature);
         }
     }
@@ -128,11 +132,11 @@ INLINE void run_backward(const Sizes *z, const Plan *t, const Inputs *x, const G
     const int64_t stride = z->channels;
     for (int64_t place = z->nodes - 1; place >= 0; place--) {
         const int64_t node = t->order[place], row = node * stride + from;
-        share(grad + row, out + row, x->direct + row, into_node(t, node), sums + from, x->mark + from, stride, n,
+        share(grad + row, out + row, x->direct + row, into_node(t, place), sums + from, x->mark + from, stride, n,
               temperature, d->direct + row, d->source + from, d->mark + from, 1);
-        for (int64_t i = t->out_ptr[node]; i < t->out_ptr[node + 1]; i++) {
-            const int64_t edge = t->out_edge[i], own = edge * stride + from;
-            share(d->source + own, sums + own, x->source + own, into_edge(t, edge), sums + from, x->transition + from,
+        for (int64_t i = t->out_ptr[place]; i < t->out_ptr[place + 1]; i++) {
+            const int64_t own = t->edge_at[i] * stride + from;
+            share(d->source + own, sums + own, x->source + own, into_edge(t, i), sums + from, x->transition + from,
                   stride, n, temperature, d->source + own, d->source + from, d->transition + from, 0);
         }
     }

@@ -129,32 +129,90 @@ static void group(const int64_t *row, int64_t items, int64_t rows, int64_t *ptr,
     ptr[0] = 0;
 }
 
+/* Puts what leaves each node, and what leads to each edge, side by side in the order of the walk; place [max(edges,
+   pairs)] is scratch, where each edge of the caller's stands at first. */
+static void lay_out(int64_t nodes, const Plan *t, const int64_t *in_ptr, const int64_t *in_edge, const int64_t *out_ptr,
+                    const int64_t *out_edge, const int64_t *pair_ptr, const int64_t *pair, const int64_t *pair_in,
+                    int64_t *place) {
+    int64_t edges = 0, entering = 0, pairs = 0;
+    for (int64_t n = 0; n < nodes; n++) {
+        const int64_t node = t->order[n];
+        t->out_ptr[n] = edges;
+        t->in_ptr[n] = entering;
+        for (int64_t i = in_ptr[node]; i < in_ptr[node + 1]; i++) t->in_edge[entering++] = place[in_edge[i]];
+        for (int64_t i = out_ptr[node]; i < out_ptr[node + 1]; i++) {
+            const int64_t edge = out_edge[i];
+            place[edge] = edges;
+            t->edge_at[edges] = edge;
+            t->pair_ptr[edges++] = pairs;
+            for (int64_t p = pair_ptr[edge]; p < pair_ptr[edge + 1]; p++) {
+                t->pair_at[pairs] = pair[p];
+                t->pair_in[pairs++] = place[pair_in[pair[p]]];
+            }
+        }
+    }
+    t->out_ptr[nodes] = edges;
+    t->in_ptr[nodes] = entering;
+    t->pair_ptr[edges] = pairs;
+    group(t->pair_in, pairs, edges, t->next_ptr, t->next_pair);
+    for (int64_t edge = 0; edge < edges; edge++)
+        for (int64_t p = t->pair_ptr[edge]; p < t->pair_ptr[edge + 1]; p++) place[p] = edge;
+    for (int64_t i = 0; i < pairs; i++) t->next_edge[i] = place[t->next_pair[i]];
+}
+
+/* Slots of edges and segments of the walk; vacant [edges] is scratch. */
+static void share_slots(int64_t nodes, const Plan *t, int64_t *vacant) {
+    int64_t height = 0, under_way = 0, begin = 0;
+    memset(t->sizes, 0, PLAN_SIZES * sizeof(int64_t));
+    for (int64_t n = 0; n < nodes; n++) {
+        for (int64_t edge = t->out_ptr[n]; edge < t->out_ptr[n + 1]; edge++)
+            t->slot[edge] = height > 0 ? vacant[--height] : t->sizes[SLOTS]++;
+        for (int64_t i = t->in_ptr[n]; i < t->in_ptr[n + 1]; i++) vacant[height++] = t->slot[t->in_edge[i]];
+        under_way += t->out_ptr[n + 1] - t->out_ptr[n] - (t->in_ptr[n + 1] - t->in_ptr[n]);
+        if (under_way == 0) {
+            const int64_t length = t->out_ptr[n + 1] - t->out_ptr[begin];
+            if (length > t->sizes[LONGEST]) t->sizes[LONGEST] = length;
+            t->segment[t->sizes[SEGMENTS]++] = begin;
+            begin = n + 1;
+        }
+    }
+    for (int64_t s = t->sizes[SEGMENTS]; s <= nodes; s++) t->segment[s] = nodes;
+}
+
 /* Fills a plan; 1 if there is no memory, 2 if the graph has a cycle, 3 if an index is outside its range, 4 if a pair
    does not meet at a node: its second edge could come before its first. */
 int make_plan(int64_t nodes, int64_t edges, int64_t pairs, const Plan *t, const int64_t *start, const int64_t *end,
-              const int64_t *pair_out) {
+              const int64_t *pair_in, const int64_t *pair_out) {
     if (outside(start, edges, nodes) || outside(end, edges, nodes)) return 3;
-    if (outside(t->pair_in, pairs, edges) || outside(pair_out, pairs, edges)) return 3;
+    if (outside(pair_in, pairs, edges) || outside(pair_out, pairs, edges)) return 3;
     int apart = 0;
-    for (int64_t p = 0; p < pairs; p++) apart |= end[t->pair_in[p]] != start[pair_out[p]];
+    for (int64_t p = 0; p < pairs; p++) apart |= end[pair_in[p]] != start[pair_out[p]];
     if (apart) return 4;
-    int64_t *waiting = malloc((size_t)(2 * nodes + 1) * sizeof(int64_t));
-    if (!waiting) return 1;
-    int64_t *stack = waiting + nodes, height = 0, done = 0;
-    group(end, edges, nodes, t->in_ptr, t->in_edge);
-    group(start, edges, nodes, t->out_ptr, t->out_edge);
-    group(pair_out, pairs, edges, t->pair_ptr, t->pair);
+    const int64_t room = edges > pairs ? edges : pairs;
+    int64_t *memory = malloc((size_t)(4 * nodes + 3 * edges + pairs + room + 3) * sizeof(int64_t));
+    if (!memory) return 1;
+    int64_t *waiting = memory, *stack = waiting + nodes, height = 0, done = 0;
+    int64_t *in_ptr = stack + nodes, *in_edge = in_ptr + nodes + 1, *out_ptr = in_edge + edges;
+    int64_t *out_edge = out_ptr + nodes + 1, *pair_ptr = out_edge + edges, *pair = pair_ptr + edges + 1;
+    int64_t *place = pair + pairs;
+    group(end, edges, nodes, in_ptr, in_edge);
+    group(start, edges, nodes, out_ptr, out_edge);
+    group(pair_out, pairs, edges, pair_ptr, pair);
     for (int64_t node = nodes - 1; node >= 0; node--) {
-        waiting[node] = t->in_ptr[node + 1] - t->in_ptr[node];
+        waiting[node] = in_ptr[node + 1] - in_ptr[node];
         if (waiting[node] == 0) stack[height++] = node;
     }
     while (height > 0) {
         const int64_t node = stack[--height];
         t->order[done++] = node;
-        for (int64_t i = t->out_ptr[node]; i < t->out_ptr[node + 1]; i++)
-            if (--waiting[end[t->out_edge[i]]] == 0) stack[height++] = end[t->out_edge[i]];
+        for (int64_t i = out_ptr[node]; i < out_ptr[node + 1]; i++)
+            if (--waiting[end[out_edge[i]]] == 0) stack[height++] = end[out_edge[i]];
     }
-    free(waiting);
+    if (done == nodes) {
+        lay_out(nodes, t, in_ptr, in_edge, out_ptr, out_edge, pair_ptr, pair, pair_in, place);
+        share_slots(nodes, t, place);
+    }
+    free(memory);
     return done == nodes ? 0 : 2;
 }
 
@@ -165,10 +223,29 @@ static int broken(const int64_t *ptr, int64_t rows, int64_t items) {
     return bad;
 }
 
+/* Whether any of the indices first to last - 1 is not in a range. */
+static int strays(const int64_t *index, int64_t first, int64_t last, int64_t least, int64_t bound) {
+    int bad = 0;
+    for (int64_t i = first; i < last; i++) bad |= index[i] < least || index[i] >= bound;
+    return bad;
+}
+
 /* Whether a plan that was kept can be walked through without leaving any array: 0, or 3 if it cannot. */
 int check_plan(int64_t nodes, int64_t edges, int64_t pairs, const Plan *t) {
-    if (outside(t->order, nodes, nodes) || outside(t->in_edge, edges, edges) || outside(t->out_edge, edges, edges))
+    const int64_t segments = t->sizes[SEGMENTS], slots = t->sizes[SLOTS], longest = t->sizes[LONGEST];
+    if (segments < 0 || segments > nodes || slots < 0 || slots > edges || longest < 0 || longest > edges) return 3;
+    if (broken(t->in_ptr, nodes, edges) || broken(t->out_ptr, nodes, edges) || broken(t->pair_ptr, edges, pairs))
         return 3;
-    if (outside(t->pair, pairs, pairs) || outside(t->pair_in, pairs, edges)) return 3;
-    return broken(t->in_ptr, nodes, edges) || broken(t->out_ptr, nodes, edges) || broken(t->pair_ptr, edges, pairs) ? 3 : 0;
+    if (outside(t->order, nodes, nodes) || outside(t->edge_at, edges, edges) || outside(t->pair_at, pairs, pairs))
+        return 3;
+    if (broken(t->next_ptr, edges, pairs) || outside(t->next_pair, pairs, pairs)) return 3;
+    if (outside(t->slot, edges, slots) || broken(t->segment, nodes, nodes) || t->segment[segments] != nodes) return 3;
+    for (int64_t s = 0; s < segments; s++) {
+        const int64_t begin = t->segment[s], end = t->segment[s + 1];
+        const int64_t first = t->out_ptr[begin], last = t->out_ptr[end];
+        if (last - first > longest || strays(t->in_edge, t->in_ptr[begin], t->in_ptr[end], first, last)) return 3;
+        if (strays(t->pair_in, t->pair_ptr[first], t->pair_ptr[last], first, last)) return 3;
+        if (strays(t->next_edge, t->next_ptr[first], t->next_ptr[last], first, last)) return 3;
+    }
+    return 0;
 }

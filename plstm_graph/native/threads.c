@@ -28,9 +28,10 @@ static void work(void *data) {
     }
 }
 
-/* All units in as many ranges as threads; what a kernel returned that was not 0, if any did. */
+/* All units in ranges; what a kernel returned that was not 0, if any did. Of many units each thread takes several ranges,
+   so that no thread waits long for one whose units are larger. */
 int share(Parallel parallel, Kernel kernel, const void *arguments, int64_t units, int64_t threads) {
-    Work w = {kernel, arguments, units, threads, 0, 0};
+    Work w = {kernel, arguments, units, units < 16 * threads ? threads : 4 * threads, 0, 0};
     parallel(work, &w, (unsigned)threads, 0);
     return atomic_load(&w.status);
 }

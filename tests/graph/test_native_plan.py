@@ -22,28 +22,69 @@ pytestmark = pytest.mark.skipif(
 
 
 def parts(graph):
-    """The lists of a plan: nodes in order; edges into each node and out of it; pairs that lead to each edge."""
+    """The lists of a plan by name, in numbers of the caller; segments as lists of nodes."""
     nodes, edges, pairs = graph.num_nodes, graph.num_edges, graph.num_pairs
-    order, *rows = graph.native_plan.split([nodes, nodes + 1, edges, nodes + 1, edges, edges + 1, pairs])
-    grouped = []
-    for ptr, item in zip(rows[::2], rows[1::2], strict=True):
-        ends = ptr.tolist()
-        grouped.append([item[first:last].tolist() for first, last in itertools.pairwise(ends)])
-    return order.tolist(), *grouped
+    names = ("sizes", "order", "in_ptr", "in_edge", "out_ptr", "pair_ptr", "pair_in")
+    names = (*names, "next_ptr", "next_pair", "next_edge", "edge_at", "pair_at", "slot")
+    lengths = [3, nodes, nodes + 1, edges, nodes + 1, edges + 1, pairs, edges + 1, pairs, pairs]
+    lengths = [*lengths, edges, pairs, edges, nodes + 1]
+    lists = [part.tolist() for part in graph.native_plan.split(lengths)]
+    plan = dict(zip((*names, "segment"), lists, strict=True))
+
+    def rows(ptr, item):
+        return [item[first:last] for first, last in itertools.pairwise(ptr)]
+
+    plan["into"] = rows(plan["in_ptr"], [plan["edge_at"][place] for place in plan["in_edge"]])
+    plan["out"] = rows(plan["out_ptr"], plan["edge_at"])
+    plan["pairs"] = rows(plan["pair_ptr"], plan["pair_at"])
+    plan["from"] = [plan["edge_at"][place] for place in plan["pair_in"]]
+    plan["onward"] = rows(plan["next_ptr"], [plan["pair_at"][place] for place in plan["next_pair"]])
+    plan["to"] = [plan["edge_at"][place] for place in plan["next_edge"]]
+    plan["segments"] = rows(plan["segment"][: plan["sizes"][0] + 1], plan["order"])
+    return plan
 
 
 @given(line_graphs())
 def test_lists_are_what_meets_at_each_node(graph):
-    order, into, out, pairs = parts(graph)
-    start, end = graph.edge_index.tolist()
+    plan = parts(graph)
+    order, (start, end) = plan["order"], graph.edge_index.tolist()
     assert sorted(order) == list(range(graph.num_nodes))
     place = {node: number for number, node in enumerate(order)}
     assert all(place[u] < place[v] for u, v in zip(start, end, strict=True))
     # In the caller's order, as ties need it.
-    assert into == [[e for e, v in enumerate(end) if v == node] for node in range(graph.num_nodes)]
-    assert out == [[e for e, u in enumerate(start) if u == node] for node in range(graph.num_nodes)]
-    after = graph.pairs[1].tolist()
-    assert pairs == [[p for p, f in enumerate(after) if f == edge] for edge in range(graph.num_edges)]
+    assert plan["into"] == [[e for e, v in enumerate(end) if v == node] for node in order]
+    assert plan["out"] == [[e for e, u in enumerate(start) if u == node] for node in order]
+    before, after = graph.pairs.tolist()
+    assert plan["pairs"] == [[p for p, f in enumerate(after) if f == edge] for edge in plan["edge_at"]]
+    assert plan["from"] == [before[p] for p in plan["pair_at"]]
+    onward = [sorted(row) for row in plan["onward"]]
+    assert onward == [[p for p, e in enumerate(before) if e == edge] for edge in plan["edge_at"]]
+    assert plan["to"] == [after[p] for row in plan["onward"] for p in row]
+
+
+@given(line_graphs())
+def test_segments_share_no_edge_and_edges_under_way_share_no_slot(graph):
+    plan = parts(graph)
+    segment_of = {node: number for number, nodes in enumerate(plan["segments"]) for node in nodes}
+    assert len(segment_of) == graph.num_nodes
+    start, end = graph.edge_index.tolist()
+    assert all(segment_of[u] == segment_of[v] for u, v in zip(start, end, strict=True))
+    lengths = [sum(segment_of[u] == number for u in start) for number in range(len(plan["segments"]))]
+    taken = dict(zip(plan["edge_at"], plan["slot"], strict=True))
+    assert plan["sizes"] == [len(lengths), len(set(taken.values())), max(lengths, default=0)]
+    under_way = set()
+    for node, into, out in zip(plan["order"], plan["into"], plan["out"], strict=True):
+        under_way |= {taken[edge] for edge in out}
+        assert len(under_way) == len(under_way - {taken[edge] for edge in into}) + len(into), node
+        under_way -= {taken[edge] for edge in into}
+    assert not under_way
+
+
+def test_a_batch_has_a_segment_for_each_graph():
+    graph = random_dag(12, 30, torch.Generator().manual_seed(0))
+    batch = LineGraph(torch.cat([graph, graph + 12, graph + 24], dim=1), 36)
+    assert batch.native_plan[0] >= 3 * LineGraph(graph, 12).native_plan[0] >= 3
+    assert batch.native_plan[1] == LineGraph(graph, 12).native_plan[1]
 
 
 def test_it_is_made_once_for_each_direction_and_each_choice_of_pairs():

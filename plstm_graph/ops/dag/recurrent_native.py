@@ -1,7 +1,8 @@
 """The recurrent form in C, on a CPU: node by node, where the states of edges are still in the cache.
 
-It needs nothing of a graph but its edges and pairs, and is linear in them. Memory is that of the states of one head,
-twice in the backward pass, in slices of the value width no larger than :data:`SLICE_BYTES`.
+It needs nothing of a graph but its edges and pairs, and is linear in them. A state is kept as long as its edge is under
+way; the backward pass keeps the states of one segment of the walk, such as one graph of a batch, for each thread, in
+slices of the value width no larger than :data:`SLICE_BYTES`.
 """
 
 import ctypes
@@ -26,17 +27,19 @@ from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
 from plstm_graph.ops.dag.twins import edge_messages_twin
 from plstm_graph.ops.scatter import sum_rows
 
-_SOURCE = Source(SOURCES / "recurrent.c", ("forward", "backward"))
+_SOURCE = Source(SOURCES / "recurrent.c", ("forward", "backward", "arrange", "arrange_back"))
 
 #: States of a head are kept in slices of the value width, of a vector register's columns or a multiple, of this size
-#: at most.
+#: at most, and no wider than the C functions take.
 SLICE_BYTES = 2**29
-_COLUMNS = 8
+_COLUMNS, _WIDEST = 8, 32
 #: Half of those columns, which costs time, where they would take so many times that size.
 _TOO_LARGE = 4
 
 #: Numbers in the states of all edges and pairs that are worth one more thread.
 _WORTH_A_THREAD = 2**19
+#: Gates of edges and pairs that are worth one more thread where they are laid out.
+_WORTH_A_THREAD_OF_GATES = 2**18
 
 
 def has_native_recurrent(tensor: Tensor) -> bool:
@@ -64,40 +67,68 @@ def node_outputs_recurrent_native(
 
 def _forward(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor]:
     out = torch.empty_like(operands[2])
-    _run("forward", operands, structure, [places(operands), out])
+    walk = _Walk(operands, structure)
+    inputs = walk.arranged()
+    walk.run("forward", [places(inputs), out])
     return (out,)
 
 
 def _backward(
     grad: Tensor, kept: Tensors, operands: Tensors, structure: Tensors, options: Options
 ) -> tuple[Tensor, ...]:
-    grads = tuple(torch.zeros_like(tensor) for tensor in operands)
+    grads = tuple(torch.empty_like(tensor) for tensor in operands)
     check_tensors(operands[2].dtype, grad=(grad, operands[2].shape))
-    _run("backward", operands, structure, [places(operands), places(grads), grad])
+    walk = _Walk(operands, structure)
+    by_place = [gate.new_empty(gate.size(1), gate.size(0)) for gate in operands[3:]]
+    inputs = walk.arranged()
+    walk.run("backward", [places(inputs), places([*grads[:3], *by_place]), grad])
+    walk.lay_out("arrange_back", [*grads[3:], *by_place])
     return grads
 
 
-def _run(name: str, inputs: Tensors, structure: Tensors, arguments: list[Any]) -> None:
-    """Call a C function on all heads, in as many threads as torch uses and the work is worth."""
-    query, value = inputs[0], inputs[2]
-    edge_index, pairs, lists = structure
-    (nodes, heads, key_width), value_width = query.shape, value.size(2)
-    edges, num_pairs = edge_index.size(-1), pairs.size(-1)
-    _check_shapes(inputs, edges, num_pairs)
-    slice_width = _slice_width(value_width, edges * key_width * query.element_size())
-    check_room(2 * (edges * key_width * slice_width + 1), query.dtype, f"the states of {edges} edges")
-    sizes = (ctypes.c_int64 * 7)(nodes, edges, num_pairs, heads, key_width, value_width, slice_width)
-    library: Any = load_native(_SOURCE, REALS[query.dtype])
-    plan = open_plan(lists, edge_index, pairs, nodes)
+class _Walk:
+    """Operands of a graph and the plan by which C functions walk through it, all checked."""
 
-    work = (edges + num_pairs) * heads * key_width * value_width
-    given = places([sizes, plan.pointers, *arguments])
-    check_status(spread(getattr(library, name), heads, given, work, _WORTH_A_THREAD), edges)
+    def __init__(self, operands: Tensors, structure: Tensors) -> None:
+        query, value = operands[0], operands[2]
+        edge_index, pairs, lists = structure
+        (nodes, heads, key_width), value_width = query.shape, value.size(2)
+        edges, num_pairs = edge_index.size(-1), pairs.size(-1)
+        _check_shapes(operands, edges, num_pairs)
+        self._operands = operands
+        self._plan = open_plan(lists, edge_index, pairs, nodes)
+        column = self._plan.longest * key_width * query.element_size()
+        slice_width = _slice_width(value_width, column)
+        room = 2 * (self._plan.longest + 1) * key_width * (slice_width + _COLUMNS)
+        check_room(room, query.dtype, f"the states of {edges} edges")
+        self._sizes = (ctypes.c_int64 * 7)(nodes, edges, num_pairs, heads, key_width, value_width, slice_width)
+        self._library: Any = load_native(_SOURCE, REALS[query.dtype])
+        self._edges, self._gates = edges, (2 * edges + num_pairs) * heads
+        self._work = (edges + num_pairs) * heads * key_width * value_width
+
+    def arranged(self) -> list[Tensor]:
+        """The operands, with Source and Mark ``[H, E]`` and Transition ``[H, P]`` in the order of the walk."""
+        *features, source, transition, mark, direct = self._operands
+        gates = [gate.new_empty(gate.size(1), gate.size(0)) for gate in (source, transition, mark)]
+        self.lay_out("arrange", [source, transition, mark, direct, *gates, direct])
+        return [*features, *gates, direct]
+
+    def lay_out(self, name: str, gates: Tensors) -> None:
+        """Call a C function on the gates of all nodes."""
+        given = places([self._sizes, self._plan.pointers, *gates])
+        nodes = self._sizes[0]
+        spread(getattr(self._library, name), nodes, given, self._gates, _WORTH_A_THREAD_OF_GATES)
+
+    def run(self, name: str, arguments: list[Any]) -> None:
+        """Call a C function on the heads of all segments, in as many threads as torch uses and the work is worth."""
+        given = places([self._sizes, self._plan.pointers, *arguments])
+        units = self._plan.segments * self._sizes[3]
+        check_status(spread(getattr(self._library, name), units, given, self._work, _WORTH_A_THREAD), self._edges)
 
 
 def _slice_width(value_width: int, column_bytes: int) -> int:
     """How many columns of all states are kept at a time."""
-    width = value_width
+    width = min(value_width, _WIDEST)
     while width > _COLUMNS and width * column_bytes > SLICE_BYTES:
         width = -(-width // (2 * _COLUMNS)) * _COLUMNS
     return _COLUMNS // 2 if width == _COLUMNS and width * column_bytes > _TOO_LARGE * SLICE_BYTES else width
