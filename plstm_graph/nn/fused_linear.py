@@ -20,20 +20,31 @@ def fused_linear(x: Tensor, maps: Sequence[Linear]) -> tuple[Tensor, ...]:
     Returns:
         One result for each map, ``[N, maps[i].out_channels]``.
     """
+    return joined_linear(x, maps).split([lin.out_channels for lin in maps], dim=-1)
+
+
+def joined_linear(x: Tensor, maps: Sequence[Linear]) -> Tensor:
+    """What :func:`fused_linear` gives, in one tensor, ``[N, sum of maps[i].out_channels]``."""
+    return F.linear(x, *joined_weight(x, maps))
+
+
+def joined_weight(x: Tensor, maps: Sequence[Linear]) -> tuple[Tensor, Tensor]:
+    """Weight and bias of :func:`joined_linear`."""
     take_channels(x, maps)
     weight = torch.cat([lin.weight for lin in maps])
     bias = [weight.new_zeros(lin.out_channels) if lin.bias is None else lin.bias for lin in maps]
-    return F.linear(x, weight, torch.cat(bias)).split([lin.out_channels for lin in maps], dim=-1)
+    return weight, torch.cat(bias)
 
 
-def fused_where_any(x: Tensor | None, maps: Sequence[Linear | None]) -> list[Tensor | None]:
-    """What :func:`fused_linear` gives for the maps that there are, and None in the place of each that is None.
+def split_where_any(joined: Tensor | None, maps: Sequence[Linear | None]) -> list[Tensor | None]:
+    """The results of maps from one tensor, and None in the place of each that is None.
 
     Args:
-        x: ``[N, C]``; None where there is no map at all.
+        joined: What :func:`joined_linear` gives for the maps that there are; None where there is none.
         maps: Linear maps, or None.
     """
-    found = list(fused_linear(x, [lin for lin in maps if lin is not None])) if x is not None else []
+    sizes = [lin.out_channels for lin in maps if lin is not None]
+    found = [] if joined is None else list(joined.split(sizes, dim=-1))
     return [None if lin is None else found.pop(0) for lin in maps]
 
 

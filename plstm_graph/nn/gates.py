@@ -16,20 +16,15 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.nn.dense import Linear
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.ops.scatter import sum_rows
-from plstm_graph.ops.shapes import wide_dtype
+from plstm_graph.ops.dag.gate_terms import LONG_RANGE_FACTOR, DecayAt, Sharing, pair_transitions
 
 Mode = Literal["P", "D"]
 Normalization = Literal["column", "row"]
 Decay = bool | Literal["node"]
-
-# The paper's long-range parametrisation is tanh(5 * logit): a unit step of the logit moves a gate from 0 to critical.
-LONG_RANGE_FACTOR = 5.0
 
 
 def check_decay(decay: Decay) -> None:
@@ -38,17 +33,9 @@ def check_decay(decay: Decay) -> None:
         raise ValueError(f"decay must be True, False or 'node', got {decay!r}")
 
 
-def decay_of_edges(decay: Decay, logits: Tensor, line_graph: LineGraph) -> Tensor:
-    """The factor of what leaves each in-edge, ``[E, H]`` in (0, 1), from logits of nodes ``[N, H]``.
-
-    Args:
-        decay: ``"node"`` takes the node where an edge ends, True that where it starts.
-        logits: Of all nodes.
-        line_graph: The structure.
-    """
-    if decay == "node":
-        return (LONG_RANGE_FACTOR * logits).sigmoid().index_select(0, line_graph.edge_index[1])
-    return logits.sigmoid().index_select(0, line_graph.edge_index[0])
+def decay_at(decay: Decay) -> DecayAt:
+    """The node that decides how much is lost on an in-edge."""
+    return "end" if decay == "node" else "start" if decay else "none"
 
 
 def first_decay(decay: Decay) -> float:
@@ -262,52 +249,16 @@ class TransitionGate(nn.Module):
             line_graph: The structure.
             at_edge: Of edges, ``[E, 2 H]``.
         """
-        in_edge, out_edge = line_graph.pairs
-        logits = pair_logits(at_nodes[0], self.bias, line_graph, at_edge)
-        if self.mode == "D":
-            gate = torch.tanh(LONG_RANGE_FACTOR * logits)
-        else:
-            gate = normalized_shares(
-                logits, in_edge if self.normalization == "column" else out_edge, line_graph.num_edges
-            )
-        if self.decay_lin is not None:
-            by_edge = decay_of_edges(self.decay, at_nodes[1], line_graph)
-            gate = gate * by_edge.index_select(0, in_edge)
-        return gate
+        graph = line_graph.edge_index, line_graph.pairs
+        return pair_transitions(at_nodes, self.bias, *graph, at_edge, self.sharing, decay_at(self.decay))
+
+    @property
+    def sharing(self) -> Sharing:
+        """How transitions are made of their logits."""
+        return "signed" if self.mode == "D" else self.normalization
 
     def extra_repr(self) -> str:
         """Shown by ``print(module)``."""
         return (
             f"mode={self.mode!r}, normalization={self.normalization!r}" if self.mode == "P" else f"mode={self.mode!r}"
         )
-
-
-def pair_logits(at_node: Tensor, bias: Tensor, line_graph: LineGraph, at_edge: Tensor | None = None) -> Tensor:
-    """Logits of pairs, the sum of what two edges, the node between them and the nodes beyond contribute.
-
-    Args:
-        at_node: Of each node as start of the in-edge, as the node between and as end of the out-edge, ``[N, 3 H]``.
-        bias: ``[H]``
-        line_graph: The structure.
-        at_edge: Of each edge as in-edge and as out-edge, ``[E, 2 H]``.
-
-    Returns:
-        ``[P, H]``
-    """
-    start, end = line_graph.edge_index
-    in_edge, out_edge = line_graph.pairs
-    at_start, between, at_end = at_node.chunk(3, dim=-1)
-    of_in = at_start.index_select(0, start) + between.index_select(0, end)
-    of_out = at_end.index_select(0, end) + bias
-    if at_edge is not None:
-        edge_in, edge_out = at_edge.chunk(2, dim=-1)
-        of_in, of_out = of_in + edge_in, of_out + edge_out
-    return of_in.index_select(0, in_edge) + of_out.index_select(0, out_edge)
-
-
-def normalized_shares(logits: Tensor, group: Tensor, num_groups: int) -> Tensor:
-    """Positive weights that sum to one in each group, ``[P, H]``, in float32 or wider."""
-    weight = F.softplus(logits.to(wide_dtype(logits)))
-    # softplus underflows to 0 for very negative logits; a group of nothing else then shares evenly.
-    weight = weight + torch.finfo(weight.dtype).tiny
-    return weight / sum_rows(weight, group, num_groups).index_select(0, group)

@@ -7,6 +7,7 @@ that sum.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plstm_graph.nn.norm import EPS
+from plstm_graph.ops.head_norm import scaled_heads
 from plstm_graph.ops.shapes import wide_dtype
 
 HeadNorm = Literal["rms", "log", "ratio"]
@@ -47,7 +49,7 @@ class MultiHeadRMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise over the last dimension."""
-        return F.rms_norm(_wide(x), x.shape[-1:], eps=self.eps) * self.weight
+        return scaled_heads(_wide(x), self.weight, self.eps, "rms")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.weight.size(0)}, {self.weight.size(1)})"
@@ -67,9 +69,7 @@ class MultiHeadLogNorm(MultiHeadRMSNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Compress over the last dimension."""
-        x = _wide(x)
-        size = (x.square().mean(dim=-1, keepdim=True) + self.eps).sqrt()
-        return x * (size.log1p() / size) * self.weight
+        return scaled_heads(_wide(x), self.weight, self.eps, "log")
 
 
 class MultiHeadRatioNorm(MultiHeadRMSNorm):
@@ -150,17 +150,23 @@ def query_key_value(
         norm: What the heads read passes it; for :class:`MultiHeadRatioNorm` values end with a channel of ones.
         scores: Whether there are queries and keys. Without them both are ones, ``[..., H, 1]``.
     """
-    heads, channels = norm.weight.shape
-    if not scores:
-        value = F.linear(x, weight).unflatten(-1, (heads, -1))
-        value = with_ones(value) if isinstance(norm, MultiHeadRatioNorm) else value
-        ones = torch.ones_like(value[..., :1])
-        return ones, ones, value
     # One product each, not one for all: it leaves every operand contiguous.
-    width = heads * channels
-    parts = weight.split([width, width, weight.size(0) - 2 * width])
-    query, key, value = (F.linear(x, part).unflatten(-1, (heads, -1)) for part in parts)
-    return query, key, with_ones(value) if isinstance(norm, MultiHeadRatioNorm) else value
+    parts = weight.split(projected_parts(weight, norm, scores))
+    return as_heads([F.linear(x, part) for part in parts], norm)
+
+
+def projected_parts(weight: Tensor, norm: MultiHeadRMSNorm, scores: bool = True) -> list[int]:
+    """Rows of the map to queries, of that to keys and of that to values; the last alone where there are no scores."""
+    width = norm.weight.numel()
+    return [width, width, weight.size(0) - 2 * width] if scores else [weight.size(0)]
+
+
+def as_heads(projected: Sequence[Tensor], norm: MultiHeadRMSNorm) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values as :func:`query_key_value` gives them, of what their maps give, ``[..., H * V]``."""
+    *scored, value = (each.unflatten(-1, (norm.weight.size(0), -1)) for each in projected)
+    value = with_ones(value) if isinstance(norm, MultiHeadRatioNorm) else value
+    query, key = scored or [torch.ones_like(value[..., :1])] * 2
+    return query, key, value
 
 
 def with_ones(value: Tensor) -> Tensor:

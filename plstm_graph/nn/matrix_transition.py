@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch_geometric.nn.dense import Linear
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.nn.gates import LONG_RANGE_FACTOR, GateLinear, Mode, normalized_shares, pair_logits
+from plstm_graph.nn.gates import GateLinear, Mode
+from plstm_graph.ops.dag.gate_terms import LONG_RANGE_FACTOR, normalized_shares, pair_logits
 from plstm_graph.ops.orthogonal import householder_product
 from plstm_graph.ops.scatter import sum_rows
 from plstm_graph.ops.shapes import wide_dtype
@@ -122,7 +123,7 @@ class MatrixTransitionGate(nn.Module):
             line_graph: The structure.
             at_edge: Of edges, ``[E, 2 H L]``.
         """
-        logits = pair_logits(at_nodes[0], self.bias, line_graph, at_edge)
+        logits = pair_logits(at_nodes[0], self.bias, line_graph.edge_index, line_graph.pairs, at_edge)
         logits = logits.to(wide_dtype(logits)).unflatten(-1, (self.heads, -1))
         first, second, *share = logits.split(self.parts, dim=-1)
         in_edge = line_graph.pairs[0]

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch_geometric.nn.dense import Linear
 
 from plstm_graph.graph import LineGraph
-from plstm_graph.nn.gates import Decay, GateLinear, check_decay, decay_of_edges, first_decay, normalized_shares
+from plstm_graph.nn.gates import Decay, GateLinear, check_decay, decay_at, first_decay
+from plstm_graph.ops.dag.gate_terms import decay_of_edges, normalized_shares
 
 
 class NodeTransitionGate(nn.Module):
@@ -76,4 +77,4 @@ class NodeTransitionGate(nn.Module):
         in_gate = normalized_shares(logits if at_edge is None else logits + at_edge, start, line_graph.num_nodes)
         if self.decay_lin is None:
             return torch.ones_like(in_gate), in_gate
-        return decay_of_edges(self.decay, at_nodes[1], line_graph), in_gate
+        return decay_of_edges(decay_at(self.decay), at_nodes[1], line_graph.edge_index), in_gate

@@ -13,12 +13,13 @@ from torch_geometric.nn.dense import Linear
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn.fused_linear import take_channels
 from plstm_graph.nn.gates import Decay, Normalization, check_decay
-from plstm_graph.nn.head_norm import HeadNorm, make_head_norm, projected_channels, query_key_value
+from plstm_graph.nn.head_norm import HeadNorm, as_heads, make_head_norm, projected_channels, projected_parts
 from plstm_graph.nn.matrix_transition import MatrixKind, MatrixOptions
 from plstm_graph.nn.max_plus_gates import MaxPlusGates, MaxPlusTerms, form_of_maxima
 from plstm_graph.nn.neighbours import NeighbourKind, make_neighbour_input
+from plstm_graph.nn.separate_linear import separate_linear
 from plstm_graph.nn.structure import check_edge_attr, check_graph, line_graph_of
-from plstm_graph.nn.sum_gates import Source, SumGates, SumTerms, Transition
+from plstm_graph.nn.sum_gates import Logits, Source, SumGates, SumTerms, Transition
 from plstm_graph.ops import (
     Form,
     MaxPlusForm,
@@ -259,17 +260,19 @@ class PLSTMConv(MessagePassing):
         self, gates: SumGates, x: Tensor, edge_attr: Tensor | None, directions: Sequence[LineGraph]
     ) -> list[Tensor]:
         """What each node reads in each direction, ``[N, H, V]``, in P- and D-mode."""
-        logits, edge_mask = gates.logits(x, edge_attr), self.explaining_mask()
         take_channels(x, [self.lin])
-        query, key, value = query_key_value(x, self.lin.weight, self.norm, self.scores)
+        of_gates, bias = gates.map_of_nodes(x)
+        parts = projected_parts(self.lin.weight, self.norm, self.scores)
+        *projected, at_nodes = separate_linear(x, [self.lin.weight, of_gates], parts, bias)
+        query, key, value = as_heads(projected, self.norm)
+        logits, edge_mask = Logits(at_nodes, gates.at_edges(edge_attr)), self.explaining_mask()
         value = value.to(wide_dtype(value))
-        return [self._sum(query, key, value, gates.of_logits(logits, graph, edge_mask), graph) for graph in directions]
+        terms = [gates.of_logits(logits, graph, edge_mask, query.size(-1)) for graph in directions]
+        return [self._sum(query, key, value, *each) for each in zip(terms, directions, strict=True)]
 
     def _sum(self, query: Tensor, key: Tensor, value: Tensor, gates: SumTerms, graph: LineGraph) -> Tensor:
         """What each node reads in one direction, ``[N, H, V]``."""
         source, transition, mark, direct = gates
-        # Scores enter with Source or Direct, which are smaller to scale.
-        source, direct = (gate * query.size(-1) ** -0.5 for gate in (source, direct))
         if self._shows_messages():
             if not isinstance(transition, Tensor):
                 carried = edge_messages_factorized(query, key, value, source, *transition, graph, self.form)

@@ -87,7 +87,7 @@ class CustomOperator:
         """The output."""
         if needs_twin(operands):
             return self._run_twin(operands, structure, options)
-        if _is_unwatched((*operands, *structure)):
+        if is_unwatched((*operands, *structure)):
             results = self._function.apply(list(structure), list(options), *operands)
         else:
             results = self.op(*operands, list(structure), list(options))
@@ -168,7 +168,7 @@ class CustomOperator:
         if torch.is_grad_enabled():
             # The caller wants a graph of the gradients themselves (create_graph=True).
             return self._twin_gradients(grad, operands, structure, ctx.options)
-        run = self._run_backward if _is_unwatched((grad, *saved)) else self.backward_op
+        run = self._run_backward if is_unwatched((grad, *saved)) else self.backward_op
         return run(grad, list(kept), *operands, structure, ctx.options)
 
     def _run_twin(self, operands: Tensors, structure: Tensors, options: Options) -> Tensor:
@@ -206,7 +206,7 @@ def needs_twin(operands: Tensors) -> bool:
     )
 
 
-def _is_unwatched(tensors: Tensors) -> bool:
+def is_unwatched(tensors: Tensors) -> bool:
     """Whether nobody but autograd sees what is done with these tensors."""
     return (
         not torch.compiler.is_compiling()

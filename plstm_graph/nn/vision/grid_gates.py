@@ -15,7 +15,8 @@ from typing import get_args
 import torch
 from torch import Tensor, nn
 
-from plstm_graph.nn.gates import LONG_RANGE_FACTOR, Mode
+from plstm_graph.nn.gates import Mode
+from plstm_graph.ops.dag.gate_terms import LONG_RANGE_FACTOR
 from plstm_graph.ops.grid2d.plstm_grid2d import ORIENTATIONS
 from plstm_graph.ops.grid2d.single_turn import Chirality
 from plstm_graph.ops.shapes import wide_dtype

@@ -6,10 +6,11 @@ from typing import Literal, get_args, overload
 import torch
 from torch import Tensor, nn
 
-from plstm_graph.nn.gates import LONG_RANGE_FACTOR, GateLinear
+from plstm_graph.nn.gates import GateLinear
 from plstm_graph.nn.head_norm import HeadNorm, make_head_norm, projected_channels, query_key_value
 from plstm_graph.nn.max_plus_gates import form_of_maxima
 from plstm_graph.ops import ChainForm, MaxPlusChainForm, plstm_chain, plstm_max_plus_chain
+from plstm_graph.ops.dag.gate_terms import LONG_RANGE_FACTOR
 from plstm_graph.ops.shapes import wide_dtype
 
 ChainMode = Literal["P", "M"]

@@ -1,0 +1,207 @@
+/* The gates of P- and D-mode from the logits of nodes and edges, and their gradients; REAL is float or double.
+
+   All tensors are contiguous, indices are 64-bit. A node has G logits: of Direct, Source and Mark, H each; of Transition
+   as start of the in-edge, as the node between and as end of the out-edge, 3 H; of decay H, if there is one. An edge has
+   none, or 4 H: of Source, of Mark, of Transition as in-edge and as out-edge. The gates of all lie one after the other,
+   [P + 2 E + N, H]: Transition, Source, Mark, Direct.
+
+   Exponentials are not computed here but between `logits` and `shares`, by torch, which does several at once. */
+
+#include <stdint.h>
+#include <string.h>
+
+#include "indices.h"
+
+#define INLINE static inline __attribute__((always_inline))
+/* For each head h. */
+#define HEADS _Pragma("omp simd") for (int64_t h = 0; h < heads; h++)
+
+/* In P-mode transitions share out what arrives by an in-edge (COLUMN) or what leaves by an out-edge (ROW). */
+enum { COLUMN, ROW, SIGNED };
+/* The node that decides how much decays on an edge. */
+enum { NO_DECAY, AT_START, AT_END };
+
+typedef struct {
+    int64_t nodes, edges, pairs, heads, of_node, of_edge;
+    int64_t mode, decay;
+} Sizes;
+
+typedef struct {
+    const int64_t *start, *end, *in_edge, *out_edge;
+} Structure;
+
+/* The steepness of D-mode's transitions, and of decay by the node that is passed. */
+static const REAL LONG_RANGE = 5;
+/* Beyond this logit torch takes a softplus for the logit itself. */
+static const REAL LINEAR = 20;
+
+/* 1 if nodes of edges are none of the graph's, 2 if edges of pairs are none; 0 if all can be used. */
+int check(const Sizes *z, const Structure *t) {
+    if (outside(t->start, z->edges, z->nodes) | outside(t->end, z->edges, z->nodes)) return 1;
+    if (outside(t->in_edge, z->pairs, z->edges) | outside(t->out_edge, z->pairs, z->edges)) return 2;
+    return 0;
+}
+
+INLINE void add(REAL *restrict y, const REAL *restrict x, int64_t heads) { HEADS y[h] += x[h]; }
+
+typedef struct {
+    const Sizes *z;
+    const Structure *t;
+    const REAL *at_nodes, *at_edges, *bias;
+    REAL *gates;           /* logits of all gates */
+    REAL *pairs, *decay;   /* in P-mode the logits of pairs once more, [P, H]; logits of decay, [E, H] */
+    REAL *of_in, *of_out;  /* scratch: what an edge contributes as in-edge and as out-edge, [E, H] each */
+} Logits;
+
+INLINE void logits_of(const Logits *a, int64_t heads) {
+    const Sizes *z = a->z;
+    const Structure *t = a->t;
+    REAL *transition = a->gates, *source = transition + z->pairs * heads, *mark = source + z->edges * heads;
+    REAL *direct = mark + z->edges * heads;
+    for (int64_t e = 0; e < z->edges; e++) {
+        const REAL *from = a->at_nodes + t->start[e] * z->of_node, *to = a->at_nodes + t->end[e] * z->of_node;
+        REAL *in = a->of_in + e * heads, *out = a->of_out + e * heads, *s = source + e * heads, *m = mark + e * heads;
+        HEADS {
+            s[h] = from[heads + h];
+            m[h] = to[2 * heads + h];
+            in[h] = from[3 * heads + h] + to[4 * heads + h];
+            out[h] = to[5 * heads + h] + a->bias[h];
+        }
+        if (z->of_edge) {
+            const REAL *own = a->at_edges + e * z->of_edge;
+            add(s, own, heads);
+            add(m, own + heads, heads);
+            add(in, own + 2 * heads, heads);
+            add(out, own + 3 * heads, heads);
+        }
+        if (z->decay == AT_START) HEADS a->decay[e * heads + h] = from[6 * heads + h];
+        if (z->decay == AT_END) HEADS a->decay[e * heads + h] = LONG_RANGE * to[6 * heads + h];
+    }
+    for (int64_t n = 0; n < z->nodes; n++) HEADS direct[n * heads + h] = a->at_nodes[n * z->of_node + h];
+    for (int64_t p = 0; p < z->pairs; p++) {
+        const REAL *in = a->of_in + t->in_edge[p] * heads, *out = a->of_out + t->out_edge[p] * heads;
+        REAL *both = transition + p * heads, *again = a->pairs + p * heads;
+        if (z->mode == SIGNED) HEADS both[h] = LONG_RANGE * (in[h] + out[h]);
+        else HEADS again[h] = both[h] = in[h] + out[h];
+    }
+}
+
+typedef struct {
+    const Sizes *z;
+    const Structure *t;
+    const double *constants; /* what Source and Direct are multiplied by; the smallest normal number of REAL */
+    REAL *gates;             /* softplus or tanh of pairs, and sigmoids */
+    REAL *slope;             /* sigmoids of pairs in P-mode; afterwards how a transition answers to its logit, [P, H] */
+    const REAL *decay;       /* sigmoids, [E, H] */
+    REAL *total;             /* scratch, [E, H] */
+} Shares;
+
+INLINE void shares_of(const Shares *a, int64_t heads) {
+    const Sizes *z = a->z;
+    const int64_t *in_edge = a->t->in_edge, *group = z->mode == COLUMN ? in_edge : a->t->out_edge;
+    const REAL scale = (REAL)a->constants[0], least = (REAL)a->constants[1];
+    REAL *source = a->gates + z->pairs * heads, *direct = source + 2 * z->edges * heads;
+    if (z->mode == SIGNED) {
+        for (int64_t i = 0; i < z->pairs * heads; i++) a->slope[i] = LONG_RANGE * (1 - a->gates[i] * a->gates[i]);
+    } else {
+        memset(a->total, 0, (size_t)(z->edges * heads) * sizeof(REAL));
+        for (int64_t p = 0; p < z->pairs; p++) {
+            REAL *weight = a->gates + p * heads, *total = a->total + group[p] * heads;
+            /* A softplus underflows to 0 for very negative logits; a group of nothing else then shares evenly. */
+            HEADS weight[h] += least;
+            add(total, weight, heads);
+        }
+        for (int64_t p = 0; p < z->pairs; p++) {
+            REAL *share = a->gates + p * heads, *slope = a->slope + p * heads;
+            const REAL *total = a->total + group[p] * heads;
+            HEADS {
+                slope[h] = (share[h] > LINEAR ? 1 : slope[h]) / total[h];
+                share[h] /= total[h];
+            }
+        }
+    }
+    if (z->decay) {
+        for (int64_t p = 0; p < z->pairs; p++) HEADS a->gates[p * heads + h] *= a->decay[in_edge[p] * heads + h];
+    }
+    for (int64_t i = 0; i < z->edges * heads; i++) source[i] *= scale;
+    for (int64_t i = 0; i < z->nodes * heads; i++) direct[i] *= scale;
+}
+
+typedef struct {
+    const Sizes *z;
+    const Structure *t;
+    const double *constants;
+    const REAL *grad, *gates, *slope, *decay;
+    REAL *grad_nodes, *grad_edges; /* grad_nodes is 0 at first */
+    REAL *grad_in, *grad_out;      /* of what an edge contributes as in-edge and as out-edge, [E, H] each */
+    REAL *along;                   /* scratch: sums of a group and of an in-edge, [2, E, H] */
+} Backward;
+
+INLINE void backward_of(const Backward *a, int64_t heads) {
+    const Sizes *z = a->z;
+    const Structure *t = a->t;
+    const int64_t *group = z->mode == COLUMN ? t->in_edge : t->out_edge, all = z->edges * heads;
+    const REAL scale = (REAL)a->constants[0];
+    const REAL *source = a->gates + z->pairs * heads, *mark = source + all, *direct = mark + all;
+    const REAL *grad_source = a->grad + z->pairs * heads, *grad_mark = grad_source + all;
+    const REAL *grad_direct = grad_mark + all;
+    REAL *of_group = a->along, *of_decay = a->along + all;
+    memset(a->grad_in, 0, (size_t)all * sizeof(REAL));
+    memset(a->grad_out, 0, (size_t)all * sizeof(REAL));
+    memset(a->along, 0, (size_t)(2 * all) * sizeof(REAL));
+    for (int64_t p = 0; p < z->pairs; p++) {
+        const REAL *g = a->grad + p * heads, *transition = a->gates + p * heads;
+        if (z->mode != SIGNED) HEADS of_group[group[p] * heads + h] += g[h] * transition[h];
+        if (z->decay) HEADS of_decay[t->in_edge[p] * heads + h] += g[h] * transition[h];
+    }
+    for (int64_t p = 0; p < z->pairs; p++) {
+        const int64_t e = t->in_edge[p] * heads, f = t->out_edge[p] * heads, shared = group[p] * heads;
+        for (int64_t h = 0; h < heads; h++) {
+            const REAL g = a->grad[p * heads + h] * (z->decay ? a->decay[e + h] : 1) - of_group[shared + h];
+            const REAL logit = g * a->slope[p * heads + h];
+            a->grad_in[e + h] += logit;
+            a->grad_out[f + h] += logit;
+        }
+    }
+    for (int64_t n = 0; n < z->nodes; n++) {
+        const REAL *g = grad_direct + n * heads, *d = direct + n * heads;
+        REAL *out = a->grad_nodes + n * z->of_node;
+        HEADS out[h] = g[h] * d[h] * (1 - d[h] / scale);
+    }
+    for (int64_t e = 0; e < z->edges; e++) {
+        REAL *from = a->grad_nodes + t->start[e] * z->of_node, *to = a->grad_nodes + t->end[e] * z->of_node;
+        for (int64_t h = 0; h < heads; h++) {
+            const int64_t i = e * heads + h;
+            const REAL of_source = grad_source[i] * source[i] * (1 - source[i] / scale);
+            const REAL of_mark = grad_mark[i] * mark[i] * (1 - mark[i]);
+            from[heads + h] += of_source;
+            to[2 * heads + h] += of_mark;
+            from[3 * heads + h] += a->grad_in[i];
+            to[4 * heads + h] += a->grad_in[i];
+            to[5 * heads + h] += a->grad_out[i];
+            if (z->of_edge) {
+                REAL *own = a->grad_edges + e * z->of_edge;
+                own[h] = of_source;
+                own[heads + h] = of_mark;
+                own[2 * heads + h] = a->grad_in[i];
+                own[3 * heads + h] = a->grad_out[i];
+            }
+            if (z->decay == AT_START) from[6 * heads + h] += of_decay[i] * (1 - a->decay[i]);
+            if (z->decay == AT_END) to[6 * heads + h] += LONG_RANGE * of_decay[i] * (1 - a->decay[i]);
+        }
+    }
+}
+
+/* Numbers of heads that compilers know are faster. */
+#define FOR_HEADS(heads, CALL)           \
+    do {                                 \
+        if ((heads) == 4) CALL(a, 4);    \
+        else CALL(a, heads);             \
+        return 0;                        \
+    } while (0)
+
+int logits(const Logits *a) { FOR_HEADS(a->z->heads, logits_of); }
+
+int shares(const Shares *a) { FOR_HEADS(a->z->heads, shares_of); }
+
+int backward(const Backward *a) { FOR_HEADS(a->z->heads, backward_of); }
