@@ -27,7 +27,8 @@ typedef struct {
 } Sizes;
 
 typedef struct {
-    const int64_t *start, *end, *in_edge, *out_edge;
+    const int64_t *edge_index; /* start and end of each edge, [2, E] */
+    const int64_t *pairs;      /* in-edge and out-edge of each pair, [2, P] */
 } Structure;
 
 /* The steepness of D-mode's transitions, and of decay by the node that is passed. */
@@ -37,8 +38,8 @@ static const REAL LINEAR = 20;
 
 /* 1 if nodes of edges are none of the graph's, 2 if edges of pairs are none; 0 if all can be used. */
 int check(const Sizes *z, const Structure *t) {
-    if (outside(t->start, z->edges, z->nodes) | outside(t->end, z->edges, z->nodes)) return 1;
-    if (outside(t->in_edge, z->pairs, z->edges) | outside(t->out_edge, z->pairs, z->edges)) return 2;
+    if (outside(t->edge_index, 2 * z->edges, z->nodes)) return 1;
+    if (outside(t->pairs, 2 * z->pairs, z->edges)) return 2;
     return 0;
 }
 
@@ -48,19 +49,20 @@ typedef struct {
     const Sizes *z;
     const Structure *t;
     const REAL *at_nodes, *at_edges, *bias;
-    REAL *gates;           /* logits of all gates */
-    REAL *pairs, *decay;   /* in P-mode the logits of pairs once more, [P, H]; logits of decay, [E, H] */
-    REAL *of_in, *of_out;  /* scratch: what an edge contributes as in-edge and as out-edge, [E, H] each */
+    REAL *gates;   /* logits of all gates */
+    REAL *kept;    /* in P-mode the logits of pairs once more, [P, H]; then logits of decay, [E, H] */
+    REAL *scratch; /* what an edge contributes as in-edge and as out-edge, [2, E, H] */
 } Logits;
 
 INLINE void logits_of(const Logits *a, int64_t heads) {
     const Sizes *z = a->z;
-    const Structure *t = a->t;
-    REAL *transition = a->gates, *source = transition + z->pairs * heads, *mark = source + z->edges * heads;
-    REAL *direct = mark + z->edges * heads;
+    const int64_t *start = a->t->edge_index, *end = start + z->edges, *in_edge = a->t->pairs;
+    const int64_t *out_edge = in_edge + z->pairs, all = z->edges * heads;
+    REAL *transition = a->gates, *source = transition + z->pairs * heads, *mark = source + all, *direct = mark + all;
+    REAL *decay = a->kept + z->pairs * heads, *of_in = a->scratch, *of_out = a->scratch + all;
     for (int64_t e = 0; e < z->edges; e++) {
-        const REAL *from = a->at_nodes + t->start[e] * z->of_node, *to = a->at_nodes + t->end[e] * z->of_node;
-        REAL *in = a->of_in + e * heads, *out = a->of_out + e * heads, *s = source + e * heads, *m = mark + e * heads;
+        const REAL *from = a->at_nodes + start[e] * z->of_node, *to = a->at_nodes + end[e] * z->of_node;
+        REAL *in = of_in + e * heads, *out = of_out + e * heads, *s = source + e * heads, *m = mark + e * heads;
         HEADS {
             s[h] = from[heads + h];
             m[h] = to[2 * heads + h];
@@ -74,13 +76,13 @@ INLINE void logits_of(const Logits *a, int64_t heads) {
             add(in, own + 2 * heads, heads);
             add(out, own + 3 * heads, heads);
         }
-        if (z->decay == AT_START) HEADS a->decay[e * heads + h] = from[6 * heads + h];
-        if (z->decay == AT_END) HEADS a->decay[e * heads + h] = LONG_RANGE * to[6 * heads + h];
+        if (z->decay == AT_START) HEADS decay[e * heads + h] = from[6 * heads + h];
+        if (z->decay == AT_END) HEADS decay[e * heads + h] = LONG_RANGE * to[6 * heads + h];
     }
     for (int64_t n = 0; n < z->nodes; n++) HEADS direct[n * heads + h] = a->at_nodes[n * z->of_node + h];
     for (int64_t p = 0; p < z->pairs; p++) {
-        const REAL *in = a->of_in + t->in_edge[p] * heads, *out = a->of_out + t->out_edge[p] * heads;
-        REAL *both = transition + p * heads, *again = a->pairs + p * heads;
+        const REAL *in = of_in + in_edge[p] * heads, *out = of_out + out_edge[p] * heads;
+        REAL *both = transition + p * heads, *again = a->kept + p * heads;
         if (z->mode == SIGNED) HEADS both[h] = LONG_RANGE * (in[h] + out[h]);
         else HEADS again[h] = both[h] = in[h] + out[h];
     }
@@ -91,18 +93,17 @@ typedef struct {
     const Structure *t;
     const double *constants; /* what Source and Direct are multiplied by; the smallest normal number of REAL */
     REAL *gates;             /* softplus or tanh of pairs, and sigmoids */
-    REAL *slope;             /* sigmoids of pairs in P-mode; afterwards how a transition answers to its logit, [P, H] */
-    const REAL *decay;       /* sigmoids, [E, H] */
+    REAL *kept;              /* sigmoids of pairs in P-mode, afterwards how a transition answers to its logit; decay */
     REAL *total;             /* scratch, [E, H] */
 } Shares;
 
 INLINE void shares_of(const Shares *a, int64_t heads) {
     const Sizes *z = a->z;
-    const int64_t *in_edge = a->t->in_edge, *group = z->mode == COLUMN ? in_edge : a->t->out_edge;
-    const REAL scale = (REAL)a->constants[0], least = (REAL)a->constants[1];
+    const int64_t *in_edge = a->t->pairs, *group = z->mode == COLUMN ? in_edge : in_edge + z->pairs;
+    const REAL *decay = a->kept + z->pairs * heads, scale = (REAL)a->constants[0], least = (REAL)a->constants[1];
     REAL *source = a->gates + z->pairs * heads, *direct = source + 2 * z->edges * heads;
     if (z->mode == SIGNED) {
-        for (int64_t i = 0; i < z->pairs * heads; i++) a->slope[i] = LONG_RANGE * (1 - a->gates[i] * a->gates[i]);
+        for (int64_t i = 0; i < z->pairs * heads; i++) a->kept[i] = LONG_RANGE * (1 - a->gates[i] * a->gates[i]);
     } else {
         memset(a->total, 0, (size_t)(z->edges * heads) * sizeof(REAL));
         for (int64_t p = 0; p < z->pairs; p++) {
@@ -112,7 +113,7 @@ INLINE void shares_of(const Shares *a, int64_t heads) {
             add(total, weight, heads);
         }
         for (int64_t p = 0; p < z->pairs; p++) {
-            REAL *share = a->gates + p * heads, *slope = a->slope + p * heads;
+            REAL *share = a->gates + p * heads, *slope = a->kept + p * heads;
             const REAL *total = a->total + group[p] * heads;
             HEADS {
                 slope[h] = (share[h] > LINEAR ? 1 : slope[h]) / total[h];
@@ -121,7 +122,7 @@ INLINE void shares_of(const Shares *a, int64_t heads) {
         }
     }
     if (z->decay) {
-        for (int64_t p = 0; p < z->pairs; p++) HEADS a->gates[p * heads + h] *= a->decay[in_edge[p] * heads + h];
+        for (int64_t p = 0; p < z->pairs; p++) HEADS a->gates[p * heads + h] *= decay[in_edge[p] * heads + h];
     }
     for (int64_t i = 0; i < z->edges * heads; i++) source[i] *= scale;
     for (int64_t i = 0; i < z->nodes * heads; i++) direct[i] *= scale;
@@ -131,36 +132,36 @@ typedef struct {
     const Sizes *z;
     const Structure *t;
     const double *constants;
-    const REAL *grad, *gates, *slope, *decay;
+    const REAL *grad, *gates, *kept;
     REAL *grad_nodes, *grad_edges; /* grad_nodes is 0 at first */
-    REAL *grad_in, *grad_out;      /* of what an edge contributes as in-edge and as out-edge, [E, H] each */
-    REAL *along;                   /* scratch: sums of a group and of an in-edge, [2, E, H] */
+    REAL *sums;                    /* gradients of what an edge contributes as in-edge and as out-edge, and scratch:
+                                      sums of a group and of an in-edge, [4, E, H] */
 } Backward;
 
 INLINE void backward_of(const Backward *a, int64_t heads) {
     const Sizes *z = a->z;
-    const Structure *t = a->t;
-    const int64_t *group = z->mode == COLUMN ? t->in_edge : t->out_edge, all = z->edges * heads;
+    const int64_t *start = a->t->edge_index, *end = start + z->edges, *in_edge = a->t->pairs;
+    const int64_t *out_edge = in_edge + z->pairs, *group = z->mode == COLUMN ? in_edge : out_edge;
+    const int64_t all = z->edges * heads;
     const REAL scale = (REAL)a->constants[0];
     const REAL *source = a->gates + z->pairs * heads, *mark = source + all, *direct = mark + all;
     const REAL *grad_source = a->grad + z->pairs * heads, *grad_mark = grad_source + all;
     const REAL *grad_direct = grad_mark + all;
-    REAL *of_group = a->along, *of_decay = a->along + all;
-    memset(a->grad_in, 0, (size_t)all * sizeof(REAL));
-    memset(a->grad_out, 0, (size_t)all * sizeof(REAL));
-    memset(a->along, 0, (size_t)(2 * all) * sizeof(REAL));
+    const REAL *slope = a->kept, *decay = a->kept + z->pairs * heads;
+    REAL *grad_in = a->sums, *grad_out = grad_in + all, *of_group = grad_out + all, *of_decay = of_group + all;
+    memset(a->sums, 0, (size_t)(4 * all) * sizeof(REAL));
     for (int64_t p = 0; p < z->pairs; p++) {
         const REAL *g = a->grad + p * heads, *transition = a->gates + p * heads;
         if (z->mode != SIGNED) HEADS of_group[group[p] * heads + h] += g[h] * transition[h];
-        if (z->decay) HEADS of_decay[t->in_edge[p] * heads + h] += g[h] * transition[h];
+        if (z->decay) HEADS of_decay[in_edge[p] * heads + h] += g[h] * transition[h];
     }
     for (int64_t p = 0; p < z->pairs; p++) {
-        const int64_t e = t->in_edge[p] * heads, f = t->out_edge[p] * heads, shared = group[p] * heads;
+        const int64_t e = in_edge[p] * heads, f = out_edge[p] * heads, shared = group[p] * heads;
         for (int64_t h = 0; h < heads; h++) {
-            const REAL g = a->grad[p * heads + h] * (z->decay ? a->decay[e + h] : 1) - of_group[shared + h];
-            const REAL logit = g * a->slope[p * heads + h];
-            a->grad_in[e + h] += logit;
-            a->grad_out[f + h] += logit;
+            const REAL g = a->grad[p * heads + h] * (z->decay ? decay[e + h] : 1) - of_group[shared + h];
+            const REAL logit = g * slope[p * heads + h];
+            grad_in[e + h] += logit;
+            grad_out[f + h] += logit;
         }
     }
     for (int64_t n = 0; n < z->nodes; n++) {
@@ -169,25 +170,25 @@ INLINE void backward_of(const Backward *a, int64_t heads) {
         HEADS out[h] = g[h] * d[h] * (1 - d[h] / scale);
     }
     for (int64_t e = 0; e < z->edges; e++) {
-        REAL *from = a->grad_nodes + t->start[e] * z->of_node, *to = a->grad_nodes + t->end[e] * z->of_node;
+        REAL *from = a->grad_nodes + start[e] * z->of_node, *to = a->grad_nodes + end[e] * z->of_node;
         for (int64_t h = 0; h < heads; h++) {
             const int64_t i = e * heads + h;
             const REAL of_source = grad_source[i] * source[i] * (1 - source[i] / scale);
             const REAL of_mark = grad_mark[i] * mark[i] * (1 - mark[i]);
             from[heads + h] += of_source;
             to[2 * heads + h] += of_mark;
-            from[3 * heads + h] += a->grad_in[i];
-            to[4 * heads + h] += a->grad_in[i];
-            to[5 * heads + h] += a->grad_out[i];
+            from[3 * heads + h] += grad_in[i];
+            to[4 * heads + h] += grad_in[i];
+            to[5 * heads + h] += grad_out[i];
             if (z->of_edge) {
                 REAL *own = a->grad_edges + e * z->of_edge;
                 own[h] = of_source;
                 own[heads + h] = of_mark;
-                own[2 * heads + h] = a->grad_in[i];
-                own[3 * heads + h] = a->grad_out[i];
+                own[2 * heads + h] = grad_in[i];
+                own[3 * heads + h] = grad_out[i];
             }
-            if (z->decay == AT_START) from[6 * heads + h] += of_decay[i] * (1 - a->decay[i]);
-            if (z->decay == AT_END) to[6 * heads + h] += LONG_RANGE * of_decay[i] * (1 - a->decay[i]);
+            if (z->decay == AT_START) from[6 * heads + h] += of_decay[i] * (1 - decay[i]);
+            if (z->decay == AT_END) to[6 * heads + h] += LONG_RANGE * of_decay[i] * (1 - decay[i]);
         }
     }
 }

@@ -17,45 +17,84 @@ typedef struct {
     int64_t rows, heads, width, parts, kind;
 } Sizes;
 
-INLINE REAL dot(const REAL *restrict a, const REAL *restrict b, int64_t n) {
-    REAL total = 0;
-    _Pragma("omp simd reduction(+ : total)") for (int64_t i = 0; i < n; i++) total += a[i] * b[i];
-    return total;
+/* Sums of products are kept in as many places as a register of most processors has for floats, and these added in
+   pairs: compilers may not do so by themselves, and one sum after the other is slow. */
+enum { LANES = 8 };
+
+INLINE REAL total(const REAL *lane) {
+    return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
 }
 
-/* out = w x f, and the size r of each head; f = 1 / r or log(1 + r) / r. */
-INLINE void scale_rows(const Sizes *z, REAL eps, int64_t first, int64_t last, const REAL *restrict x,
-                       const REAL *restrict weight, REAL *restrict out, REAL *restrict size, int64_t width) {
-    for (int64_t row = first; row < last; row++) {
-        for (int64_t h = 0; h < z->heads; h++) {
-            const int64_t head = row * z->heads + h;
-            const REAL *y = x + head * width, *w = weight + h * width;
-            const REAL r = sqrt(dot(y, y, width) / (REAL)width + eps);
-            const REAL factor = (z->kind == LOG ? log1p(r) : (REAL)1) / r;
-            REAL *scaled = out + head * width;
-            EACH(v, width) scaled[v] = factor * y[v] * w[v];
-            size[head] = r;
+/* Sum of squares. */
+INLINE REAL square(const REAL *restrict y, int64_t n) {
+    REAL lane[LANES] = {0}, rest = 0;
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) EACH(l, LANES) lane[l] += y[i + l] * y[i + l];
+    for (; i < n; i++) rest += y[i] * y[i];
+    return total(lane) + rest;
+}
+
+/* Sum of products of three. */
+INLINE REAL product(const REAL *restrict g, const REAL *restrict w, const REAL *restrict y, int64_t n) {
+    REAL lane[LANES] = {0}, rest = 0;
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) EACH(l, LANES) lane[l] += g[i + l] * w[i + l] * y[i + l];
+    for (; i < n; i++) rest += g[i] * w[i] * y[i];
+    return total(lane) + rest;
+}
+
+/* Heads whose factors are computed together: roots and quotients of several cost what those of one do. */
+enum { TOGETHER = 16 };
+
+/* f = 1 / r or log(1 + r) / r of some heads. */
+INLINE void factors(const REAL *restrict size, REAL *restrict factor, int64_t heads, int64_t kind) {
+    EACH(i, heads) factor[i] = 1 / size[i];
+    if (kind == LOG)
+        for (int64_t i = 0; i < heads; i++) factor[i] *= log1p(size[i]);
+}
+
+/* out = w x f, and the size r of each head, for heads first to last - 1 of all rows. */
+INLINE void scale_heads(const Sizes *z, REAL eps, int64_t first, int64_t last, const REAL *restrict x,
+                        const REAL *restrict weight, REAL *restrict out, REAL *restrict size, int64_t width) {
+    REAL factor[TOGETHER];
+    for (int64_t start = first, h = 0; start < last; start += TOGETHER) {
+        const int64_t n = last - start < TOGETHER ? last - start : TOGETHER;
+        REAL *r = size + start;
+        for (int64_t i = 0; i < n; i++) r[i] = square(x + (start + i) * width, width);
+        EACH(i, n) r[i] = sqrt(r[i] / (REAL)width + eps);
+        factors(r, factor, n, z->kind);
+        for (int64_t i = 0; i < n; i++, h = h + 1 < z->heads ? h + 1 : 0) {
+            const REAL *y = x + (start + i) * width, *w = weight + h * width;
+            REAL *scaled = out + (start + i) * width;
+            EACH(v, width) scaled[v] = factor[i] * y[v] * w[v];
         }
     }
 }
 
 /* Gradients of x and of the weight, the latter added to what is there. With s = sum g w x, the gradient of x is
    f g w + f'(r) s x / (V r). */
-INLINE void scale_rows_backward(const Sizes *z, int64_t first, int64_t last, const REAL *restrict grad,
-                                const REAL *restrict x, const REAL *restrict weight, const REAL *restrict size,
-                                REAL *restrict grad_x, REAL *restrict grad_weight, int64_t width) {
-    for (int64_t row = first; row < last; row++) {
-        for (int64_t h = 0; h < z->heads; h++) {
-            const int64_t head = row * z->heads + h;
-            const REAL *y = x + head * width, *w = weight + h * width, *g = grad + head * width, r = size[head];
-            REAL *out = grad_x + head * width, *sum = grad_weight + h * width, along = 0;
-            const REAL factor = (z->kind == LOG ? log1p(r) : (REAL)1) / r;
-            const REAL slope = ((z->kind == LOG ? 1 / (1 + r) : (REAL)0) - factor) / r;
-            _Pragma("omp simd reduction(+ : along)") for (int64_t v = 0; v < width; v++) along += g[v] * w[v] * y[v];
-            const REAL back = slope * along / ((REAL)width * r);
+INLINE void scale_heads_backward(const Sizes *z, int64_t first, int64_t last, const REAL *restrict grad,
+                                 const REAL *restrict x, const REAL *restrict weight, const REAL *restrict size,
+                                 REAL *restrict grad_x, REAL *restrict grad_weight, int64_t width) {
+    REAL factor[TOGETHER], back[TOGETHER];
+    for (int64_t start = first, of_first = 0; start < last; start += TOGETHER) {
+        const int64_t n = last - start < TOGETHER ? last - start : TOGETHER;
+        const REAL *r = size + start;
+        for (int64_t i = 0, h = of_first; i < n; i++, h = h + 1 < z->heads ? h + 1 : 0) {
+            const REAL *y = x + (start + i) * width, *g = grad + (start + i) * width, *w = weight + h * width;
+            back[i] = product(g, w, y, width);
+        }
+        factors(r, factor, n, z->kind);
+        EACH(i, n) {
+            const REAL slope = ((z->kind == LOG ? 1 / (1 + r[i]) : (REAL)0) - factor[i]) / r[i];
+            back[i] *= slope / ((REAL)width * r[i]);
+        }
+        for (int64_t i = 0; i < n; i++, of_first = of_first + 1 < z->heads ? of_first + 1 : 0) {
+            const REAL *y = x + (start + i) * width, *g = grad + (start + i) * width, *w = weight + of_first * width;
+            REAL *grad_y = grad_x + (start + i) * width, *sum = grad_weight + of_first * width;
             EACH(v, width) {
-                out[v] = factor * g[v] * w[v] + back * y[v];
-                sum[v] += factor * g[v] * y[v];
+                grad_y[v] = factor[i] * g[v] * w[v] + back[i] * y[v];
+                sum[v] += factor[i] * g[v] * y[v];
             }
         }
     }
@@ -86,9 +125,10 @@ typedef struct {
 
 /* Parts first to last - 1: normed rows [R, H, V], and the size of each head [R, H]. */
 int forward(int64_t first, int64_t last, const Forward *a) {
-    const int64_t from = a->z->rows * first / a->z->parts, to = a->z->rows * last / a->z->parts;
-#define SCALE(width) scale_rows(a->z, (REAL)*a->eps, from, to, a->x, a->weight, a->out, a->size, width)
-    FOR_WIDTH(a->z->width, SCALE);
+    const Sizes *z = a->z;
+    const int64_t from = z->rows * first / z->parts * z->heads, to = z->rows * last / z->parts * z->heads;
+#define SCALE(width) scale_heads(z, (REAL)*a->eps, from, to, a->x, a->weight, a->out, a->size, width)
+    FOR_WIDTH(z->width, SCALE);
     return 0;
 }
 
@@ -96,11 +136,11 @@ int forward(int64_t first, int64_t last, const Forward *a) {
 int backward(int64_t first, int64_t last, const Backward *a) {
     const Sizes *z = a->z;
     for (int64_t part = first; part < last; part++) {
-        const int64_t from = z->rows * part / z->parts, to = z->rows * (part + 1) / z->parts;
+        const int64_t from = z->rows * part / z->parts * z->heads, to = z->rows * (part + 1) / z->parts * z->heads;
         REAL *sum = a->grad_weight + part * z->heads * z->width;
         memset(sum, 0, (size_t)(z->heads * z->width) * sizeof(REAL));
 #define SCALE_BACKWARD(width)                                                                               \
-    scale_rows_backward(z, from, to, a->grad, a->x, a->weight, a->size, a->grad_x, sum, width)
+    scale_heads_backward(z, from, to, a->grad, a->x, a->weight, a->size, a->grad_x, sum, width)
         FOR_WIDTH(z->width, SCALE_BACKWARD);
     }
     return 0;

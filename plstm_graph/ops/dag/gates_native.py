@@ -19,6 +19,8 @@ _SOURCE = Source(SOURCES / "gates.c", ("check", "logits", "shares", "backward"))
 
 _STRUCTURE = ("edge_index", "pairs")
 
+_SIGNED = get_args(Sharing).index("signed")
+
 
 class Gates(NamedTuple):
     """Source ``[E, H]``, Transition ``[P, H]``, Mark ``[E, H]`` and Direct ``[N, H]``."""
@@ -71,21 +73,20 @@ def gates_native(
 
 def _forward(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor, Tensor]:
     """All gates ``[P + 2 E + N, H]``; how transitions answer to their logits, and decay, ``[P + E or 0, H]``."""
-    at_nodes, at_edges, bias = operands
     gates, kept = _fake(operands, structure, options)
-    edges, pairs, heads = structure[0].size(1), structure[1].size(1), bias.size(0)
-    signed = options[0] == get_args(Sharing).index("signed")
-    scratch = bias.new_empty(2, edges, heads)
-    places_of_kept = (kept[:pairs], kept[pairs:])
-    _run("logits", operands, structure, options, [at_nodes, at_edges, bias, gates, *places_of_kept, *scratch])
-    transition = gates[:pairs]
-    gates[pairs:].sigmoid_()
-    (kept[pairs:] if signed else kept).sigmoid_()
-    if signed:
+    edges, pairs, heads = structure[0].size(1), structure[1].size(1), operands[2].size(0)
+    scratch = gates.new_empty(2, edges, heads)
+    call = _Call(operands, structure, options)
+    call("logits", *operands, gates, kept, scratch)
+    transition, sigmoids = gates.split([pairs, gates.size(0) - pairs])
+    sigmoids.sigmoid_()
+    if options[0] == _SIGNED:
+        kept[pairs:].sigmoid_()
         transition.tanh_()
     else:
+        kept.sigmoid_()
         torch.ops.aten.softplus.out(transition, out=transition)
-    _run("shares", operands, structure, options, [_constants(bias, options), gates, *places_of_kept, scratch])
+    call("shares", call.constants, gates, kept, scratch)
     return gates, kept
 
 
@@ -94,49 +95,47 @@ def _backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     at_nodes, at_edges, bias = operands
     answers, gates = kept
-    for name, tensor, like in zip(("grad", "gates", "kept"), (grad, gates, answers), (0, 0, 1), strict=True):
-        expected = _shapes(operands, structure, options)[like]
-        check_tensors(bias.dtype, **{name: (tensor, expected)})
-    edges, pairs, heads = structure[0].size(1), structure[1].size(1), bias.size(0)
+    of_gates, of_kept = _shapes(operands, structure, options)
+    check_tensors(bias.dtype, grad=(grad, of_gates), gates=(gates, of_gates), kept=(answers, of_kept))
     grad_nodes, grad_edges = torch.zeros_like(at_nodes), torch.empty_like(at_edges)
-    of_in, of_out, *scratch = bias.new_empty(4, edges, heads)
-    read: list[Tensor | ctypes.Array[Any]] = [_constants(bias, options), grad, gates, answers[:pairs], answers[pairs:]]
-    _run("backward", operands, structure, options, [*read, grad_nodes, grad_edges, of_in, of_out, scratch[0]])
-    return grad_nodes, grad_edges, of_out.sum(dim=0)
+    sums = bias.new_empty(4, structure[0].size(1), bias.size(0))
+    call = _Call(operands, structure, options)
+    call("backward", call.constants, grad, gates, answers, grad_nodes, grad_edges, sums)
+    return grad_nodes, grad_edges, sums[1].sum(dim=0)
 
 
-def _constants(like: Tensor, options: Options) -> ctypes.Array[Any]:
-    return (ctypes.c_double * 2)(options[2] ** -0.5, torch.finfo(like.dtype).tiny)
+class _Call:
+    """Calls of C functions on the same operands, which are held to their sizes.
 
+    Attributes:
+        constants: What C is told of the scale of Source and Direct, and of the dtype.
+    """
 
-def _run(
-    name: str,
-    operands: Tensors,
-    structure: Tensors,
-    options: Options,
-    arguments: Sequence[Tensor | ctypes.Array[Any]],
-) -> None:
-    at_nodes, at_edges, bias = operands
-    (nodes, of_node), (edges, of_edge), heads = at_nodes.shape, at_edges.shape, bias.numel()
-    sharing, decay, key_width = options
-    if sharing not in range(3) or decay not in range(3) or key_width < 1 or of_edge not in (0, 4 * heads):
-        raise ValueError(f"native code has no gates of options {list(options)}, {of_edge} logits of an edge")
-    edge_index, pairs = structure
-    check_tensors(
-        bias.dtype,
-        at_nodes=(at_nodes, (nodes, (7 if decay else 6) * heads)),
-        at_edges=(at_edges, (edges, of_edge)),
-        bias=(bias, (heads,)),
-    )
-    check_tensors(torch.int64, edge_index=(edge_index, (2, edges)), pairs=(pairs, (2, pairs.size(-1))))
-    indices = [row.contiguous() for tensor in structure for row in tensor]
-    indices_in_c = places(indices)
-    sizes = (ctypes.c_int64 * 8)(nodes, edges, pairs.size(1), heads, of_node, of_edge, sharing, decay)
-    library: Any = load_native(_SOURCE, REALS[bias.dtype])
-    wrong = library.check(sizes, indices_in_c)
-    if wrong:
-        raise ValueError(f"{_STRUCTURE[wrong - 1]} of the line graph has an index outside its range: {CHANGED}")
-    getattr(library, name)(places([sizes, indices_in_c, *arguments]))
+    def __init__(self, operands: Tensors, structure: Tensors, options: Options) -> None:
+        at_nodes, at_edges, bias = operands
+        (nodes, of_node), (edges, of_edge), heads = at_nodes.shape, at_edges.shape, bias.numel()
+        sharing, decay, key_width = options
+        if sharing not in range(3) or decay not in range(3) or key_width < 1 or of_edge not in (0, 4 * heads):
+            raise ValueError(f"native code has no gates of options {list(options)}, {of_edge} logits of an edge")
+        edge_index, pairs = structure
+        check_tensors(
+            bias.dtype,
+            at_nodes=(at_nodes, (nodes, (7 if decay else 6) * heads)),
+            at_edges=(at_edges, (edges, of_edge)),
+            bias=(bias, (heads,)),
+        )
+        check_tensors(torch.int64, edge_index=(edge_index, (2, edges)), pairs=(pairs, (2, pairs.size(-1))))
+        self.constants = (ctypes.c_double * 2)(key_width**-0.5, torch.finfo(bias.dtype).tiny)
+        self._indices = [tensor.contiguous() for tensor in structure]
+        self._indices_in_c = places(self._indices)
+        self._sizes = (ctypes.c_int64 * 8)(nodes, edges, pairs.size(1), heads, of_node, of_edge, sharing, decay)
+        self._library: Any = load_native(_SOURCE, REALS[bias.dtype])
+        wrong = self._library.check(self._sizes, self._indices_in_c)
+        if wrong:
+            raise ValueError(f"{_STRUCTURE[wrong - 1]} of the line graph has an index outside its range: {CHANGED}")
+
+    def __call__(self, name: str, *arguments: Tensor | ctypes.Array[Any]) -> None:
+        getattr(self._library, name)(places([self._sizes, self._indices_in_c, *arguments]))
 
 
 def _shapes(operands: Tensors, structure: Tensors, options: Options) -> tuple[tuple[int, int], tuple[int, int]]:
