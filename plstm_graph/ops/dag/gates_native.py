@@ -129,8 +129,9 @@ class _Call:
         self._indices = [tensor.contiguous() for tensor in structure]
         self._indices_in_c = places(self._indices)
         self._sizes = (ctypes.c_int64 * 8)(nodes, edges, pairs.size(1), heads, of_node, of_edge, sharing, decay)
-        self._library: Any = load_native(_SOURCE, REALS[bias.dtype])
-        wrong = self._library.check(self._sizes, self._indices_in_c)
+        library: Any = load_native(_SOURCE, REALS[bias.dtype])
+        self._library = library
+        wrong = library.check(self._sizes, self._indices_in_c)
         if wrong:
             raise ValueError(f"{_STRUCTURE[wrong - 1]} of the line graph has an index outside its range: {CHANGED}")
 
