@@ -22,7 +22,7 @@ _SOURCE = Source(SOURCES / "threads.c", ("share",))
 
 def places(arguments: Sequence[Tensor | ctypes.Array[Any]]) -> ctypes.Array[Any]:
     """A C structure of pointers, to the numbers of contiguous tensors and to arrays; all must outlive it."""
-    addresses = (at.data_ptr() if isinstance(at, Tensor) else ctypes.addressof(at) for at in arguments)
+    addresses = [at.data_ptr() if isinstance(at, Tensor) else ctypes.addressof(at) for at in arguments]
     return (ctypes.c_void_p * len(arguments))(*addresses)
 
 
