@@ -8,7 +8,6 @@
    Exponentials are not computed here but between `logits` and `shares`, by torch, which does several at once. */
 
 #include <stdint.h>
-#include <string.h>
 
 #include "indices.h"
 
@@ -41,6 +40,11 @@ int check(const Sizes *z, const Structure *t) {
     if (outside(t->edge_index, 2 * z->edges, z->nodes)) return 1;
     if (outside(t->pairs, 2 * z->pairs, z->edges)) return 2;
     return 0;
+}
+
+/* A loop, for a graph without edges has no memory that memset would take. */
+INLINE void zero(REAL *x, int64_t n) {
+    for (int64_t i = 0; i < n; i++) x[i] = 0;
 }
 
 INLINE void add(REAL *restrict y, const REAL *restrict x, int64_t heads) { HEADS y[h] += x[h]; }
@@ -105,7 +109,7 @@ INLINE void shares_of(const Shares *a, int64_t heads) {
     if (z->mode == SIGNED) {
         for (int64_t i = 0; i < z->pairs * heads; i++) a->kept[i] = LONG_RANGE * (1 - a->gates[i] * a->gates[i]);
     } else {
-        memset(a->total, 0, (size_t)(z->edges * heads) * sizeof(REAL));
+        zero(a->total, z->edges * heads);
         for (int64_t p = 0; p < z->pairs; p++) {
             REAL *weight = a->gates + p * heads, *total = a->total + group[p] * heads;
             /* A softplus underflows to 0 for very negative logits; a group of nothing else then shares evenly. */
@@ -149,7 +153,7 @@ INLINE void backward_of(const Backward *a, int64_t heads) {
     const REAL *grad_direct = grad_mark + all;
     const REAL *slope = a->kept, *decay = a->kept + z->pairs * heads;
     REAL *grad_in = a->sums, *grad_out = grad_in + all, *of_group = grad_out + all, *of_decay = of_group + all;
-    memset(a->sums, 0, (size_t)(4 * all) * sizeof(REAL));
+    zero(a->sums, 4 * all);
     for (int64_t p = 0; p < z->pairs; p++) {
         const REAL *g = a->grad + p * heads, *transition = a->gates + p * heads;
         if (z->mode != SIGNED) HEADS of_group[group[p] * heads + h] += g[h] * transition[h];
