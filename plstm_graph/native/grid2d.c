@@ -1,9 +1,14 @@
-/* The operator on grids, node by node, with the states of two lines at most in the cache; REAL is float or double.
+/* The operator on grids, node by node, with the states of a few lines at most in the cache; REAL is float or double.
 
-   A unit is one head of one grid. All tensors are contiguous: features [B, X, Y, H, K or V], the eight gates in the
-   order of GATES in grid2d.py [B, H, O, X, Y, 8], so that a unit finds its own side by side, direct [B, X, Y, H].
-   Orientation o runs against the first axis if flips[2 o], against the second if flips[2 o + 1]. Units first to
-   last - 1 are evaluated; they share no output. Functions return 0, or 1 if there is no memory for their scratch. */
+   A unit is one head of one grid. All tensors are contiguous: features [B, X, Y, H, K or V], direct [B, X, Y, H] and its
+   gradient [B, H, X, Y], the eight gates in the order of GATES in shapes.py, each [B, X, Y, O, H], and together
+   [B, H, O, X, Y, 8], so that a unit finds its own side by side. Orientation o runs against the first axis if
+   flips[2 o], against the second if flips[2 o + 1].
+
+   Rows and columns of a state share nothing but the node's gates, so a unit is evaluated in sweeps of ROWS rows and of a
+   cache line of columns, or half of one: states of a sweep stay in the registers and the innermost cache. Features of a
+   unit are packed for that; rows and columns that are missing are 0. Units first to last - 1 are evaluated; they share
+   no output. Functions return 0, or 1 if there is no memory for their scratch. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -12,144 +17,82 @@
 
 #define INLINE static inline __attribute__((always_inline))
 #define SIMD _Pragma("omp simd")
+#define UNROLL _Pragma("GCC unroll 16")
+
+/* What REAL stands for, for the preprocessor. */
+#define JOIN(a, b) a##b
+#define BYTES_OF(real) JOIN(BYTES_OF_, real)
+#define BYTES_OF_float 4
+#define BYTES_OF_double 8
+#define REAL_BYTES BYTES_OF(REAL)
+#if REAL_BYTES == 4
+#define INTEGER int32_t
+#else
+#define INTEGER int64_t
+#endif
+
+/* Lanes of two vectors; gcc before 12 has a function of its own for that. */
+#if defined(__clang__) || __GNUC__ >= 12
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (MASK){__VA_ARGS__})
+#endif
 
 enum { S_RIGHT, S_DOWN, RIGHT_LEFT, DOWN_UP, DOWN_LEFT, RIGHT_UP, M_LEFT, M_UP, NUM_GATES };
+
+/* Rows and most columns of a sweep, and bytes that what is packed begins at a multiple of. */
+#ifndef ROWS
+#define ROWS 8
+#endif
+enum { LINE = 64, WIDE = LINE / sizeof(REAL), HALF = WIDE / 2 };
 
 typedef struct {
     ptrdiff_t width, height, orientations, heads, key_width, value_width;
 } Shape;
 
-
-INLINE REAL dot(const REAL *a, const REAL *b, ptrdiff_t n) {
-    REAL total = 0;
-    _Pragma("omp simd reduction(+ : total)") for (ptrdiff_t i = 0; i < n; i++) total += a[i] * b[i];
-    return total;
-}
-
-INLINE REAL sum(const REAL *a, ptrdiff_t n) {
-    REAL total = 0;
-    _Pragma("omp simd reduction(+ : total)") for (ptrdiff_t i = 0; i < n; i++) total += a[i];
-    return total;
-}
-
-/* One node: reads the states that enter it and replaces them by those that leave it. */
-INLINE void advance(const REAL *restrict g, const REAL *restrict q, const REAL *restrict k, const REAL *restrict v,
-                    REAL *restrict right, REAL *restrict down, REAL *restrict out, ptrdiff_t nk, ptrdiff_t nv) {
-    for (ptrdiff_t i = 0; i < nk; i++) {
-        const REAL to_right = g[S_RIGHT] * k[i], to_down = g[S_DOWN] * k[i];
-        const REAL from_left = g[M_LEFT] * q[i], from_up = g[M_UP] * q[i];
-        REAL *restrict r = right + i * nv, *restrict d = down + i * nv;
-        SIMD for (ptrdiff_t j = 0; j < nv; j++) {
-            const REAL left = r[j], up = d[j];
-            out[j] += from_left * left + from_up * up;
-            r[j] = g[RIGHT_LEFT] * left + g[RIGHT_UP] * up + to_right * v[j];
-            d[j] = g[DOWN_LEFT] * left + g[DOWN_UP] * up + to_down * v[j];
-        }
-    }
-}
-
-/* The state that leaves a node downwards, from those that enter it. */
-INLINE void advance_down(const REAL *restrict g, const REAL *restrict k, const REAL *restrict v,
-                         const REAL *restrict left, const REAL *restrict up, REAL *restrict down, ptrdiff_t nk,
-                         ptrdiff_t nv) {
-    for (ptrdiff_t i = 0; i < nk; i++) {
-        const REAL to_down = g[S_DOWN] * k[i];
-        const REAL *restrict l = left + i * nv, *restrict u = up + i * nv;
-        REAL *restrict d = down + i * nv;
-        SIMD for (ptrdiff_t j = 0; j < nv; j++) d[j] = g[DOWN_LEFT] * l[j] + g[DOWN_UP] * u[j] + to_down * v[j];
-    }
-}
-
-/* One node of the backward pass: takes the gradients of the states that leave it, replaces them by those of the states
-   that enter it, and adds to the gradients of the node. */
-INLINE void retreat(const REAL *restrict g, const REAL *restrict q, const REAL *restrict k, const REAL *restrict v,
-                    const REAL *restrict left, const REAL *restrict up, const REAL *restrict grad,
-                    REAL *restrict grad_right, REAL *restrict grad_down, REAL *restrict grad_g, REAL *restrict grad_q,
-                    REAL *restrict grad_k, REAL *restrict grad_v, REAL *restrict sums, ptrdiff_t nk, ptrdiff_t nv) {
-    /* Sums over the key width, for each column of the states; the last sum over columns is taken at the end. */
-    memset(sums, 0, (size_t)(8 * nv) * sizeof(REAL));
-    REAL *restrict right_left = sums, *restrict down_up = sums + nv, *restrict down_left = sums + 2 * nv;
-    REAL *restrict right_up = sums + 3 * nv, *restrict put_right = sums + 4 * nv, *restrict put_down = sums + 5 * nv;
-    REAL *restrict read_left = sums + 6 * nv, *restrict read_up = sums + 7 * nv;
-    for (ptrdiff_t i = 0; i < nk; i++) {
-        const REAL *restrict l = left + i * nv, *restrict u = up + i * nv;
-        REAL *restrict gr = grad_right + i * nv, *restrict gd = grad_down + i * nv;
-        const REAL from_left = g[M_LEFT] * q[i], from_up = g[M_UP] * q[i];
-        REAL of_q = 0, of_k = 0;
-        _Pragma("omp simd reduction(+ : of_q, of_k)") for (ptrdiff_t j = 0; j < nv; j++) {
-            const REAL right = gr[j], down = gd[j];
-            of_q += grad[j] * (g[M_LEFT] * l[j] + g[M_UP] * u[j]);
-            of_k += v[j] * (g[S_RIGHT] * right + g[S_DOWN] * down);
-            right_left[j] += right * l[j];
-            down_up[j] += down * u[j];
-            down_left[j] += down * l[j];
-            right_up[j] += right * u[j];
-            put_right[j] += k[i] * right;
-            put_down[j] += k[i] * down;
-            read_left[j] += q[i] * l[j];
-            read_up[j] += q[i] * u[j];
-            gr[j] = g[RIGHT_LEFT] * right + g[DOWN_LEFT] * down + from_left * grad[j];
-            gd[j] = g[RIGHT_UP] * right + g[DOWN_UP] * down + from_up * grad[j];
-        }
-        grad_q[i] += of_q;
-        grad_k[i] += of_k;
-    }
-    SIMD for (ptrdiff_t j = 0; j < nv; j++) grad_v[j] += g[S_RIGHT] * put_right[j] + g[S_DOWN] * put_down[j];
-    grad_g[S_RIGHT] = dot(put_right, v, nv), grad_g[S_DOWN] = dot(put_down, v, nv);
-    grad_g[RIGHT_LEFT] = sum(right_left, nv), grad_g[DOWN_UP] = sum(down_up, nv);
-    grad_g[DOWN_LEFT] = sum(down_left, nv), grad_g[RIGHT_UP] = sum(right_up, nv);
-    grad_g[M_LEFT] = dot(read_left, grad, nv), grad_g[M_UP] = dot(read_up, grad, nv);
-}
-
-/* Widths that are usual are known to the compiler. */
-#define FOR_WIDTH(call)                                                                                                \
-    switch (nv) {                                                                                                      \
-        case 8: { enum { WIDTH = 8 }; call; break; }                                                                   \
-        case 16: { enum { WIDTH = 16 }; call; break; }                                                                 \
-        case 32: { enum { WIDTH = 32 }; call; break; }                                                                 \
-        case 64: { enum { WIDTH = 64 }; call; break; }                                                                 \
-        default: { const ptrdiff_t WIDTH = nv; call; }                                                                 \
-    }
-
-/* Arguments that both passes share. */
+/* One sweep: packed operands of its rows and columns, gates of its orientation, and its scratch. */
 typedef struct {
-    Shape shape;
-    const unsigned char *flips;
-    const REAL *query, *key, *value, *gates, *direct;
-} Problem;
+    ptrdiff_t width, height;
+    int against_first, against_second;
+    ptrdiff_t band, bands; /* lines whose states are kept together, and how often that many lines are begun */
+    const REAL *query, *key, *value, *grad, *gates;
+    REAL *out, *grad_query, *grad_key, *grad_value, *grad_gates, *states;
+} Sweep;
 
-/* Position of the gates of a node. */
-INLINE ptrdiff_t gates_at(const Problem *p, ptrdiff_t unit, ptrdiff_t o, ptrdiff_t x, ptrdiff_t y) {
-    const ptrdiff_t lines = (unit * p->shape.orientations + o) * p->shape.width + x;
-    return (lines * p->shape.height + y) * NUM_GATES;
-}
+#if defined(__AVX512F__)
+#define WIDE_BYTES 64
+#define WIDE_PARTS 1
+#elif defined(__AVX__)
+#define WIDE_BYTES 32
+#define WIDE_PARTS 2
+#else
+#define WIDE_BYTES 16
+#define WIDE_PARTS 4
+#endif
 
-/* Position of a node's features and direct gate, in units of their width. */
-INLINE ptrdiff_t node_at(const Problem *p, ptrdiff_t unit, ptrdiff_t x, ptrdiff_t y) {
-    const ptrdiff_t grid = unit / p->shape.heads, head = unit % p->shape.heads;
-    return ((grid * p->shape.width + x) * p->shape.height + y) * p->shape.heads + head;
-}
+#define NAME(x) wide_##x
+#define VECTOR_BYTES WIDE_BYTES
+#define PARTS WIDE_PARTS
+#include "grid2d_sweep.h"
 
-/* Where on the first axis an orientation is at a step. */
-INLINE ptrdiff_t place(const Problem *p, ptrdiff_t o, ptrdiff_t step) {
-    return p->flips[2 * o] ? p->shape.width - 1 - step : step;
-}
+#define NAME(x) half_##x
+#define VECTOR_BYTES (WIDE_BYTES < 32 ? WIDE_BYTES : 32)
+#define PARTS (32 / VECTOR_BYTES)
+#include "grid2d_sweep.h"
 
-/* A line of nodes: replaces the states that enter it, of all its nodes, by those that leave it. */
-INLINE void advance_line(const Problem *p, ptrdiff_t unit, ptrdiff_t o, ptrdiff_t step, REAL *restrict right,
-                         REAL *restrict down, REAL *restrict out, ptrdiff_t stride) {
-    const ptrdiff_t nk = p->shape.key_width, nv = p->shape.value_width, size = nk * nv, ny = p->shape.height;
-    const ptrdiff_t x = place(p, o, step);
-    memset(down, 0, (size_t)size * sizeof(REAL));
-    for (ptrdiff_t line = 0; line < ny; line++) {
-        const ptrdiff_t y = p->flips[2 * o + 1] ? ny - 1 - line : line, at = node_at(p, unit, x, y);
-        const REAL *g = p->gates + gates_at(p, unit, o, x, y);
-        FOR_WIDTH(advance(g, p->query + at * nk, p->key + at * nk, p->value + at * nv, right + y * size, down,
-                          out + at * stride, nk, WIDTH))
-    }
-}
+/* What the functions below are called with; gradients and outputs are those of the tensors before them. */
+typedef struct {
+    const Shape *shape;
+    const REAL *const *gates;
+    REAL *together;
+} Gather;
 
-/* What the functions below are called with. */
+typedef struct {
+    const Shape *shape;
+    const REAL *together;
+    REAL *const *gates;
+} Scatter;
+
 typedef struct {
     const Shape *shape;
     const unsigned char *flips;
@@ -164,56 +107,133 @@ typedef struct {
     REAL *grad_query, *grad_key, *grad_value, *grad_gates, *grad_direct;
 } Backward;
 
-int forward(int64_t first, int64_t last, const Forward *a) {
-    const Shape *shape = a->shape;
-    const REAL *query = a->query, *key = a->key, *value = a->value, *direct = a->direct;
-    REAL *out = a->out;
-    const Problem problem = {*shape, a->flips, query, key, value, a->gates, direct};
-    const ptrdiff_t nx = shape->width, ny = shape->height, no = shape->orientations;
-    const ptrdiff_t nk = shape->key_width, nv = shape->value_width, size = nk * nv;
-    /* One number more: a request for nothing may be refused. */
-    REAL *right = malloc((size_t)((ny + 1) * size + 1) * sizeof(REAL));
-    if (!right) return 1;
-    REAL *down = right + ny * size;
-    for (ptrdiff_t unit = first; unit < last; unit++) {
-        for (ptrdiff_t node = 0; node < nx * ny; node++) {
-            const ptrdiff_t at = node_at(&problem, unit, 0, node);
-            const REAL weight = direct[at] * dot(query + at * nk, key + at * nk, nk);
-            for (ptrdiff_t j = 0; j < nv; j++) out[at * nv + j] = weight * value[at * nv + j];
-        }
-        for (ptrdiff_t o = 0; o < no; o++) {
-            memset(right, 0, (size_t)(ny * size) * sizeof(REAL));
-            for (ptrdiff_t step = 0; step < nx; step++)
-                advance_line(&problem, unit, o, step, right, down, out, nv);
-        }
-    }
-    free(right);
+/* The gates of lines of nodes, [B, X], side by side. */
+int gather(int64_t first, int64_t last, const Gather *a) {
+    const ptrdiff_t nx = a->shape->width, ny = a->shape->height, all = a->shape->heads * a->shape->orientations;
+    for (ptrdiff_t line = first; line < last; line++)
+        for (ptrdiff_t o = 0; o < a->shape->orientations; o++)
+            for (ptrdiff_t h = 0; h < a->shape->heads; h++) {
+                const ptrdiff_t unit = (line / nx * a->shape->heads + h) * a->shape->orientations + o;
+                const ptrdiff_t from = line * ny * all + o * a->shape->heads + h;
+                REAL *to = a->together + (unit * nx + line % nx) * ny * NUM_GATES;
+                for (ptrdiff_t y = 0; y < ny; y++)
+                    for (int g = 0; g < NUM_GATES; g++) to[y * NUM_GATES + g] = a->gates[g][from + y * all];
+            }
     return 0;
 }
 
-/* The backward pass of one line, given the states that enter it; gradients of the states that leave it are replaced by
-   those of the states that enter it. */
-INLINE void retreat_line(const Problem *p, ptrdiff_t unit, ptrdiff_t o, ptrdiff_t step, const REAL *restrict enter,
-                         REAL *restrict down, REAL *restrict grad_right, REAL *restrict grad_down,
-                         REAL *restrict sums, const REAL *grad, REAL *grad_query, REAL *grad_key, REAL *grad_value,
-                         REAL *grad_gates) {
-    const ptrdiff_t nk = p->shape.key_width, nv = p->shape.value_width, size = nk * nv, ny = p->shape.height;
-    const ptrdiff_t x = place(p, o, step);
-    memset(down, 0, (size_t)size * sizeof(REAL));
-    for (ptrdiff_t line = 0; line + 1 < ny; line++) {
-        const ptrdiff_t y = p->flips[2 * o + 1] ? ny - 1 - line : line, at = node_at(p, unit, x, y);
-        const REAL *g = p->gates + gates_at(p, unit, o, x, y);
-        FOR_WIDTH(advance_down(g, p->key + at * nk, p->value + at * nv, enter + y * size, down + line * size,
-                               down + (line + 1) * size, nk, WIDTH))
+/* The other way round. */
+int scatter(int64_t first, int64_t last, const Scatter *a) {
+    const ptrdiff_t nx = a->shape->width, ny = a->shape->height, all = a->shape->heads * a->shape->orientations;
+    for (ptrdiff_t line = first; line < last; line++)
+        for (ptrdiff_t o = 0; o < a->shape->orientations; o++)
+            for (ptrdiff_t h = 0; h < a->shape->heads; h++) {
+                const ptrdiff_t unit = (line / nx * a->shape->heads + h) * a->shape->orientations + o;
+                const ptrdiff_t to = line * ny * all + o * a->shape->heads + h;
+                const REAL *from = a->together + (unit * nx + line % nx) * ny * NUM_GATES;
+                for (ptrdiff_t y = 0; y < ny; y++)
+                    for (int g = 0; g < NUM_GATES; g++) a->gates[g][to + y * all] = from[y * NUM_GATES + g];
+            }
+    return 0;
+}
+
+/* Sizes of what is packed: blocks of rows, and columns, of all nodes of a unit. */
+typedef struct {
+    ptrdiff_t nodes, blocks, columns;
+} Pack;
+
+INLINE Pack pack_of(const Shape *s) {
+    const ptrdiff_t wide = s->value_width / WIDE, rest = s->value_width % WIDE;
+    const ptrdiff_t columns = wide * WIDE + (rest == 0 ? 0 : rest <= HALF ? HALF : WIDE);
+    return (Pack){s->width * s->height, (s->key_width + ROWS - 1) / ROWS, columns};
+}
+
+/* Columns of the sweep that begins at a column. */
+INLINE ptrdiff_t columns_at(const Pack *p, ptrdiff_t column) { return p->columns - column < WIDE ? HALF : WIDE; }
+
+/* Where a unit's features of a node are, in units of their width. */
+INLINE ptrdiff_t node_at(const Shape *s, ptrdiff_t unit, ptrdiff_t node) {
+    return (unit / s->heads * s->width * s->height + node) * s->heads + unit % s->heads;
+}
+
+/* Features of a unit, n numbers of each node, in blocks of which each has all nodes: `all` numbers, the last block may
+   be of `least`. Missing numbers are 0. */
+INLINE void pack(const Shape *s, ptrdiff_t unit, const REAL *from, ptrdiff_t n, ptrdiff_t all, ptrdiff_t size,
+                 REAL *to) {
+    const ptrdiff_t nodes = s->width * s->height;
+    for (ptrdiff_t begin = 0; begin < all; begin += size) {
+        const ptrdiff_t here = all - begin < size ? all - begin : size, own = n - begin < here ? n - begin : here;
+        REAL *block = to + begin * nodes;
+        for (ptrdiff_t node = 0; node < nodes; node++) {
+            const REAL *source = from + node_at(s, unit, node) * n + begin;
+            for (ptrdiff_t i = 0; i < own; i++) block[node * here + i] = source[i];
+            for (ptrdiff_t i = own; i < here; i++) block[node * here + i] = 0;
+        }
     }
-    memset(grad_down, 0, (size_t)size * sizeof(REAL));
-    for (ptrdiff_t line = ny - 1; line >= 0; line--) {
-        const ptrdiff_t y = p->flips[2 * o + 1] ? ny - 1 - line : line, at = node_at(p, unit, x, y);
-        const ptrdiff_t gate = gates_at(p, unit, o, x, y);
-        FOR_WIDTH(retreat(p->gates + gate, p->query + at * nk, p->key + at * nk, p->value + at * nv, enter + y * size,
-                          down + line * size, grad + at * nv, grad_right + y * size, grad_down, grad_gates + gate,
-                          grad_query + at * nk, grad_key + at * nk, grad_value + at * nv, sums, nk, WIDTH))
+}
+
+/* The other way round. */
+INLINE void unpack(const Shape *s, ptrdiff_t unit, const REAL *from, ptrdiff_t n, ptrdiff_t all, ptrdiff_t size,
+                   REAL *to) {
+    const ptrdiff_t nodes = s->width * s->height;
+    for (ptrdiff_t begin = 0; begin < all; begin += size) {
+        const ptrdiff_t here = all - begin < size ? all - begin : size, own = n - begin < here ? n - begin : here;
+        const REAL *block = from + begin * nodes;
+        for (ptrdiff_t node = 0; node < nodes; node++) {
+            REAL *target = to + node_at(s, unit, node) * n + begin;
+            for (ptrdiff_t i = 0; i < own; i++) target[i] = block[node * here + i];
+        }
     }
+}
+
+INLINE REAL dot(const REAL *a, const REAL *b, ptrdiff_t n) {
+    REAL total = 0;
+    _Pragma("omp simd reduction(+ : total)") for (ptrdiff_t i = 0; i < n; i++) total += a[i] * b[i];
+    return total;
+}
+
+/* Memory that begins at a cache line. */
+static REAL *room(ptrdiff_t numbers) {
+    const size_t bytes = (size_t)numbers * sizeof(REAL);
+    return aligned_alloc(LINE, (bytes / LINE + 1) * LINE);
+}
+
+int forward(int64_t first, int64_t last, const Forward *a) {
+    const Shape *shape = a->shape;
+    const Pack p = pack_of(shape);
+    const ptrdiff_t nk = shape->key_width, nv = shape->value_width, rows = p.blocks * ROWS;
+    REAL *query = room(p.nodes * (2 * rows + 2 * p.columns) + shape->height * ROWS * WIDE);
+    if (!query) return 1;
+    REAL *key = query + p.nodes * rows, *value = key + p.nodes * rows, *out = value + p.nodes * p.columns;
+    for (ptrdiff_t unit = first; unit < last; unit++) {
+        pack(shape, unit, a->query, nk, rows, ROWS, query);
+        pack(shape, unit, a->key, nk, rows, ROWS, key);
+        pack(shape, unit, a->value, nv, p.columns, WIDE, value);
+        memset(out, 0, (size_t)(p.nodes * p.columns) * sizeof(REAL));
+        for (ptrdiff_t column = 0; column < p.columns; column += WIDE)
+            for (ptrdiff_t block = 0; block < p.blocks; block++)
+                for (ptrdiff_t o = 0; o < shape->orientations; o++) {
+                    const Sweep s = {
+                        .width = shape->width, .height = shape->height,
+                        .against_first = a->flips[2 * o], .against_second = a->flips[2 * o + 1],
+                        .query = query + p.nodes * block * ROWS, .key = key + p.nodes * block * ROWS,
+                        .value = value + p.nodes * column, .out = out + p.nodes * column,
+                        .gates = a->gates + (unit * shape->orientations + o) * p.nodes * NUM_GATES,
+                        .states = out + p.nodes * p.columns,
+                    };
+                    if (columns_at(&p, column) == WIDE) wide_sweep(&s);
+                    else half_sweep(&s);
+                }
+        unpack(shape, unit, out, nv, p.columns, WIDE, a->out);
+        for (ptrdiff_t node = 0; node < p.nodes; node++) {
+            const ptrdiff_t at = node_at(shape, unit, node);
+            const REAL weight = a->direct[at] * dot(a->query + at * nk, a->key + at * nk, nk);
+            REAL *own = a->out + at * nv;
+            SIMD for (ptrdiff_t j = 0; j < nv; j++) own[j] += weight * a->value[at * nv + j];
+        }
+    }
+    free(query);
+    return 0;
 }
 
 /* Numbers in the states of a band of lines, so that they fit into the cache of a core. */
@@ -221,54 +241,60 @@ enum { BAND = 1 << 17 };
 
 int backward(int64_t first, int64_t last, const Backward *a) {
     const Shape *shape = a->shape;
-    const REAL *grad = a->grad, *query = a->query, *key = a->key, *value = a->value, *direct = a->direct;
-    REAL *grad_query = a->grad_query, *grad_key = a->grad_key, *grad_value = a->grad_value;
-    REAL *grad_gates = a->grad_gates, *grad_direct = a->grad_direct;
-    const Problem problem = {*shape, a->flips, query, key, value, a->gates, direct};
-    const ptrdiff_t nx = shape->width, ny = shape->height, no = shape->orientations;
-    const ptrdiff_t nk = shape->key_width, nv = shape->value_width, size = nk * nv, full = ny * size;
-    /* States that enter the first line of every band are kept, those inside a band computed anew. */
-    const ptrdiff_t band = full > 0 && BAND / full > 1 ? BAND / full : 1, bands = (nx + band - 1) / band;
-    REAL *kept = malloc((size_t)((bands + 1 + band + 2) * full + 2 * size + 9 * nv) * sizeof(REAL));
-    if (!kept) return 1;
-    REAL *enter = kept + (bands + 1) * full, *grad_right = enter + band * full, *down = grad_right + full;
-    REAL *grad_down = down + full + size, *sums = grad_down + size, *unused = sums + 8 * nv;
-    memset(unused, 0, (size_t)nv * sizeof(REAL));
+    const Pack p = pack_of(shape);
+    const ptrdiff_t nk = shape->key_width, nv = shape->value_width, rows = p.blocks * ROWS;
+    const ptrdiff_t full = shape->height * ROWS * WIDE;
+    /* States that enter the first line of every band are kept, those inside a band computed anew: as many lines as fit
+       into the cache, or as many as take the least memory. */
+    ptrdiff_t band = full > 0 && BAND / (2 * full) > 1 ? BAND / (2 * full) : 1;
+    while (2 * band * band < shape->width) band++;
+    if (band > shape->width) band = shape->width;
+    const ptrdiff_t bands = band ? (shape->width + band - 1) / band : 0;
+    const ptrdiff_t of_rows = p.nodes * rows, of_columns = p.nodes * p.columns;
+    REAL *query = room(4 * of_rows + 3 * of_columns + (1 + bands + 2 * (band + 1)) * full);
+    if (!query) return 1;
+    REAL *key = query + of_rows, *grad_query = key + of_rows, *grad_key = grad_query + of_rows;
+    REAL *value = grad_key + of_rows, *grad = value + of_columns, *grad_value = grad + of_columns;
     for (ptrdiff_t unit = first; unit < last; unit++) {
-        for (ptrdiff_t node = 0; node < nx * ny; node++) {
-            const ptrdiff_t at = node_at(&problem, unit, 0, node);
-            const REAL *q = query + at * nk, *k = key + at * nk, *v = value + at * nv, *g = grad + at * nv;
-            const REAL score = dot(q, k, nk), weight = dot(g, v, nv);
-            grad_direct[at] = score * weight;
-            for (ptrdiff_t i = 0; i < nk; i++) {
-                grad_query[at * nk + i] = direct[at] * weight * k[i];
-                grad_key[at * nk + i] = direct[at] * weight * q[i];
-            }
-            for (ptrdiff_t j = 0; j < nv; j++) grad_value[at * nv + j] = direct[at] * score * g[j];
-        }
-        for (ptrdiff_t o = 0; o < no; o++) {
-            memset(kept, 0, (size_t)full * sizeof(REAL));
-            for (ptrdiff_t b = 0; b + 1 < bands; b++) {
-                REAL *next = kept + (b + 1) * full;
-                memcpy(next, next - full, (size_t)full * sizeof(REAL));
-                for (ptrdiff_t step = b * band; step < (b + 1) * band; step++)
-                    advance_line(&problem, unit, o, step, next, down, unused, 0);
-            }
-            memset(grad_right, 0, (size_t)full * sizeof(REAL));
-            for (ptrdiff_t b = bands - 1; b >= 0; b--) {
-                const ptrdiff_t begin = b * band, end = begin + band < nx ? begin + band : nx;
-                memcpy(enter, kept + b * full, (size_t)full * sizeof(REAL));
-                for (ptrdiff_t step = begin; step + 1 < end; step++) {
-                    REAL *next = enter + (step + 1 - begin) * full;
-                    memcpy(next, next - full, (size_t)full * sizeof(REAL));
-                    advance_line(&problem, unit, o, step, next, down, unused, 0);
+        REAL *own_gates = a->grad_gates + unit * shape->orientations * p.nodes * NUM_GATES;
+        pack(shape, unit, a->query, nk, rows, ROWS, query);
+        pack(shape, unit, a->key, nk, rows, ROWS, key);
+        pack(shape, unit, a->value, nv, p.columns, WIDE, value);
+        pack(shape, unit, a->grad, nv, p.columns, WIDE, grad);
+        memset(grad_query, 0, (size_t)(2 * of_rows) * sizeof(REAL));
+        memset(grad_value, 0, (size_t)of_columns * sizeof(REAL));
+        memset(own_gates, 0, (size_t)(shape->orientations * p.nodes * NUM_GATES) * sizeof(REAL));
+        for (ptrdiff_t column = 0; column < p.columns; column += WIDE)
+            for (ptrdiff_t block = 0; block < p.blocks; block++)
+                for (ptrdiff_t o = 0; o < shape->orientations; o++) {
+                    const ptrdiff_t row = p.nodes * block * ROWS, at = p.nodes * column, gate = o * p.nodes * NUM_GATES;
+                    const Sweep s = {
+                        .width = shape->width, .height = shape->height,
+                        .against_first = a->flips[2 * o], .against_second = a->flips[2 * o + 1],
+                        .band = band, .bands = bands,
+                        .query = query + row, .key = key + row, .value = value + at, .grad = grad + at,
+                        .gates = a->gates + unit * shape->orientations * p.nodes * NUM_GATES + gate,
+                        .grad_query = grad_query + row, .grad_key = grad_key + row, .grad_value = grad_value + at,
+                        .grad_gates = own_gates + gate, .states = grad_value + of_columns,
+                    };
+                    if (columns_at(&p, column) == WIDE) wide_sweep_back(&s);
+                    else half_sweep_back(&s);
                 }
-                for (ptrdiff_t step = end - 1; step >= begin; step--)
-                    retreat_line(&problem, unit, o, step, enter + (step - begin) * full, down, grad_right,
-                                 grad_down, sums, grad, grad_query, grad_key, grad_value, grad_gates);
-            }
+        unpack(shape, unit, grad_query, nk, rows, ROWS, a->grad_query);
+        unpack(shape, unit, grad_key, nk, rows, ROWS, a->grad_key);
+        unpack(shape, unit, grad_value, nv, p.columns, WIDE, a->grad_value);
+        for (ptrdiff_t node = 0; node < p.nodes; node++) {
+            const ptrdiff_t at = node_at(shape, unit, node);
+            const REAL *q = a->query + at * nk, *k = a->key + at * nk, *v = a->value + at * nv, *g = a->grad + at * nv;
+            const REAL score = dot(q, k, nk), weight = dot(g, v, nv);
+            a->grad_direct[unit * p.nodes + node] = score * weight;
+            const REAL of_score = a->direct[at] * weight, of_weight = a->direct[at] * score;
+            REAL *of_q = a->grad_query + at * nk, *of_k = a->grad_key + at * nk, *of_v = a->grad_value + at * nv;
+            SIMD for (ptrdiff_t i = 0; i < nk; i++) of_q[i] += of_score * k[i];
+            SIMD for (ptrdiff_t i = 0; i < nk; i++) of_k[i] += of_score * q[i];
+            SIMD for (ptrdiff_t j = 0; j < nv; j++) of_v[j] += of_weight * g[j];
         }
     }
-    free(kept);
+    free(query);
     return 0;
 }

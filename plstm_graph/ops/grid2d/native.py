@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from plstm_graph.native.load import (
@@ -26,10 +25,13 @@ from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
 from plstm_graph.ops.grid2d.twin import grid2d_twin
 from plstm_graph.ops.shapes import GATES
 
-_SOURCE = Source(SOURCES / "grid2d.c", ("forward", "backward"))
+_SOURCE = Source(SOURCES / "grid2d.c", ("gather", "scatter", "forward", "backward"))
 
 #: Numbers in the states of all nodes that are worth one more thread.
 _WORTH_A_THREAD = 2**19
+
+#: Rows, and at most columns, of the states that are evaluated together, as in C.
+_ROWS, _COLUMNS = 8, 16
 
 
 def has_native_grids(tensor: Tensor) -> bool:
@@ -66,15 +68,7 @@ def grid2d_native(
             "the native form of grids needs float32 or float64 tensors on a CPU and a C compiler (see CC), got "
             f"{query.dtype} on {query.device}; use form='auto'"
         )
-    width = value.size(-1)
-    value = F.pad(value, (0, _vector_width(width) - width))
-    out = _GRID(query, key, value, direct, *gates, options=[int(against) for flip in flips for against in flip])
-    return out[..., :width]
-
-
-def _vector_width(width: int) -> int:
-    """The next width whose rows fill vector registers: at 12 and 24 it takes less than half the time."""
-    return next((full for full in (8, 16, 32) if width <= full), -(-width // 16) * 16)
+    return _GRID(query, key, value, direct, *gates, options=[int(against) for flip in flips for against in flip])
 
 
 def _forward(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor]:
@@ -89,11 +83,14 @@ def _backward(
 ) -> tuple[Tensor, ...]:
     inputs = _arranged(operands, options)
     check_tensors(operands[2].dtype, grad=(grad, operands[2].shape))
-    grads = [torch.empty_like(tensor) for tensor in inputs]
-    _run("backward", inputs, options, [grad], grads)
-    # Cloned, not `contiguous`: with one node and one head these views are contiguous, all within the same memory.
-    own = (gate.permute(0, 3, 4, 2, 1).clone(memory_format=torch.contiguous_format) for gate in grads[3].unbind(dim=-1))
-    return (*grads[:3], grads[4], *own)
+    batch, width, height, heads = operands[3].shape
+    # Threads have heads of their own, so no line of the cache may hold several.
+    direct = grad.new_empty(batch, heads, width, height)
+    grads = [torch.empty_like(tensor) for tensor in inputs[:4]]
+    _run("backward", inputs, options, [grad], [*grads, direct])
+    own = [torch.empty_like(gate) for gate in operands[4:]]
+    _by_line("scatter", grads[3], [grads[3], places(own)], height)
+    return (*grads[:3], direct.permute(0, 2, 3, 1).contiguous(), *own)
 
 
 def _arranged(operands: Tensors, flips: Options) -> list[Tensor]:
@@ -107,9 +104,23 @@ def _arranged(operands: Tensors, flips: Options) -> list[Tensor]:
     if len(flips) != 2 * orientations:
         raise ValueError(f"{2 * orientations} flips are needed, got {len(flips)}")
     together = direct.new_empty(batch, heads, orientations, width, height, len(gates))
-    for own, gate in zip(together.unbind(dim=-1), gates, strict=True):
-        own.copy_(gate.permute(0, 4, 3, 1, 2))
+    _by_line("gather", together, [places(gates), together], height)
     return [query, key, value, together, direct]
+
+
+def _by_line(name: str, together: Tensor, arguments: list[Any], height: int) -> None:
+    """Bring the gates together, or take them apart, line by line of all grids.
+
+    Args:
+        name: The C function.
+        together: ``[B, H, O, X, Y, 8]``
+        arguments: What it takes behind the shape.
+        height: Nodes in a line.
+    """
+    batch, heads, orientations, width = together.shape[:4]
+    shape = (ctypes.c_ssize_t * 6)(width, height, orientations, heads, 0, 0)
+    function: Any = getattr(load_native(_SOURCE, REALS[together.dtype]), name)
+    spread(function, batch * width, places([shape, *arguments]), together.numel(), _WORTH_A_THREAD)
 
 
 def _run(name: str, inputs: list[Tensor], flips: Options, before: list[Tensor], after: list[Tensor]) -> None:
@@ -124,8 +135,9 @@ def _run(name: str, inputs: list[Tensor], flips: Options, before: list[Tensor], 
     """
     query, value, gates = inputs[0], inputs[2], inputs[3]
     batch, width, height, heads, key_width = query.shape
-    lines = height * key_width * value.size(4)
-    check_room((width + 6) * lines + 9 * value.size(4) + 1, query.dtype, f"the states of a grid of {width} x {height}")
+    packed = width * height * (4 * (key_width + _ROWS) + 3 * (value.size(4) + _COLUMNS))
+    lines = 3 * (width + 1) * height * _ROWS * _COLUMNS
+    check_room(packed + lines, query.dtype, f"the states of a grid of {width} x {height}")
     shape = (ctypes.c_ssize_t * 6)(width, height, gates.size(2), heads, key_width, value.size(4))
     against = (ctypes.c_ubyte * max(len(flips), 1))(*flips)
     arguments = places([shape, against, *before, *inputs, *after])
