@@ -4,8 +4,8 @@
 
 Every form that has both is timed on every workload that it suits, with native code on and off in turns, for each number
 of threads and each instruction set. An instruction set takes a process of its own: there both native code and torch are
-held to it. Before a case is timed, values and gradients of both are held against each other. Measuring all of it takes
-half an hour; parts of it (``--forms``, ``--workloads``) are added to what the file has of the same machine and revision.
+held to it. Before a case is timed, values and gradients of both are held against each other. All of it takes half an
+hour; parts of it (``--forms``, ``--workloads``) are added to what the file has of the same machine and revision.
 """
 
 import argparse
@@ -74,9 +74,7 @@ def dag_form(form: str, workload: Workload) -> Run:
     if form == "parallel" and not workload.line_graph.has_ancestry(_MOST_ENTRIES):
         raise NotMeasured(f"more than {_MOST_ENTRIES} pairs of edges reach each other")
     width = Width() if workload.batch is not None else Width(4, 16, 16)
-    return both_passes(
-        partial(plstm, line_graph=workload.line_graph, form=form), **plstm_operands(workload, width)
-    )
+    return both_passes(partial(plstm, line_graph=workload.line_graph, form=form), **plstm_operands(workload, width))
 
 
 def max_plus_pairs(workload: Workload) -> Run:

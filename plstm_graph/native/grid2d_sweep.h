@@ -33,18 +33,25 @@ INLINE void NAME(lane_sums)(VEC *x, int n, REAL *sums) {
     for (int i = 0; i < n; i++) sums[i] = x[0][i];
 }
 
-/* One node: the states that leave it, from those that enter it; `right` and `down` may be `left` and `up`. What the node
-   reads is added to its output, if there is one. */
+/* One node: the states that leave it, from those that enter it; `right` and `down` may be `left` and `up`. If it reads,
+   what it reads is added to its output. In a flat grid, of one node in each line, nothing comes from above. */
 INLINE void NAME(advance)(const REAL *g, const REAL *q, const REAL *k, const VEC *v, const VEC *left, const VEC *up,
-                          VEC *right, VEC *down, VEC *out, int reads) {
+                          VEC *right, VEC *down, VEC *out, int reads, int flat) {
     for (int p = 0; p < PARTS; p++) {
         const VEC to_right = g[S_RIGHT] * v[p], to_down = g[S_DOWN] * v[p];
         VEC from_left = {0}, from_up = {0};
         UNROLL for (int i = 0; i < ROWS; i++) {
-            const VEC l = left[i * PARTS + p], u = up[i * PARTS + p];
-            if (reads) from_left += q[i] * l, from_up += q[i] * u;
-            right[i * PARTS + p] = g[RIGHT_LEFT] * l + (g[RIGHT_UP] * u + k[i] * to_right);
-            down[i * PARTS + p] = g[DOWN_UP] * u + (g[DOWN_LEFT] * l + k[i] * to_down);
+            const int at = i * PARTS + p;
+            const VEC l = left[at];
+            if (reads) from_left += q[i] * l;
+            if (flat) {
+                right[at] = g[RIGHT_LEFT] * l + k[i] * to_right;
+            } else {
+                const VEC u = up[at];
+                if (reads) from_up += q[i] * u;
+                right[at] = g[RIGHT_LEFT] * l + (g[RIGHT_UP] * u + k[i] * to_right);
+                down[at] = g[DOWN_UP] * u + (g[DOWN_LEFT] * l + k[i] * to_down);
+            }
         }
         if (reads) out[p] += g[M_LEFT] * from_left + g[M_UP] * from_up;
     }
@@ -54,28 +61,35 @@ INLINE void NAME(advance)(const REAL *g, const REAL *q, const REAL *k, const VEC
    that enter it, and adds to the gradients of the node. */
 INLINE void NAME(retreat)(const REAL *g, const REAL *q, const REAL *k, const VEC *v, const VEC *grad, const VEC *left,
                           const VEC *up, VEC *grad_right, VEC *grad_down, REAL *grad_g, REAL *grad_q, REAL *grad_k,
-                          VEC *grad_v) {
+                          VEC *grad_v, int flat) {
     /* Of each row's query and key, and of each gate: sums over columns are taken last, many at once. */
-    enum { SUMS = 2 * ROWS + NUM_GATES };
-    VEC of[SUMS];
+    enum { SUMS = 2 * ROWS + NUM_GATES, LEFT = SUMS % VEC_LANES };
+    VEC of[SUMS], *of_g = of + 2 * ROWS;
     for (int p = 0; p < PARTS; p++) {
         const VEC from_left = g[M_LEFT] * grad[p], from_up = g[M_UP] * grad[p];
         VEC right_left = {0}, down_up = {0}, down_left = {0}, right_up = {0};
         VEC put_right = {0}, put_down = {0}, read_left = {0}, read_up = {0};
         UNROLL for (int i = 0; i < ROWS; i++) {
             const int at = i * PARTS + p;
-            const VEC l = left[at], u = up[at], right = grad_right[at], down = grad_down[at];
-            const VEC of_q = from_left * l + from_up * u, of_k = v[p] * (g[S_RIGHT] * right + g[S_DOWN] * down);
-            if (p == 0) of[i] = of_q, of[ROWS + i] = of_k;
-            else of[i] += of_q, of[ROWS + i] += of_k;
-            right_left += right * l, down_up += down * u, down_left += down * l, right_up += right * u;
-            put_right += k[i] * right, put_down += k[i] * down;
-            read_left += q[i] * l, read_up += q[i] * u;
-            grad_right[at] = g[RIGHT_LEFT] * right + (g[DOWN_LEFT] * down + q[i] * from_left);
-            grad_down[at] = g[DOWN_UP] * down + (g[RIGHT_UP] * right + q[i] * from_up);
+            const VEC l = left[at], right = grad_right[at];
+            VEC of_q = from_left * l, of_k = g[S_RIGHT] * right;
+            right_left += right * l;
+            put_right += k[i] * right;
+            read_left += q[i] * l;
+            grad_right[at] = g[RIGHT_LEFT] * right + q[i] * from_left;
+            if (!flat) {
+                const VEC u = up[at], down = grad_down[at];
+                of_q += from_up * u, of_k += g[S_DOWN] * down;
+                down_up += down * u, down_left += down * l, right_up += right * u;
+                put_down += k[i] * down;
+                read_up += q[i] * u;
+                grad_right[at] += g[DOWN_LEFT] * down;
+                grad_down[at] = g[DOWN_UP] * down + (g[RIGHT_UP] * right + q[i] * from_up);
+            }
+            if (p == 0) of[i] = of_q, of[ROWS + i] = v[p] * of_k;
+            else of[i] += of_q, of[ROWS + i] += v[p] * of_k;
         }
         grad_v[p] += g[S_RIGHT] * put_right + g[S_DOWN] * put_down;
-        VEC *of_g = of + 2 * ROWS;
         const VEC own[NUM_GATES] = {put_right * v[p], put_down * v[p], right_left, down_up,
                                     down_left, right_up, read_left * grad[p], read_up * grad[p]};
         for (int i = 0; i < NUM_GATES; i++) {
@@ -85,7 +99,6 @@ INLINE void NAME(retreat)(const REAL *g, const REAL *q, const REAL *k, const VEC
     }
     REAL sums[SUMS];
     for (int i = 0; i + VEC_LANES <= SUMS; i += VEC_LANES) NAME(lane_sums)(of + i, VEC_LANES, sums + i);
-    enum { LEFT = SUMS % VEC_LANES };
     if (LEFT) NAME(lane_sums)(of + SUMS - LEFT, LEFT, sums + SUMS - LEFT);
     for (int i = 0; i < ROWS; i++) grad_q[i] += sums[i], grad_k[i] += sums[ROWS + i];
     for (int i = 0; i < NUM_GATES; i++) grad_g[i] += sums[2 * ROWS + i];
@@ -95,31 +108,32 @@ INLINE void NAME(retreat)(const REAL *g, const REAL *q, const REAL *k, const VEC
 #define NODE(line) ((s->against_second ? s->height - 1 - (line) : (line)) + s->height * x)
 
 /* A line of nodes: replaces the states that enter it, in its own order, by those that leave it. */
-INLINE void NAME(advance_line)(const Sweep *s, ptrdiff_t step, VEC *right, int reads) {
+INLINE void NAME(advance_line)(const Sweep *s, ptrdiff_t step, VEC *right, int reads, int flat) {
     const ptrdiff_t x = s->against_first ? s->width - 1 - step : step;
     VEC down[BLOCK] = {{0}};
     for (ptrdiff_t line = 0; line < s->height; line++) {
         const ptrdiff_t node = NODE(line);
         VEC *r = right + line * BLOCK;
         NAME(advance)(s->gates + node * NUM_GATES, s->query + node * ROWS, s->key + node * ROWS,
-                      (const VEC *)s->value + node * PARTS, r, down, r, down, (VEC *)s->out + (reads ? node * PARTS : 0), reads);
+                      (const VEC *)s->value + node * PARTS, r, down, r, down, (VEC *)s->out + (reads ? node * PARTS : 0),
+                      reads, flat);
     }
 }
 
 /* The same, where the states that enter each node are kept: from the left and from above, side by side. */
-INLINE void NAME(fill_line)(const Sweep *s, ptrdiff_t step, VEC *enter, VEC *next) {
+INLINE void NAME(fill_line)(const Sweep *s, ptrdiff_t step, VEC *enter, VEC *next, int flat) {
     const ptrdiff_t x = s->against_first ? s->width - 1 - step : step;
     VEC down[BLOCK] = {{0}};
     for (ptrdiff_t line = 0; line < s->height; line++) {
         const ptrdiff_t node = NODE(line);
         VEC *left = enter + line * 2 * BLOCK, *up = left + BLOCK;
-        for (int i = 0; i < BLOCK; i++) up[i] = down[i];
+        if (!flat) memcpy(up, down, sizeof down);
         NAME(advance)(s->gates + node * NUM_GATES, s->query + node * ROWS, s->key + node * ROWS,
-                      (const VEC *)s->value + node * PARTS, left, down, next + line * 2 * BLOCK, down, NULL, 0);
+                      (const VEC *)s->value + node * PARTS, left, down, next + line * 2 * BLOCK, down, NULL, 0, flat);
     }
 }
 
-INLINE void NAME(retreat_line)(const Sweep *s, ptrdiff_t step, const VEC *enter, VEC *grad_right) {
+INLINE void NAME(retreat_line)(const Sweep *s, ptrdiff_t step, const VEC *enter, VEC *grad_right, int flat) {
     const ptrdiff_t x = s->against_first ? s->width - 1 - step : step;
     VEC grad_down[BLOCK] = {{0}};
     for (ptrdiff_t line = s->height - 1; line >= 0; line--) {
@@ -128,17 +142,18 @@ INLINE void NAME(retreat_line)(const Sweep *s, ptrdiff_t step, const VEC *enter,
         NAME(retreat)(s->gates + node * NUM_GATES, s->query + node * ROWS, s->key + node * ROWS,
                       (const VEC *)s->value + node * PARTS, (const VEC *)s->grad + node * PARTS, left, left + BLOCK,
                       grad_right + line * BLOCK, grad_down, s->grad_gates + node * NUM_GATES,
-                      s->grad_query + node * ROWS, s->grad_key + node * ROWS, (VEC *)s->grad_value + node * PARTS);
+                      s->grad_query + node * ROWS, s->grad_key + node * ROWS, (VEC *)s->grad_value + node * PARTS,
+                      flat);
     }
 }
 
-static void NAME(sweep)(const Sweep *s) {
+INLINE void NAME(forward_sweep)(const Sweep *s, int flat) {
     VEC *right = (VEC *)s->states;
     memset(right, 0, (size_t)(s->height * BLOCK) * sizeof(VEC));
-    for (ptrdiff_t step = 0; step < s->width; step++) NAME(advance_line)(s, step, right, 1);
+    for (ptrdiff_t step = 0; step < s->width; step++) NAME(advance_line)(s, step, right, 1, flat);
 }
 
-static void NAME(sweep_back)(const Sweep *s) {
+INLINE void NAME(backward_sweep)(const Sweep *s, int flat) {
     const ptrdiff_t line = s->height * BLOCK;
     /* Gradients; states that enter each band of lines; those that enter each node of a band, and of one line more. */
     VEC *grad_right = (VEC *)s->states, *kept = grad_right + line, *enter = kept + s->bands * line;
@@ -146,7 +161,7 @@ static void NAME(sweep_back)(const Sweep *s) {
     for (ptrdiff_t b = 0; b + 1 < s->bands; b++) {
         VEC *next = kept + (b + 1) * line;
         memcpy(next, next - line, (size_t)line * sizeof(VEC));
-        for (ptrdiff_t step = b * s->band; step < (b + 1) * s->band; step++) NAME(advance_line)(s, step, next, 0);
+        for (ptrdiff_t step = b * s->band; step < (b + 1) * s->band; step++) NAME(advance_line)(s, step, next, 0, flat);
     }
     memset(grad_right, 0, (size_t)line * sizeof(VEC));
     for (ptrdiff_t b = s->bands - 1; b >= 0; b--) {
@@ -154,10 +169,20 @@ static void NAME(sweep_back)(const Sweep *s) {
         for (ptrdiff_t node = 0; node < s->height; node++)
             memcpy(enter + 2 * node * BLOCK, kept + b * line + node * BLOCK, BLOCK * sizeof(VEC));
         for (ptrdiff_t step = begin; step < end; step++)
-            NAME(fill_line)(s, step, enter + (step - begin) * 2 * line, enter + (step - begin + 1) * 2 * line);
+            NAME(fill_line)(s, step, enter + (step - begin) * 2 * line, enter + (step - begin + 1) * 2 * line, flat);
         for (ptrdiff_t step = end - 1; step >= begin; step--)
-            NAME(retreat_line)(s, step, enter + (step - begin) * 2 * line, grad_right);
+            NAME(retreat_line)(s, step, enter + (step - begin) * 2 * line, grad_right, flat);
     }
+}
+
+static void NAME(sweep)(const Sweep *s) {
+    if (s->height == 1) NAME(forward_sweep)(s, 1);
+    else NAME(forward_sweep)(s, 0);
+}
+
+static void NAME(sweep_back)(const Sweep *s) {
+    if (s->height == 1) NAME(backward_sweep)(s, 1);
+    else NAME(backward_sweep)(s, 0);
 }
 
 #undef NODE

@@ -13,6 +13,7 @@ from plstm_graph.graph import LineGraph
 from plstm_graph.graph.structure_native import has_native_structure, list_ancestors, stable_order, unique_links
 from plstm_graph.native.load import check_room
 from plstm_graph.ops import plstm, plstm_grid2d_oriented, plstm_max_plus
+from plstm_graph.ops.chain import native as chain_native
 from plstm_graph.ops.dag import parallel_native as parallel_native
 from plstm_graph.ops.dag import recurrent_native as recurrent_native
 from plstm_graph.ops.dag.max_plus import native as max_plus_native
@@ -20,6 +21,7 @@ from plstm_graph.ops.grid2d import native as grid2d_native
 from plstm_graph.testing import assert_close, random_dag, random_operands, value_and_gradients
 from tests.ops.catalogue import max_plus_operands
 from tests.ops.chain.test_plstm_chain import assert_same, results
+from tests.ops.chain.test_plstm_chain import operands as chain_operands
 from tests.ops.grid2d.test_plstm_grid2d import operands as grid_operands
 
 needs_compiler = pytest.mark.skipif(
@@ -314,6 +316,23 @@ def test_no_width_of_a_grid_is_too_much_for_the_stack(widths):
         return results(lambda **x: plstm_grid2d_oriented(**x, form=form, orientations=("right-down",)), inputs)
 
     assert_same(run("native"), run("naive"))
+
+
+def test_chains_refuse_operands_that_do_not_fit():
+    x = chain_operands(5)
+    good = [x[name] for name in ("query", "key", "value", "source", "transition", "mark", "direct")]
+    chain = chain_native._CHAIN
+    out = chain.op(*good, [], [])
+    assert out.shape == good[2].shape
+    for number in range(len(good)):
+        for bad in (good[number][:, :-1], good[number].float() if number else good[number].half()):
+            given = [*good[:number], bad, *good[number + 1 :]]
+            with pytest.raises((ValueError, KeyError)):
+                chain.op(*given, [], [])
+            with pytest.raises((ValueError, KeyError)):
+                chain.backward_op(out, [], *given, [], [])
+    with pytest.raises(ValueError, match="native code needs grad"):
+        chain.backward_op(out[..., :-1], [], *good, [], [])
 
 
 @pytest.mark.parametrize("numbers", [2**58, 2**62, 2**100], ids=str)

@@ -137,6 +137,16 @@ def _chain(form: ChainForm, length: int) -> Case:
     return Case(call, lambda **o: call("naive", **o), operands)
 
 
+def _chain_from_nothing(form: ChainForm, length: int) -> Case:
+    """Where no state is given or asked for."""
+
+    def call(form: ChainForm = form, **operands: Tensor) -> Tensor:
+        return plstm_chain(**operands, form=form)
+
+    operands = {name: tensor for name, tensor in _chain(form, length).operands.items() if name != "initial_state"}
+    return Case(call, lambda **o: call("naive", **o), operands)
+
+
 def _grid(form: GridForm, width: int, height: int, oriented: bool) -> Case:
     operator = plstm_grid2d_oriented if oriented else plstm_grid2d
 
@@ -242,6 +252,8 @@ def _every_case() -> Iterator[tuple[str, Callable[[], Case]]]:
         if form in ("parallel", "chunkwise", "scan"):
             yield f"chain-{form}-5", lambda form=form: _chain(form, 5)
             yield f"chain-{form}-40", lambda form=form: _chain(form, 40)
+        elif form in ("auto", "native"):
+            yield f"chain-{form}-5", lambda form=form: _chain_from_nothing(form, 5)
     for form in get_args(GridForm):
         if form == "naive":
             continue
@@ -291,7 +303,7 @@ def _parameters(pattern: str) -> Iterator[object]:
         on_dags = re.fullmatch("dag|matrix|messages|factorized|(soft_)?max_plus(_factorized)?", operator)
         # Whether C can be had is asked when a test runs: asking it here would compile while tests are collected.
         differs = on_dags and form != "chunkwise" and (operator, form) != ("matrix", "recurrent")
-        if _NATIVE and (differs or name.startswith(("grid-auto", "grid-native"))):
+        if _NATIVE and (differs or name.startswith(("chain-auto", "chain-native", "grid-auto", "grid-native"))):
             yield pytest.param((name, True), id=f"{name}-native")
         if form != "native":
             yield pytest.param((name, False), id=f"{name}-torch")

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from plstm_graph.ops.chain.chunkwise import chain_chunkwise, chain_scan
+from plstm_graph.ops.chain.native import chain_native, has_native_chains
 from plstm_graph.ops.regular_naive import chain_naive
 from plstm_graph.ops.shapes import check_features, check_form, check_same, widened
 
-ChainForm = Literal["auto", "naive", "recurrent", "parallel", "chunkwise", "scan"]
+ChainForm = Literal["auto", "naive", "recurrent", "parallel", "chunkwise", "scan", "native"]
 
 
 @overload
@@ -79,7 +80,9 @@ def plstm_chain(
         direct: Direct gates :math:`D`, ``[..., L, H]``.
         form: Which exact evaluation to use: ``"naive"`` and ``"recurrent"`` (step by step), ``"parallel"`` (one
             masked attention, quadratic in ``L``), ``"chunkwise"`` (parallel inside chunks, states between them),
-            ``"scan"`` (states by an associative scan, in logarithmic depth), or ``"auto"`` for the cheapest.
+            ``"scan"`` (states by an associative scan, in logarithmic depth), ``"native"`` (step by step in C, on a CPU
+            where there is a C compiler; where a state is given or asked for, the chunkwise form stands in), or
+            ``"auto"`` for the cheapest.
         initial_state: The state that enters the first node, ``[..., H, K, V]``. (default: zeros)
         return_final_state: Whether to return the state that leaves the last node as well; passing it as the
             ``initial_state`` of the next piece of a sequence gives what the whole sequence would give.
@@ -93,12 +96,16 @@ def plstm_chain(
     shape = check_features(query, key, value, "L", 1)
     check_same("[..., L, H]", shape, {"source": source, "transition": transition, "mark": mark, "direct": direct})
     state_shape = (*shape[:-2], shape[-1], query.size(-1), value.size(-1))
+    check_form(form, ChainForm)
+    stateless = initial_state is None and not return_final_state
     if initial_state is None:
         initial_state = value.new_zeros(state_shape)
     else:
         check_same("[..., H, K, V]", state_shape, {"initial_state": initial_state})
-    check_form(form, ChainForm)
     q, k, v, s, t, m, d, start = widened(query, key, value, source, transition, mark, direct, initial_state)
+    if stateless and value.numel() and (form == "native" or (form == "auto" and has_native_chains(q))):
+        own = (tensor.reshape(-1, *tensor.shape[len(shape) - 2 :]) for tensor in (q, k, v, s, t, m, d))
+        return chain_native(*own).reshape(value.shape).to(value.dtype)
     with torch.autocast(q.device.type, enabled=False):
         if form in ("naive", "recurrent") or value.numel() == 0:
             out, state = chain_naive(q, k, v, s, t, m, d, start)

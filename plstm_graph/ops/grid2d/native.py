@@ -71,26 +71,48 @@ def grid2d_native(
     return _GRID(query, key, value, direct, *gates, options=[int(against) for flip in flips for against in flip])
 
 
-def _forward(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor]:
-    inputs = _arranged(operands, options)
+def grid_forward(operands: Tensors, flips: Options) -> Tensor:
+    """The output, outside of autograd.
+
+    Args:
+        operands: Contiguous: query, key and value, direct, then the gates, as for :func:`grid2d_native`.
+        flips: Two for each orientation, 0 or 1.
+
+    Returns:
+        ``[B, X, Y, H, V]``
+
+    Raises:
+        ValueError: If a tensor is not what C takes it for.
+        MemoryError: If there is no memory for the states.
+    """
+    inputs = _arranged(operands, flips)
     out = torch.empty_like(inputs[2])
-    _run("forward", inputs, options, [], [out])
-    return (out,)
+    _run("forward", inputs, flips, [], [out])
+    return out
 
 
-def _backward(
-    grad: Tensor, kept: Tensors, operands: Tensors, structure: Tensors, options: Options
-) -> tuple[Tensor, ...]:
-    inputs = _arranged(operands, options)
+def grid_backward(grad: Tensor, operands: Tensors, flips: Options) -> tuple[Tensor, ...]:
+    """Gradients of the operands of :func:`grid_forward`, from that of its output ``[B, X, Y, H, V]``."""
+    inputs = _arranged(operands, flips)
     check_tensors(operands[2].dtype, grad=(grad, operands[2].shape))
     batch, width, height, heads = operands[3].shape
     # Threads have heads of their own, so no line of the cache may hold several.
     direct = grad.new_empty(batch, heads, width, height)
     grads = [torch.empty_like(tensor) for tensor in inputs[:4]]
-    _run("backward", inputs, options, [grad], [*grads, direct])
+    _run("backward", inputs, flips, [grad], [*grads, direct])
     own = [torch.empty_like(gate) for gate in operands[4:]]
     _by_line("scatter", grads[3], [grads[3], places(own)], height)
-    return (*grads[:3], direct.permute(0, 2, 3, 1).contiguous(), *own)
+    return (*grads[:3], direct.permute(0, 2, 3, 1).clone(memory_format=torch.contiguous_format), *own)
+
+
+def _forward(operands: Tensors, structure: Tensors, options: Options) -> tuple[Tensor]:
+    return (grid_forward(operands, options),)
+
+
+def _backward(
+    grad: Tensor, kept: Tensors, operands: Tensors, structure: Tensors, options: Options
+) -> tuple[Tensor, ...]:
+    return grid_backward(grad, operands, options)
 
 
 def _arranged(operands: Tensors, flips: Options) -> list[Tensor]:

@@ -6,11 +6,15 @@ import torch
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops import plstm, plstm_chain
 from plstm_graph.ops.chain.chunkwise import chain_chunkwise, states_between
+from plstm_graph.ops.chain.native import has_native_chains
 from plstm_graph.ops.segment_products import segment_products
 from plstm_graph.testing import OPERANDS, assert_close
 from tests.rounding import rounding
 
-FORMS = ["naive", "recurrent", "parallel", "chunkwise", "scan", "auto"]
+needs_compiler = pytest.mark.skipif(
+    not has_native_chains(torch.empty(0)), reason="native code is off: PLSTM_COMPILE=0, or there is no C compiler"
+)
+FORMS = ["naive", "recurrent", "parallel", "chunkwise", "scan", pytest.param("native", marks=needs_compiler), "auto"]
 
 
 def operands(length, shape=(2,), heads=2, key_width=3, value_width=5, dtype=torch.float64, seed=0):
@@ -70,7 +74,7 @@ def test_with_states(form, length):
     assert_same(run(form), run("naive"))
 
 
-@pytest.mark.parametrize("form", ["parallel", "chunkwise", "scan"])
+@pytest.mark.parametrize("form", FORMS[2:])
 @pytest.mark.parametrize("gate", ["zeros", "ones", "negative", "mixed", "tiny"])
 def test_gates_at_their_limits(form, gate):
     inputs = operands(50)
