@@ -30,7 +30,7 @@ INLINE void NAME(lane_sums)(VEC *x, int n, REAL *sums) {
     for (int left = n; left > 1; left /= 2)
         for (int i = 0; i < left / 2; i++) x[i] = NAME(pair_sums)(x[2 * i], x[2 * i + 1]);
     for (int each = n; each < VEC_LANES; each *= 2) x[0] = NAME(pair_sums)(x[0], x[0]);
-    for (int i = 0; i < n; i++) sums[i] = x[0][i];
+    memcpy(sums, x, (size_t)n * sizeof(REAL));
 }
 
 /* One node: the states that leave it, from those that enter it; `right` and `down` may be `left` and `up`. If it reads,
@@ -60,8 +60,8 @@ INLINE void NAME(advance)(const REAL *g, const REAL *q, const REAL *k, const VEC
 /* One node of the backward pass: takes the gradients of the states that leave it, replaces them by those of the states
    that enter it, and adds to the gradients of the node. */
 INLINE void NAME(retreat)(const REAL *g, const REAL *q, const REAL *k, const VEC *v, const VEC *grad, const VEC *left,
-                          const VEC *up, VEC *grad_right, VEC *grad_down, REAL *grad_g, REAL *grad_q, REAL *grad_k,
-                          VEC *grad_v, int flat) {
+                          const VEC *up, VEC *restrict grad_right, VEC *restrict grad_down, REAL *restrict grad_g,
+                          REAL *restrict grad_q, REAL *restrict grad_k, VEC *restrict grad_v, int flat) {
     /* Of each row's query and key, and of each gate: sums over columns are taken last, many at once. */
     enum { SUMS = 2 * ROWS + NUM_GATES, LEFT = SUMS % VEC_LANES };
     VEC of[SUMS], *of_g = of + 2 * ROWS;
@@ -100,8 +100,9 @@ INLINE void NAME(retreat)(const REAL *g, const REAL *q, const REAL *k, const VEC
     REAL sums[SUMS];
     for (int i = 0; i + VEC_LANES <= SUMS; i += VEC_LANES) NAME(lane_sums)(of + i, VEC_LANES, sums + i);
     if (LEFT) NAME(lane_sums)(of + SUMS - LEFT, LEFT, sums + SUMS - LEFT);
-    for (int i = 0; i < ROWS; i++) grad_q[i] += sums[i], grad_k[i] += sums[ROWS + i];
-    for (int i = 0; i < NUM_GATES; i++) grad_g[i] += sums[2 * ROWS + i];
+    SIMD for (int i = 0; i < ROWS; i++) grad_q[i] += sums[i];
+    SIMD for (int i = 0; i < ROWS; i++) grad_k[i] += sums[ROWS + i];
+    SIMD for (int i = 0; i < NUM_GATES; i++) grad_g[i] += sums[2 * ROWS + i];
 }
 
 /* Where a node of a line is on the second axis, and in the grid. */
