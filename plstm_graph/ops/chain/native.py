@@ -5,7 +5,7 @@ from torch import Tensor
 
 from plstm_graph.ops.chain.chunkwise import chain_chunkwise
 from plstm_graph.ops.custom_operator import CustomOperator, Options, Tensors
-from plstm_graph.ops.grid2d.native import grid_backward, grid_forward, has_native_grids
+from plstm_graph.ops.regular_native import grid_backward, grid_forward, has_native_grids
 from plstm_graph.ops.shapes import GATES
 
 #: Places in a chunk of the form that stands in where derivatives are wanted that C does not compute.

@@ -74,7 +74,7 @@ def test_states_of_several_bands_of_lines(size):
 
 @needs_compiler
 def test_threads_share_nothing(monkeypatch):
-    monkeypatch.setattr("plstm_graph.ops.grid2d.native._WORTH_A_THREAD", 1)
+    monkeypatch.setattr("plstm_graph.ops.regular_native._WORTH_A_THREAD", 1)
     inputs = operands(6, 5, shape=(3,), orientations=(4,), heads=3)
     before = torch.get_num_threads()
     try:
