@@ -34,8 +34,9 @@ fuzz: $(VENV)/.test  ## Draw random calls of the operator and damaged files for 
 # Python itself is not sanitised, so the sanitisers' libraries are loaded before it; what it never frees is no leak of ours.
 SANITIZE := -O0 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 NATIVE_TESTS := tests/graph/test_ancestry.py tests/graph/test_links.py tests/graph/test_native_plan.py tests/native/test_bounds.py \
-	tests/ops/dag/test_parallel_native.py tests/ops/dag/test_recurrent_native.py tests/ops/grid2d/test_native.py \
-	tests/ops/test_head_norm.py tests/ops/dag/test_gates_native.py tests/ops/dag/max_plus/test_native.py tests/ops/dag/max_plus/test_factorized.py \
+	tests/ops/dag/test_parallel_native.py tests/ops/dag/test_recurrent_native.py tests/ops/dag/test_gates_native.py \
+	tests/ops/dag/max_plus/test_native.py tests/ops/dag/max_plus/test_factorized.py tests/ops/test_head_norm.py \
+	tests/ops/grid2d/test_native.py tests/ops/chain/test_plstm_chain.py \
 	tests/ops/dag/test_golden.py tests/ops/dag/test_forms.py tests/ops/grid2d/test_plstm_grid2d.py
 
 sanitize: $(VENV)/.test  ## Test native code under address and undefined-behaviour sanitisers (needs gcc)
