@@ -4,12 +4,15 @@ import ctypes
 import importlib.metadata
 import os
 import platform
+import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import plstm_graph
+from plstm_graph.user_cache import user_cache
 
 if TYPE_CHECKING:
     import torch
@@ -24,9 +27,11 @@ _LARGEST = 2**31 - 1
 
 
 def describe_machine() -> dict[str, Any]:
-    """Processor, cores, memory, system, versions, whether torch may use huge pages, and revision of the checkout."""
+    """Processor, its vector instructions, cores, memory, system, versions, whether torch may use huge pages, and
+    revision of the checkout."""
     return {
         "processor": _processor(),
+        "instructions": instruction_set(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}",
@@ -58,8 +63,34 @@ def print_info(console: "Console") -> None:
     rows["torch_scatter"] = torch_scatter_version() or "not installed (optional; make scatter)"
     rows["devices"] = ", ".join(devices)
     rows["threads"] = str(torch.get_num_threads())
+    rows["native code"] = native_code()
     for name, text in rows.items():
         console.say(f"{name:<16} {text}")
+
+
+def instruction_set() -> str:
+    """The largest vector instructions that torch uses on this CPU, such as ``"avx2"``."""
+    import torch
+
+    return re.sub("[^a-z0-9]", "", torch.backends.cpu.get_cpu_capability().lower())
+
+
+def native_code() -> str:
+    """Whether forms of the operator run in C here, or in torch and why; makes a library if none is there yet."""
+    from plstm_graph.native.load import SOURCES, Source, load_native
+
+    if os.environ.get("PLSTM_COMPILE", "1") == "0":
+        return "off by PLSTM_COMPILE=0, torch is used"
+    if os.name == "nt":
+        return "none on Windows, torch is used"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        library = load_native(Source(SOURCES / "threads.c", ("share",)))  # the smallest
+    if library is not None:
+        return f"C, compiled on this machine and kept in {user_cache()}"
+    if caught:
+        return " ".join(str(caught[0].message).split())
+    return "none as there is no C compiler (CC, cc, gcc or clang), torch is used"
 
 
 def pick_device(name: str) -> "torch.device":

@@ -42,7 +42,7 @@ ALLOWED = {
         *("text", "console", "graph", "nn", "transforms", "datasets", "viz", "config", "tasks", "report", "train"),
         "machine",
     },
-    "machine": {"console", "ops"},
+    "machine": {"user_cache", "console", "native", "ops"},
     "cli": {
         *("text", "console", "graph", "ops", "nn", "transforms", "datasets", "viz", "config", "tasks", "train"),
         *("predict", "machine"),
