@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-portable fuzz sanitize kill-test lint scatter test-scatter clean
+.PHONY: help train test test-portable benchmark fuzz sanitize kill-test lint scatter test-scatter clean
 
 help:  ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -26,6 +26,11 @@ test: $(VENV)/.test  ## Make the environment with test extras and run the whole 
 test-portable: $(VENV)/.test  ## Test graph, ops, nn and viz again as another processor would: no vectors, no native code, one thread
 	ATEN_CPU_CAPABILITY=default PLSTM_COMPILE=0 $(PYTEST) -n auto --dist worksteal tests/graph tests/ops tests/nn tests/viz \
 		--ignore=tests/nn/test_options_matter.py --ignore=tests/nn/test_export.py -k "not compile and not registered_soundly"
+
+# What is measured already of today's sources is not measured again. AVX2=1 holds the processor to AVX2.
+benchmark: $(VENV)/.test  ## Measure this machine (12 minutes, nothing beside it) and make the pages of speed (LONG=1, AVX2=1)
+	$(BIN)/python -m benchmarks.everything $(if $(LONG),--long) $(if $(AVX2),--instructions avx2)
+	$(BIN)/python -m results.performance
 
 fuzz: $(VENV)/.test  ## Draw random calls of the operator and damaged files for ten minutes each (SECONDS=60, SEED=7)
 	PLSTM_FUZZ_SECONDS=$(or $(SECONDS),600) PLSTM_FUZZ_SEED=$(or $(SEED),random) \

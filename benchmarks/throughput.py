@@ -1,18 +1,20 @@
 """Graphs per second of training, for pLSTM and the baselines, on NCI1 and ogbg-molhiv.
 
-    python -m benchmarks.throughput --source DIR
+    python -m benchmarks.throughput --source DIR --output throughput.json
 
-Writes results/throughput.json and docs/throughput.md.
+The published page is made of several such files, which benchmarks/everything.py writes, by results/performance.py.
 
 Every model has the same width and batch size and as many layers as it is made with by default. A case is a number of
 training steps from collating graphs to the optimiser's update, structure of the batch included. Cases are timed in
 turns (one repetition of each model, then the next of each), so that a busy moment of the machine meets all alike.
-Some models run a second time with compiled steps, as with `--compile true` of the commands.
+With ``--compiled`` some models run a second time with compiled steps, as with ``--compile true`` of the commands.
 """
 
 import argparse
 import copy
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,10 +24,10 @@ from torch_geometric.data import Batch, Data
 from torch_geometric.transforms import Compose
 
 from benchmarks.operators.verify import verify_forms
-from benchmarks.pages import add_options, publish
 from benchmarks.timing import Timer, time_in_turns
 from plstm_graph.datasets.molecules.ogb import OGBMolDataset
 from plstm_graph.datasets.molecules.tu import TUGraphs
+from plstm_graph.datasets.storage.files import replace_text
 from plstm_graph.machine import describe_machine, pick_device
 from plstm_graph.nn import PLSTM, baselines, count_parameters
 from plstm_graph.nn.baselines import OGBGNN
@@ -33,7 +35,7 @@ from plstm_graph.tasks.batches import attach_line_graph, call_model, model_argum
 from plstm_graph.train.optimizer import make_adamw
 from plstm_graph.transforms import ToDAG
 
-#: Models that are also timed with compiled steps.
+#: Models that may also be timed with compiled steps.
 COMPILED = ("pLSTM", "pLSTM + local", "GIN")
 
 
@@ -95,7 +97,8 @@ def measure(name: str, options: argparse.Namespace, device: torch.device) -> dic
     undirected, _ = load(name, options.root, options.source, Compose([]), options.graphs)
     made = models(options.width, **features)
     timers = {}
-    made |= {f"{label}, compiled": copy.deepcopy(made[label]) for label in COMPILED}
+    if options.compiled:
+        made |= {f"{label}, compiled": copy.deepcopy(made[label]) for label in COMPILED}
     for label, model in made.items():
         graphs = dags if "line_graph" in model_arguments(model).names else undirected
         step = make_step(model, graphs, options.batch_size, device, label.endswith(", compiled"))
@@ -112,26 +115,6 @@ def measure(name: str, options: argparse.Namespace, device: torch.device) -> dic
     return results
 
 
-def to_markdown(results: dict[str, Any]) -> str:
-    """A table per set, fastest first."""
-    options, machine = results["options"], results["machine"]
-    lines = [
-        "# Graphs per second of training",
-        "",
-        f"Width {options['width']}, batches of {options['batch_size']}, threads: {options['threads']}, "
-        f"{machine['processor']}, torch {machine['packages']['torch']}, revision {machine['revision']}. Medians with "
-        "quartiles, timed in turns; a step goes from collating graphs to the update of the weights, structure of the "
-        "batch included. Four layers each; GCN, GAT and GIN as PyG has them.",
-    ]
-    for name, rows in results["sets"].items():
-        lines += ["", f"## {name}", "", "| model | graphs/s | quartiles | parameters |", "| --- | ---: | ---: | ---: |"]
-        for label, row in sorted(rows.items(), key=lambda item: -item[1]["graphs_per_second"]):
-            low, high = (options["graphs"] / row[quartile] for quartile in ("q3", "q1"))
-            rate = row["graphs_per_second"]
-            lines.append(f"| {label} | {rate:,.0f} | {low:,.0f} to {high:,.0f} | {row['parameters']:,} |")
-    return "\n".join(lines) + "\n"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", nargs="+", default=["NCI1", "ogbg-molhiv"])
@@ -143,10 +126,15 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=15)
     parser.add_argument("--budget", type=float, default=30.0, help="seconds for each model on each set")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--compiled", action="store_true", help="time compiled steps as well")
     parser.add_argument("--device", default="auto")
-    add_options(parser)
+    parser.add_argument("--output", type=Path, default=Path("throughput.json"), help="where numbers are written")
     options = parser.parse_args()
-    publish("throughput", options, lambda: measure_all(options), to_markdown)
+    found = measure_all(options)
+    replace_text(options.output, json.dumps(found, indent=1) + "\n")
+    for name, rows in found["sets"].items():
+        for label, row in rows.items():
+            print(f"{name:16}{label:32}{row['graphs_per_second']:10,.0f} graphs/s")
 
 
 def measure_all(options: argparse.Namespace) -> dict[str, Any]:
@@ -156,7 +144,7 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
     device = pick_device(options.device)
     torch.manual_seed(0)
     sets = {name: measure(name, options, device) for name in options.sets}
-    kept = {key: value for key, value in vars(options).items() if key not in ("root", "source", "output", "page")}
+    kept = {key: value for key, value in vars(options).items() if key not in ("root", "source", "output")}
     return {"machine": describe_machine(), "options": kept, "sets": sets}
 
 

@@ -13,13 +13,14 @@ class Timer:
     """Times one callable, within a budget.
 
     Args:
-        run (callable): What to time.
+        run (callable): What to time. If it has a method ``prepare``, that is called before each repetition, untimed.
         repeat (int): How many repetitions are wanted.
         budget (float): Seconds that all repetitions together may take; at least one is always made.
     """
 
     def __init__(self, run: Callable[[], object], repeat: int, budget: float) -> None:
         self._run = run
+        self._prepare = getattr(run, "prepare", None)
         self.seconds: list[float] = []
         # The first call builds and compiles things that later ones find ready, so it only tells how many fit.
         first = self._time()
@@ -37,6 +38,8 @@ class Timer:
         return {"median": median, "q1": low, "q3": high, "min": min(self.seconds), "repetitions": len(self.seconds)}
 
     def _time(self) -> float:
+        if self._prepare is not None:
+            self._prepare()
         begin = time.perf_counter()
         self._run()
         return time.perf_counter() - begin

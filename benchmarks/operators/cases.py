@@ -11,6 +11,7 @@ from torch_geometric.nn import GATv2Conv, GCNConv, GINEConv, TransformerConv
 from benchmarks.operators.memory import available_memory
 from benchmarks.operators.peers import GATv2Model
 from benchmarks.operators.registry import Case, NotMeasured, Width, Workload, differentiable, operator
+from benchmarks.operators.suites import LIMITED
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn import PLSTM, GatedCell, PLSTMConv, count_parameters
 from plstm_graph.nn.gates import Mode
@@ -65,6 +66,33 @@ def _form(workload: Workload, width: Width, form: Form) -> Case:
 
 for _name in get_args(Form):
     operator(f"plstm {_name}")(functools.partial(_form, form=_name))
+
+
+class _Limited:
+    """A pass with so many threads of torch, whatever the run has: so several numbers can be timed in turns."""
+
+    def __init__(self, run: Callable[[], object], threads: int) -> None:
+        self._run, self._threads = run, threads
+
+    def prepare(self) -> None:
+        """Run it once: threads that were not needed before are started, and the caches hold what it left there."""
+        self()
+
+    def __call__(self) -> None:
+        before = torch.get_num_threads()
+        torch.set_num_threads(self._threads)
+        try:
+            self._run()
+        finally:
+            torch.set_num_threads(before)
+
+
+def _with_threads(workload: Workload, width: Width, threads: int) -> Case:
+    return {name: _Limited(run, threads) for name, run in _form(workload, width, "auto").items()}
+
+
+for _number, _name in enumerate(LIMITED, start=1):
+    operator(_name)(functools.partial(_with_threads, threads=_number))
 
 
 @operator("plstm auto, from edges")

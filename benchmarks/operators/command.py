@@ -12,7 +12,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedCo
 
 from benchmarks.operators.compile import count_graph_breaks
 from benchmarks.operators.explain import explain as explain_choice
-from benchmarks.operators.figures import measure_figures
 from benchmarks.operators.plots import save_plots
 from benchmarks.operators.report import to_markdown
 from benchmarks.operators.results import Results
@@ -127,10 +126,9 @@ def bench(suite: str, threads: int, repeat: int, budget: float, output: str | No
             errors.say("Nothing was measured: a form of the operator is wrong.", style="bold red")
             errors.say(str(error), style="red")
             return 1
-        if suite in ("figures", "all"):
+        if suite in ("molecules", "all"):
             progress.update(task, description="graph breaks")
             results["graph_breaks"] = count_graph_breaks()
-            results["figures"] = measure_figures(results)
     results = about | results
     _write_json(folder, results)
     plots = save_plots(results, folder)

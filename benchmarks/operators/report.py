@@ -1,10 +1,10 @@
 """The results of a run as Markdown."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.operators.figures import measure_figures
+from benchmarks.operators.figures import FIGURES, Figure, Runs, measure_figures
 from benchmarks.operators.registry import PASSES
 from benchmarks.operators.results import Measurement, Results, auto_against_best
 
@@ -21,8 +21,6 @@ def to_markdown(results: Results, plots: list[str] | None = None, level: int = 1
     """
     marks = "#" * level
     parts = [f"{marks} Benchmark: {results.get('suite', 'custom')}", _header(results)]
-    if "figures" in results:
-        parts.append(f"{marks}# Figures\n\n" + figures_table(results["figures"]))
     parts += [f"![{Path(name).stem.replace('_', ' ')}]({name})" for name in plots or ()]
     for group in results["groups"]:
         parts += _group(group, results["workloads"], f"{marks}#")
@@ -57,20 +55,30 @@ def _header(results: Results) -> str:
     return "\n".join(lines)
 
 
-def figures_table(figures: list[dict[str, Any]] | None = None) -> str:
-    """The figures as a table, measured beside asked.
+def figures_table(columns: Mapping[str, tuple[Runs, int]]) -> str:
+    """The figures as a table, what was asked beside what was measured; those of long suites if they were measured.
 
     Args:
-        figures: As :func:`~benchmarks.operators.figures.measure_figures` returns them. (default: nothing was measured)
+        columns: Results by suite, and the number of threads that they had, by the head of each column.
     """
-    if figures is None:
-        figures = measure_figures({"groups": [], "workloads": {}})
-    marks = {"aim": "aim reached", "limit": "within the limit", "no": "**not reached**", "not measured": "not measured"}
-    rows = [("what", "measured", "at most", "aim", "")]
-    for figure in figures:
-        numbers = [_number(figure[key], figure["unit"]) for key in ("measured", "limit", "aim")]
-        rows.append((figure["what"], *numbers, marks[figure["met"]]))
-    return _table(rows)
+    measured = {head: measure_figures(runs, threads) for head, (runs, threads) in columns.items()}
+    rows = [("what", "at most", "aim", *measured)]
+    for number, figure in enumerate(FIGURES):
+        cells = [_cell(figures[number]) for figures in measured.values()]
+        if figure.long and not any(cells):
+            continue
+        rows.append((figure.what, _asked(figure), _number(figure.aim, figure.unit), *cells))
+    return table(rows)
+
+
+def _asked(figure: Figure) -> str:
+    asked = dict.fromkeys(_number(limit, figure.unit) for limit in figure.limits if limit is not None)
+    return " / ".join(asked)
+
+
+def _cell(figure: dict[str, Any]) -> str:
+    text = _number(figure["measured"], figure["unit"])
+    return {"no": f"**{text}**", "aim": f"{text} ✓"}.get(figure["met"], text)
 
 
 def _group(group: dict[str, Any], workloads: dict[str, Any], marks: str) -> list[str]:
@@ -113,7 +121,7 @@ def _measurements(entries: list[Measurement], reference: str) -> str:
             peak = found.get((operator, name), {}).get("peak_bytes")
             cells.append("" if peak is None else f"{peak / 2**20:,.1f}")
         rows.append(tuple(cells))
-    return _table(rows)
+    return table(rows)
 
 
 def _seconds(entry: Measurement | None) -> str:
@@ -135,7 +143,8 @@ def _significant(value: float) -> str:
     return f"{value:#.3g}".rstrip(".")
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as a table of Markdown, the first of them as its head."""
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     lines.insert(1, "|" + " --- |" * len(rows[0]))
     return "\n".join(lines)

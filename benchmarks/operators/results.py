@@ -19,18 +19,18 @@ def measurements(results: Results) -> Iterator[Measurement]:
         yield from group["measurements"]
 
 
-def find_together(results: Results, pass_name: str, *cases: tuple[str, str]) -> list[Measurement] | None:
+def find_together(results: Results | None, pass_name: str, *cases: tuple[str, str]) -> list[Measurement] | None:
     """The measurements of several cases that were timed in turns, in one group. Only these may be compared.
 
     Args:
-        results: As above.
+        results: As above; None if there was no such run.
         pass_name: Which pass; a case that lacks it is looked up by its only other pass.
         cases: Workload and operator of each.
 
     Returns:
         One measurement per case, or None if no group has them all.
     """
-    for group in results["groups"]:
+    for group in results["groups"] if results is not None else ():
         found = [_find(group["measurements"], pass_name, *case) for case in cases]
         if all(found):
             return [measurement for measurement in found if measurement]
@@ -47,7 +47,7 @@ def auto_against_best(results: Results) -> list[tuple[str, str, float]]:
         Workload, operator of the fastest form, and ratio, for each workload on which a form was timed beside ``auto``.
     """
     rows = []
-    for group in results["groups"]:
+    for group in results.get("groups", ()):  # what other scripts measure has none
         for workload in dict.fromkeys(entry["workload"] for entry in group["measurements"]):
             forms = {name: _find(group["measurements"], BOTH, workload, name) for name in FORMS}
             seconds = {name: entry["seconds"]["median"] for name, entry in forms.items() if entry}

@@ -6,6 +6,7 @@ from benchmarks.operators.cases import plstm_operands
 from benchmarks.operators.compile import count_graph_breaks
 from benchmarks.operators.peers import GATv2Model
 from benchmarks.operators.registry import OPERATORS, NotMeasured, Width, make_case, make_workload
+from benchmarks.operators.suites import LIMITED
 from plstm_graph.nn import PLSTM, count_parameters
 
 WIDTH = Width(2, 4, 4)
@@ -50,3 +51,14 @@ def test_models_of_equal_size():
 @pytest.mark.slow
 def test_no_graph_breaks():
     assert count_graph_breaks(modes="P", direction="forward") == 0
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_number_of_threads_holds_for_its_case_alone(number, molecules, monkeypatch):
+    found = []
+    monkeypatch.setattr(
+        cases, "plstm", lambda *_, query, value, **__: found.append(torch.get_num_threads()) or value * 1
+    )
+    before = torch.get_num_threads()
+    make_case(LIMITED[number - 1], molecules, WIDTH)["forward"].prepare()
+    assert found == [number] and torch.get_num_threads() == before

@@ -19,6 +19,22 @@ def test_repetitions_take_turns():
     assert 0 < summary["min"] <= summary["q1"] <= summary["median"] <= summary["q3"]
 
 
+def test_what_prepares_a_repetition_is_not_timed(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
+
+    class Run:
+        def prepare(self):
+            clock[0] += 5.0
+
+        def __call__(self):
+            clock[0] += 0.5
+
+    timer = Timer(Run(), 3, budget=10.0)
+    time_in_turns([timer])
+    assert timer.seconds == pytest.approx([0.5, 0.5, 0.5])
+
+
 def test_a_budget_limits_the_repetitions(monkeypatch):
     calls, clock = [], [0.0]
     monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])

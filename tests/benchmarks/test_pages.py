@@ -9,9 +9,9 @@ import pytest
 
 import benchmarks
 import results
-from benchmarks import grids, max_plus, pages, throughput
+from benchmarks import grids, max_plus, pages
 
-PAGES = {"grids/speed": grids, "max_plus_speed": max_plus, "throughput": throughput}
+PAGES = {"grids/speed": grids, "max_plus_speed": max_plus}
 
 
 @pytest.mark.parametrize("name", PAGES)

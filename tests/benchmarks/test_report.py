@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.operators.figures import FIGURES, measure_figures
 from benchmarks.operators.plots import save_plots
-from benchmarks.operators.report import to_markdown
+from benchmarks.operators.report import figures_table, to_markdown
 from benchmarks.operators.results import auto_against_best, find_together
 from benchmarks.operators.suites import BOTH
 
@@ -40,44 +40,77 @@ def results_of(*groups, **more):
     }
 
 
+def figures_of(threads=2, **runs):
+    """Measured value and verdict of each figure that was measured, by the beginning of its name."""
+    rows = measure_figures(runs, threads)
+    assert len(rows) == len(FIGURES)
+    json.dumps(rows, allow_nan=False)
+    return {row["what"]: (row["measured"], row["met"]) for row in rows if row["measured"] is not None}
+
+
 def test_only_what_was_timed_together_is_compared():
     ours, theirs = measurement("nci-128", "plstm auto", 0.003), measurement("nci-128", "GATv2Conv", 0.004)
-    assert measure_figures(results_of([ours], [theirs]))[0]["met"] == "not measured"
-    row = measure_figures(results_of([ours, theirs]))[0]
-    assert row["measured"] == pytest.approx(0.75)
-    assert row["met"] == "aim"
+    assert figures_of(figures=results_of([ours], [theirs])) == {}
+    name = "operator, gates given, 128 molecules, against GATv2Conv"
+    assert figures_of(figures=results_of([ours, theirs])) == {name: (pytest.approx(0.75), "no")}
+    assert figures_of(figures=results_of([ours], [theirs | ours])) == {}
 
 
 def test_figures():
-    big, small = 1_000_000, 100_000
-    results = results_of(
-        [measurement("chain-100000", "plstm auto", 1.2), measurement("chain-10000", "plstm auto", 0.1)],
-        [measurement(f"random-{big}", "plstm auto", 20.0), measurement(f"random-{small}", "plstm auto", 1.0)],
+    peers = ("GATv2Conv", "GATv2Conv, both directions")
+    figures = results_of(
+        [measurement("nci-128", name, t) for name, t in (("plstm auto", 4.8), ("GATv2Conv", 10.0), ("GINEConv", 4.0))],
         [
-            measurement(f"random-{big}", "plstm recurrent", 5.0, peak_bytes=1000),
-            measurement(f"random-{big}", "plstm chunkwise", 5.0, peak_bytes=150),
+            measurement("peptides-128", name, t)
+            for name, t in zip(("plstm auto", *peers), (9.0, 8.0, 10.0), strict=True)
         ],
+        [measurement(f"chain-{size}", "plstm auto", t) for size, t in ((100_000, 1.2), (10_000, 0.1))],
         [
-            measurement("circuit-hyp", "plstm auto", 5.0, peak_bytes=1_000_000_000),
-            measurement("circuit-hyp", "plstm auto, from edges", 7.0, peak_bytes=9_000_000_000),
+            measurement("random-1000000", "plstm auto", 20.0, peak_bytes=9_000_000_000),
+            measurement("random-100000", "plstm auto", 1.0),
         ],
-        [
-            measurement("nci-128", "PLSTM model", 0.2, "training step"),
-            measurement("nci-128", "GATv2 model", 0.1, "training step"),
-            measurement("nci-128", "structure", 0.01, "build"),
-        ],
-        graph_breaks=0,
+        [measurement("nci-128", f"{name} model", t, "training step") for name, t in (("PLSTM", 0.23), ("GATv2", 0.2))],
     )
-    rows = measure_figures(results)
-    assert len(rows) == len(FIGURES)
-    measured = [(row["measured"], row["met"]) for row in rows if row["measured"] is not None]
-    values, met = zip(*measured, strict=True)
-    assert values == pytest.approx((2.0, 0.05, 1.2, 2.0, 0.15, 7.0, 9.0, 0))
-    assert met == ("limit", "limit", "limit", "no", "aim", "aim", "no", "aim")
-    json.dumps(rows, allow_nan=False)
-    text = to_markdown(results | {"figures": rows})
-    assert "| 7.00 s | 60.0 s | 10.0 s | aim reached |" in text
-    assert "| 9.00 GB | 8.00 GB | 8.00 GB | **not reached** |" in text
+    names = ("plstm auto, 1 thread", "plstm auto, 2 threads")
+    threads = results_of([measurement("nci-512", name, t) for name, t in zip(names, (10.0, 6.0), strict=True)])
+    sweep = results_of([measurement("chain-9", f"plstm {form}", t) for form, t in (("auto", 1.5), ("parallel", 1.0))])
+    circuits = results_of([measurement("circuit-hyp", "plstm auto, from edges", 7.0, peak_bytes=9_000_000_000)])
+    native = {"rows": [{"ratio": 0.5}, {"ratio": 1.01}]}
+    grids = {"rows": {"grid 24x24, batch 8": {"plstm auto": {"ratio": 0.75}}}, "per_pixel": 1.2}
+    runs = {"figures": figures, "threads": threads, "sweep": sweep, "circuits": circuits}
+    found = figures_of(**runs, native=native, grids=grids, molecules=results_of(graph_breaks=0))
+    expected = {
+        "operator, gates given, 128 molecules, against GATv2Conv": (0.48, "limit"),
+        "operator, gates given, 128 molecules, against GINEConv": (1.2, "limit"),
+        "operator, gates given, 128 peptides, against GATv2Conv in both directions": (0.9, "aim"),
+        "operator, gates given, 128 peptides, against GATv2Conv": (1.125, "not asked"),
+        "training step of the PLSTM model against a GATv2 model of equal size, 128 molecules": (1.15, "limit"),
+        "two threads against one, operator, 512 molecules": (0.6, "limit"),
+        "native code against torch only, worst of all forms and workloads": (1.01, "limit"),
+        "`auto` against the best form, worst of all workloads": (1.5, "no"),
+        "random DAG of 1,000,000 edges, time per edge against 100,000": (2.0, "no"),
+        "the same, peak memory": (9.0, "no"),
+        "chain of 100,000 edges, time per edge against 10,000": (1.2, "limit"),
+        "grid 24 x 24, against softmax attention": (0.75, "aim"),
+        "grid, time per pixel, 96 x 96 against 24 x 24": (1.2, "no"),
+        "deepest EPFL circuit, all structure and forward+backward": (7.0, "aim"),
+        "graph breaks of the PLSTM model under torch.compile, dynamic shapes": (0, "aim"),
+    }
+    assert {what: met for what, (_, met) in found.items()} == {what: met for what, (_, met) in expected.items()}
+    assert [found[what][0] for what in expected] == pytest.approx([value for value, _ in expected.values()])
+    # With one thread more is asked of the operator.
+    assert figures_of(threads=1, **runs)["operator, gates given, 128 molecules, against GATv2Conv"][1] == "no"
+
+
+def test_table_of_figures():
+    circuits = results_of([measurement("circuit-hyp", "plstm auto, from edges", 7.0, peak_bytes=9_000_000_000)])
+    operator = results_of([measurement("nci-128", name, t) for name, t in (("plstm auto", 2.0), ("GATv2Conv", 4.0))])
+    columns = {"abacus, 1 thread": ({"circuits": circuits}, 1), "abacus, 2 threads": ({"figures": operator}, 2)}
+    lines = figures_table(columns).splitlines()
+    assert lines[0] == "| what | at most | aim | abacus, 1 thread | abacus, 2 threads |"
+    assert lines[2].endswith("128 molecules, against GATv2Conv | 0.450 / 0.500 | 0.350 |  | 0.500 |")
+    assert any(line.endswith("| 60.0 s | 10.0 s | 7.00 s ✓ |  |") for line in lines)
+    assert any(line.endswith("| 8.00 GB | 8.00 GB | **9.00 GB** |  |") for line in lines)
 
 
 def test_auto_is_held_against_the_best_form():
