@@ -31,7 +31,8 @@ from plstm_graph.machine import describe_machine, instruction_set
 
 KEPT = ROOT / "results" / "performance"
 _WORK = ROOT / "runs" / "performance"
-_BUSY = 0.5
+#: Cores that other processes may take without a word.
+_BUSY = 0.1
 
 
 @dataclass(frozen=True)
@@ -117,23 +118,40 @@ def measure(steps: Sequence[Step], key: str, instructions: str | None, kept: Pat
             if output.is_file():
                 print(f"{name}: measured before", flush=True)
                 continue
-            load = os.getloadavg()[0]
             folder = _WORK / key / name
             folder.mkdir(parents=True, exist_ok=True)
-            begin = time.perf_counter()
+            begin, busy, own = time.perf_counter(), _busy(), _own()
             command = [sys.executable, "-m", *step.command(threads, folder.absolute())]
             done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, check=False)
             seconds = time.perf_counter() - begin
-            print(f"{name}: {seconds:.0f} s" + (f", status {done.returncode}" if done.returncode else ""), flush=True)
+            others = max(0.0, _busy() - busy - (_own() - own)) / seconds
+            told = f", others took {others:.1f} cores meanwhile: measure again" if others > _BUSY else ""
+            told += f", status {done.returncode}" if done.returncode else ""
+            print(f"{name}: {seconds:.0f} s{told}", flush=True)
             if done.returncode or digest_sources() != sources:
                 failed.append(name)
                 continue
             about = {"step": step.name, "key": key, "instructions": instructions or instruction_set()}
-            about |= {"threads": threads, "sources": sources, "seconds": round(seconds), "load": round(load, 2)}
+            about |= {"threads": threads, "sources": sources, "seconds": round(seconds), "others": round(others, 2)}
             found = about | {"machine": describe_machine()} | _read(folder / step.written) | about
             output.parent.mkdir(parents=True, exist_ok=True)
             replace_text(output, json.dumps(found, indent=1, allow_nan=False) + "\n")
     return failed
+
+
+def _busy() -> float:
+    """Seconds for which processors have worked, for whatever process, or were lent to another machine; 0 if unknown."""
+    path = Path("/proc/stat")
+    if not path.is_file():
+        return 0.0
+    user, nice, system, _, _, *rest = map(int, path.read_text(encoding="ascii").splitlines()[0].split()[1:])
+    return (user + nice + system + sum(rest[:3])) / os.sysconf("SC_CLK_TCK")
+
+
+def _own() -> float:
+    """The same for this process and those that it has started and that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -149,8 +167,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     steps = [*QUICK_STEPS, *(LONG_STEPS if options.long or options.steps else ())]
     steps = [step for step in steps if not options.steps or step.name in options.steps]
-    if os.getloadavg()[0] > _BUSY:
-        print(f"the machine is busy (load {os.getloadavg()[0]:.1f}): stop what runs beside, and begin anew", flush=True)
     failed = measure(steps, options.key or machine_key(options.instructions), options.instructions)
     print(f"failed: {', '.join(failed)}" if failed else "measured; the pages are made by python -m results.performance")
     return 1 if failed else 0

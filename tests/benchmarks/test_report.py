@@ -40,9 +40,9 @@ def results_of(*groups, **more):
     }
 
 
-def figures_of(threads=2, **runs):
+def figures_of(cores=2, **runs):
     """Measured value and verdict of each figure that was measured, by the beginning of its name."""
-    rows = measure_figures(runs, threads)
+    rows = measure_figures(runs, cores)
     assert len(rows) == len(FIGURES)
     json.dumps(rows, allow_nan=False)
     return {row["what"]: (row["measured"], row["met"]) for row in rows if row["measured"] is not None}
@@ -99,7 +99,7 @@ def test_figures():
     assert {what: met for what, (_, met) in found.items()} == {what: met for what, (_, met) in expected.items()}
     assert [found[what][0] for what in expected] == pytest.approx([value for value, _ in expected.values()])
     # With one thread more is asked of the operator.
-    assert figures_of(threads=1, **runs)["operator, gates given, 128 molecules, against GATv2Conv"][1] == "no"
+    assert figures_of(cores=1, **runs)["operator, gates given, 128 molecules, against GATv2Conv"][1] == "no"
 
 
 def test_table_of_figures():

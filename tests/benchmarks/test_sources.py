@@ -14,7 +14,7 @@ class Empty:
 C = r"""
 /* What it
    does. */
-#define LINE(x) \\
+#define LINE(x) \
     (x)
 static const char *text = "// no comment /* none */";
 int f(int a) { return a << 2 /* four */ ; } // done

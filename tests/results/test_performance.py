@@ -28,7 +28,7 @@ def place(tmp_path, monkeypatch):
 def keep(place, key, threads, step, found, sources="today"):
     path = place / "kept" / "performance" / key / f"{step}-{threads}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    about = {"step": step, "key": key, "threads": threads, "sources": sources, "load": 0.1}
+    about = {"step": step, "key": key, "threads": threads, "sources": sources, "others": 0.1}
     path.write_text(json.dumps(found | about))
 
 
