@@ -18,6 +18,8 @@ from typing import Any
 from benchmarks.operators.figures import FIGURES, measure_figures
 from benchmarks.operators.plots import save_plots
 from benchmarks.operators.report import figures_table, table, to_markdown
+from benchmarks.operators.results import auto_against_best, find_together
+from benchmarks.operators.suites import BOTH
 from benchmarks.sources import digest_sources
 from plstm_graph.datasets.storage.files import replace_file, replace_text
 from plstm_graph.viz.curves import new_figure
@@ -145,6 +147,27 @@ def missed(columns: list[Column]) -> str:
     return "\n".join(lines) or "None is."
 
 
+def worst_cases(columns: list[Column]) -> str:
+    """Where native code and the choice of ``auto`` are farthest from what they should be, a line for each column."""
+    lines = []
+    for column in columns:
+        told = []
+        rows = column.runs.get("native", {}).get("rows", ())
+        if rows:
+            row = max(rows, key=lambda row: row["ratio"])
+            more = row["native_ms"] - row["torch_ms"]
+            told.append(f"native code in {row['form']} on {row['workload']}, {row['ratio']:.2f} ({more:+.2f} ms)")
+        choices = [(*choice, run) for run in column.runs.values() for choice in auto_against_best(run)]
+        if choices:
+            workload, best, ratio, run = max(choices, key=lambda choice: choice[2])
+            auto, fastest = find_together(run, BOTH, (workload, "plstm auto"), (workload, best)) or ({}, {})
+            more = 1e3 * (auto["seconds"]["median"] - fastest["seconds"]["median"])
+            told.append(f"`auto` on {workload}, {ratio:.2f} of {best.removeprefix('plstm ')} ({more:+.2f} ms)")
+        if told:
+            lines.append(f"* {column.name}: {'; '.join(told)}")
+    return "\n".join(lines)
+
+
 def machines_table(columns: list[Column]) -> str:
     """A row for each machine."""
     rows = [("machine", "processor", "cores", "memory, GiB", "torch", "revision", "measured sources", "others took")]
@@ -208,6 +231,10 @@ Ratios of medians in one run, forward and backward unless a row says otherwise. 
 aim is reached. Two limits are with one thread and with two.
 
 {figures}
+
+The worst cases of native code and of `auto`:
+
+{worst_cases(columns)}
 
 {machines_table(columns)}
 
@@ -313,6 +340,8 @@ def with_sentence(readme: str, sentence: str) -> str:
 
 def main() -> None:
     columns = read_columns(digest_sources(), NUMBERS / "performance")
+    if not columns:
+        raise SystemExit(f"nothing was measured yet; run `{AGAIN}`")
     folder = DOCS / "performance"
     folder.mkdir(exist_ok=True)
     for old in folder.rglob("*.png"):

@@ -197,5 +197,5 @@ def test_help_and_info(capsys):
     assert main(["info"]) == 0
     done = capsys.readouterr()
     assert f"torch            {torch.__version__}" in done.out
-    assert "torch_scatter" in done.out
+    assert "torch_scatter" in done.out and "\nnative code      " in done.out
     assert done.err == ""

@@ -78,7 +78,11 @@ def test_other_measurements_have_their_tables(place):
     options = {"width": 64, "batch_size": 32}
     for threads in (1, 2):
         keep(place, "abacus", threads, "throughput", machine | {"sets": sets, "options": options})
+    forms = [measurement("grid-3", f"plstm {form}", t) for form, t in (("auto", 0.003), ("parallel", 0.002))]
+    keep(place, "abacus", 1, "sweep", results_of(forms, suite="sweep"))
     performance.main()
+    worst = "native code in parallel on nci-128, 0.50 (-2.00 ms); `auto` on grid-3, 1.50 of parallel (+1.00 ms)"
+    assert f"* abacus, 1 thread: {worst}\n" in (place / "docs" / "performance.md").read_text()
     details = (place / "docs" / "performance" / "details.md").read_text()
     assert "| parallel | nci-128 | 2.00 | 4.00 | 0.50 |" in details
     assert "| grid 24x24, batch 8 | plstm auto | 20.0 | 0.750 |" in details
@@ -92,6 +96,12 @@ def test_numbers_of_two_revisions_do_not_share_a_column(place):
     keep(place, "abacus", 2, "figures", operator(0.001), sources="yesterday")
     with pytest.raises(ValueError, match="numbers of several revisions"):
         performance.main()
+
+
+def test_without_numbers_nothing_is_written(place):
+    with pytest.raises(SystemExit, match="nothing was measured yet"):
+        performance.main()
+    assert (place / "README.md").read_text() == README and not list((place / "docs").iterdir())
 
 
 def test_a_readme_without_its_place_is_left_alone(place):
