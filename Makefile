@@ -28,8 +28,8 @@ test-portable: $(VENV)/.test  ## Test graph, ops, nn and viz again as another pr
 		--ignore=tests/nn/test_options_matter.py --ignore=tests/nn/test_export.py -k "not compile and not registered_soundly"
 
 # What is measured already of today's sources is not measured again. AVX2=1 holds the processor to AVX2.
-benchmark: $(VENV)/.test  ## Measure this machine (12 minutes, nothing beside it) and make the pages of speed (LONG=1, AVX2=1)
-	$(BIN)/python -m benchmarks.everything $(if $(LONG),--long) $(if $(AVX2),--instructions avx2)
+benchmark: $(VENV)/.test  ## Measure this machine (12 minutes, nothing beside it) and make the pages of speed (LONG=1, AVX2=1, AGAIN=1)
+	$(BIN)/python -m benchmarks.everything $(if $(LONG),--long) $(if $(AVX2),--instructions avx2) $(if $(AGAIN),--again)
 	$(BIN)/python -m results.performance
 
 fuzz: $(VENV)/.test  ## Draw random calls of the operator and damaged files for ten minutes each (SECONDS=60, SEED=7)

@@ -7,8 +7,8 @@
 
 Each step is a process of its own and writes one file, results/performance/MACHINE/STEP-THREADS.json, with the digest of
 the sources that it measured. A step whose file is of today's sources is not repeated, so a run that was stopped goes on
-where it was. What the machine's folder holds of other sources is removed first: numbers of two revisions would stand in
-one column.
+where it was; ``--again`` repeats those during which other processes worked. What the machine's folder holds of other
+sources is removed first: numbers of two revisions would stand in one column.
 """
 
 import argparse
@@ -92,7 +92,9 @@ def file_of(key: str, step: Step, threads: int, kept: Path = KEPT) -> Path:
     return kept / key / f"{step.name}-{threads}.json"
 
 
-def measure(steps: Sequence[Step], key: str, instructions: str | None, kept: Path = KEPT) -> list[str]:
+def measure(
+    steps: Sequence[Step], key: str, instructions: str | None, kept: Path = KEPT, again: bool = False
+) -> list[str]:
     """Run the steps that are missing.
 
     Args:
@@ -100,6 +102,7 @@ def measure(steps: Sequence[Step], key: str, instructions: str | None, kept: Pat
         key: Name of the machine.
         instructions: Instruction set that the processor is held to, a key of ``HELD_TO``; None for no limit.
         kept: Folder of all machines.
+        again: Whether to repeat those during which other processes worked.
 
     Returns:
         Names of the steps that failed.
@@ -115,7 +118,7 @@ def measure(steps: Sequence[Step], key: str, instructions: str | None, kept: Pat
     for step in steps:
         for threads in step.threads:
             name, output = f"{step.name}-{threads}", file_of(key, step, threads, kept)
-            if output.is_file():
+            if output.is_file() and not (again and _read(output)["others"] > _BUSY):
                 print(f"{name}: measured before", flush=True)
                 continue
             folder = _WORK / key / name
@@ -125,7 +128,7 @@ def measure(steps: Sequence[Step], key: str, instructions: str | None, kept: Pat
             done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, check=False)
             seconds = time.perf_counter() - begin
             others = max(0.0, _busy() - busy - (_own() - own)) / seconds
-            told = f", others took {others:.1f} cores meanwhile: measure again" if others > _BUSY else ""
+            told = f", others took {others:.1f} cores meanwhile: repeat it by --again" if others > _BUSY else ""
             told += f", status {done.returncode}" if done.returncode else ""
             print(f"{name}: {seconds:.0f} s{told}", flush=True)
             if done.returncode or digest_sources() != sources:
@@ -163,11 +166,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--instructions", choices=HELD_TO, help="hold the processor to these (default: all it has)")
     parser.add_argument("--steps", nargs="+", choices=[s.name for s in (*QUICK_STEPS, *LONG_STEPS)], help="only these")
     parser.add_argument("--long", action="store_true", help="measure every form on every workload as well")
+    parser.add_argument("--again", action="store_true", help="repeat steps during which other processes worked")
     parser.add_argument("--key", help="name of the machine (default: its processor's)")
     options = parser.parse_args(arguments)
     steps = [*QUICK_STEPS, *(LONG_STEPS if options.long or options.steps else ())]
     steps = [step for step in steps if not options.steps or step.name in options.steps]
-    failed = measure(steps, options.key or machine_key(options.instructions), options.instructions)
+    key = options.key or machine_key(options.instructions)
+    failed = measure(steps, key, options.instructions, again=options.again)
     print(f"failed: {', '.join(failed)}" if failed else "measured; the pages are made by python -m results.performance")
     return 1 if failed else 0
 

@@ -44,6 +44,15 @@ def test_numbers_say_what_was_measured_and_are_not_measured_twice(step, tmp_path
     assert capsys.readouterr().out.count("measured before") == 2
 
 
+def test_what_was_disturbed_is_repeated_when_asked(step, tmp_path, capsys):
+    paths = [tmp_path / "abacus" / f"made-{threads}.json" for threads in (1, 2)]
+    assert measure([step(1, 2)], "abacus", None, tmp_path) == []
+    for path, others in zip(paths, (0.0, 0.5), strict=True):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"others": others, "before": True}))
+    assert measure([step(1, 2)], "abacus", None, tmp_path, again=True) == []
+    assert ["before" in json.loads(path.read_text()) for path in paths] == [True, False]
+
+
 def test_numbers_of_other_sources_are_removed_and_a_failure_is_told(step, tmp_path):
     (tmp_path / "abacus").mkdir()
     for name in ("old-1", "made-1"):
@@ -69,10 +78,13 @@ def test_every_step_has_its_file_and_its_options(tmp_path):
 
 def test_only_some_steps(monkeypatch, capsys):
     called = []
-    monkeypatch.setattr(everything, "measure", lambda steps, *rest: called.append((steps, *rest)) or ["grids-1"])
+    monkeypatch.setattr(
+        everything, "measure", lambda steps, *rest, again: called.append((steps, *rest, again)) or ["grids-1"]
+    )
     assert main(["--steps", "grids", "depth", "--instructions", "avx2", "--key", "abacus"]) == 1
     ((steps, *rest),) = called
-    assert [step.name for step in steps] == ["grids", "depth"] and rest == ["abacus", "avx2"]
+    assert [step.name for step in steps] == ["grids", "depth"] and rest == ["abacus", "avx2", False]
     assert "failed: grids-1" in capsys.readouterr().out
-    main([])
+    main(["--again"])
+    assert called[-1][-1] is True
     assert [step.name for step in called[-1][0]] == [step.name for step in QUICK_STEPS]
