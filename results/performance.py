@@ -103,7 +103,12 @@ def spread(values: Iterable[float | None], digits: int = 2) -> str:
 
 
 def cost_sentence(columns: list[Column]) -> str:
-    """What the README and the page say of costs: ranges over machines and numbers of threads, none left out."""
+    """What the README and the page say of costs: ranges over machines and numbers of threads, none left out.
+
+    Args:
+        columns: What was measured; those without the suite ``figures`` have nothing to say here.
+    """
+    columns = [column for column in columns if "figures" in column.runs]
     measured = [{row["what"]: row["measured"] for row in measure_figures(c.runs, c.threads)} for c in columns]
 
     def found(*names: str, factor: float = 1.0, digits: int = 2) -> str:
@@ -346,7 +351,7 @@ def main() -> None:
     folder.mkdir(exist_ok=True)
     for old in folder.rglob("*.png"):
         old.unlink()
-    draw_costs(columns, folder / "costs.png")
+    draw_costs([column for column in columns if "figures" in column.runs], folder / "costs.png")
     replace_text(folder / "details.md", details(columns, folder))
     reading = DOCS / "performance_reading.md"
     replace_text(
