@@ -9,6 +9,7 @@ state for every pair, which at a hub of 2,000 in-edges and 2,000 out-edges are f
 """
 
 from typing import Literal
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -37,6 +38,9 @@ _BYTES_OF_ITEM, _BYTES_OF_ITEM_AND_HEAD = 100, 110
 
 #: Seconds of a pass below which cutting the levels into blocks, for an estimate, is not worth its while.
 _WORTH_BLOCKS = 0.02
+
+#: What was chosen for a graph, by all that the choice depends on: estimates take as long as a pass over a small graph.
+_CHOSEN: WeakKeyDictionary[LineGraph, dict[tuple[object, ...], Form]] = WeakKeyDictionary()
 
 #: Seconds of a pass, and ratio of two estimates, between which the constants of another machine decide well enough.
 _WORTH_TIMING, _FAR_APART = 5e-3, 6.0
@@ -67,14 +71,28 @@ def choose_form(
         if line_graph.has_links:
             return "parallel"
         return "chunkwise" if line_graph.has_blocks(heads, key_width, value_width) else "recurrent"
+    # Both directions have one structure and cost the same.
+    graph = line_graph.reverse() if line_graph.is_reversed else line_graph
+    native = _is_native(graph, native)
+    calibrated = graph.edge_index.device.type == "cpu" and is_calibrated()
+    chosen = _CHOSEN.setdefault(graph, {})
+    call = heads, key_width, value_width, native, calibrated, torch.get_num_threads()
+    if call not in chosen:
+        chosen[call] = _choose(graph, heads, key_width, value_width, native, calibrated)
+    return chosen[call]
+
+
+def _choose(
+    line_graph: LineGraph, heads: int, key_width: int, value_width: int, native: bool, calibrated: bool
+) -> Form:
     seconds = estimate_seconds(line_graph, heads, key_width, value_width, native)
     needed = estimate_bytes(line_graph, heads, key_width, value_width, tuple(seconds), native)
     most = max(_max_bytes(line_graph), min(needed.values()))
     fitting = sorted((form for form in seconds if needed[form] <= most), key=lambda form: seconds[form])
-    if len(fitting) > 1 and line_graph.edge_index.device.type == "cpu" and is_calibrated():
+    if len(fitting) > 1 and calibrated:
         best, second = seconds[fitting[0]], seconds[fitting[1]]
         if best > _WORTH_TIMING and second < _FAR_APART * best:
-            ratios = speed_ratios(_is_native(line_graph, native))
+            ratios = speed_ratios(native)
             return min(fitting, key=lambda form: seconds[form] * ratios[form])
     return fitting[0]
 

@@ -30,9 +30,10 @@ NANOSECONDS: dict[str, dict[str, float]] = {
     },
 }
 
-#: The same for the forms in C, from chains, molecules, peptides and random DAGs on one thread, halved for two.
+#: The same for the forms in C, from molecules, peptides and random DAGs on two threads. States of molecules lie in the
+#: nearest cache, those of a large random DAG in memory, which takes three times as long: this is in between.
 NATIVE_NANOSECONDS: dict[str, dict[str, float]] = {
-    "recurrent": {"call": 300_000, "levels": 0, "edge states": 1.0, "pair states": 1.3},
+    "recurrent": {"call": 300_000, "levels": 0, "edge states": 0.13, "pair states": 0.3},
     "parallel": {"call": 300_000, "levels": 0, "entries": 13, "node vectors": 0.7},
 }
 
