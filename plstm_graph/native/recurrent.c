@@ -5,7 +5,7 @@
    number the states of a forward pass lie in the nearest cache. The backward pass computes the states of one segment of
    the walk again, one graph of a batch for instance, and walks back through them; the gradient of a state takes its
    place where it is needed for the last time. A unit of work is one head of one
-   segment, a slice of at most WIDEST columns of the values at a time: none of them share states.
+   segment, a slice of its states at a time, some rows and at most WIDEST columns: none of them share states.
 
    Gates are laid out by head, in the order of the walk, before and after: reading and writing is then one after the
    other, and threads that work at different heads write to different cache lines. */
@@ -26,7 +26,7 @@
 enum { WIDEST = 32 };
 
 typedef struct {
-    int64_t nodes, edges, pairs, heads, key_width, value_width, slice;
+    int64_t nodes, edges, pairs, heads, key_width, value_width, rows, columns; /* the last two of a slice */
 } Sizes;
 
 /* Features [N, H, K or V] and Direct [N, H] of the caller; Source and Mark [H, E] and Transition [H, P] by place. */
@@ -39,12 +39,13 @@ typedef struct {
     REAL *query, *key, *value, *source, *transition, *mark, *direct;
 } Grads;
 
-/* One head of one segment and a slice of its values: places first to last - 1, columns from to from + width - 1. */
+/* One head of one segment and a slice of its states: places first to last - 1, rows row to row + rows - 1, columns from
+   to from + width - 1. */
 typedef struct {
     const Sizes *z;
     const Plan *t;
     const Inputs *x;
-    int64_t first, last, head, from, width;
+    int64_t first, last, head, row, rows, from, width;
 } Unit;
 
 /* The unit's columns of a row, and zeros behind them where there are fewer than the w that the compiler knows. */
@@ -112,16 +113,23 @@ INLINE void add_rows(Vector *total, REAL scale, const REAL *weight, const REAL *
 
 INLINE void run(const Unit *u, REAL *out, REAL *states, int64_t nk, int64_t w) {
     const Plan *t = u->t;
-    const int64_t heads = u->z->heads, nv = u->z->value_width, size = nk * w;
+    const int64_t heads = u->z->heads, width = u->z->key_width, nv = u->z->value_width, size = nk * w;
     const REAL *mark = u->x->mark + u->head * u->z->edges;
     for (int64_t n = u->first; n < u->last; n++) {
         const int64_t row = t->order[n] * heads + u->head;
-        const REAL *q = u->x->query + row * nk, *k = u->x->key + row * nk;
+        const REAL *q = u->x->query + row * width, *k = u->x->key + row * width;
         REAL v[WIDEST], y[WIDEST];
         Vector read[WIDEST / LANES];
         load(u, u->x->value + row * nv, v, w);
-        const REAL own = u->x->direct[row] * dot(q, k, nk);
-        for (int64_t j = 0; j < w; j += LANES) read[j / LANES] = own * at(v + j);
+        if (u->row == 0) {
+            const REAL own = u->x->direct[row] * dot(q, k, width);
+            for (int64_t j = 0; j < w; j += LANES) read[j / LANES] = own * at(v + j);
+        } else {
+            load(u, out + row * nv, y, w);
+            for (int64_t j = 0; j < w; j += LANES) read[j / LANES] = at(y + j);
+        }
+        q += u->row;
+        k += u->row;
         for (int64_t i = t->in_ptr[n]; i < t->in_ptr[n + 1]; i++)
             add_rows(read, mark[t->in_edge[i]], q, states + t->slot[t->in_edge[i]] * size, nk, w);
         for (int64_t j = 0; j < w; j += LANES) put(y + j, read[j / LANES]);
@@ -131,7 +139,7 @@ INLINE void run(const Unit *u, REAL *out, REAL *states, int64_t nk, int64_t w) {
 }
 
 /* Adds to a number that the first slice begins. */
-INLINE void account(const Unit *u, REAL *total, REAL x) { *total = u->from > 0 ? *total + x : x; }
+INLINE void account(const Unit *u, REAL *total, REAL x) { *total = u->row > 0 || u->from > 0 ? *total + x : x; }
 
 /* What a node is given back: of its query and key, in whole vectors with zeros behind them, and of its value. */
 typedef struct {
@@ -245,7 +253,7 @@ INLINE void end_of(const Unit *u, const Grads *d, Near *near, int64_t edge, REAL
 INLINE void run_backward(const Unit *u, const Grads *d, const REAL *grad, REAL *states, REAL *room, int64_t nk,
                          int64_t w) {
     const Plan *t = u->t;
-    const int64_t heads = u->z->heads, nv = u->z->value_width, size = nk * w, h = u->head;
+    const int64_t heads = u->z->heads, width = u->z->key_width, nv = u->z->value_width, size = nk * w, h = u->head;
     const int64_t edges = u->z->edges, whole = whole_vectors(nk);
     const REAL *source = u->x->source + h * edges;
     REAL *by_place = states - t->out_ptr[u->first] * size, v[WIDEST], g[WIDEST];
@@ -253,15 +261,15 @@ INLINE void run_backward(const Unit *u, const Grads *d, const REAL *grad, REAL *
         const int64_t row = t->order[n] * heads + h;
         load(u, u->x->value + row * nv, v, w);
         for (int64_t edge = t->out_ptr[n]; edge < t->out_ptr[n + 1]; edge++)
-            enter(u, edge, u->x->key + row * nk, v, by_place, NULL, nk, w);
+            enter(u, edge, u->x->key + row * width + u->row, v, by_place, NULL, nk, w);
     }
     Near near = {.q = room, .k = room + whole, .dq = room + 2 * whole, .dk = room + 3 * whole};
     memset(room, 0, (size_t)(4 * whole) * sizeof(REAL));
     for (int64_t n = u->last - 1; n >= u->first; n--) {
         const int64_t row = t->order[n] * heads + h;
-        const REAL direct = u->x->direct[row];
-        memcpy(near.q, u->x->query + row * nk, (size_t)nk * sizeof(REAL));
-        memcpy(near.k, u->x->key + row * nk, (size_t)nk * sizeof(REAL));
+        const REAL direct = u->x->direct[row], *q = u->x->query + row * width, *k = u->x->key + row * width;
+        memcpy(near.q, q + u->row, (size_t)nk * sizeof(REAL));
+        memcpy(near.k, k + u->row, (size_t)nk * sizeof(REAL));
         load(u, u->x->value + row * nv, v, w);
         load(u, grad + row * nv, g, w);
         Vector of_weight = {0};
@@ -270,29 +278,38 @@ INLINE void run_backward(const Unit *u, const Grads *d, const REAL *grad, REAL *
             near.g[j / LANES] = at(g + j);
             of_weight += near.v[j / LANES] * near.g[j / LANES];
         }
-        const REAL score = dot(near.q, near.k, nk), of_score = sum(of_weight) * direct;
-        account(u, d->direct + h * u->z->nodes + n, sum(of_weight) * score);
+        const REAL of_score = sum(of_weight) * direct;
         for (int64_t r = 0; r < whole; r += LANES) {
             put(near.dq + r, of_score * at(near.k + r));
             put(near.dk + r, of_score * at(near.q + r));
         }
-        for (int64_t j = 0; j < w; j += LANES) near.dv[j / LANES] = direct * score * near.g[j / LANES];
+        if (u->row == 0) {
+            const REAL score = dot(q, k, width);
+            account(u, d->direct + h * u->z->nodes + n, sum(of_weight) * score);
+            for (int64_t j = 0; j < w; j += LANES) near.dv[j / LANES] = direct * score * near.g[j / LANES];
+        } else {
+            load(u, d->value + row * nv, v, w);
+            for (int64_t j = 0; j < w; j += LANES) near.dv[j / LANES] = at(v + j);
+        }
         for (int64_t edge = t->out_ptr[n]; edge < t->out_ptr[n + 1]; edge++)
             account(u, d->source + h * edges + edge, write_back(&near, source[edge], by_place + edge * size, nk, w));
         for (int64_t i = t->in_ptr[n]; i < t->in_ptr[n + 1]; i++) end_of(u, d, &near, t->in_edge[i], by_place, nk, w);
+        REAL *dq = d->query + row * width + u->row, *dk = d->key + row * width + u->row;
         for (int64_t r = 0; r < nk; r++) {
-            account(u, d->query + row * nk + r, near.dq[r]);
-            account(u, d->key + row * nk + r, near.dk[r]);
+            dq[r] = u->from > 0 ? dq[r] + near.dq[r] : near.dq[r];
+            dk[r] = u->from > 0 ? dk[r] + near.dk[r] : near.dk[r];
         }
         for (int64_t j = 0; j < w; j += LANES) put(v + j, near.dv[j / LANES]);
         store(u, v, d->value + row * nv, w);
     }
 }
 
-/* Slices are filled up to a width that the compiler knows; heads as wide as their keys are the usual ones. */
+/* Slices are filled up to a width that the compiler knows; heads as wide as their keys are the usual ones, and halves of
+   those are taken where graphs are large. */
 #define FOR_WIDTH(nk, w, CALL)                               \
     do {                                                     \
         if ((nk) == 8 && (w) == 8) CALL(8, 8);               \
+        else if ((nk) == 8 && (w) == 16) CALL(8, 16);        \
         else if ((nk) == 16 && (w) == 16) CALL(16, 16);      \
         else if ((nk) == 24 && (w) == 24) CALL(24, 24);      \
         else if ((nk) == 32 && (w) == 32) CALL(32, 32);      \
@@ -318,14 +335,16 @@ static void *allocate(int64_t numbers) {
 
 INLINE Unit unit_of(const Sizes *z, const Plan *t, const Inputs *x, int64_t number) {
     const int64_t segment = number / z->heads, head = number % z->heads;
-    return (Unit){z, t, x, t->segment[segment], t->segment[segment + 1], head, 0, 0};
+    return (Unit){z, t, x, t->segment[segment], t->segment[segment + 1], head, 0, 0, 0, 0};
 }
 
+INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
 /* Slice after slice of a unit. */
-#define FOR_SLICES(u, z)                                                                                              \
-    for (u.from = 0; u.width = (z)->value_width - u.from < (z)->slice ? (z)->value_width - u.from : (z)->slice,       \
-        u.from < (z)->value_width;                                                                                    \
-         u.from += (z)->slice)
+#define FOR_SLICES(u, z)                                                                                          \
+    for (u.row = 0; u.rows = least((z)->rows, (z)->key_width - u.row), u.row < (z)->key_width; u.row += (z)->rows) \
+        for (u.from = 0; u.width = least((z)->columns, (z)->value_width - u.from), u.from < (z)->value_width;      \
+             u.from += (z)->columns)
 
 /* What the functions below are called with. */
 typedef struct {
@@ -346,14 +365,14 @@ typedef struct {
 /* Outputs [N, H, V] of units, the heads of one segment after those of the other; 1 if there is no memory. */
 int forward(int64_t first, int64_t last, const Forward *a) {
     const Sizes *z = a->z;
-    REAL *states = allocate(a->t->sizes[SLOTS] * z->key_width * whole_vectors(z->slice));
+    REAL *states = allocate(a->t->sizes[SLOTS] * z->rows * whole_vectors(z->columns));
     if (!states) return 1;
     for (int64_t number = first; number < last; number++) {
         Unit u = unit_of(z, a->t, a->x, number);
         FOR_SLICES(u, z) {
             const int64_t w = whole_vectors(u.width);
 #define RUN(nk, w) run(&u, a->out, states, nk, w)
-            FOR_WIDTH(z->key_width, w, RUN);
+            FOR_WIDTH(u.rows, w, RUN);
         }
     }
     free(states);
@@ -363,7 +382,7 @@ int forward(int64_t first, int64_t last, const Forward *a) {
 /* All gradients of units, each entry written; 1 if there is no memory. */
 int backward(int64_t first, int64_t last, const Backward *a) {
     const Sizes *z = a->z;
-    const int64_t size = z->key_width * whole_vectors(z->slice), whole = whole_vectors(z->key_width), longest = a->t->sizes[LONGEST] * size;
+    const int64_t size = z->rows * whole_vectors(z->columns), whole = whole_vectors(z->rows), longest = a->t->sizes[LONGEST] * size;
     REAL *states = allocate(longest + 4 * whole);
     if (!states) return 1;
     for (int64_t number = first; number < last; number++) {
@@ -371,7 +390,7 @@ int backward(int64_t first, int64_t last, const Backward *a) {
         FOR_SLICES(u, z) {
             const int64_t w = whole_vectors(u.width);
 #define RUN_BACKWARD(nk, w) run_backward(&u, a->d, a->grad, states, states + longest, nk, w)
-            FOR_WIDTH(z->key_width, w, RUN_BACKWARD);
+            FOR_WIDTH(u.rows, w, RUN_BACKWARD);
         }
     }
     free(states);

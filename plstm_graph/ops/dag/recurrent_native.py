@@ -2,7 +2,7 @@
 
 It needs nothing of a graph but its edges and pairs, and is linear in them. A state is kept as long as its edge is under
 way; the backward pass keeps the states of one segment of the walk, such as one graph of a batch, for each thread, in
-slices of the value width no larger than :data:`SLICE_BYTES`.
+slices no larger than :data:`SLICE_BYTES`.
 """
 
 import ctypes
@@ -29,12 +29,12 @@ from plstm_graph.ops.scatter import sum_rows
 
 _SOURCE = Source(SOURCES / "recurrent.c", ("forward", "backward", "arrange", "arrange_back"))
 
-#: States of a head are kept in slices of the value width, of a vector register's columns or a multiple, of this size
-#: at most, and no wider than the C functions take.
+#: States of a head are kept in slices of this size at most, of whole vectors of rows and columns, and no wider than the
+#: C functions take.
 SLICE_BYTES = 2**29
-_COLUMNS, _WIDEST = 8, 32
-#: Half of those columns, which costs time, where they would take so many times that size.
-_TOO_LARGE = 4
+_VECTOR, _WIDEST = 8, 32
+#: Fewer rows, which costs time, where a slice of one vector each way would take so many times that size.
+_TOO_LARGE = 2
 
 #: Numbers in the states of all edges and pairs that are worth one more thread.
 _WORTH_A_THREAD = 2**19
@@ -76,14 +76,15 @@ def _forward(operands: Tensors, structure: Tensors, options: Options) -> tuple[T
 def _backward(
     grad: Tensor, kept: Tensors, operands: Tensors, structure: Tensors, options: Options
 ) -> tuple[Tensor, ...]:
-    grads = tuple(torch.empty_like(tensor) for tensor in operands)
     check_tensors(operands[2].dtype, grad=(grad, operands[2].shape))
     walk = _Walk(operands, structure)
     by_place = [gate.new_empty(gate.size(1), gate.size(0)) for gate in operands[3:]]
-    inputs = walk.arranged()
-    walk.run("backward", [places(inputs), places([*grads[:3], *by_place]), grad])
-    walk.lay_out("arrange_back", [*grads[3:], *by_place])
-    return grads
+    inputs, of_features = walk.arranged(), [torch.empty_like(tensor) for tensor in operands[:3]]
+    walk.run("backward", [places(inputs), places([*of_features, *by_place]), grad])
+    del inputs  # of a large graph it takes much memory
+    of_gates = [torch.empty_like(gate) for gate in operands[3:]]
+    walk.lay_out("arrange_back", [*of_gates, *by_place])
+    return (*of_features, *of_gates)
 
 
 class _Walk:
@@ -97,11 +98,12 @@ class _Walk:
         _check_shapes(operands, edges, num_pairs)
         self._operands = operands
         self._plan = open_plan(lists, edge_index, pairs, nodes)
-        column = self._plan.longest * key_width * query.element_size()
-        slice_width = _slice_width(value_width, column)
-        room = 2 * (self._plan.longest + 1) * key_width * (slice_width + _COLUMNS)
+        number = self._plan.longest * query.element_size()
+        rows, columns = _slice(key_width, value_width, number)
+        room = (self._plan.longest + 1) * (rows + _VECTOR) * (columns + _VECTOR)
         check_room(room, query.dtype, f"the states of {edges} edges")
-        self._sizes = (ctypes.c_int64 * 7)(nodes, edges, num_pairs, heads, key_width, value_width, slice_width)
+        sizes = nodes, edges, num_pairs, heads, key_width, value_width, rows, columns
+        self._sizes = (ctypes.c_int64 * len(sizes))(*sizes)
         self._library: Any = load_native(_SOURCE, REALS[query.dtype])
         self._edges, self._gates = edges, (2 * edges + num_pairs) * heads
         self._work = (edges + num_pairs) * heads * key_width * value_width
@@ -126,12 +128,27 @@ class _Walk:
         check_status(spread(getattr(self._library, name), units, given, self._work, _WORTH_A_THREAD), self._edges)
 
 
-def _slice_width(value_width: int, column_bytes: int) -> int:
-    """How many columns of all states are kept at a time."""
-    width = min(value_width, _WIDEST)
-    while width > _COLUMNS and width * column_bytes > SLICE_BYTES:
-        width = -(-width // (2 * _COLUMNS)) * _COLUMNS
-    return _COLUMNS // 2 if width == _COLUMNS and width * column_bytes > _TOO_LARGE * SLICE_BYTES else width
+def _slice(key_width: int, value_width: int, number_bytes: int) -> tuple[int, int]:
+    """How many rows and columns of all states are kept at a time; columns are filled up to whole vectors.
+
+    Args:
+        key_width: ``K``
+        value_width: ``V``
+        number_bytes: Of one row and column.
+    """
+    rows, columns = key_width, min(value_width, _WIDEST)
+
+    def size() -> int:
+        return rows * -(-columns // _VECTOR) * _VECTOR * number_bytes
+
+    # Of rows rather than columns, for what is summed up over columns costs as much for few of them.
+    while rows > _VECTOR and size() > SLICE_BYTES:
+        rows = -(-rows // (2 * _VECTOR)) * _VECTOR
+    while columns > _VECTOR and size() > SLICE_BYTES:
+        columns = -(-columns // (2 * _VECTOR)) * _VECTOR
+    while rows > 1 and size() > _TOO_LARGE * SLICE_BYTES:
+        rows = -(-rows // 2)
+    return rows, columns
 
 
 def _check_shapes(inputs: Tensors, edges: int, num_pairs: int) -> None:

@@ -36,7 +36,9 @@ def test_the_form_in_torch_agrees_with_the_naive_one(problem):
 
 @needs_compiler
 @pytest.mark.parametrize("slice_bytes", [2**29, 2**15, 1])
-@pytest.mark.parametrize("widths", [(4, 4), (8, 8), (16, 16), (24, 24), (32, 32), (16, 20), (1, 1), (7, 11)], ids=str)
+@pytest.mark.parametrize(
+    "widths", [(4, 4), (8, 8), (16, 16), (24, 24), (32, 32), (16, 20), (1, 1), (7, 11), (9, 40)], ids=str
+)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_any_width_and_slice(monkeypatch, widths, dtype, slice_bytes):
     monkeypatch.setattr(recurrent_native, "SLICE_BYTES", slice_bytes)
@@ -53,11 +55,23 @@ def test_any_width_and_slice(monkeypatch, widths, dtype, slice_bytes):
 
 
 @pytest.mark.parametrize(
-    ("value_width", "column_bytes", "expected"),
-    [(24, 2**20, 24), (24, 2**25, 16), (24, 2**26, 8), (20, 2**25, 16), (7, 2**40, 7), (8, 2**26, 8), (64, 2**29, 4)],
+    ("widths", "number_bytes", "expected"),
+    [
+        ((24, 24), 2**19, (24, 24)),
+        ((24, 24), 2**20, (16, 24)),
+        ((24, 24), 2**21, (8, 24)),
+        ((24, 24), 2**22, (8, 16)),
+        ((24, 24), 2**23, (8, 8)),
+        ((20, 20), 2**21, (8, 20)),
+        ((7, 7), 2**23, (7, 7)),
+        ((16, 64), 2**19, (16, 32)),
+        ((16, 64), 2**27, (1, 8)),
+        ((1, 64), 2**40, (1, 8)),
+    ],
+    ids=str,
 )
-def test_slices_are_of_whole_registers(value_width, column_bytes, expected):
-    assert recurrent_native._slice_width(value_width, column_bytes) == expected
+def test_slices_are_of_whole_vectors(widths, number_bytes, expected):
+    assert recurrent_native._slice(*widths, number_bytes) == expected
 
 
 @needs_compiler
