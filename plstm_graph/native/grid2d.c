@@ -137,15 +137,17 @@ int scatter(int64_t first, int64_t last, const Scatter *a) {
     return 0;
 }
 
-/* Sizes of what is packed: blocks of rows, and columns, of all nodes of a unit. */
+/* Sizes of what is packed: blocks of rows, and columns, of all nodes of a unit; and how many numbers the columns of all
+   nodes take, in whole cache lines, so that what is packed behind them begins at one. */
 typedef struct {
-    ptrdiff_t nodes, blocks, columns;
+    ptrdiff_t nodes, blocks, columns, of_columns;
 } Pack;
 
 INLINE Pack pack_of(const Shape *s) {
     const ptrdiff_t wide = s->value_width / WIDE, rest = s->value_width % WIDE;
     const ptrdiff_t columns = wide * WIDE + (rest == 0 ? 0 : rest <= HALF ? HALF : WIDE);
-    return (Pack){s->width * s->height, (s->key_width + ROWS - 1) / ROWS, columns};
+    const ptrdiff_t nodes = s->width * s->height, lines = (nodes * columns + WIDE - 1) / WIDE;
+    return (Pack){nodes, (s->key_width + ROWS - 1) / ROWS, columns, lines * WIDE};
 }
 
 /* Columns of the sweep that begins at a column. */
@@ -204,14 +206,14 @@ int forward(int64_t first, int64_t last, const Forward *a) {
     const Shape *shape = a->shape;
     const Pack p = pack_of(shape);
     const ptrdiff_t nk = shape->key_width, nv = shape->value_width, rows = p.blocks * ROWS;
-    REAL *query = room(p.nodes * (2 * rows + 2 * p.columns) + shape->height * ROWS * WIDE);
+    REAL *query = room(2 * p.nodes * rows + 2 * p.of_columns + shape->height * ROWS * WIDE);
     if (!query) return 1;
-    REAL *key = query + p.nodes * rows, *value = key + p.nodes * rows, *out = value + p.nodes * p.columns;
+    REAL *key = query + p.nodes * rows, *value = key + p.nodes * rows, *out = value + p.of_columns;
     for (ptrdiff_t unit = first; unit < last; unit++) {
         pack(shape, unit, a->query, nk, rows, ROWS, query);
         pack(shape, unit, a->key, nk, rows, ROWS, key);
         pack(shape, unit, a->value, nv, p.columns, WIDE, value);
-        memset(out, 0, (size_t)(p.nodes * p.columns) * sizeof(REAL));
+        memset(out, 0, (size_t)p.of_columns * sizeof(REAL));
         for (ptrdiff_t column = 0; column < p.columns; column += WIDE)
             for (ptrdiff_t block = 0; block < p.blocks; block++)
                 for (ptrdiff_t o = 0; o < shape->orientations; o++) {
@@ -221,7 +223,7 @@ int forward(int64_t first, int64_t last, const Forward *a) {
                         .query = query + p.nodes * block * ROWS, .key = key + p.nodes * block * ROWS,
                         .value = value + p.nodes * column, .out = out + p.nodes * column,
                         .gates = a->gates + (unit * shape->orientations + o) * p.nodes * NUM_GATES,
-                        .states = out + p.nodes * p.columns,
+                        .states = out + p.of_columns,
                     };
                     if (columns_at(&p, column) == WIDE) wide_sweep(&s);
                     else half_sweep(&s);
@@ -252,7 +254,7 @@ int backward(int64_t first, int64_t last, const Backward *a) {
     while (2 * band * band < shape->width) band++;
     if (band > shape->width) band = shape->width;
     const ptrdiff_t bands = band ? (shape->width + band - 1) / band : 0;
-    const ptrdiff_t of_rows = p.nodes * rows, of_columns = p.nodes * p.columns;
+    const ptrdiff_t of_rows = p.nodes * rows, of_columns = p.of_columns;
     REAL *query = room(4 * of_rows + 3 * of_columns + (1 + bands + 2 * (band + 1)) * full);
     if (!query) return 1;
     REAL *key = query + of_rows, *grad_query = key + of_rows, *grad_key = grad_query + of_rows;

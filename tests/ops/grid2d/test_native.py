@@ -59,6 +59,19 @@ def test_narrow_grids(size, value_width):
 
 
 @needs_compiler
+@pytest.mark.parametrize(("dtype", "value_width"), [(torch.float32, 24), (torch.float64, 12)], ids=str)
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (7, 1)], ids=str)
+def test_half_a_cache_line_of_columns_at_an_odd_number_of_nodes(size, dtype, value_width):
+    """What is packed behind such columns begins at a cache line as well; vectors elsewhere end the process."""
+    inputs = operands(*size, shape=(2,), orientations=(4,), value_width=value_width, dtype=dtype)
+
+    def run(form):
+        return results(lambda **x: plstm_grid2d_oriented(**x, form=form), inputs)
+
+    assert_same(run("native"), run("naive"), 1e-10 if dtype == torch.float64 else 1e-4)
+
+
+@needs_compiler
 @pytest.mark.parametrize("size", [(5, 12), (3, 40), (9, 700)], ids=str)
 def test_states_of_several_bands_of_lines(size):
     """The backward pass keeps the states of all lines, or of every second or third one."""
