@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from plstm_graph.ops.custom_operator import is_unwatched, needs_twin
+from plstm_graph.ops.precision import without_autocast
 
 
 def separate_linear(x: Tensor, weights: Sequence[Tensor], sizes: Sequence[int], bias: Tensor) -> list[Tensor]:
@@ -44,18 +45,28 @@ class _SeparateLinear(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         x, several, last = ctx.saved_tensors
-        given = [grad for grad in grads if grad is not None]
-        # Who asks for a graph of the gradients, or for several at once, cannot be given sums in place.
-        in_place = not torch.is_grad_enabled() and is_unwatched(given)
-        parts = [*several.split(ctx.sizes), last]
-        of_x = None
-        if ctx.needs_input_grad[0]:
-            of_x = _gradient_of_input(grads, parts, in_place)
-        of_several = _gradient_of_rows(grads[:-1], x, ctx.sizes, in_place) if ctx.needs_input_grad[1] else None
-        own = grads[-1]
-        if own is None:
-            return of_x, of_several, None, None, None
-        return of_x, of_several, own.t().mm(x), own.sum(dim=0), None
+        return _gradients(x, several, last, grads, ctx.sizes, ctx.needs_input_grad)
+
+
+# The way back may be walked under autocast where the way there was not; halves are then no place for sums.
+@without_autocast
+def _gradients(
+    x: Tensor,
+    several: Tensor,
+    last: Tensor,
+    grads: Sequence[Tensor | None],
+    sizes: Sequence[int],
+    wanted: Sequence[bool],
+) -> tuple[Tensor | None, ...]:
+    given = [grad for grad in grads if grad is not None]
+    # Who asks for a graph of the gradients, or for several at once, cannot be given sums in place.
+    in_place = not torch.is_grad_enabled() and is_unwatched(given)
+    of_x = _gradient_of_input(grads, [*several.split(list(sizes)), last], in_place) if wanted[0] else None
+    of_several = _gradient_of_rows(grads[:-1], x, sizes, in_place) if wanted[1] else None
+    own = grads[-1]
+    if own is None:
+        return of_x, of_several, None, None, None
+    return of_x, of_several, own.t().mm(x), own.sum(dim=0), None
 
 
 def _gradient_of_input(grads: Sequence[Tensor | None], parts: Sequence[Tensor], in_place: bool) -> Tensor | None:

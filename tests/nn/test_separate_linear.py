@@ -82,3 +82,14 @@ def test_no_rows_at_all(operands):
     assert [tuple(each.shape) for each in out] == [(0, 3), (0, 3), (0, 2), (0, 4)]
     grads = torch.autograd.grad(sum(each.sum() for each in out), [empty, *rest])
     assert not any(grad.any() for grad in grads)
+
+
+def test_the_way_back_under_autocast_alone(operands):
+    leaves = [tensor.detach().float().requires_grad_() for tensor in operands]
+    given, expected = (sum((part**2).sum() for part in run(*leaves)) for run in (separate, plain))
+    expected = torch.autograd.grad(expected, leaves)
+    with torch.autocast("cpu", torch.bfloat16):
+        actual = torch.autograd.grad(given, leaves)
+    for one, other in zip(actual, expected, strict=True):
+        assert one.dtype == torch.float32
+        assert_close(one, other, 1e-5, "gradient")
