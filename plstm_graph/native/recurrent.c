@@ -39,13 +39,13 @@ typedef struct {
     REAL *query, *key, *value, *source, *transition, *mark, *direct;
 } Grads;
 
-/* One head of one segment and a slice of its states: places first to last - 1, rows row to row + rows - 1, columns from
+/* One head of one segment and a slice of its states: places first to last - 1, rows top to top + rows - 1, columns from
    to from + width - 1. */
 typedef struct {
     const Sizes *z;
     const Plan *t;
     const Inputs *x;
-    int64_t first, last, head, row, rows, from, width;
+    int64_t first, last, head, top, rows, from, width;
 } Unit;
 
 /* The unit's columns of a row, and zeros behind them where there are fewer than the w that the compiler knows. */
@@ -121,15 +121,15 @@ INLINE void run(const Unit *u, REAL *out, REAL *states, int64_t nk, int64_t w) {
         REAL v[WIDEST], y[WIDEST];
         Vector read[WIDEST / LANES];
         load(u, u->x->value + row * nv, v, w);
-        if (u->row == 0) {
+        if (u->top == 0) {
             const REAL own = u->x->direct[row] * dot(q, k, width);
             for (int64_t j = 0; j < w; j += LANES) read[j / LANES] = own * at(v + j);
         } else {
             load(u, out + row * nv, y, w);
             for (int64_t j = 0; j < w; j += LANES) read[j / LANES] = at(y + j);
         }
-        q += u->row;
-        k += u->row;
+        q += u->top;
+        k += u->top;
         for (int64_t i = t->in_ptr[n]; i < t->in_ptr[n + 1]; i++)
             add_rows(read, mark[t->in_edge[i]], q, states + t->slot[t->in_edge[i]] * size, nk, w);
         for (int64_t j = 0; j < w; j += LANES) put(y + j, read[j / LANES]);
@@ -139,9 +139,10 @@ INLINE void run(const Unit *u, REAL *out, REAL *states, int64_t nk, int64_t w) {
 }
 
 /* Adds to a number that the first slice begins. */
-INLINE void account(const Unit *u, REAL *total, REAL x) { *total = u->row > 0 || u->from > 0 ? *total + x : x; }
+INLINE void account(const Unit *u, REAL *total, REAL x) { *total = u->top > 0 || u->from > 0 ? *total + x : x; }
 
-/* What a node is given back: of its query and key, in whole vectors with zeros behind them, and of its value. */
+/* What a node is given back: of its query and key, and of its value. Rows of keys are whole vectors; what lies behind the
+   slice's own rows is zero and stays so, for sums go over whole vectors. */
 typedef struct {
     REAL *q, *k, *dq, *dk;
     Vector v[WIDEST / LANES], g[WIDEST / LANES], dv[WIDEST / LANES];
@@ -261,15 +262,15 @@ INLINE void run_backward(const Unit *u, const Grads *d, const REAL *grad, REAL *
         const int64_t row = t->order[n] * heads + h;
         load(u, u->x->value + row * nv, v, w);
         for (int64_t edge = t->out_ptr[n]; edge < t->out_ptr[n + 1]; edge++)
-            enter(u, edge, u->x->key + row * width + u->row, v, by_place, NULL, nk, w);
+            enter(u, edge, u->x->key + row * width + u->top, v, by_place, NULL, nk, w);
     }
     Near near = {.q = room, .k = room + whole, .dq = room + 2 * whole, .dk = room + 3 * whole};
     memset(room, 0, (size_t)(4 * whole) * sizeof(REAL));
     for (int64_t n = u->last - 1; n >= u->first; n--) {
         const int64_t row = t->order[n] * heads + h;
         const REAL direct = u->x->direct[row], *q = u->x->query + row * width, *k = u->x->key + row * width;
-        memcpy(near.q, q + u->row, (size_t)nk * sizeof(REAL));
-        memcpy(near.k, k + u->row, (size_t)nk * sizeof(REAL));
+        memcpy(near.q, q + u->top, (size_t)nk * sizeof(REAL));
+        memcpy(near.k, k + u->top, (size_t)nk * sizeof(REAL));
         load(u, u->x->value + row * nv, v, w);
         load(u, grad + row * nv, g, w);
         Vector of_weight = {0};
@@ -283,7 +284,7 @@ INLINE void run_backward(const Unit *u, const Grads *d, const REAL *grad, REAL *
             put(near.dq + r, of_score * at(near.k + r));
             put(near.dk + r, of_score * at(near.q + r));
         }
-        if (u->row == 0) {
+        if (u->top == 0) {
             const REAL score = dot(q, k, width);
             account(u, d->direct + h * u->z->nodes + n, sum(of_weight) * score);
             for (int64_t j = 0; j < w; j += LANES) near.dv[j / LANES] = direct * score * near.g[j / LANES];
@@ -294,7 +295,7 @@ INLINE void run_backward(const Unit *u, const Grads *d, const REAL *grad, REAL *
         for (int64_t edge = t->out_ptr[n]; edge < t->out_ptr[n + 1]; edge++)
             account(u, d->source + h * edges + edge, write_back(&near, source[edge], by_place + edge * size, nk, w));
         for (int64_t i = t->in_ptr[n]; i < t->in_ptr[n + 1]; i++) end_of(u, d, &near, t->in_edge[i], by_place, nk, w);
-        REAL *dq = d->query + row * width + u->row, *dk = d->key + row * width + u->row;
+        REAL *dq = d->query + row * width + u->top, *dk = d->key + row * width + u->top;
         for (int64_t r = 0; r < nk; r++) {
             dq[r] = u->from > 0 ? dq[r] + near.dq[r] : near.dq[r];
             dk[r] = u->from > 0 ? dk[r] + near.dk[r] : near.dk[r];
@@ -305,14 +306,16 @@ INLINE void run_backward(const Unit *u, const Grads *d, const REAL *grad, REAL *
 }
 
 /* Slices are filled up to a width that the compiler knows; heads as wide as their keys are the usual ones, and halves of
-   those are taken where graphs are large. */
+   those are taken where graphs are large. Of keys the compiler knows the width in single precision alone: each case takes
+   it half a second, and in double precision twice as long. */
+#define KNOWN(nk, width) (sizeof(REAL) == 4 && (nk) == (width))
 #define FOR_WIDTH(nk, w, CALL)                               \
     do {                                                     \
-        if ((nk) == 8 && (w) == 8) CALL(8, 8);               \
-        else if ((nk) == 8 && (w) == 16) CALL(8, 16);        \
-        else if ((nk) == 16 && (w) == 16) CALL(16, 16);      \
-        else if ((nk) == 24 && (w) == 24) CALL(24, 24);      \
-        else if ((nk) == 32 && (w) == 32) CALL(32, 32);      \
+        if (KNOWN(nk, 8) && (w) == 8) CALL(8, 8);               \
+        else if (KNOWN(nk, 8) && (w) == 16) CALL(8, 16);        \
+        else if (KNOWN(nk, 16) && (w) == 16) CALL(16, 16);      \
+        else if (KNOWN(nk, 24) && (w) == 24) CALL(24, 24);      \
+        else if (KNOWN(nk, 32) && (w) == 32) CALL(32, 32);      \
         else if ((w) == 8) CALL(nk, 8);                      \
         else if ((w) == 16) CALL(nk, 16);                    \
         else if ((w) == 24) CALL(nk, 24);                    \
@@ -340,9 +343,9 @@ INLINE Unit unit_of(const Sizes *z, const Plan *t, const Inputs *x, int64_t numb
 
 INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/* Slice after slice of a unit. */
+/* Slice after slice of a unit: rows from the top of each, and of those the columns from the first of each. */
 #define FOR_SLICES(u, z)                                                                                          \
-    for (u.row = 0; u.rows = least((z)->rows, (z)->key_width - u.row), u.row < (z)->key_width; u.row += (z)->rows) \
+    for (u.top = 0; u.rows = least((z)->rows, (z)->key_width - u.top), u.top < (z)->key_width; u.top += (z)->rows) \
         for (u.from = 0; u.width = least((z)->columns, (z)->value_width - u.from), u.from < (z)->value_width;      \
              u.from += (z)->columns)
 

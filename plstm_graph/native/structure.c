@@ -160,7 +160,8 @@ static void lay_out(int64_t nodes, const Plan *t, const int64_t *in_ptr, const i
     for (int64_t i = 0; i < pairs; i++) t->next_edge[i] = place[t->next_pair[i]];
 }
 
-/* Slots of edges and segments of the walk; vacant [edges] is scratch. */
+/* Slots of edges and segments of the walk; vacant [edges] is scratch. What leaves a node takes slots before what enters it
+   gives its own up: states that enter are read while those that leave are written. */
 static void share_slots(int64_t nodes, const Plan *t, int64_t *vacant) {
     int64_t height = 0, under_way = 0, begin = 0;
     memset(t->sizes, 0, PLAN_SIZES * sizeof(int64_t));
@@ -230,7 +231,8 @@ static int strays(const int64_t *index, int64_t first, int64_t last, int64_t lea
     return bad;
 }
 
-/* Whether a plan that was kept can be walked through without leaving any array: 0, or 3 if it cannot. */
+/* Whether a plan that was kept can be walked through without leaving any array: 0, or 3 if it cannot. It promises no more:
+   a plan of another graph may give wrong numbers. */
 int check_plan(int64_t nodes, int64_t edges, int64_t pairs, const Plan *t) {
     const int64_t segments = t->sizes[SEGMENTS], slots = t->sizes[SLOTS], longest = t->sizes[LONGEST];
     if (segments < 0 || segments > nodes || slots < 0 || slots > edges || longest < 0 || longest > edges) return 3;
