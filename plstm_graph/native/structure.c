@@ -22,13 +22,38 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+/* The end of the level that an edge is the first of, whose edges come from those before it; arriving: the steps to them.
+   0 if a pair is not in the order of the edges. */
+static int64_t end_of_level(const State *s, const int64_t *pair_in, const int64_t *pair_out, const int64_t *first,
+                            int64_t *arriving) {
+    int64_t edge = s->edge, pair = s->pair;
+    for (*arriving = 0; edge < s->edges; edge++) {
+        int64_t steps = 0;
+        for (; pair < s->pairs && pair_out[pair] == edge; pair++) {
+            if (pair_in[pair] < 0 || pair_in[pair] >= edge) return 0;
+            if (pair_in[pair] >= s->edge) return edge;
+            steps += first[pair_in[pair] + 1] - first[pair_in[pair]];
+        }
+        *arriving += steps;
+    }
+    return edge;
+}
+
 /* Entries and steps of edge after edge in storage order, from where the last call stopped for lack of room.
    first [E + 1] and step_first [E + 1]: where those of each edge begin; seen [E], -1 at first, and place [E] are
    scratch. */
 int64_t list_ancestors(State *s, const int64_t *pair_in, const int64_t *pair_out, const int64_t *pair_order,
                        int64_t *from_edge, int64_t *to_edge, int64_t *own, int64_t *step_from, int64_t *step_to,
                        int64_t *step_pair, int64_t *first, int64_t *step_first, int64_t *seen, int64_t *place) {
+    int64_t level_end = s->edge;
     for (; s->edge < s->edges; s->edge++) {
+        if (s->edge == level_end) {
+            /* Whatever is too much is known before a whole level is listed in vain. */
+            int64_t arriving;
+            level_end = end_of_level(s, pair_in, pair_out, first, &arriving);
+            if (level_end == 0) return OUT_OF_ORDER;
+            if (s->steps + arriving > s->max_entries) return TOO_MANY;
+        }
         const int64_t edge = s->edge, begin = s->pair;
         int64_t end = begin, arriving = 0;
         for (; end < s->pairs && pair_out[end] == edge; end++) {

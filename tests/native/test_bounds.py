@@ -88,10 +88,27 @@ def test_parallel_form_refuses_an_index_outside_its_range(graph, name, value, re
 
 
 @pytest.mark.parametrize("place", [0, -1])
-def test_parallel_form_refuses_rows_that_do_not_hold_all_links(graph, inputs, place):
+@pytest.mark.parametrize("name", ["ptr", "back_ptr"])
+def test_parallel_form_refuses_rows_that_do_not_hold_all_links(graph, inputs, name, place):
     structure = structure_of(graph)
-    structure[6][place] += 1
-    with pytest.raises(ValueError, match="ptr of the line graph"):
+    structure[parallel_native._STRUCTURE.index(name)][place] += 1
+    with pytest.raises(ValueError, match=f"{name} of the line graph"):
+        parallel_form(inputs, structure)
+
+
+@pytest.mark.parametrize("place", [0, -1])
+def test_parallel_form_refuses_entries_that_are_not_those_of_the_edges(graph, inputs, place):
+    structure = structure_of(graph)
+    own = structure[parallel_native._STRUCTURE.index("own")]
+    own[place] = own[1] if place == 0 else own[-1] - 1
+    with pytest.raises(ValueError, match="own of the line graph"):
+        parallel_form(inputs, structure)
+
+
+def test_parallel_form_refuses_steps_that_are_not_those_of_the_pairs(graph, inputs):
+    structure = structure_of(graph)
+    structure[parallel_native._STRUCTURE.index("pair_in")].fill_(0)
+    with pytest.raises(ValueError, match="steps of the line graph are not those of its pairs"):
         parallel_form(inputs, structure)
 
 

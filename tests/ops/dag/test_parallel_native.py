@@ -6,8 +6,8 @@ from hypothesis import given
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.ops import plstm
-from plstm_graph.ops.dag import parallel
-from plstm_graph.ops.dag.parallel_native import _WORTH_A_THREAD, has_native_parallel
+from plstm_graph.ops.dag import parallel, parallel_native
+from plstm_graph.ops.dag.parallel_native import has_native_parallel
 from plstm_graph.testing import assert_close, assert_forms_agree, random_dag, random_operands
 from tests.rounding import rounding
 from tests.strategies import problems
@@ -52,21 +52,54 @@ def test_any_width(widths, dtype):
         assert_c_equals_torch(direction, operands, 1e-10 if dtype == torch.float64 else 1e-4)
 
 
+def batch_of_dags(count, nodes, edges):
+    generator = torch.Generator().manual_seed(0)
+    dags = [random_dag(nodes, edges, generator) + number * nodes for number in range(count)]
+    return torch.cat(dags, dim=1), count * nodes
+
+
 @needs_compiler
-def test_threads_share_nothing():
-    graph = LineGraph(random_dag(1000, 1500, torch.Generator().manual_seed(0)), 1000)
-    operands = random_operands(graph, 8, 16, 16)
-    assert graph.links.by_reader.column.numel() * 8 * 32 > 2 * _WORTH_A_THREAD
+@pytest.mark.parametrize("heads", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("width", [1, 3, 8, 20, 24, 40])
+def test_c_agrees_with_the_naive_form(heads, width):
+    # The edges of the second one are the caller's in another order.
+    edge_index, nodes = batch_of_dags(3, 7, 9)
+    for edges in (edge_index, edge_index[:, torch.randperm(27, generator=torch.Generator().manual_seed(1))]):
+        graph = LineGraph(edges, nodes)
+        for direction in (graph, graph.reverse()):
+            assert_forms_agree(direction, random_operands(direction, heads, width, width), forms=["parallel"])
+
+
+#: One DAG that cannot be divided, several of one size, and a large one among small ones.
+GRAPHS = {
+    "one": lambda: (random_dag(1000, 1500, torch.Generator().manual_seed(0)), 1000),
+    "many": lambda: batch_of_dags(60, 40, 60),
+    "few": lambda: batch_of_dags(3, 400, 600),
+    "mixed up": lambda: (batch_of_dags(60, 40, 60)[0] * 7 % 2400, 2400),
+}
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize("part", [0, 100, parallel_native._LINKS_OF_A_PART])
+def test_threads_and_parts_share_nothing(name, threads, part, monkeypatch):
+    graph = LineGraph(*GRAPHS[name]())
+    operands = random_operands(graph, 5, 8, 8)
+    operands["transition"] = operands["transition"].tanh() / 2
     before = torch.get_num_threads()
     try:
-        torch.set_num_threads(3)
-        several = outputs_and_gradients(graph, operands, in_c=True)
         torch.set_num_threads(1)
-        single = outputs_and_gradients(graph, operands, in_c=True)
+        expected = outputs_and_gradients(graph, operands, in_c=False)
+        torch.set_num_threads(threads)
+        monkeypatch.setattr(parallel_native, "_LINKS_OF_A_PART", part)
+        monkeypatch.setattr(parallel_native, "_WORTH_A_THREAD", 1)
+        monkeypatch.setattr(parallel_native, "_WORTH_A_THREAD_OF_INDICES", 1)
+        actual = outputs_and_gradients(graph, operands, in_c=True)
     finally:
         torch.set_num_threads(before)
-    for name, tensor in single.items():
-        assert_close(several[name], tensor, rounding(torch.float64, graph.num_edges), name)
+    for key, tensor in expected.items():
+        assert_close(actual[key], tensor, 1e-10, key)
 
 
 @needs_compiler
