@@ -131,7 +131,8 @@ int64_t divide(const Sizes *z, const Structure *t, int64_t links, int64_t *node,
     /* Rows of readers and of what they read count alike. */
     ranges[0] = 0;
     for (int64_t i = 1, n = 0; i <= RANGES; i++) {
-        while (n < z->nodes && (t->ptr[n] + t->back_ptr[n]) / 2 < z->links / RANGES * i + z->links % RANGES * i / RANGES) n++;
+        const int64_t enough = z->links / RANGES * i + z->links % RANGES * i / RANGES;
+        while (n < z->nodes && (t->ptr[n] + t->back_ptr[n]) / 2 < enough) n++;
         ranges[i] = i == RANGES ? z->nodes : n;
     }
     return parts;

@@ -1,8 +1,8 @@
 """The parallel form in C, on a CPU: :mod:`~plstm_graph.ops.dag.parallel` without a pass over memory per step.
 
 Links need no layout for several heads here: a link is visited once and serves all heads. Nodes are divided into parts
-that share no edge, such as some graphs of a batch, and those are spread over threads. Where there are too few, as of one
-large graph, the attention alone is divided, at any node.
+that share no edge, such as some graphs of a batch, and those are spread over threads. Where there are too few, as of
+one large graph, the attention alone is divided, at any node.
 """
 
 import ctypes
@@ -47,7 +47,7 @@ _WORTH_A_THREAD_OF_INDICES = 2**17
 #: Slices that C checks indices in, and ranges of nodes that it divides the attention into.
 _SLICES, _RANGES = 32, 64
 #: Links of a part: so few that what they read and write stays in the cache of one core.
-_LINKS_OF_A_PART = 2**12
+_LINKS_OF_A_PART = 2**10
 
 
 def has_native_parallel(tensor: Tensor) -> bool:
@@ -151,9 +151,8 @@ class _Links:
             tensors: What it takes, in its order.
         """
         # Two parts or more for each thread, for they differ.
-        if 2 * self._most * min(torch.get_num_threads(), self._work // _WORTH_A_THREAD) <= self._links:
-            self._spread(name, True, tensors)
-        elif torch.get_num_threads() == 1:
+        threads = min(torch.get_num_threads(), self._work // _WORTH_A_THREAD)
+        if threads <= 1 or 2 * self._most * threads <= self._links:
             self._spread(name, True, tensors)
         else:
             for stage, of_parts in _STAGES[name]:
