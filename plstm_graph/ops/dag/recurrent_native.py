@@ -2,7 +2,7 @@
 
 It needs nothing of a graph but its edges and pairs, and is linear in them. A state is kept as long as its edge is under
 way; the backward pass keeps the states of one segment of the walk, such as one graph of a batch, for each thread, in
-slices no larger than :data:`SLICE_BYTES`.
+slices that take no more than :data:`SLICE_BYTES`.
 """
 
 import ctypes
@@ -29,9 +29,9 @@ from plstm_graph.ops.scatter import sum_rows
 
 _SOURCE = Source(SOURCES / "recurrent.c", ("forward", "backward", "arrange", "arrange_back"))
 
-#: States of a head are kept in slices of this size at most, of whole vectors of rows and columns, and no wider than the
-#: C functions take.
-SLICE_BYTES = 2**29
+#: States of a head are kept in slices of whole vectors of rows and columns, no wider than the C functions take. Those of
+#: all threads together are of this size at most.
+SLICE_BYTES = 2**30
 _VECTOR, _WIDEST = 8, 32
 #: Fewer rows, which costs time, where a slice of one vector each way would take so many times that size.
 _TOO_LARGE = 2
@@ -98,7 +98,8 @@ class _Walk:
         _check_shapes(operands, edges, num_pairs)
         self._operands = operands
         self._plan = open_plan(lists, edge_index, pairs, nodes)
-        number = self._plan.longest * query.element_size()
+        threads = max(min(torch.get_num_threads(), self._plan.segments * heads), 1)
+        number = self._plan.longest * query.element_size() * threads
         rows, columns = _slice(key_width, value_width, number)
         room = (self._plan.longest + 1) * (rows + _VECTOR) * (columns + _VECTOR)
         check_room(room, query.dtype, f"the states of {edges} edges")
@@ -134,7 +135,7 @@ def _slice(key_width: int, value_width: int, number_bytes: int) -> tuple[int, in
     Args:
         key_width: ``K``
         value_width: ``V``
-        number_bytes: Of one row and column.
+        number_bytes: Of one row and column, for all threads.
     """
     rows, columns = key_width, min(value_width, _WIDEST)
 
