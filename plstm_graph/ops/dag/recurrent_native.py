@@ -29,8 +29,8 @@ from plstm_graph.ops.scatter import sum_rows
 
 _SOURCE = Source(SOURCES / "recurrent.c", ("forward", "backward", "arrange", "arrange_back"))
 
-#: States of a head are kept in slices of whole vectors of rows and columns, no wider than the C functions take. Those of
-#: all threads together are of this size at most.
+#: States of a head are kept in slices of whole vectors of rows and columns, no wider than the C functions take. Those
+#: of all threads together are of this size at most.
 SLICE_BYTES = 2**30
 _VECTOR, _WIDEST = 8, 32
 #: Fewer rows, which costs time, where a slice of one vector each way would take so many times that size.
