@@ -30,8 +30,8 @@ NANOSECONDS: dict[str, dict[str, float]] = {
     },
 }
 
-#: The same for the forms in C, from stars, chains, grids, molecules and peptides on two threads. Where states do not lie
-#: in the cache, as those of random DAGs, the recurrent form takes twice as long; nothing else is near it there.
+#: The same for the forms in C, from stars, chains, grids, molecules and peptides on two threads. Where states do not
+#: lie in the cache, as those of random DAGs, the recurrent form takes twice as long; nothing else is near it there.
 NATIVE_NANOSECONDS: dict[str, dict[str, float]] = {
     "recurrent": {"call": 300_000, "levels": 0, "edge states": 0.5, "pair states": 0.12},
     "parallel": {"call": 300_000, "levels": 0, "entries": 12, "node vectors": 1.3},
