@@ -30,6 +30,7 @@ from benchmarks.operators import workloads  # noqa: F401, it fills the registry
 from benchmarks.operators.cases import plstm_operands
 from benchmarks.operators.registry import NotMeasured, Width, Workload, make_workload
 from benchmarks.pages import ROOT
+from benchmarks.processor import HELD_TO, held_to
 from plstm_graph.datasets.storage.files import replace_text
 from plstm_graph.graph import LineGraph
 from plstm_graph.machine import describe_machine
@@ -37,8 +38,8 @@ from plstm_graph.native.load import forget_native
 from plstm_graph.ops import plstm, plstm_chain, plstm_grid2d_oriented, plstm_max_plus, plstm_max_plus_factorized
 from plstm_graph.testing import assert_close
 
-#: Variables of a process that is held to an instruction set.
-INSTRUCTIONS = {"all": {}, "avx2": {"ATEN_CPU_CAPABILITY": "avx2", "PLSTM_CFLAGS": "-mno-avx512f"}}
+#: What a process is held to, by the name of its rows; None for no limit.
+INSTRUCTIONS = {"all": None} | {name: name for name in HELD_TO}
 
 DAGS = ("nci-128", "molhiv-512", "peptides-128", "random-100000")
 #: Batch and side of grids, batch and length of chains.
@@ -243,12 +244,13 @@ def _place(row: dict[str, Any]) -> tuple[int, str, int]:
     return list(FORMS).index(row["form"]), row["workload"], row["threads"]
 
 
-def _held_to(name: str, arguments: Sequence[str]) -> dict[str, Any]:
+def _found_under(name: str, arguments: Sequence[str]) -> dict[str, Any]:
     """What a process of its own finds that is held to an instruction set."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.json"
         command = [sys.executable, "-m", "benchmarks.native", *arguments, "--here", "--output", str(path)]
-        subprocess.run(command, env=os.environ | INSTRUCTIONS[name], cwd=ROOT, check=True)
+        environment = held_to(INSTRUCTIONS[name], Path(folder) / "cache")
+        subprocess.run(command, env=environment, cwd=ROOT, check=True)
         return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -269,7 +271,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     found = {
         "machine": describe_machine(),
-        "instructions": {name: _held_to(name, given) for name in options.instructions},
+        "instructions": {name: _found_under(name, given) for name in options.instructions},
     }
     found = added(options.output, found)
     replace_text(options.output, json.dumps(found, indent=1) + "\n")
