@@ -12,7 +12,8 @@ from torch_geometric.transforms import BaseTransform, Compose
 from plstm_graph.config.parser import make_transform
 from plstm_graph.datasets.benchmark import Benchmark, load_benchmark
 from plstm_graph.tasks.batches import Arguments
-from plstm_graph.tasks.graph_task import GraphTask, Objective
+from plstm_graph.tasks.graph_task import GraphTask
+from plstm_graph.tasks.losses import Objective
 from plstm_graph.tasks.scale import TargetScale
 from plstm_graph.tasks.task import Row
 from plstm_graph.transforms import ToDAG

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
@@ -31,17 +30,12 @@ from plstm_graph.tasks.batches import (
     model_arguments,
 )
 from plstm_graph.tasks.labelled import LabelledGraphs
+from plstm_graph.tasks.losses import Objective, Weighing, loss_sum
 from plstm_graph.tasks.metrics import Kind, mae, misfit, pearson, rmse
 from plstm_graph.tasks.scale import TargetKind, TargetScale
 from plstm_graph.tasks.task import Direction, Row, Shard, Task
 
-Objective = Literal["mse", "l1", "binary", "cross_entropy", "sequence"]
 _LOOKED_AT = 1000  # graphs of a part, to tell it from another
-_LOSSES: dict[str, Callable[..., Tensor]] = {
-    "mse": F.mse_loss,
-    "l1": F.l1_loss,
-    "binary": F.binary_cross_entropy_with_logits,
-}
 
 
 @dataclass(kw_only=True)
@@ -73,6 +67,8 @@ class GraphTask(Task):
             name of the part and what the model asks of a batch. (default: the graphs of the part)
         model_arguments (dict): Further arguments of models that the task decides.
         label_smoothing (float): Of the cross-entropy.
+        weighing (Weighing, optional): How much targets and classes count in the loss, beside the weights that batches
+            have. (default: all alike)
         widest_below (int, optional): Give models the largest ``hidden_channels``, a multiple of 8, with fewer
             parameters than this.
         max_parameters (int, optional): Refuse models with more parameters.
@@ -101,6 +97,7 @@ class GraphTask(Task):
     prepared: Callable[[str, Arguments], Sequence[Data]] | None = None
     model_arguments: dict[str, Any] = field(default_factory=dict)
     label_smoothing: float = 0.0
+    weighing: Weighing | None = None
     widest_below: int | None = None
     max_parameters: int | None = None
     published: Mapping[str, Row] = field(default_factory=dict)
@@ -266,34 +263,26 @@ class GraphTask(Task):
         return call_model(model, batch, needs)
 
     def loss(self, output: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Sum of losses and number of known targets."""
-        return self.loss_of(output, batch.y)
+        """Sum of the losses of known targets, and what to divide it by for their mean, see :meth:`loss_of`.
 
-    def loss_of(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Sum of losses and number of known targets.
+        A batch may have ``weight`` and ``censor``, ``[M, T]`` each.
+        """
+        return self.loss_of(output, batch.y, batch.get("weight"), batch.get("censor"))
+
+    def loss_of(
+        self, output: Tensor, target: Tensor, weight: Tensor | None = None, censor: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Sum of losses, and sum of weights: without any, the number of known targets.
 
         Args:
             output: ``[..., M, O]``, of an ensemble with its members in front, each of which has a loss of its own.
             target: In their own unit, ``[M, T]``; NaN where unknown.
-
+            weight: Of their rows, as of :func:`~plstm_graph.tasks.losses.loss_sum`.
+            censor: On which side of a target the true value is, likewise.
         """
-        if self.objective in ("cross_entropy", "sequence"):
-            # A class of each row, or at each of several positions.
-            labels = target if self.objective == "sequence" else target.view(-1)
-            known = labels.isfinite()
-            labels = torch.where(known, labels, -1).long().expand(output.shape[:-1])
-            loss = F.cross_entropy(
-                output.flatten(0, -2),
-                labels.reshape(-1),
-                ignore_index=-1,
-                reduction="sum",
-                label_smoothing=self.label_smoothing,
-            )
-            return loss, (labels >= 0).sum()
-        values = target if self.target is None else self.target.apply(target)
-        values = values.to(output.device, output.dtype).expand(output.shape)
-        known = values.isfinite()
-        return _LOSSES[self.objective](output[known], values[known], reduction="sum"), known.sum()
+        if self.weighing is not None:
+            weight = self.weighing.of(target, weight)
+        return loss_sum(output, target, self.objective, self.target, self.label_smoothing, weight, censor)
 
     def restored(self, output: Tensor) -> Tensor:
         """Outputs ``[M, O]`` in the unit of the targets."""
@@ -304,7 +293,7 @@ class GraphTask(Task):
         row = self.metrics(self.restored(output), **columns)
         if self.with_loss:
             loss, count = self.loss_of(output, columns["y"])
-            row["loss"] = float(loss) / max(int(count), 1)
+            row["loss"] = float(loss) / (float(count) or 1.0)
         return row
 
     def part_scores(self, part: str, output: Tensor) -> Row:

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from plstm_graph.datasets.classes import PLAIN_LABELS, note_of_labels
 from plstm_graph.nn.encoders import start_unknown
-from plstm_graph.tasks.graph_task import GraphTask, Objective
+from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.labelled import LabelledGraphs
+from plstm_graph.tasks.losses import Objective
 from plstm_graph.tasks.metrics import LABELS, MONITOR, Kind, evaluate, misfit
 from plstm_graph.tasks.scale import TargetScale
 from plstm_graph.tasks.task import Row

@@ -5,7 +5,8 @@ from torch_geometric.data import Data
 
 from plstm_graph.datasets import smiles_to_data
 from plstm_graph.predict.predictor import Predictor
-from plstm_graph.tasks.graph_task import GraphTask, Objective
+from plstm_graph.tasks.graph_task import GraphTask
+from plstm_graph.tasks.losses import Objective
 from plstm_graph.tasks.metrics import MONITOR, Kind, evaluate, to_prediction
 from plstm_graph.tasks.scale import TargetScale
 from plstm_graph.transforms import ToDAG
