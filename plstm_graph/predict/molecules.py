@@ -16,8 +16,17 @@ from plstm_graph.transforms import ToDAG
 
 
 @dataclass
-class _Row:
-    """One molecule of the input."""
+class MoleculeRow:
+    """One molecule of the input.
+
+    Attributes:
+        source (str): ``argument N``, or file and line.
+        smiles (str): As it was given.
+        others (dict[str, str]): Its cells of the other columns of a table.
+        error (str): Why it cannot be used; empty if it can.
+        graph (Data, optional): The molecule, as the model takes it.
+        predicted (list[str]): Cells of what the model says of it.
+    """
 
     source: str
     smiles: str
@@ -47,6 +56,32 @@ def predict_smiles(predictor: Predictor, inputs: Sequence[str], smiles_column: s
         OSError: If a file cannot be read; what the other inputs give has been written.
         ValueError: If a table cannot be used, likewise.
     """
+    rows, errors = read_molecules(predictor, inputs, smiles_column)
+    header, cells = row_cells(rows, _predict_rows(predictor, rows))
+    write_csv(header, cells, output)
+    report_errors(rows, "prediction")
+    if errors:
+        raise errors[0]
+    return sum(bool(row.predicted) for row in rows)
+
+
+def read_molecules(
+    predictor: Predictor, inputs: Sequence[str], smiles_column: str | None
+) -> tuple[list[MoleculeRow], list[OSError | ValueError]]:
+    """The molecules of all inputs, in order, as a model takes them.
+
+    Args:
+        predictor: The model.
+        inputs: SMILES, and paths of CSV files with a SMILES column.
+        smiles_column: Name of that column. (default: as in training)
+
+    Returns:
+        A row for each molecule, and one for each input that cannot be used; and the errors of the latter.
+
+    Raises:
+        OSError: If none of the files can be read, and there is nothing else.
+        ValueError: If none of the tables can be used, likewise.
+    """
     transform = load_transform(predictor.recipe, ToDAG())
     rows, errors = _read(inputs, smiles_column or str(predictor.recipe["given"].get("smiles_column", "smiles")))
     if errors and len(errors) == len(inputs):
@@ -57,12 +92,7 @@ def predict_smiles(predictor: Predictor, inputs: Sequence[str], smiles_column: s
                 row.graph = transform(smiles_to_data(row.smiles))
             except InvalidSmilesError as error:
                 row.error = str(error) + (no_path(row.smiles) if row.source.startswith("argument ") else "")
-    header, cells = _cells(rows, _predict_rows(predictor, rows))
-    write_csv(header, cells, output)
-    _report_errors(rows)
-    if errors:
-        raise errors[0]
-    return sum(bool(row.predicted) for row in rows)
+    return rows, errors
 
 
 def no_path(text: str) -> str:
@@ -72,19 +102,19 @@ def no_path(text: str) -> str:
     return "; there is no such file or folder either" if "/" in text or "." in text else ""
 
 
-def _read(inputs: Sequence[str], smiles_column: str) -> tuple[list[_Row], list[OSError | ValueError]]:
+def _read(inputs: Sequence[str], smiles_column: str) -> tuple[list[MoleculeRow], list[OSError | ValueError]]:
     """The molecules of all inputs in order, with a row for an input that cannot be used; and these errors."""
-    rows: list[_Row] = []
+    rows: list[MoleculeRow] = []
     errors: list[OSError | ValueError] = []
     for number, text in enumerate(inputs, start=1):
         if not (text.endswith((".csv", ".csv.gz")) or is_there(text)):
-            rows.append(_Row(f"argument {number}", text))
+            rows.append(MoleculeRow(f"argument {number}", text))
             continue
         try:
             rows += _read_table(text, smiles_column)
         except (OSError, ValueError) as error:
             errors.append(error)
-            rows.append(_Row(text, "", error=str(error)))
+            rows.append(MoleculeRow(text, "", error=str(error)))
     return rows, errors
 
 
@@ -96,17 +126,17 @@ def is_there(text: str) -> bool:
         return False
 
 
-def _read_table(path: str, smiles_column: str) -> list[_Row]:
+def _read_table(path: str, smiles_column: str) -> list[MoleculeRow]:
     table, ragged = read_table(path)
     position = table.position(smiles_column)
-    found = [(line, _Row(f"{path}:{line}", "", error=reason)) for line, reason in ragged]
+    found = [(line, MoleculeRow(f"{path}:{line}", "", error=reason)) for line, reason in ragged]
     for line, cells in zip(table.lines, table.rows, strict=True):
         others = {name: cell for name, cell in zip(table.columns, cells, strict=True) if name != smiles_column}
-        found.append((line, _Row(f"{path}:{line}", cells[position], others)))
+        found.append((line, MoleculeRow(f"{path}:{line}", cells[position], others)))
     return [row for _, row in sorted(found, key=lambda item: item[0])]
 
 
-def _predict_rows(predictor: Predictor, rows: list[_Row]) -> list[str]:
+def _predict_rows(predictor: Predictor, rows: list[MoleculeRow]) -> list[str]:
     """Predict every molecule, and name the columns; a prediction that is no number is the error of its row."""
     asked = [row for row in rows if row.graph is not None]
     values = predictor.predict([row.graph for row in asked if row.graph is not None])
@@ -123,8 +153,13 @@ def _predict_rows(predictor: Predictor, rows: list[_Row]) -> list[str]:
     return list(columns)
 
 
-def _cells(rows: list[_Row], targets: list[str]) -> tuple[list[str], list[list[str]]]:
-    """Names of the columns of the output, and its cells."""
+def row_cells(rows: list[MoleculeRow], targets: list[str]) -> tuple[list[str], list[list[str]]]:
+    """Names of the columns of the output, and its cells.
+
+    Args:
+        rows: The molecules.
+        targets: Names of the columns of ``predicted``.
+    """
     reserved = ["source", "smiles", *targets, "error"]
     names = list(dict.fromkeys(name for row in rows for name in row.others))
     # An input column may have the name of one of ours; it stays, under another name.
@@ -137,10 +172,11 @@ def _cells(rows: list[_Row], targets: list[str]) -> tuple[list[str], list[list[s
     return ["source", "smiles", *headers, *targets, "error"], cells
 
 
-def _report_errors(rows: list[_Row]) -> None:
+def report_errors(rows: list[MoleculeRow], what: str) -> None:
+    """Say on stderr which molecules have no prediction, or nothing else that was asked for, and why."""
     bad = [row for row in rows if row.error]
     console = Console(stderr=True)
     for row in bad:
         console.say(f"{row.source}: {row.error}")
     if bad:
-        console.say(f"{len(bad)} of {len(rows)} molecules have no prediction")
+        console.say(f"{len(bad)} of {len(rows)} molecules have no {what}")
