@@ -21,6 +21,7 @@ _EPILOG = """examples:
   plstm-graph blend runs/ogbg-molhiv-plstm                              # with forests on fingerprints
   plstm-graph test --ckpt_path runs/chembl/best.ckpt
   plstm-graph predict --ckpt_path runs/chembl/best.ckpt "CCO" more.csv --output predictions.csv
+  plstm-graph embed --ckpt_path runs/chembl/best.ckpt more.csv --output vectors.npz
   plstm-graph explain --ckpt_path runs/chembl/best.ckpt "CCO" --output explain.png
   plstm-graph check my_dags                                             # a folder of DAGs: is it sound, what is in it?
   plstm-graph fit --config configs/dag.yaml --task.path my_dags
@@ -209,6 +210,8 @@ def _parser() -> argparse.ArgumentParser:
         "--allow_unknown", action="store_true", help="take categories unknown to a model of DAGs for missing ones"
     )
 
+    _add_embed(commands, checkpoint)
+
     explain = commands.add_parser("explain", help="a picture of what a prediction comes from", parents=[checkpoint])
     explain.set_defaults(run=_explain)
     explain.description = (
@@ -225,6 +228,31 @@ def _parser() -> argparse.ArgumentParser:
     info = commands.add_parser("info", help="versions, backends, devices, threads")
     info.set_defaults(run=_info)
     return parser
+
+
+def _add_embed(commands: argparse._SubParsersAction, checkpoint: argparse.ArgumentParser) -> None:
+    embed = commands.add_parser("embed", help="vectors of molecules, DAGs or their nodes", parents=[checkpoint])
+    embed.set_defaults(run=_embed)
+    embed.description = (
+        "Writes what a trained model makes of each graph, or of each of its nodes, before it predicts: vectors for "
+        "clustering, search or other models. --output is a .csv or an .npz, arrays of numpy (default: CSV to "
+        "stdout). Vectors of an ensemble are those of its members, one behind the other."
+    )
+    embed.add_argument(
+        "inputs", nargs="+", metavar="SMILES|CSV|DIR", help="a SMILES, a file .csv or .csv.gz; a folder of DAGs"
+    )
+    embed.add_argument(
+        "--of", choices=("graphs", "nodes"), help="what has vectors (default: what the model predicts something of)"
+    )
+    embed.add_argument(
+        "--layer",
+        choices=("body", "head"),
+        help="body: what enters the head, of a graph after pooling; head: the head's hidden layer (default: body)",
+    )
+    embed.add_argument("--smiles_column", help="its name in the files (default: as in training)")
+    embed.add_argument(
+        "--allow_unknown", action="store_true", help="take categories unknown to a model of DAGs for missing ones"
+    )
 
 
 def _add_blend(commands: argparse._SubParsersAction) -> None:
@@ -300,6 +328,23 @@ def _predict(options: argparse.Namespace) -> int:
         options.device,
     )
     return 0 if predicted else 1
+
+
+def _embed(options: argparse.Namespace) -> int:
+    with _importing():
+        from plstm_graph.predict.embed import embed_inputs
+
+    found = embed_inputs(
+        options.ckpt_path,
+        options.inputs,
+        options.of,
+        options.layer,
+        options.smiles_column,
+        options.allow_unknown,
+        options.output,
+        options.device,
+    )
+    return 0 if found else 1
 
 
 def _explain(options: argparse.Namespace) -> None:

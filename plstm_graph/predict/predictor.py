@@ -76,6 +76,10 @@ class Predictor(nn.Module):
         """A batch as the model takes it, on its device."""
         return collate_for(self._arguments)(list(graphs)).to(self.device)
 
+    def batches(self, graphs: Sequence[Data], batch_size: int = 256) -> Iterator[Batch]:
+        """Batches of graphs in their order, on the device of the model. Arguments as of :meth:`predict`."""
+        return batches_in_order(graphs, batch_size, self.device, Shard(), self._arguments, _MAX_NODES)
+
     @torch.no_grad()
     def predict(self, graphs: Sequence[Data], batch_size: int = 256) -> Tensor:
         """Predictions for graphs, in their order.
@@ -88,8 +92,7 @@ class Predictor(nn.Module):
             ``[n, T]``, on the CPU: values in the unit of the data, or probabilities.
         """
         self.eval()
-        batches = batches_in_order(graphs, batch_size, self.device, Shard(), self._arguments, _MAX_NODES)
-        parts = [self.predict_batch(batch).to("cpu") for batch in batches]
+        parts = [self.predict_batch(batch).to("cpu") for batch in self.batches(graphs, batch_size)]
         return torch.cat(parts) if parts else torch.empty(0, len(self.target_names), dtype=torch.double)
 
 
