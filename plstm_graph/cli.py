@@ -210,6 +210,10 @@ def _parser() -> argparse.ArgumentParser:
         "--allow_unknown", action="store_true", help="take categories unknown to a model of DAGs for missing ones"
     )
 
+    predict.add_argument(
+        "--coverage", type=float, default=0.9, help="part of measured values in intervals (default: %(default)s)"
+    )
+
     _add_embed(commands, checkpoint)
 
     explain = commands.add_parser("explain", help="a picture of what a prediction comes from", parents=[checkpoint])
@@ -326,6 +330,7 @@ def _predict(options: argparse.Namespace) -> int:
         options.allow_unknown,
         options.output,
         options.device,
+        options.coverage,
     )
     return 0 if predicted else 1
 

@@ -38,3 +38,8 @@ class Ensemble(nn.Module):
         """Predict with every member."""
         outputs = torch.stack([member(*args, **kwargs) for member in self.members])
         return outputs if self.training else outputs.mean(dim=0)
+
+
+def members_of(model: nn.Module) -> list[nn.Module]:
+    """The members of an ensemble; any other model alone."""
+    return list(model.members) if isinstance(model, Ensemble) else [model]

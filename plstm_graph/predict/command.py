@@ -15,11 +15,14 @@ from plstm_graph.machine import pick_device
 from plstm_graph.predict.molecules import predict_smiles
 from plstm_graph.predict.predictor import Predictor, load_predictor, load_transform
 from plstm_graph.report.labelled import print_metrics
-from plstm_graph.report.predictions import check_columns, prediction_columns, write_csv
+from plstm_graph.report.predictions import check_columns, prediction_columns, sureness_columns, write_csv
+from plstm_graph.tasks.conformal import COVERAGE, check_coverage
 from plstm_graph.tasks.labelled import LabelledGraphs
 from plstm_graph.tasks.metrics import evaluate
 from plstm_graph.tasks.molecules import MoleculeTable
 from plstm_graph.tasks.registry import task_of
+from plstm_graph.tasks.spread import assess
+from plstm_graph.tasks.sureness import sureness
 from plstm_graph.train.checkpoint import CheckpointError
 from plstm_graph.transforms import ToDAG
 
@@ -31,6 +34,7 @@ def predict_inputs(
     allow_unknown: bool,
     output: str | None,
     device: str,
+    coverage: float = COVERAGE,
 ) -> int:
     """Write predictions as CSV, see :func:`predict_smiles` and :func:`predict_dags`.
 
@@ -41,6 +45,7 @@ def predict_inputs(
         allow_unknown: Of DAGs, whether categories that the model was not trained on are taken for missing ones.
         output: The CSV file to write. (default: stdout)
         device: ``"auto"`` or a device of torch.
+        coverage: Part of the measured values that intervals are to hold.
 
     Returns:
         Number of rows with a prediction.
@@ -49,29 +54,34 @@ def predict_inputs(
         FileNotFoundError: If a file or folder does not exist.
         ValueError: If input or checkpoint cannot be used.
     """
+    check_coverage(coverage)
     predictor = load_predictor(ckpt_path).to(pick_device(device))
     data = predictor.recipe["data"]
     if data == "molecules":
-        return predict_smiles(predictor, inputs, smiles_column, output)
+        return predict_smiles(predictor, inputs, smiles_column, output, coverage)
     if data == "dag_folder":
         if len(inputs) != 1 or smiles_column is not None:
             raise ValueError(f"{ckpt_path} was trained on a folder of DAGs: it takes one such folder and no SMILES")
-        return predict_dags(predictor, inputs[0], output, allow_unknown)
+        return predict_dags(predictor, inputs[0], output, allow_unknown, coverage)
     raise ValueError(f"{ckpt_path} was trained on {data!r:.200}, for which there is no `predict`")
 
 
-def predict_dags(predictor: Predictor, folder: str, output: str | None, allow_unknown: bool) -> int:
+def predict_dags(
+    predictor: Predictor, folder: str, output: str | None, allow_unknown: bool, coverage: float = COVERAGE
+) -> int:
     """Write a prediction for every target of a folder, in order, as CSV.
 
     Columns are ``graph``, with ``node``, or ``source`` and ``target``, where nodes or edges are predicted;
     ``measured_<target>`` for targets that the folder has; and those of
-    :func:`~plstm_graph.report.predictions.prediction_columns`.
+    :func:`~plstm_graph.report.predictions.prediction_columns` and
+    :func:`~plstm_graph.report.predictions.sureness_columns`.
 
     Args:
         predictor: Trained by ``plstm-graph fit`` on a folder of DAGs.
         folder: Of the same kind; targets and split are not needed.
         output: The CSV file to write. (default: stdout)
         allow_unknown: Whether categories that the model was not trained on are taken for missing ones.
+        coverage: Part of the measured values that intervals are to hold.
 
     Returns:
         Number of rows with a prediction.
@@ -84,10 +94,12 @@ def predict_dags(predictor: Predictor, folder: str, output: str | None, allow_un
     content, encoding, transform = read_for(predictor, folder, allow_unknown)
     columns = row_names(content.graphs, encoding.level)
     columns |= {f"measured_{name}": cells for name, cells in content.measured.items()}
-    predicted = predictor.predict([transform(graph) for graph in content.graphs])
-    columns |= prediction_columns(predicted, predictor.kind, encoding.target_names, encoding.classes)
+    assessed = predictor.assess([transform(graph) for graph in content.graphs], coverage)
+    columns |= prediction_columns(assessed.values, predictor.kind, encoding.target_names, encoding.classes)
+    columns |= sureness_columns(assessed, encoding.target_names)
     write_csv(list(columns), zip(*columns.values(), strict=True), output)
-    return len(predicted)
+    predictor.report_lacking(coverage)
+    return len(assessed.values)
 
 
 def read_for(
@@ -131,9 +143,14 @@ def test_checkpoint(ckpt_path: str, split: str, data: str | None, output: str | 
     labelled = _own_data(predictor, ckpt_path) if data is None else _other_table(predictor, ckpt_path, data)
     split = split if data is None else "all"
     graphs = labelled.dataset if split == "all" else labelled.subset(split)
-    predicted = predictor.predict(graphs)
+    outputs = predictor.outputs_of_members(graphs)
+    predicted = assess(outputs, predictor.kind, predictor.scale, predictor.calibration).values
     check_columns(predicted, predictor.kind, predictor.target_names, predictor.classes)
-    metrics = evaluate(predicted, torch.cat([graph.y for graph in graphs]), predictor.kind)
+    targets = torch.cat([graph.y for graph in graphs])
+    metrics = evaluate(predicted, targets, predictor.kind)
+    if predictor.calibration is not None:
+        known = predictor.kind, predictor.scale, predictor.calibration, predictor.target_names
+        metrics |= sureness(outputs, targets, *known)
     title = f"{labelled.title}: {len(graphs)} {labelled.unit} ({split})"
     print_metrics(Console(), type(predictor.model).__name__, metrics, title)
     for note in labelled.notes:

@@ -11,7 +11,8 @@ from torch_geometric.data import Data
 from plstm_graph.console import Console
 from plstm_graph.datasets import InvalidSmilesError, read_table, smiles_to_data
 from plstm_graph.predict.predictor import Predictor, load_transform
-from plstm_graph.report.predictions import not_finite, prediction_columns, write_csv
+from plstm_graph.report.predictions import not_finite, prediction_columns, sureness_columns, write_csv
+from plstm_graph.tasks.conformal import COVERAGE
 from plstm_graph.transforms import ToDAG
 
 
@@ -36,11 +37,18 @@ class MoleculeRow:
     predicted: list[str] = field(default_factory=list)
 
 
-def predict_smiles(predictor: Predictor, inputs: Sequence[str], smiles_column: str | None, output: str | None) -> int:
+def predict_smiles(
+    predictor: Predictor,
+    inputs: Sequence[str],
+    smiles_column: str | None,
+    output: str | None,
+    coverage: float = COVERAGE,
+) -> int:
     """Write a prediction for every molecule of the input, in order, as CSV.
 
     Columns are ``source`` (``argument N``, or file and line), ``smiles``, the other columns of the input tables,
-    those of :func:`~plstm_graph.report.predictions.prediction_columns`, and ``error``. A molecule that cannot be read
+    those of :func:`~plstm_graph.report.predictions.prediction_columns` and
+    :func:`~plstm_graph.report.predictions.sureness_columns`, and ``error``. A molecule that cannot be read
     keeps its row, with empty predictions and the reason in ``error``, and is reported on stderr.
 
     Args:
@@ -48,6 +56,7 @@ def predict_smiles(predictor: Predictor, inputs: Sequence[str], smiles_column: s
         inputs: SMILES, and paths of CSV files with a SMILES column.
         smiles_column: Name of that column. (default: as in training)
         output: The CSV file to write. (default: stdout)
+        coverage: Part of the measured values that intervals are to hold.
 
     Returns:
         Number of molecules with a prediction.
@@ -57,9 +66,10 @@ def predict_smiles(predictor: Predictor, inputs: Sequence[str], smiles_column: s
         ValueError: If a table cannot be used, likewise.
     """
     rows, errors = read_molecules(predictor, inputs, smiles_column)
-    header, cells = row_cells(rows, _predict_rows(predictor, rows))
+    header, cells = row_cells(rows, _predict_rows(predictor, rows, coverage))
     write_csv(header, cells, output)
     report_errors(rows, "prediction")
+    predictor.report_lacking(coverage)
     if errors:
         raise errors[0]
     return sum(bool(row.predicted) for row in rows)
@@ -136,14 +146,16 @@ def _read_table(path: str, smiles_column: str) -> list[MoleculeRow]:
     return [row for _, row in sorted(found, key=lambda item: item[0])]
 
 
-def _predict_rows(predictor: Predictor, rows: list[MoleculeRow]) -> list[str]:
+def _predict_rows(predictor: Predictor, rows: list[MoleculeRow], coverage: float) -> list[str]:
     """Predict every molecule, and name the columns; a prediction that is no number is the error of its row."""
     asked = [row for row in rows if row.graph is not None]
-    values = predictor.predict([row.graph for row in asked if row.graph is not None])
+    assessed = predictor.assess([row.graph for row in asked if row.graph is not None], coverage)
+    values = assessed.values
     usable = values.isfinite().all(dim=1)
     if not bool(usable.any()):
         usable = torch.ones_like(usable)  # without any, what is wrong is raised
     columns = prediction_columns(values[usable], predictor.kind, predictor.target_names, predictor.classes)
+    columns |= sureness_columns(assessed.rows(usable), predictor.target_names)
     predicted = zip(*columns.values(), strict=True)
     for row, is_usable, numbers in zip(asked, usable.tolist(), values.tolist(), strict=True):
         if is_usable:

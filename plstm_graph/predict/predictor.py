@@ -11,11 +11,17 @@ from torch_geometric.transforms import BaseTransform
 
 from plstm_graph.config.parser import make_transform
 from plstm_graph.config.sized import make_sized
+from plstm_graph.console import Console
 from plstm_graph.datasets.storage.plain_values import check_plain
+from plstm_graph.nn.ensemble import members_of
 from plstm_graph.tasks.batches import batches_in_order, call_model, collate_for, model_arguments
-from plstm_graph.tasks.metrics import Kind, to_prediction
+from plstm_graph.tasks.calibration import Calibration
+from plstm_graph.tasks.conformal import COVERAGE
+from plstm_graph.tasks.metrics import Kind
 from plstm_graph.tasks.scale import TargetScale, is_scale
+from plstm_graph.tasks.spread import Assessed, assess
 from plstm_graph.tasks.task import Shard
+from plstm_graph.train.calibrate import CALIBRATION
 from plstm_graph.train.checkpoint import FORMAT, KEY, CheckpointError, load_weights, read_checkpoint
 
 # Nodes of a batch of predictions, so that one of large graphs does not fill the memory.
@@ -35,6 +41,7 @@ class Predictor(nn.Module):
     Attributes:
         kind (str): Of the targets.
         scale (TargetScale, optional): On which numbers were learnt.
+        calibration (Calibration, optional): By the validation part; checkpoints of earlier versions have none.
 
     Shapes:
         - **input:** a batch of graphs
@@ -46,6 +53,8 @@ class Predictor(nn.Module):
         self.model, self.recipe = model, dict(recipe)
         self.kind: Kind = recipe["kind"]
         self.scale = None if recipe.get("scale") is None else TargetScale.of_plain(recipe["scale"])
+        plain = recipe.get(CALIBRATION)
+        self.calibration = None if plain is None else Calibration.of_plain(plain, self.kind, len(self.target_names))
         self._arguments = model_arguments(model)
 
     @property
@@ -69,8 +78,11 @@ class Predictor(nn.Module):
 
     def predict_batch(self, batch: Batch) -> Tensor:
         """Predictions for a batch: values in the unit of the data, or probabilities, ``[B, T]``."""
-        output = self(batch)
-        return to_prediction(output if self.scale is None else self.scale.restore(output), self.kind)
+        return assess(self._outputs(batch), self.kind, self.scale, self.calibration).values
+
+    def _outputs(self, batch: Batch) -> Tensor:
+        """What each member gives, ``[M, n, O]``."""
+        return torch.stack([call_model(member, batch, self._arguments) for member in members_of(self.model)])
 
     def collate(self, graphs: Sequence[Data]) -> Batch:
         """A batch as the model takes it, on its device."""
@@ -80,20 +92,40 @@ class Predictor(nn.Module):
         """Batches of graphs in their order, on the device of the model. Arguments as of :meth:`predict`."""
         return batches_in_order(graphs, batch_size, self.device, Shard(), self._arguments, _MAX_NODES)
 
-    @torch.no_grad()
-    def predict(self, graphs: Sequence[Data], batch_size: int = 256) -> Tensor:
-        """Predictions for graphs, in their order.
+    def assess(self, graphs: Sequence[Data], coverage: float = COVERAGE, batch_size: int = 256) -> Assessed:
+        """Predictions for graphs, in their order, and how sure they are.
 
         Args:
             graphs: Prepared as in training.
+            coverage: Part of the measured values that intervals are to hold.
             batch_size: Graphs per batch; fewer of large ones.
 
         Returns:
-            ``[n, T]``, on the CPU: values in the unit of the data, or probabilities.
+            On the CPU; without intervals where the checkpoint has no calibration, or the validation part was too small.
         """
+        outputs = self.outputs_of_members(graphs, batch_size)
+        if not outputs.numel():
+            return Assessed(torch.empty(0, len(self.target_names), dtype=torch.double))
+        return assess(outputs, self.kind, self.scale, self.calibration, coverage)
+
+    @torch.no_grad()
+    def outputs_of_members(self, graphs: Sequence[Data], batch_size: int = 256) -> Tensor:
+        """What each member gives for graphs, ``[M, n, O]``, on the CPU; arguments as of :meth:`assess`."""
         self.eval()
-        parts = [self.predict_batch(batch).to("cpu") for batch in self.batches(graphs, batch_size)]
-        return torch.cat(parts) if parts else torch.empty(0, len(self.target_names), dtype=torch.double)
+        parts = [self._outputs(batch).to("cpu") for batch in self.batches(graphs, batch_size)]
+        return torch.cat(parts, dim=1) if parts else torch.empty(0)
+
+    def report_lacking(self, coverage: float) -> None:
+        """Say on stderr of which targets there are no intervals, and why."""
+        lacking = [] if self.calibration is None else self.calibration.lacking(coverage, self.target_names)
+        for text in lacking:
+            Console(stderr=True).say(text)
+
+    def predict(self, graphs: Sequence[Data], batch_size: int = 256) -> Tensor:
+        """Predictions for graphs, in their order, ``[n, T]``, on the CPU: values in the unit of the data, or
+        probabilities; arguments as of :meth:`assess`.
+        """
+        return self.assess(graphs, batch_size=batch_size).values
 
 
 def load_predictor(path: str | os.PathLike[str]) -> Predictor:
@@ -149,6 +181,11 @@ def _check_recipe(path: str | os.PathLike[str], recipe: Any) -> None:
         check_plain(recipe)
     except ValueError as error:
         raise CheckpointError(f"the recipe of {path} is not plain: {error}") from error
+    if recipe.get(CALIBRATION) is not None:
+        try:
+            Calibration.of_plain(recipe[CALIBRATION], recipe["kind"], len(recipe["target_names"]))
+        except ValueError as error:
+            raise CheckpointError(f"the calibration of {path} is damaged: {error}") from error
 
 
 def _check_sizes(path: str | os.PathLike[str], model: Any, state: dict[str, Any]) -> None:

@@ -13,8 +13,9 @@ from torch import Tensor
 from plstm_graph.console import Console
 from plstm_graph.datasets.digits import rows_of_columns
 from plstm_graph.datasets.storage.files import replace_file
-from plstm_graph.report.predictions import measured_columns, prediction_columns, write_csv
-from plstm_graph.tasks.metrics import LABELS, Kind, evaluate, to_prediction
+from plstm_graph.report.predictions import measured_columns, prediction_columns, sureness_columns, write_csv
+from plstm_graph.tasks.metrics import LABELS, Kind, evaluate
+from plstm_graph.tasks.spread import Assessed
 from plstm_graph.tasks.task import Row, Task
 from plstm_graph.text import plot_label
 from plstm_graph.viz.curves import draw_label_scores, draw_learning_curve, draw_predictions, new_figure
@@ -58,22 +59,23 @@ def baseline_rows(task: Task, seed: int) -> dict[str, Row]:
     return {name: evaluate(predicted, target, task.kind) for name, predicted in found.items()}
 
 
-def report_trial(folder: Path, task: Task, output: Tensor, epoch: int) -> None:
+def report_trial(folder: Path, task: Task, assessed: Assessed, epoch: int) -> None:
     """Write ``test_predictions.csv`` and ``curves.png``, where graphs have names.
 
     Args:
         folder: Of the trial, with ``epochs.jsonl``.
         task: The task.
-        output: What the model gives for the test part, in the unit of the targets, ``[n, T]``.
+        assessed: Predictions for the test part.
         epoch: The epoch that was kept, from 1.
     """
     labelled, kind = task.labelled, task.kind
     if labelled is None:
         return
-    predicted, target = to_prediction(output, kind), labelled.targets("test")
+    predicted, target = assessed.values, labelled.targets("test")
     names = labelled.row_names("test")
     measured = measured_columns(target, labelled.target_names, labelled.classes)
     columns = prediction_columns(predicted, kind, labelled.target_names, labelled.classes)
+    columns |= sureness_columns(assessed, labelled.target_names)
     header = [*names, *measured, *columns]
     groups = (zip(*group.values(), strict=True) for group in (names, measured, columns))
     rows = [[*name, *true, *guess] for name, true, guess in zip(*groups, strict=True) if any(true)]

@@ -13,6 +13,7 @@ from plstm_graph.datasets.classes import PLAIN_LABELS
 from plstm_graph.datasets.digits import exact_cells
 from plstm_graph.datasets.storage.files import replace_file
 from plstm_graph.tasks.metrics import LABELS, Kind
+from plstm_graph.tasks.spread import Assessed
 
 
 def write_csv(header: Sequence[str], rows: Iterable[Sequence[str]], output: str | None) -> None:
@@ -69,6 +70,22 @@ def prediction_columns(
             columns |= found
         else:
             columns[f"predicted_{target}"] = [row[0] for row in exact_cells(values[:, number : number + 1])]
+    return columns
+
+
+def sureness_columns(assessed: Assessed, target_names: Sequence[str]) -> dict[str, list[str]]:
+    """Cells of how sure predictions are: ``std_TARGET``, ``lower_TARGET`` and ``upper_TARGET``, where there are any.
+
+    Args:
+        assessed: The predictions.
+        target_names: Names of the targets.
+    """
+    columns: dict[str, list[str]] = {}
+    for number, target in enumerate(target_names):
+        for name in ("std", "lower", "upper"):
+            values = getattr(assessed, name)
+            if values is not None:
+                columns[f"{name}_{target}"] = [row[0] for row in exact_cells(values[:, number : number + 1])]
     return columns
 
 

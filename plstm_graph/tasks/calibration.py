@@ -1,4 +1,4 @@
-"""What the validation part says of how sure predictions are: intervals of numbers, temperatures of classes and labels."""
+"""What the validation part says of how sure predictions are: intervals of numbers, temperatures of probabilities."""
 
 import math
 from collections.abc import Sequence
@@ -46,10 +46,7 @@ class Calibration:
         measured = as_double(targets if scale is None else scale.apply(targets)).to(mean.device)
         columns = range(measured.size(1))
         return cls(
-            [
-                fit_interval(mean[:, each], None if std is None else std[:, each], measured[:, each])
-                for each in columns
-            ]
+            [fit_interval(mean[:, each], None if std is None else std[:, each], measured[:, each]) for each in columns]
         )
 
     @classmethod

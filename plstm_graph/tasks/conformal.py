@@ -1,4 +1,4 @@
-"""Split conformal intervals: how far measured numbers may lie from predictions, by the errors on the validation part."""
+"""Split conformal intervals: how far measured numbers may lie from predictions, by errors on the validation part."""
 
 import math
 from collections.abc import Sequence
@@ -49,7 +49,7 @@ class Interval:
         if rank > self.rows:
             return math.inf
         # Of the scores that are kept, the first one that is no smaller than the one that was asked for.
-        return self.scores[-(-rank * len(self.scores) // self.rows) - 1]
+        return self.scores[(rank - 1) * len(self.scores) // self.rows]
 
     def half_width(self, std: Tensor | None, like: Tensor, coverage: float) -> Tensor:
         """Half the width of each interval, ``[n]``; NaN if there are too few rows for this coverage.

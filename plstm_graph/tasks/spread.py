@@ -67,6 +67,8 @@ def assess(
     if kind != "regression":
         return _probabilities(outputs, kind, calibration)
     mean, std = spread_on_scale(outputs)
+    if calibration is not None and len(calibration.intervals) not in (0, mean.size(1)):
+        raise ValueError(f"the calibration is of {len(calibration.intervals)} targets, the model gives {mean.size(1)}")
 
     def restored(values: Tensor) -> Tensor:
         return values if scale is None else scale.restore(values)
@@ -107,6 +109,10 @@ def spread_on_scale(outputs: Tensor) -> tuple[Tensor, Tensor | None]:
 
 def _probabilities(outputs: Tensor, kind: Kind, calibration: "Calibration | None") -> Assessed:
     if calibration is not None and calibration.temperatures:
+        if kind != "multiclass" and len(calibration.temperatures) != outputs.size(2):
+            raise ValueError(
+                f"the calibration is of {len(calibration.temperatures)} targets, the model gives {outputs.size(2)}"
+            )
         outputs, mean = (
             with_temperatures(each, calibration.temperatures, kind) for each in (outputs, members_mean(outputs))
         )

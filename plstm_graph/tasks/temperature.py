@@ -18,11 +18,11 @@ _FEWEST = 10  # rows
 
 
 def fit_temperatures(logits: Tensor, targets: Tensor, kind: Kind) -> list[float]:
-    r"""What logits are divided by, so that their probabilities fit the validation part ("On Calibration of Modern Neural
-    Networks", Guo et al. 2017, section 4.2).
+    r"""What logits are divided by, so that their probabilities fit the validation part.
 
-    The temperature :math:`t` minimises the negative logarithm of the likelihood, summed over the rows, plus
-    :math:`\tfrac12 \log^2 t`: a few rows that all are right do not make a model sure without end.
+    It is that of "On Calibration of Modern Neural Networks" (Guo et al. 2017, section 4.2). The temperature
+    :math:`t` minimises the negative logarithm of the likelihood, summed over the rows, plus :math:`\tfrac12 \log^2 t`:
+    a few rows that all are right do not make a model sure without end.
 
     Args:
         logits: Of the validation part, ``[n, T]``, or one column for each class.
@@ -39,7 +39,8 @@ def fit_temperatures(logits: Tensor, targets: Tensor, kind: Kind) -> list[float]
 def with_temperatures(logits: Tensor, temperatures: list[float], kind: Kind) -> Tensor:
     """Logits ``[..., O]`` over their temperatures, in float64."""
     values = as_double(logits)
-    return values / torch.tensor(temperatures if kind != "multiclass" else temperatures[:1], dtype=torch.double)
+    divisors = temperatures[:1] if kind == "multiclass" else temperatures
+    return values / torch.tensor(divisors, dtype=torch.double, device=values.device)
 
 
 def negative_log_likelihood(logits: Tensor, target: Tensor) -> Tensor:

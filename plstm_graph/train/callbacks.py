@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch_geometric import seed_everything
 
 from plstm_graph.datasets.storage.files import replace_text
-from plstm_graph.nn.ensemble import Ensemble
+from plstm_graph.nn.ensemble import members_of
 from plstm_graph.tasks.task import Direction, Row, rank
 
 
@@ -53,7 +53,7 @@ class BestEpochs(Callback):
 
     def __init__(self, model: nn.Module, monitor: dict[str, Direction], last: bool = False) -> None:
         self.monitor, self.last = monitor, last
-        self.members: Sequence[nn.Module] = list(model.members) if isinstance(model, Ensemble) else [model]
+        self.members: Sequence[nn.Module] = members_of(model)
         self.best: list[BestEpoch] = []
         self.row: Row = {}
 

@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch import Tensor, nn
 
 from plstm_graph.machine import keep_freed_memory
-from plstm_graph.nn.ensemble import Ensemble
+from plstm_graph.nn.ensemble import members_of
 from plstm_graph.tasks.batches import RepeatedBatches, kept_batches, widened
 from plstm_graph.tasks.task import Row, Shard, Task
 from plstm_graph.train.callbacks import (
@@ -60,7 +60,7 @@ class TrainingModule(pl.LightningModule):
     @property
     def members(self) -> Sequence[nn.Module]:
         """The members of an ensemble, which are judged one by one; else the model alone."""
-        return list(self.model.members) if isinstance(self.model, Ensemble) else [self.model]
+        return members_of(self.model)
 
     @property
     def shard(self) -> Shard:
@@ -204,6 +204,21 @@ def outputs_of(
         with _mixed(precision, next(model.parameters()).device):
             outputs.add(task.answer(model, batch, needs), batch)
     return outputs.gathered()
+
+
+@torch.no_grad()
+def outputs_of_members(
+    model: nn.Module, batches: Iterator[Any], task: Task, precision: Any = None
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """As :func:`outputs_of`, what each member of an ensemble gives, ``[M, n, ...]``; of another model ``M`` is 1."""
+    needs, members = task.needs(model), members_of(model)
+    found = [Outputs(task.columns if number == 0 else ()) for number in range(len(members))]
+    for batch in batches:
+        with _mixed(precision, next(model.parameters()).device):
+            for member, outputs in zip(members, found, strict=True):
+                outputs.add(task.answer(member, batch, needs), batch)
+    (first, columns), *others = (outputs.gathered() for outputs in found)
+    return torch.stack([first, *(output for output, _ in others)]), columns
 
 
 def _mixed(precision: Any, device: torch.device) -> AbstractContextManager[Any]:

@@ -6,22 +6,24 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch_geometric import seed_everything
 
 from plstm_graph.datasets.storage.files import replace_file, replace_json
 from plstm_graph.nn.parameters import count_parameters
 from plstm_graph.report.labelled import report_trial
+from plstm_graph.tasks.spread import members_mean
 from plstm_graph.tasks.task import Row, Shard, Task
+from plstm_graph.train.calibrate import assessed_outputs, calibrate, calibrated_scores, calibration_of
 from plstm_graph.train.checkpoint import FORMAT, KEY, load_weights, read_checkpoint
-from plstm_graph.train.engine import outputs_of, train
+from plstm_graph.train.engine import outputs_of, outputs_of_members, train
 from plstm_graph.train.training import Training
 
 
@@ -131,6 +133,8 @@ def run_trial(
         "validations": {part: validate(part) for part in task.validations},
     }
     if trained.is_first:
+        outputs = partial(_outputs, model, task, trial.training, trainer.get("precision"))
+        recipe |= calibrate(task, outputs)
         model.cpu()
         state = {KEY: recipe, "state_dict": model.state_dict()}
         replace_file(trial.folder / "best.ckpt", lambda path: torch.save(state, path))
@@ -153,20 +157,25 @@ def test_trial(trial: Trial, task: Task, device: torch.device, precision: Any = 
     made = trial.tests
     if made is not None:
         return made
-    model = trained_model(trial, task, device)
+    model, recipe = _read_trained(trial, task, device)
+    calibration, assessed = calibration_of(recipe, task), None
     tests: dict[str, Row] = {}
     outputs = {}
     for name in task.tests:
         if name in (trial.spec.get("skip_tests") or ()):
             continue
         started = time.perf_counter()
-        output, columns = _outputs(model, task, trial.training, precision, name)
+        members, columns = _outputs(model, task, trial.training, precision, name)
+        output = members_mean(members)
         row = task.score(output, **columns) | task.part_scores(name, output)
+        row |= calibrated_scores(task, calibration, members, columns)
         tests[name] = row | {"seconds": time.perf_counter() - started}
         outputs[name] = task.restored(output)
+        if name == "test" and task.labelled is not None:
+            assessed = assessed_outputs(task, calibration, members)
     finished = trial.result
-    if finished is not None and "test" in outputs:
-        report_trial(trial.folder, task, outputs["test"], finished["epoch"])
+    if finished is not None and assessed is not None:
+        report_trial(trial.folder, task, assessed, finished["epoch"])
     for picture, figure in task.pictures(outputs).items():
         replace_file(trial.folder / picture, partial(figure.savefig, format="png", dpi=130))
     replace_json(trial.folder / "tests.json", tests)
@@ -180,23 +189,34 @@ def trained_model(trial: Trial, task: Task, device: torch.device) -> nn.Module:
         OSError: If it is not there.
         CheckpointError: If its weights are damaged, or those of another model.
     """
+    return _read_trained(trial, task, device)[0]
+
+
+def _read_trained(trial: Trial, task: Task, device: torch.device) -> tuple[nn.Module, dict[str, Any]]:
+    """The model of a finished trial, and what its checkpoint says beside the weights."""
     path = trial.folder / "best.ckpt"
-    state = read_checkpoint(path, device)["state_dict"]
+    checkpoint = read_checkpoint(path, device)
     model = make_model(trial.spec, task, trial.training).to(device)
-    load_weights(model, state, path, f"; remove the folder {trial.folder} to train it anew")
-    return model.eval()
+    load_weights(model, checkpoint["state_dict"], path, f"; remove the folder {trial.folder} to train it anew")
+    return model.eval(), checkpoint[KEY]
 
 
 def _score(model: nn.Module, task: Task, training: Training, precision: Any, part: str) -> Row:
     """Metrics of a trained model on a part."""
-    output, columns = _outputs(model.eval(), task, training, precision, part)
+    output, columns = outputs_of(model.eval(), _batches(model, task, training, part), task, precision)
     return task.score(output, **columns)
 
 
-def _outputs(model: nn.Module, task: Task, training: Training, precision: Any, part: str) -> Any:
+def _outputs(
+    model: nn.Module, task: Task, training: Training, precision: Any, part: str
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """What each member of a trained model gives for a part, ``[M, n, ...]``, and the columns."""
+    return outputs_of_members(model.eval(), _batches(model, task, training, part), task, precision)
+
+
+def _batches(model: nn.Module, task: Task, training: Training, part: str) -> Iterator[Any]:
     device = next(model.parameters()).device
-    batches = task.batches(part, task.needs(model), training.batch_size, device, Shard(), training.workers)
-    return outputs_of(model, batches, task, precision)
+    return task.batches(part, task.needs(model), training.batch_size, device, Shard(), training.workers)
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
