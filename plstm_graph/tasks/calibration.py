@@ -85,6 +85,8 @@ class Calibration:
             ValueError: If the coverage is no part.
         """
         check_coverage(coverage)
+        if not self.intervals:
+            return []  # of probabilities there are none
         needed = fewest_rows(coverage)
         return [
             f"no interval for {name}: the validation part has {interval.rows} measured values of it, and a coverage of "

@@ -74,7 +74,7 @@ def test_calibrations_come_back_from_plain_values():
     made = Calibration([Interval(12, [0.5] * 12, 0.1), Interval(0, [])], [])
     assert Calibration.of_plain(made.to_plain(), "regression", 2) == made
     warm = Calibration([], [1.5, 0.2])
-    assert Calibration.of_plain(warm.to_plain(), "multilabel", 2) == warm
+    assert Calibration.of_plain(warm.to_plain(), "multilabel", 2) == warm and warm.lacking(0.9, ["a", "b"]) == []
 
 
 @pytest.mark.parametrize(
