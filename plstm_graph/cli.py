@@ -24,6 +24,7 @@ _EPILOG = """examples:
   plstm-graph embed --ckpt_path runs/chembl/best.ckpt more.csv --output vectors.npz
   plstm-graph explain --ckpt_path runs/chembl/best.ckpt "CCO" --output explain.png
   plstm-graph check my_dags                                             # a folder of DAGs: is it sound, what is in it?
+  plstm-graph clean my_dags clean_dags --time_column year               # without cycles, self-loops, double rows
   plstm-graph fit --config configs/dag.yaml --task.path my_dags
   plstm-graph fit --config configs/tu/nci1.yaml --workers 2             # ten folds, the paper's protocol
   plstm-graph fit --config configs/arrows/cpu.yaml                      # arrow pointing, 192 to 384 pixels
@@ -182,6 +183,8 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("folder", metavar="DIR", help="a folder with dag.yaml and tables or JSON lines")
     check.add_argument("--output", metavar="JSON", help="file to write the description to")
 
+    _add_clean(commands)
+
     checkpoint = argparse.ArgumentParser(add_help=False)
     checkpoint.add_argument("--ckpt_path", required=True, help="checkpoint written by `plstm-graph fit`")
     checkpoint.add_argument("--output", help="file to write")
@@ -259,6 +262,30 @@ def _add_embed(commands: argparse._SubParsersAction, checkpoint: argparse.Argume
     )
 
 
+def _add_clean(commands: argparse._SubParsersAction) -> None:
+    clean = commands.add_parser("clean", help="copy a folder of DAGs without what makes it unsound")
+    clean.set_defaults(run=_clean)
+    clean.description = (
+        "Copies a folder of DAGs to NEW, without rows that stand there twice, edges of unknown nodes, self-loops, "
+        "edges against time, and the few edges that close cycles: those that lead back in an order of the nodes by "
+        "Eades, Lin and Smyth. NEW passes `check`, and NEW/dropped.csv lists what was dropped. DIR stays as it is."
+    )
+    clean.add_argument("folder", metavar="DIR", help="a folder with dag.yaml and tables or JSON lines")
+    clean.add_argument("new", metavar="NEW", help="the folder to write, which does not exist yet")
+    clean.add_argument("--time_column", metavar="NAME", help="column of nodes.csv with numbers or dates, such as year")
+    clean.add_argument(
+        "--time_direction",
+        choices=("later", "earlier"),
+        help="whether edges lead to later nodes or to earlier ones (default: as most edges do)",
+    )
+    clean.add_argument(
+        "--same_time",
+        choices=("keep", "drop"),
+        default="keep",
+        help="edges between nodes of one time: keep those that close no cycle, or drop all (default: %(default)s)",
+    )
+
+
 def _add_blend(commands: argparse._SubParsersAction) -> None:
     blend = commands.add_parser("blend", help="average a study of molecules with forests on fingerprints")
     blend.set_defaults(run=_blend)
@@ -288,6 +315,16 @@ def _check(options: argparse.Namespace) -> int:
     from plstm_graph.datasets.dag_folder.check import check
 
     return check(options.folder, options.output)
+
+
+def _clean(options: argparse.Namespace) -> int:
+    from plstm_graph.datasets.dag_folder.clean import clean
+    from plstm_graph.datasets.dag_folder.cleaning import TimeRule
+
+    if options.time_column is None and (options.time_direction or options.same_time == "drop"):
+        raise ValueError("--time_direction and --same_time are about the times in a column: --time_column names it")
+    time = TimeRule(options.time_column, options.time_direction, options.same_time) if options.time_column else None
+    return clean(options.folder, options.new, time)
 
 
 def _fit(options: argparse.Namespace) -> int:

@@ -104,7 +104,7 @@ def assemble(frames: dict[str, Frame], spec: Spec, is_piece: bool = False) -> Da
         DAGFolderError: If a column is not there.
     """
     problems: list[Problem] = []
-    present = _graph_columns(frames, spec)
+    present = graph_columns(frames, spec)
     cells = {name: _keys(frames[name], spec, name, name in present, problems) for name in frames}
     graph_ids, graph_codes, graph_row = _number_graphs(frames, cells, problems)
     graph_of = {name: _codes(graph_codes, cells[name]["graph"]) for name in frames if name != "graphs"}
@@ -152,7 +152,7 @@ def assemble(frames: dict[str, Frame], spec: Spec, is_piece: bool = False) -> Da
     return dags
 
 
-def _graph_columns(frames: dict[str, Frame], spec: Spec) -> list[str]:
+def graph_columns(frames: dict[str, Frame], spec: Spec) -> list[str]:
     """Tables that say which graph a row belongs to: all of them, or none if there is only one graph."""
     present = [name for name in frames if spec.table(name).graph in frames[name].values.columns]
     if present and len(present) < len(frames):

@@ -9,7 +9,7 @@ from plstm_graph.console import Console
 from plstm_graph.datasets.dag_folder.describe import Description, describe_folder
 from plstm_graph.datasets.dag_folder.folder import read_folder
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError
-from plstm_graph.datasets.dag_folder.spec import read_spec
+from plstm_graph.datasets.dag_folder.spec_file import read_spec
 from plstm_graph.datasets.digits import rows_of_columns
 from plstm_graph.datasets.storage.files import replace_json
 

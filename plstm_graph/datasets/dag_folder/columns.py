@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from plstm_graph.datasets.dag_folder.assemble import Dags
-from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem
+from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem, collected
 from plstm_graph.datasets.dag_folder.spec import NAME, Kind
 from plstm_graph.datasets.dag_folder.tables import Frame
 from plstm_graph.datasets.dag_folder.targets import to_numbers
@@ -213,11 +213,15 @@ def feature_columns(dags: Dags, name: str) -> dict[str, Kind | None]:
         if name == "graphs":
             return {}
         return {str(column): None for column in dags.frames[name].values.columns if column not in taken}
+    problems: list[Problem] = []
     for column in table.features:
-        dags.frames[name].column(column, "a feature")
+        with collected(problems):
+            dags.frames[name].column(column, "a feature")
         if column in taken:
             message = f"{name}.features has {column!r}, which is a target, the split or an identifier"
-            raise DAGFolderError([Problem(NAME, None, None, message)])
+            problems.append(Problem(NAME, None, None, message))
+    if problems:
+        raise DAGFolderError(problems)
     return table.features
 
 

@@ -18,7 +18,8 @@ from plstm_graph.datasets.dag_folder.encoding import MASKS, Encoding, check_enco
 from plstm_graph.datasets.dag_folder.folder import FeatureFit, count_unseen, files_of, read_folder
 from plstm_graph.datasets.dag_folder.pieces import read_pieces
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError
-from plstm_graph.datasets.dag_folder.spec import Spec, read_spec
+from plstm_graph.datasets.dag_folder.spec import Spec
+from plstm_graph.datasets.dag_folder.spec_file import read_spec
 from plstm_graph.datasets.dag_folder.targets import (
     PARTS,
     ClassErrors,

@@ -1,6 +1,6 @@
 """Reading a whole folder of DAGs, and everything that is wrong with it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,12 +9,13 @@ import numpy as np
 from plstm_graph.datasets.dag_folder.assemble import Dags, assemble
 from plstm_graph.datasets.dag_folder.columns import Column, ColumnFit, feature_columns
 from plstm_graph.datasets.dag_folder.json_lines import NAMES, read_json_lines
-from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem
-from plstm_graph.datasets.dag_folder.spec import NAME, Spec, file_of
+from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem, collected
+from plstm_graph.datasets.dag_folder.spec import NAME, Kind, Spec, file_of
 from plstm_graph.datasets.dag_folder.tables import Frame, read_frame
 from plstm_graph.datasets.dag_folder.targets import PARTS, Targets, read_split, read_targets, split_table
 from plstm_graph.datasets.dag_folder.unseen import Unseen, UnseenCount
 from plstm_graph.datasets.text_files import decimal_hint
+from plstm_graph.text import meant
 
 
 @dataclass
@@ -97,25 +98,46 @@ def read_folder(folder: Path, spec: Spec) -> Folder:
         DAGFolderError: If tables, columns or files are missing or unreadable, so that nothing more can be said.
         ImportError: If a table is a Parquet file and pyarrow is not installed.
     """
-    dags = assemble(read_frames(folder, spec), spec)
+    return read_content(read_frames(folder, spec), spec)
+
+
+def read_content(frames: dict[str, Frame], spec: Spec) -> Folder:
+    """Read graphs, targets, split and kinds of features of tables; see :func:`read_folder`.
+
+    Args:
+        frames: Tables by name.
+        spec: What ``dag.yaml`` says of them.
+
+    Raises:
+        DAGFolderError: If columns are missing, so that nothing more can be said.
+    """
+    dags = assemble(frames, spec)
     check_graphs(dags)
     problems: list[Problem] = []
     result = Folder(dags, Targets(np.zeros((0, 0)), []), np.zeros(0, dtype=np.int64))
-    try:
+    problems += _unknown_missing(frames, spec)
+    with collected(problems):
         result.targets = read_targets(dags)
-    except DAGFolderError as error:
-        problems += error.problems
-    try:
+    with collected(problems):
+        result.part = np.zeros(len(dags.graph_of(split_table(dags))), dtype=np.int64)  # to go on looking without one
         result.part = read_split(dags)
+    with collected(problems):
         fit = FeatureFit(spec)
         fit.update(dags, result.part)
         result.columns, result.left_out = fit.finish()
         result.mixed = fit.mixed
         result.unseen = count_unseen(result.columns, [(dags, result.part)])
-    except DAGFolderError as error:
-        problems += error.problems
     dags.problems += problems
     return result
+
+
+def _unknown_missing(frames: dict[str, Frame], spec: Spec) -> Iterator[Problem]:
+    """Columns with words for no value that no table has."""
+    columns = [(name, str(column)) for name, frame in frames.items() for column in frame.values.columns]
+    known = [*(column for _, column in columns), *(f"{name}.{column}" for name, column in columns)]
+    for column in spec.missing_of:
+        if column not in known:
+            yield Problem(NAME, None, None, f"missing has {column!r}, which is no column{meant(column, known)}")
 
 
 def count_unseen(columns: Sequence[Column], pieces: Iterable[tuple[Dags, np.ndarray]]) -> dict[str, Unseen]:
@@ -165,8 +187,14 @@ class FeatureFit:
 
     def update(self, dags: Dags, part: np.ndarray) -> None:
         """Take in some graphs; cells that are no numbers where numbers must be are noted in ``dags.problems``."""
+        kinds_of: dict[str, dict[str, Kind | None]] = {}
+        problems: list[Problem] = []
         for table in ("graphs", "nodes", "edges"):
-            kinds = feature_columns(dags, table)
+            with collected(problems):
+                kinds_of[table] = feature_columns(dags, table)
+        if problems:
+            raise DAGFolderError(problems)
+        for table, kinds in kinds_of.items():
             fits = self._fits.setdefault(table, {})
             train = part_of_rows(dags, part, table) == 0 if kinds else None
             for name, kind in kinds.items():
@@ -231,7 +259,7 @@ def read_frames(folder: Path, spec: Spec) -> dict[str, Frame]:
         if file is None:
             continue
         try:
-            frames[name] = read_frame(file, spec.missing)
+            frames[name] = read_frame(file, spec.missing_words(name))
         except DAGFolderError as error:
             problems += error.problems
     if problems:

@@ -89,7 +89,8 @@ def _frames(
         "edges": [spec.edges.graph, spec.edges.source, spec.edges.target],
     }
     return {
-        name: Frame(file, _text(rows[name], keys[name], spec.missing), None, np.array(lines[name])) for name in rows
+        name: Frame(file, spec.missing_words(name).masked(_text(rows[name], keys[name])), None, np.array(lines[name]))
+        for name in rows
     }
 
 
@@ -154,21 +155,19 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _text(rows: list[dict[str, Any]], keys: Sequence[str], missing: Sequence[str]) -> pd.DataFrame:
+def _text(rows: list[dict[str, Any]], keys: Sequence[str]) -> pd.DataFrame:
     """Every cell as the text that a CSV would have."""
     names = list(dict.fromkeys([*keys, *(name for row in rows for name in row)]))
-    absent = {"", *missing}
-    columns = {name: [_cell(row.get(name), absent) for row in rows] for name in names}
+    columns = {name: [_cell(row.get(name)) for row in rows] for name in names}
     return pd.DataFrame(columns, columns=names, dtype=object)
 
 
-def _cell(value: Any, missing: set[str]) -> str | float:
+def _cell(value: Any) -> str | float:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return np.nan
     if isinstance(value, bool):
         return str(int(value))
-    text = value if isinstance(value, str) else repr(value)
-    return np.nan if text in missing else text
+    return value if isinstance(value, str) else repr(value)
 
 
 def _kind(value: Any) -> str:

@@ -51,7 +51,7 @@ def _table_pieces(folder: Path, spec: Spec, graphs: int) -> Generator[dict[str, 
         readers = {}
         for name, path in files.items():
             if path is not None:
-                rows = stack.enter_context(contextlib.closing(iter_frames(path, spec.missing, _ROWS)))
+                rows = stack.enter_context(contextlib.closing(iter_frames(path, spec.missing_words(name), _ROWS)))
                 readers[name] = _Reader(path, spec.table(name).graph, rows)
         lead = next(iter(readers))
         while (first := readers[lead].take_graphs(graphs)) is not None:

@@ -1,6 +1,7 @@
 """What can be wrong with a folder of DAGs, and where."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 _SHOWN = 20
@@ -27,6 +28,19 @@ class Problem(NamedTuple):
         graph = "" if self.graph is None else f", graph {self.graph}"
         # A problem is a line of its own, whatever names it repeats.
         return f"{self.file}{line}{graph}: {self.message}".replace("\n", "\\n")
+
+
+@contextmanager
+def collected(problems: list[Problem]) -> Iterator[None]:
+    """Add what is wrong to a list, so that the next thing is looked at, too.
+
+    Args:
+        problems: The list.
+    """
+    try:
+        yield
+    except DAGFolderError as error:
+        problems += error.problems
 
 
 class DAGFolderError(ValueError):

@@ -12,6 +12,7 @@ from typing import IO, Any
 import numpy as np
 import pandas as pd
 
+from plstm_graph.datasets.dag_folder.missing import MissingWords
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem
 from plstm_graph.datasets.storage.archives import ArchiveError, check_gzip, gunzip
 from plstm_graph.datasets.text_files import (
@@ -22,6 +23,7 @@ from plstm_graph.datasets.text_files import (
     repeated_name,
     undecodable_line,
 )
+from plstm_graph.text import meant
 
 _LOOKED_AT = 2**16  # bytes of a file from which one sees that it is no text
 
@@ -85,18 +87,17 @@ class Frame:
         """
         if name not in self.values.columns:
             there = ", ".join(map(str, self.values.columns)) or "none"
-            raise DAGFolderError(
-                [Problem(self.file, None, None, f"no column {name!r} ({part}); its columns are {there}")]
-            )
+            message = f"no column {name!r} ({part}){meant(name, self.values.columns)}; its columns are {there}"
+            raise DAGFolderError([Problem(self.file, None, None, message)])
         return self.values[name]
 
 
-def read_frame(path: Path, missing: Sequence[str]) -> Frame:
+def read_frame(path: Path, missing: MissingWords) -> Frame:
     """Read a table, every cell as text.
 
     Args:
         path: A file ``.csv``, ``.csv.gz`` or ``.parquet``.
-        missing: Words that mean that a cell has no value, beside the empty cell.
+        missing: Words that mean that a cell has no value.
 
     Raises:
         DAGFolderError: If the file is damaged, no text, has no header, names a column twice, or a line has more or
@@ -107,7 +108,7 @@ def read_frame(path: Path, missing: Sequence[str]) -> Frame:
     return Frame(path.name, values, path)
 
 
-def iter_frames(path: Path, missing: Sequence[str], rows: int | None = None) -> Generator[pd.DataFrame, None, None]:
+def iter_frames(path: Path, missing: MissingWords, rows: int | None = None) -> Generator[pd.DataFrame, None, None]:
     """Read a table part by part; arguments and errors as of :func:`read_frame`.
 
     Args:
@@ -134,7 +135,7 @@ def iter_frames(path: Path, missing: Sequence[str], rows: int | None = None) -> 
         options: dict[str, Any] = {
             "dtype": str,
             "keep_default_na": False,
-            "na_values": ["", *missing],
+            "na_values": missing.read_with,
             "encoding": "utf-8-sig",
             "skipinitialspace": True,
             "index_col": False,
@@ -148,6 +149,7 @@ def iter_frames(path: Path, missing: Sequence[str], rows: int | None = None) -> 
                 parts = stack.enter_context(pd.read_csv(path, chunksize=rows, **options))
             for values in parts:
                 values.columns = values.columns.str.strip()
+                values = missing.masked(values) if missing.has_own else values
                 if not checked and values.iloc[:, -1].isna().any():
                     # A line with too few fields looks like one whose last cells are missing; reading it again tells.
                     _check_fields(path, len(values.columns))
@@ -161,7 +163,7 @@ def iter_frames(path: Path, missing: Sequence[str], rows: int | None = None) -> 
         raise _ragged(path, error) from error
 
 
-def _iter_parquet(path: Path, missing: Sequence[str], rows: int | None) -> Generator[pd.DataFrame, None, None]:
+def _iter_parquet(path: Path, missing: MissingWords, rows: int | None) -> Generator[pd.DataFrame, None, None]:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -184,7 +186,7 @@ def _iter_parquet(path: Path, missing: Sequence[str], rows: int | None) -> Gener
         raise _error(path.name, None, message) from error
 
 
-def _as_text(table: Any, missing: Sequence[str]) -> pd.DataFrame:
+def _as_text(table: Any, missing: MissingWords) -> pd.DataFrame:
     """Cells of an Arrow table as the text that a CSV would have."""
     import pyarrow as pa
 
@@ -193,8 +195,7 @@ def _as_text(table: Any, missing: Sequence[str]) -> pd.DataFrame:
         if pa.types.is_boolean(column.type):
             column = column.cast(pa.int8())
         columns[name] = column.cast(pa.string()).to_pandas()
-    values = pd.DataFrame(columns)
-    return values.mask(values.isin(["", *missing]))
+    return missing.masked(pd.DataFrame(columns))
 
 
 def _check_header(names: Sequence[str], file: str) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from plstm_graph.datasets.classes import ClassError, class_name, encode_classes, find_classes, find_labels
 from plstm_graph.datasets.dag_folder.assemble import Dags
-from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem
+from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem, collected
 from plstm_graph.datasets.dag_folder.spec import NAME, Spec
 from plstm_graph.datasets.folds import drawn_parts, parts_of_fractions
 from plstm_graph.datasets.moments import Moments
@@ -110,7 +110,14 @@ def target_columns(dags: Dags) -> list[pd.Series]:
         raise DAGFolderError(
             [Problem(NAME, None, None, f"no targets: say which columns of {name} ({there}) to predict")]
         )
-    return [dags.column(name, column, "the target") for column in spec.targets]
+    columns: list[pd.Series] = []
+    problems: list[Problem] = []
+    for column in spec.targets:
+        with collected(problems):
+            columns.append(dags.column(name, column, "the target"))
+    if problems:
+        raise DAGFolderError(problems)
+    return columns
 
 
 def read_targets(dags: Dags) -> Targets:

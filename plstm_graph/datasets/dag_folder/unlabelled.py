@@ -14,7 +14,8 @@ from plstm_graph.datasets.dag_folder.columns import Column
 from plstm_graph.datasets.dag_folder.encoding import Encoding, to_data
 from plstm_graph.datasets.dag_folder.folder import check_graphs, read_frames, report_wrong_numbers
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError
-from plstm_graph.datasets.dag_folder.spec import NAME, Spec, read_spec
+from plstm_graph.datasets.dag_folder.spec import NAME, Spec
+from plstm_graph.datasets.dag_folder.spec_file import read_spec
 from plstm_graph.datasets.dag_folder.targets import to_numbers
 from plstm_graph.datasets.dag_folder.unseen import UnseenCount
 

@@ -11,7 +11,8 @@ import yaml
 from plstm_graph.datasets.dag_folder.attributes import Attributes, Cell
 from plstm_graph.datasets.dag_folder.check import check_folder
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError
-from plstm_graph.datasets.dag_folder.spec import NAME, Kind, Level, Task, spec_of
+from plstm_graph.datasets.dag_folder.spec import NAME, Kind, Level, Task
+from plstm_graph.datasets.dag_folder.spec_file import spec_of
 from plstm_graph.datasets.storage.files import new_folder
 
 # Columns of structure, as dag.yaml calls them and as they are called if no attribute has that name.

@@ -58,7 +58,7 @@ def test_links_out_of_the_folder_are_not_followed(folder, target, named):
 def _plain(folder):
     from dataclasses import asdict
 
-    from plstm_graph.datasets.dag_folder.spec import read_spec
+    from plstm_graph.datasets.dag_folder.spec_file import read_spec
 
     return asdict(read_spec(folder))
 
