@@ -206,9 +206,11 @@ def _parser() -> argparse.ArgumentParser:
         "to stdout or --output. A molecule that cannot be read keeps its row, with the reason in the column `error`."
     )
     predict.add_argument(
-        "inputs", nargs="+", metavar="SMILES|CSV|DIR", help="a SMILES, a file .csv or .csv.gz; a folder"
+        "inputs", nargs="+", metavar="SMILES|CSV|DIR", help="a SMILES, a table (.csv, .tsv, .smi; .gz); a folder"
     )
-    predict.add_argument("--smiles_column", help="its name in the files (default: as in training)")
+    predict.add_argument(
+        "--smiles_column", help="its name or place in the files (default: as in training, else found by name or cells)"
+    )
     predict.add_argument(
         "--allow_unknown", action="store_true", help="take categories unknown to a model of DAGs for missing ones"
     )

@@ -9,6 +9,9 @@ import numpy as np
 #: Names of the two classes of a column of labels 0 and 1, or false and true.
 PLAIN_LABELS = ["0", "1"]
 _LABELS = {"0": 0, "1": 1, "false": 0, "true": 1}
+# Words of two labels, the positive one last. Other words are in the order of the alphabet.
+_PAIRS = [("no", "yes"), ("n", "y"), ("f", "t"), ("inactive", "active"), ("negative", "positive"), ("neg", "pos")]
+_PAIRS += [("-", "+"), ("low", "high"), ("nontoxic", "toxic"), ("non-toxic", "toxic"), ("off", "on"), ("fail", "pass")]
 _WHOLE = re.compile(r"([+-]?)(0|[1-9]\d*)(\.0*)?")
 # So many rows are needed to say that a class for each of them is no class at all.
 _FEW_ROWS = 10
@@ -66,7 +69,8 @@ def find_classes(words: Iterable[str], rows: int, option: str = "kind") -> list[
 def find_labels(words: Iterable[str], rows: int, option: str = "kind", multiclass: str = "multiclass") -> list[str]:
     """Names of the two classes of a column of labels, the second of which is the positive one.
 
-    :data:`PLAIN_LABELS` for 0 and 1 or false and true, one of which may be missing; else those that occur, sorted.
+    :data:`PLAIN_LABELS` for 0 and 1 or false and true, one of which may be missing; else those that occur: such
+    as no and yes or inactive and active in this order, and others sorted.
 
     Args:
         words: Its cells that have a value, in their order; equal ones may be left out.
@@ -80,6 +84,7 @@ def find_labels(words: Iterable[str], rows: int, option: str = "kind", multiclas
     names = list(dict.fromkeys(map(class_name, words)))
     if all(name.lower() in _LABELS for name in names):
         return PLAIN_LABELS
+    _check_capitals(names)
     if len(names) > 2:
         if all(_number(name) is not None for name in names) and not all(map(_is_whole, names)):
             word = next(name for name in names if not _is_whole(name))
@@ -93,7 +98,18 @@ def find_labels(words: Iterable[str], rows: int, option: str = "kind", multiclas
             f"a third value beside {known}, where labels have two; {option}: {multiclass} fits {len(names)} classes "
             f"({shown})",
         )
-    return find_classes(names, rows, option)
+    lower = {name.lower(): name for name in names}
+    pair = next((pair for pair in _PAIRS if set(pair) == set(lower)), None)
+    return find_classes(names, rows, option) if pair is None else [lower[word] for word in pair]
+
+
+def _check_capitals(names: Sequence[str]) -> None:
+    """Refuse labels of which two differ in capitals alone."""
+    first: dict[str, str] = {}
+    for name in names:
+        other = first.setdefault(name.lower(), name)
+        if other != name:
+            raise ClassError(name, f"which differs from {other!r} in capitals alone; write the label in one way")
 
 
 def encode_classes(words: Iterable[str | float | None], names: Sequence[str]) -> np.ndarray:

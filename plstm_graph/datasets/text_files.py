@@ -16,17 +16,18 @@ _OTHERS = {
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
-def records(file: Iterable[str], strict: bool = False) -> Iterator[tuple[int, list[str]]]:
-    """Rows of a file of comma-separated text, each with the line where it starts. Blank lines are no rows.
+def records(file: Iterable[str], strict: bool = False, separator: str = ",") -> Iterator[tuple[int, list[str]]]:
+    """Rows of a file of separated text, each with the line where it starts. Blank lines are no rows.
 
     Args:
         file: Its lines, with their ends.
         strict: Whether a quotation mark must be closed.
+        separator: The character between two fields.
 
     Raises:
         csv.Error: If a row cannot be read; its text says in which line the row starts, and why.
     """
-    reader, line = csv.reader(file, strict=strict), 1
+    reader, line = csv.reader(file, strict=strict, delimiter=separator), 1
     try:
         for record in reader:
             if record:
@@ -85,6 +86,21 @@ def other_separator(columns: Sequence[str]) -> str | None:
                 "fields, and points in its numbers"
             )
     return None
+
+
+_MISSING = frozenset(("", "na", "n/a", "#n/a", "#na", "nan", "null"))
+_MISSING_NUMBERS = _MISSING | {"-", "none", "?"}
+
+
+def is_missing(cell: str, words: bool = False) -> bool:
+    """Whether a cell says that there is no value: it is empty, or ``NA``, ``N/A``, ``#N/A``, ``nan``, ``null``.
+
+    Args:
+        cell: The text.
+        words: Whether values of the column are words, so that ``-``, ``None`` and ``?`` may be such; else these say
+            that there is none, too.
+    """
+    return cell.strip().lower() in (_MISSING if words else _MISSING_NUMBERS)
 
 
 def decimal_hint(cell: str) -> str:

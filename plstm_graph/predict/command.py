@@ -10,9 +10,10 @@ from plstm_graph.console import Console
 from plstm_graph.datasets.dag_folder.encoding import Encoding, row_names
 from plstm_graph.datasets.dag_folder.spec import Spec
 from plstm_graph.datasets.dag_folder.unlabelled import Unlabelled, read_unlabelled
+from plstm_graph.datasets.molecules.smiles_column import read_molecule_table
 from plstm_graph.datasets.storage.files import replace_json
 from plstm_graph.machine import pick_device
-from plstm_graph.predict.molecules import predict_smiles
+from plstm_graph.predict.molecules import likely_column, predict_smiles
 from plstm_graph.predict.predictor import Predictor, load_predictor, load_transform
 from plstm_graph.report.labelled import print_metrics
 from plstm_graph.report.predictions import check_columns, prediction_columns, sureness_columns, write_csv
@@ -166,8 +167,8 @@ def _other_table(predictor: Predictor, ckpt_path: str, path: str) -> LabelledGra
     if recipe["data"] != "molecules":
         raise ValueError(f"--data takes a table of molecules, but {ckpt_path} was trained on a {recipe['data']!r:.200}")
     transform = load_transform(recipe, ToDAG())
-    columns = recipe["given"].get("smiles_column", "smiles"), predictor.target_names
-    table = MoleculeTable(path, *columns, pre_transform=transform, allow_missing=True)
+    _, _, smiles_column = read_molecule_table(path, likely=likely_column(predictor))
+    table = MoleculeTable(path, smiles_column, predictor.target_names, pre_transform=transform, allow_missing=True)
     table.use_kind(predictor.kind, predictor.classes)
     return table
 

@@ -9,7 +9,8 @@ import torch
 from torch_geometric.data import Data
 
 from plstm_graph.console import Console
-from plstm_graph.datasets import InvalidSmilesError, read_table, smiles_to_data
+from plstm_graph.datasets import InvalidSmilesError, smiles_to_data
+from plstm_graph.datasets.molecules.smiles_column import TABLE_SUFFIXES, read_molecule_table
 from plstm_graph.predict.predictor import Predictor, load_transform
 from plstm_graph.report.predictions import not_finite, prediction_columns, sureness_columns, write_csv
 from plstm_graph.tasks.conformal import COVERAGE
@@ -53,8 +54,8 @@ def predict_smiles(
 
     Args:
         predictor: Trained by ``plstm-graph fit`` on molecules.
-        inputs: SMILES, and paths of CSV files with a SMILES column.
-        smiles_column: Name of that column. (default: as in training)
+        inputs: SMILES, and paths of tables with a SMILES column.
+        smiles_column: Name of that column, or its place. (default: as in training, else found by name or cells)
         output: The CSV file to write. (default: stdout)
         coverage: Part of the measured values that intervals are to hold.
 
@@ -82,8 +83,8 @@ def read_molecules(
 
     Args:
         predictor: The model.
-        inputs: SMILES, and paths of CSV files with a SMILES column.
-        smiles_column: Name of that column. (default: as in training)
+        inputs: SMILES, and paths of tables with a SMILES column.
+        smiles_column: Name of that column, or its place. (default: as in training, else found by name or cells)
 
     Returns:
         A row for each molecule, and one for each input that cannot be used; and the errors of the latter.
@@ -93,7 +94,7 @@ def read_molecules(
         ValueError: If none of the tables can be used, likewise.
     """
     transform = load_transform(predictor.recipe, ToDAG())
-    rows, errors = _read(inputs, smiles_column or str(predictor.recipe["given"].get("smiles_column", "smiles")))
+    rows, errors = _read(inputs, smiles_column, likely_column(predictor))
     if errors and len(errors) == len(inputs):
         raise errors[0]
     for row in rows:
@@ -112,16 +113,23 @@ def no_path(text: str) -> str:
     return "; there is no such file or folder either" if "/" in text or "." in text else ""
 
 
-def _read(inputs: Sequence[str], smiles_column: str) -> tuple[list[MoleculeRow], list[OSError | ValueError]]:
+def likely_column(predictor: Predictor) -> str:
+    """Name of the column of SMILES in training."""
+    return str(predictor.recipe["given"].get("smiles_column", "smiles"))
+
+
+def _read(
+    inputs: Sequence[str], smiles_column: str | None, likely: str
+) -> tuple[list[MoleculeRow], list[OSError | ValueError]]:
     """The molecules of all inputs in order, with a row for an input that cannot be used; and these errors."""
     rows: list[MoleculeRow] = []
     errors: list[OSError | ValueError] = []
     for number, text in enumerate(inputs, start=1):
-        if not (text.endswith((".csv", ".csv.gz")) or is_there(text)):
+        if not (text.removesuffix(".gz").endswith(TABLE_SUFFIXES) or is_there(text)):
             rows.append(MoleculeRow(f"argument {number}", text))
             continue
         try:
-            rows += _read_table(text, smiles_column)
+            rows += _read_table(text, smiles_column, likely)
         except (OSError, ValueError) as error:
             errors.append(error)
             rows.append(MoleculeRow(text, "", error=str(error)))
@@ -136,8 +144,10 @@ def is_there(text: str) -> bool:
         return False
 
 
-def _read_table(path: str, smiles_column: str) -> list[MoleculeRow]:
-    table, ragged = read_table(path)
+def _read_table(path: str, given: str | None, likely: str) -> list[MoleculeRow]:
+    table, ragged, smiles_column = read_molecule_table(path, given, likely)
+    for note in table.notes:
+        Console(stderr=True).say(note)
     position = table.position(smiles_column)
     found = [(line, MoleculeRow(f"{path}:{line}", "", error=reason)) for line, reason in ragged]
     for line, cells in zip(table.lines, table.rows, strict=True):

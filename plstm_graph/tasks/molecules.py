@@ -17,7 +17,8 @@ from plstm_graph.datasets.molecules.fingerprints import morgan_fingerprints
 from plstm_graph.datasets.molecules.molecule import canonical_smiles
 from plstm_graph.datasets.molecules.smiles import check_finite
 from plstm_graph.datasets.molecules.smiles_targets import TargetKind
-from plstm_graph.datasets.molecules.table_split import KINDS, Split
+from plstm_graph.datasets.molecules.split_kinds import KINDS
+from plstm_graph.datasets.molecules.table_split import Split
 from plstm_graph.tasks.baselines import baseline_predictions
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.labelled import Baselines, LabelledGraphs, Problem
@@ -40,10 +41,12 @@ class MoleculeTable(LabelledGraphs):
     """Molecules of a CSV table, or of the set that comes with RDKit, in a training, validation and test split.
 
     Args:
-        path (str, optional): A CSV with a SMILES column and targets. (default: the 1,017 molecules with measured
+        path (str, optional): A table with a SMILES column and targets. (default: the 1,017 molecules with measured
             activity, ChEMBL2321810, that RDKit carries)
-        smiles_column (str): Name of the SMILES column.
-        target_columns (list[str], optional): Names of the target columns. (default: the only other column)
+        smiles_column (str or int, optional): Name of the SMILES column, or its place, from 0. (default: found by its
+            name or its cells)
+        target_columns (list, optional): Names of the target columns, or places. (default: the only other column that
+            has a name)
         split (Split, optional): How the molecules are divided. (default: by scaffold, 80 / 10 / 10)
         pre_transform (BaseTransform, optional): Applied to each molecule once, before it is stored. (default:
             :class:`~plstm_graph.transforms.ToDAG`; ``torch_geometric.transforms.Compose([])`` keeps bonds in both
@@ -58,8 +61,8 @@ class MoleculeTable(LabelledGraphs):
     def __init__(
         self,
         path: str | None = None,
-        smiles_column: str = "smiles",
-        target_columns: list[str] | None = None,
+        smiles_column: str | int | None = None,
+        target_columns: Sequence[str | int] | None = None,
         split: Split | None = None,
         pre_transform: BaseTransform | None = None,
         allow_missing: bool = False,
@@ -170,8 +173,9 @@ class MoleculeTable(LabelledGraphs):
 
     @property
     def notes(self) -> list[str]:
-        """Molecules that stand in several rows; line and reason of each row that was left out."""
-        return [*self._repeated(), *(f"left out, line {row.line}: {row.reason}" for row in self.bad_rows)]
+        """How the table was read, molecules that stand in several rows, and line and reason of rows left out."""
+        left_out = [f"left out, line {row.line}: {row.reason}" for row in self.bad_rows]
+        return [*self.dataset.table.notes, *self._repeated(), *left_out]
 
     def _repeated(self) -> list[str]:
         """How many molecules stand in several rows, how many in several parts, and the first of them; in a line."""
@@ -219,8 +223,8 @@ def molecules(
     root: str,
     path: str | None = None,
     kind: Kind = "regression",
-    smiles_column: str = "smiles",
-    target_columns: list[str] | None = None,
+    smiles_column: str | int | None = None,
+    target_columns: list[str | int] | str | int | None = None,
     split: str = "scaffold",
     group_column: str | None = None,
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
@@ -234,11 +238,12 @@ def molecules(
 
     Args:
         root: As of :class:`MoleculeTable`, and so are all that are not named here.
-        path: A CSV with a SMILES column and targets. (default: the molecules that RDKit carries)
+        path: A table with a SMILES column and targets. (default: the molecules that RDKit carries)
         kind: ``"regression"``, ``"binary"`` (labels 0 and 1, or two words), ``"multilabel"`` (several such) or
             ``"multiclass"`` (one column of classes).
-        smiles_column: Name of the SMILES column.
-        target_columns: Names of the target columns. (default: the only other column)
+        smiles_column: Name of the SMILES column, or its place, from 0. (default: found by its name or its cells)
+        target_columns: Names of the target columns, or places; one alone needs no list. (default: the only other
+            column that has a name)
         split: As of :class:`~plstm_graph.datasets.molecules.table_split.Split`, which calls it ``by``, and so are the
             five that follow.
         group_column: What stays together.
@@ -252,7 +257,8 @@ def molecules(
     check_kind(kind)
     transform = make_transform(pre_transform)
     how = Split(split, group_column, fractions, num_folds, fold, seed)
-    table = MoleculeTable(path, smiles_column, target_columns, how, transform, allow_missing, root)
+    targets = [target_columns] if isinstance(target_columns, str | int) else target_columns
+    table = MoleculeTable(path, smiles_column, targets, how, transform, allow_missing, root)
     table.use_kind(kind)
-    given = {"smiles_column": smiles_column, "pre_transform": pre_transform}
+    given = {"smiles_column": table.dataset.smiles_column, "pre_transform": pre_transform}
     return supervised(table, kind, given, num_folds)

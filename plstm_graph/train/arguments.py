@@ -3,9 +3,8 @@
 import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from jsonargparse import Namespace
@@ -14,9 +13,9 @@ from jsonargparse.typing import PositiveInt, restricted_number_type
 from plstm_graph.config.names import HELP, OPTION, allowed_names
 from plstm_graph.config.parser import CommandParser
 from plstm_graph.config.written import check_arguments
-from plstm_graph.datasets.table import parse_table
 from plstm_graph.tasks.registry import check_section, takes_option
 from plstm_graph.text import meant
+from plstm_graph.train.first_look import look_at_data, look_at_models
 from plstm_graph.train.training import Training
 
 Command = Literal["fit", "tune"]
@@ -31,8 +30,6 @@ seeds and folds counts, and no test is touched. The run's folder keeps the searc
 also with more --trials; it ends with a table, a picture and best.yaml, a configuration for fit. The folder is
 runs/NAME-tune, as runs/NAME is that of fit."""
 _DESCRIPTIONS: dict[Command, str] = {"fit": _FIT, "tune": _TUNE}
-
-_SMALL = 5_000_000  # bytes of a table that is read in a moment
 
 
 @dataclass
@@ -126,8 +123,9 @@ def read_arguments(arguments: list[str], command: Command) -> Given:
 
     Raises:
         SystemExit: If they are not understood, after a message on stderr.
-        ValueError: If a value is out of range, there is no task, option or model of a name, or a table of molecules
-            lacks a column.
+        ValueError: If a value is out of range, there is no task, option or model of a name, or data are not what the
+            task takes, see :func:`~plstm_graph.train.first_look.look_at_data`.
+        OSError: If the data of one's own are not there.
     """
     parser = _make_parser(command)
     config = parser.parse_args(arguments)
@@ -144,7 +142,8 @@ def read_arguments(arguments: list[str], command: Command) -> Given:
         )
     seeds, folds = parse_numbers(str(config.seeds), "seeds", 2**32), _folds(config.folds, values["task"])
     check_arguments(models)
-    _check_columns(values["task"])
+    look_at_models(models)
+    look_at_data(values["task"])
     return Given(config, values, models, names, seeds, folds)
 
 
@@ -199,20 +198,6 @@ def _folds(given: str | int | None, task: dict[str, Any]) -> list[int]:
         if max(folds) >= number:
             raise ValueError(f"folds are numbered from 0 to {number - 1}, got {max(folds)}")
     return folds
-
-
-def _check_columns(task: Mapping[str, Any]) -> None:
-    """Look for the columns of a small table of molecules; all else that may be wrong shows when it is loaded."""
-    path, columns = task.get("path"), task.get("target_columns")
-    if task.get("name") != "molecules" or not isinstance(path, str) or not Path(path).is_file():
-        return
-    if Path(path).stat().st_size > _SMALL:
-        return
-    table, _ = parse_table(Path(path).read_bytes(), Path(path))
-    names = [task.get("smiles_column", "smiles"), *(columns if isinstance(columns, list) else [])]
-    for name in [*names, task.get("group_column")]:
-        if isinstance(name, str):
-            table.position(name)
 
 
 def _make_parser(command: Command) -> CommandParser:

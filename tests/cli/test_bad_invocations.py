@@ -22,9 +22,9 @@ _STUDY = (
 _FIT = ("fit", "--config", "config.yaml", "--name", "bad", "--baselines", "false", "--training.epochs", "1")
 _LONG = "C" * 300
 _FILES = {
-    "semi.csv": b"name;smiles;activity\na;CCO;1,5\n",
-    "tab.csv": b"smiles\tactivity\nCCO\t1\n",
-    "bar.csv": b"smiles|activity\nCCO|1\n",
+    "sheet.xlsx": b"PK\x03\x04" + bytes(30),
+    "molecules.sdf": b"\n  RDKit\n\n  0  0  0  0\nM  END\n$$$$\n",
+    "table.parquet": b"PAR1",
     "comma.csv": b'smiles,activity\nCCO,"1,5"\nCCN,"-2,5"\n',
     "utf16.csv": "smiles,activity\nCCO,1\n".encode("utf-16"),
     "utf16le.csv": "smiles,activity\nCCO,1\n".encode("utf-16-le"),
@@ -73,9 +73,9 @@ def _message(capsys, *arguments):
 @pytest.mark.parametrize(
     ("file", "message"),
     [
-        ("semi.csv", "semi.csv: it is separated by semicolons, as its header 'name;smiles;activity' shows"),
-        ("tab.csv", "tab.csv: it is separated by tabs"),
-        ("bar.csv", "bar.csv: it is separated by bars"),
+        ("sheet.xlsx", "it is a spreadsheet; export it as CSV, or pandas.read_excel('sheet.xlsx').to_csv('sheet.csv'"),
+        ("molecules.sdf", "it is an SDF; write it as CSV with a column of SMILES: from rdkit.Chem import PandasTools"),
+        ("table.parquet", "it is a Parquet file; write it as CSV: pandas.read_parquet('table.parquet')"),
         ("utf16.csv", "utf16.csv is no table: it is UTF-16 text; save it as UTF-8"),
         ("utf16le.csv", "utf16le.csv is no table: line 1 has a NUL byte"),
         ("latin.csv", "latin.csv is not UTF-8 text (line 3): invalid continuation byte; save it as UTF-8"),
@@ -159,7 +159,21 @@ def test_configurations(file, message, capsys, workspace):
         (("--threads", "1000000"), "threads"),
         (("--seeds=-1",), "seeds must be numbers and ranges"),
         (("--task.path", "a_folder"), "a_folder: Is a directory"),
-        (("--task.path", "semi.csv"), "separated by semicolons"),
+        (("--task.path", "sheet.xlsx"), "it is a spreadsheet; export it as CSV"),
+        (("--task.path", "tabel.csv"), "tabel.csv: No such file or directory (did you mean table.csv?)"),
+        (("--task.split", "scafold"), "split 'scafold' is none of scaffold, random, "),
+        (("--task.split", "scafold"), "(did you mean scaffold?)"),
+        (("--folds", "100"), "100 folds need as many rows, and table.csv has 34"),
+        (
+            ("--task.smiles_column", "activity", "--task.target_columns", "smiles"),
+            "table.csv, line 2: column 'activity' is '0.67', no SMILES, as are all cells below it; SMILES are in the "
+            "column 'smiles': smiles_column: smiles",
+        ),
+        (("--task.target_columns", "smiles"), "'smiles' is the column of SMILES, and target_columns names it"),
+        (
+            ("--models", "{big: {class_path: plstm_graph.nn.PLSTM, init_args: {hidden_channels: 30}}}"),
+            "big: hidden_channels (30) must be divisible by heads (4)",
+        ),
         (("--task.path", _LONG), "File name too long"),
         (("--task.target_columns", "[]"), "there is no target; name at least one column in target_columns"),
         (("--task.target_columns", "[activity,activity]"), "target_columns has 'activity' more than once"),
@@ -209,7 +223,7 @@ def test_long_smiles_are_predicted(capsys):
     [
         ("none.csv", "none.csv"),
         ("empty.csv", "empty.csv is empty"),
-        ("semi.csv", "separated by semicolons"),
+        ("sheet.xlsx", "it is a spreadsheet"),
         ("a_folder", "a_folder"),
         ("utf16.csv", "UTF-16"),
     ],

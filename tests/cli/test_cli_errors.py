@@ -130,12 +130,12 @@ def test_damaged_and_foreign_checkpoints(capsys, workspace):
 
 
 def test_predict(capsys, workspace):
-    (workspace / "molecules.csv").write_text("mol\nCCO\n")
+    (workspace / "molecules.csv").write_text("mol\n1024\n")
     (workspace / "empty.csv").write_text("")
     (workspace / "header.csv").write_text("smiles\n")
     for inputs, message in {
         ("none.csv",): "none.csv",
-        ("molecules.csv",): "no column 'smiles'; its columns are mol",
+        ("molecules.csv",): "no column 'smiles', nor one whose cells are molecules; its columns are mol",
         ("empty.csv",): "empty.csv is empty",
         ("header.csv",): "no rows",
         ("CCO", "--output", "table.csv/out.csv"): "table.csv",

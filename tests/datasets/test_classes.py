@@ -57,7 +57,11 @@ def test_what_is_no_class(words, message):
         (["2", "1"], ["1", "2"]),
         (["1", "-1"], ["-1", "1"]),
         (["yes", "no"], ["no", "yes"]),
-        (["inactive", "active"], ["active", "inactive"]),
+        (["inactive", "active"], ["inactive", "active"]),
+        (["ACTIVE", "Inactive"], ["Inactive", "ACTIVE"]),
+        (["+", "-"], ["-", "+"]),
+        (["Toxic", "non-toxic"], ["non-toxic", "Toxic"]),
+        (["blue", "azure"], ["azure", "blue"]),
     ],
 )
 def test_labels_have_two_names(words, names):

@@ -1,9 +1,16 @@
+import csv
 import gzip
+import io
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from plstm_graph.datasets import BadRow, TableError, read_table
+from plstm_graph.datasets.separators import SEPARATORS
+from plstm_graph.datasets.table import parse_table
 
 GZIPPED = gzip.compress(b"smiles,y\nC,1\n", mtime=0)
 
@@ -28,6 +35,62 @@ def test_rows_know_their_line(tmp_path: Path) -> None:
 def test_gzip(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv.gz", GZIPPED)
     assert read_table(path)[0].column("y") == ["1"]
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
+def test_separators_are_found(tmp_path: Path, mark: str) -> None:
+    text = 'id,smiles,note\n1,CCO,"a; b | c"\n2,CC,"d, e"\n'
+    other = text.replace(",", mark).replace(f"d{mark} e", "d, e")
+    table, bad_rows = read_table(write(tmp_path / "t.csv", other))
+    assert [list(row) for row in table.rows] == [["1", "CCO", "a; b | c"], ["2", "CC", "d, e"]]
+    assert bad_rows == []
+    assert [note.partition(" is ")[2] for note in table.notes] == (
+        [] if mark == "," else [f"separated by {SEPARATORS[mark]}"]
+    )
+
+
+def test_decimal_commas_are_read_where_a_whole_column_has_them(tmp_path: Path) -> None:
+    rows = ["1,5;1,5;a;1", "-2,25e3;1.5;b;2", "3;2;1,2;3", "NA;4;c;4"]
+    table, _ = read_table(write(tmp_path / "t.csv", "\n".join(["y;mixed;words;whole", *rows])))
+    assert table.column("y") == ["1.5", "-2.25e3", "3", "NA"]
+    assert table.column("mixed") == ["1,5", "1.5", "2", "4"]
+    assert table.column("words")[2] == "1,2"
+    assert table.notes[0].endswith("separated by semicolons; decimal commas of 'y' are read as points")
+
+
+def test_files_of_smiles_are_separated_by_blanks(tmp_path: Path) -> None:
+    table, _ = read_table(write(tmp_path / "t.smi", "smiles name\nCCO ethyl alcohol\nCC\n\nCCC  propane\n"))
+    assert [list(row) for row in table.rows] == [["CCO", "ethyl alcohol"], ["CC", ""], ["CCC", "propane"]]
+    assert table.lines == [2, 3, 5]
+    table, _ = read_table(write(tmp_path / "t.smi", "smiles\tname\ty\nCCO\tethyl alcohol\t1\n"))
+    assert [list(row) for row in table.rows] == [["CCO", "ethyl alcohol", "1"]]
+
+
+def test_columns_without_a_name(tmp_path: Path) -> None:
+    table, _ = read_table(write(tmp_path / "t.csv", ",Unnamed: 0.1,smiles,\n0,0,CC,\n"))
+    assert table.columns == ("column_0", "Unnamed: 0.1", "smiles", "column_3")
+    assert table.unnamed == {"column_0", "Unnamed: 0.1", "column_3"}
+    assert table.notes[0].endswith("columns 1, 2, 4 have no name and are no target by default")
+
+
+def test_columns_by_their_places(tmp_path: Path) -> None:
+    table, _ = read_table(write(tmp_path / "t.csv", "a,0\nx,y\n"))
+    assert table.column(1) == table.column("1") == table.column("0") == ["y"]
+    with pytest.raises(TableError, match="no column '2'"):
+        table.column(2)
+
+
+@given(
+    st.lists(st.lists(st.text(max_size=8), min_size=3, max_size=3), min_size=1, max_size=6), st.sampled_from(",;\t|")
+)
+def test_any_table_comes_back(rows: list[list[str]], mark: str) -> None:
+    """Whatever its cells are, as the csv module writes them, but for decimal commas and characters no text has."""
+    clean = [[re.sub(r"[\0\ud800-\udfff]", "", cell).replace(",", "_") for cell in row] for row in rows]
+    file = io.StringIO(newline="")
+    csv.writer(file, delimiter=mark, quoting=csv.QUOTE_ALL).writerows([["a", "b", "c"], *clean])
+    table, bad_rows = parse_table(file.getvalue().encode(), Path("t.csv"))
+    assert [list(row) for row in table.rows] == clean
+    assert bad_rows == []
 
 
 def test_rows_of_another_length_are_bad(tmp_path: Path) -> None:

@@ -14,14 +14,15 @@ from torch_geometric.data import Data
 from tqdm import tqdm
 
 from plstm_graph.datasets.molecules.molecule import InvalidSmilesError, smiles_to_data
+from plstm_graph.datasets.molecules.smiles_column import find_target_columns, parse_molecule_table
 from plstm_graph.datasets.molecules.smiles_targets import TargetCoding, TargetKind
 from plstm_graph.datasets.storage.graph_cache import DIGITS, CachedGraphs, GraphCache
 from plstm_graph.datasets.storage.tensor_files import PlainGraphs, TensorFileError, make_anew
-from plstm_graph.datasets.table import BadRow, Table, TableError, parse_table
+from plstm_graph.datasets.table import BadRow, Table, TableError
 from plstm_graph.text import visible
 
 # Part of the cache key; raise it when process() changes what it stores.
-_FORMAT = 2
+_FORMAT = 3
 
 
 class BadRowsWarning(UserWarning):
@@ -29,7 +30,7 @@ class BadRowsWarning(UserWarning):
 
 
 class SmilesDataset(CachedGraphs, PlainGraphs):
-    r"""Molecules of a CSV table with a SMILES column and any number of target columns.
+    r"""Molecules of a table with a SMILES column and any number of target columns.
 
     Each row is a graph of :func:`~plstm_graph.datasets.smiles_to_data` (``x``, ``edge_index``, ``edge_attr``,
     ``canonical_rank``, ``smiles``) with ``y`` ``[1, T]``, one column for each target, and ``row``, the number of its
@@ -44,10 +45,12 @@ class SmilesDataset(CachedGraphs, PlainGraphs):
 
     Args:
         root (str): Folder for the processed graphs.
-        path (str): The table: UTF-8, comma-separated, with a header; may be gzipped (``.csv.gz``).
-        smiles_column (str): Name of the column of SMILES. (default: ``"smiles"``)
-        target_columns (list[str], optional): Names of the target columns; ``[]`` for none, as for prediction.
-            (default: the other column, if there is only one)
+        path (str): The table: UTF-8, separated by commas, semicolons, tabs or bars, or by blanks (``.smi``), with a
+            header or without; may be gzipped (``.csv.gz``).
+        smiles_column (str or int, optional): Name of the column of SMILES, or its place, from 0. (default: found by
+            :func:`~plstm_graph.datasets.molecules.smiles_column.find_smiles_column`)
+        target_columns (list[str or int], optional): Names or places of the target columns; ``[]`` for none, as for
+            prediction. (default: the other column that has a name, if there is only one)
         kind (str): What targets are: ``"number"``, ``"label"`` (0 and 1, or two words), or ``"class"`` (words, or whole
             numbers). (default: ``"number"``)
         classes (list[list[str]], optional): Names of the classes of each target, such as those of a trained model.
@@ -76,8 +79,8 @@ class SmilesDataset(CachedGraphs, PlainGraphs):
         self,
         root: str | Path,
         path: str | Path,
-        smiles_column: str = "smiles",
-        target_columns: Sequence[str] | None = None,
+        smiles_column: str | int | None = None,
+        target_columns: Sequence[str | int] | None = None,
         *,
         kind: TargetKind = "number",
         classes: Sequence[Sequence[str]] | None = None,
@@ -91,22 +94,20 @@ class SmilesDataset(CachedGraphs, PlainGraphs):
     ) -> None:
         if on_error not in ("skip", "raise"):
             raise ValueError(f"on_error must be 'skip' or 'raise', got {on_error!r}")
-        if isinstance(target_columns, str):
+        if isinstance(target_columns, str | int):
             target_columns = [target_columns]
         self.path = Path(path).expanduser()
-        self.smiles_column = smiles_column
         self.allow_missing = allow_missing
         content = self.path.read_bytes()
         self._digest = hashlib.sha256(content).hexdigest()
-        self._table, self._ragged_rows = parse_table(content, self.path)
-        self._table.position(smiles_column)
-        self.target_columns = _target_columns(self._table, smiles_column, target_columns)
+        self._table, self._ragged_rows, self.smiles_column = parse_molecule_table(content, self.path, smiles_column)
+        self.target_columns = find_target_columns(self._table, self.smiles_column, target_columns)
         self.kind: TargetKind = kind
         self._coding = TargetCoding.of(self._table, self.target_columns, kind, classes)
         self.pre_transform, self.pre_filter = pre_transform, pre_filter
         self._cache = GraphCache(
             root,
-            [smiles_column, self.target_columns, kind, classes, allow_missing, pre_transform, pre_filter],
+            [self.smiles_column, self.target_columns, kind, classes, allow_missing, pre_transform, pre_filter],
             [_FORMAT, rdkit.__version__, self._coding],
             label=self.path.name.split(".")[0],
             source=self.path,
@@ -176,22 +177,6 @@ class SmilesDataset(CachedGraphs, PlainGraphs):
             self.bad_rows = [BadRow(int(line), str(reason)) for line, reason in rows]
         except (ValueError, TypeError, OverflowError, RecursionError) as error:
             raise ValueError(f"{bad_rows_path} is damaged: {error}; {make_anew(self.processed_dir)}") from error
-
-
-def _target_columns(table: Table, smiles_column: str, names: Sequence[str] | None) -> list[str]:
-    others = [name for name in table.columns if name != smiles_column]
-    if names is None:
-        if len(others) != 1:
-            raise TableError(
-                f"say which columns of {table.path} are targets, target_columns=[...]; beside {smiles_column!r} it has "
-                f"{', '.join(others) or 'none ([] means no targets)'}"
-            )
-        return others
-    for name in names:
-        table.position(name)
-        if list(names).count(name) > 1:
-            raise TableError(f"target_columns has {name!r} more than once")
-    return list(names)
 
 
 def _summary(bad_rows: Sequence[BadRow], shown: int = 10) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 from plstm_graph.datasets.classes import ClassError, class_name, encode_classes, find_classes, find_labels
 from plstm_graph.datasets.moments import Moments
 from plstm_graph.datasets.table import Table, TableError
-from plstm_graph.datasets.text_files import decimal_hint
+from plstm_graph.datasets.text_files import decimal_hint, is_missing
 
 #: What the targets of a table are.
 TargetKind = Literal["number", "label", "class"]
@@ -68,11 +68,17 @@ class TargetCoding:
         """
         values = []
         for name, cell, classes in zip(self.names, cells, self.classes, strict=True):
-            text = cell.strip()
+            text = "" if is_missing(cell, _are_words(classes)) else cell.strip()
             if not text and not allow_missing:
-                raise TableError(f"target {name!r} is empty")
+                found = f"{cell.strip()!r}, which says that it is missing" if cell.strip() else "empty"
+                raise TableError(f"target {name!r} is {found}; allow_missing: true keeps such rows")
             values.append(_class(name, text, classes) if classes else _finite(name, text))
         return torch.tensor([values], dtype=getattr(torch, self.dtype))
+
+
+def _are_words(classes: Sequence[str]) -> bool:
+    """Whether names of classes are words; not, if they are numbers, or true and false."""
+    return any(_number(name) is None and name.strip().lower() not in ("true", "false") for name in classes)
 
 
 def _class(name: str, text: str, classes: Sequence[str]) -> float:
@@ -108,7 +114,8 @@ def _check_numbers(table: Table, name: str, labels: str) -> bool:
         name: Of the column.
         labels: Kind of targets that takes two words.
     """
-    cells = [(line, cell.strip()) for line, cell in zip(table.lines, table.column(name), strict=True) if cell.strip()]
+    all_cells = zip(table.lines, table.column(name), strict=True)
+    cells = [(line, cell.strip()) for line, cell in all_cells if not is_missing(cell)]
     values = [_number(cell) for _, cell in cells]
     wrong = [place for place, value in zip(cells, values, strict=True) if value is None]
     words = sorted({class_name(cell) for _, cell in wrong})
@@ -126,7 +133,9 @@ def _check_numbers(table: Table, name: str, labels: str) -> bool:
 
 def _find(table: Table, name: str, kind: TargetKind) -> list[str]:
     cells = table.column(name)
-    words = [cell for cell in cells if cell.strip()]
+    words = [cell for cell in cells if not is_missing(cell, words=True)]
+    if not _are_words([cell for cell in words if not is_missing(cell)]):
+        words = [cell for cell in words if not is_missing(cell)]
     if not words:
         raise TableError(f"target {name!r} of {table.path} has no value at all")
     try:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from plstm_graph.datasets.folds import check_fold, drawn_parts
 from plstm_graph.datasets.molecules.smiles import SmilesDataset
+from plstm_graph.datasets.molecules.split_kinds import KINDS
 from plstm_graph.datasets.molecules.splits import (
     PARTS,
     bemis_murcko_scaffold,
@@ -17,9 +18,6 @@ from plstm_graph.datasets.molecules.splits import (
     random_split,
     scaffold_split,
 )
-
-#: What a split can be, beside the name of a column that says train, valid or test.
-KINDS = ("scaffold", "random", "stratified", "group")
 
 
 @dataclass(frozen=True)

@@ -75,9 +75,9 @@ def test_bad_rows_are_reported_by_line_with_the_reason(tmp_path: Path) -> None:
         reasons,
         [
             "invalid SMILES 'C1CC': it cannot be parsed",
-            "target 'y' is empty",
+            "target 'y' is empty; allow_missing: true keeps such rows",
             "target 'y' is 'inf', not a finite float32 number",
-            "target 'y' is 'nan', not a finite float32 number",
+            "target 'y' is 'nan', which says that it is missing; allow_missing: true keeps such rows",
             "target 'y' is '1_0', not a number",
             "target 'y' is 'high', not a number",
             "invalid SMILES '': it has no atoms",
@@ -123,7 +123,9 @@ def test_no_usable_row(tmp_path: Path) -> None:
 def test_wrong_columns(tmp_path: Path) -> None:
     path = table(tmp_path, "SMILES,Solubility,id\nC,1,a\n")
     with pytest.raises(TableError, match=r"no column 'smiles'; .* Did you mean 'SMILES'\?"):
-        SmilesDataset(tmp_path, path)
+        SmilesDataset(tmp_path, path, "smiles")
+    with pytest.raises(TableError, match="'SMILES' is the column of SMILES, and target_columns names it"):
+        SmilesDataset(tmp_path, path, "SMILES", ["SMILES"])
     with pytest.raises(TableError, match=r"no column 'solubilty'; .* Did you mean 'Solubility'\?"):
         SmilesDataset(tmp_path, path, "SMILES", ["solubilty"])
     with pytest.raises(TableError, match=r"which columns .* beside 'SMILES' it has Solubility, id"):
