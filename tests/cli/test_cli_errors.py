@@ -130,7 +130,7 @@ def test_damaged_and_foreign_checkpoints(capsys, workspace):
 
 
 def test_predict(capsys, workspace):
-    (workspace / "molecules.csv").write_text("mol\n1024\n")
+    (workspace / "molecules.csv").write_text("mol\nC\n")
     (workspace / "empty.csv").write_text("")
     (workspace / "header.csv").write_text("smiles\n")
     for inputs, message in {
