@@ -19,9 +19,9 @@ from plstm_graph.report.labelled import print_metrics
 from plstm_graph.report.predictions import check_columns, prediction_columns, sureness_columns, write_csv
 from plstm_graph.tasks.conformal import COVERAGE, check_coverage
 from plstm_graph.tasks.labelled import LabelledGraphs
-from plstm_graph.tasks.metrics import evaluate
 from plstm_graph.tasks.molecules import MoleculeTable
 from plstm_graph.tasks.registry import task_of
+from plstm_graph.tasks.scores import scores_of
 from plstm_graph.tasks.spread import assess
 from plstm_graph.tasks.sureness import sureness
 from plstm_graph.train.checkpoint import CheckpointError
@@ -148,7 +148,7 @@ def test_checkpoint(ckpt_path: str, split: str, data: str | None, output: str | 
     predicted = assess(outputs, predictor.kind, predictor.scale, predictor.calibration).values
     check_columns(predicted, predictor.kind, predictor.target_names, predictor.classes)
     targets = torch.cat([graph.y for graph in graphs])
-    metrics = evaluate(predicted, targets, predictor.kind)
+    metrics = scores_of(predictor.recipe).of_predictions(predicted, targets)
     if predictor.calibration is not None:
         known = predictor.kind, predictor.scale, predictor.calibration, predictor.target_names
         metrics |= sureness(outputs, targets, *known)

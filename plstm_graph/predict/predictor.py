@@ -19,6 +19,7 @@ from plstm_graph.tasks.calibration import Calibration
 from plstm_graph.tasks.conformal import COVERAGE
 from plstm_graph.tasks.metrics import Kind
 from plstm_graph.tasks.scale import TargetScale, is_scale
+from plstm_graph.tasks.scores import scores_of
 from plstm_graph.tasks.spread import Assessed, assess
 from plstm_graph.tasks.task import Shard
 from plstm_graph.train.calibrate import CALIBRATION
@@ -177,6 +178,10 @@ def _check_recipe(path: str | os.PathLike[str], recipe: Any) -> None:
         raise CheckpointError(f"the recipe of {path} has classes that are no names")
     if (recipe["kind"] == "regression") != is_scale(recipe.get("scale"), len(recipe["target_names"])):
         raise CheckpointError(f"the recipe of {path} has no scale that fits the kind of its targets")
+    try:
+        scores_of(recipe)
+    except ValueError as error:
+        raise CheckpointError(f"the recipe of {path}: {error}") from error
     try:
         check_plain(recipe)
     except ValueError as error:

@@ -14,7 +14,8 @@ from plstm_graph.console import Console
 from plstm_graph.datasets.digits import rows_of_columns
 from plstm_graph.datasets.storage.files import replace_file
 from plstm_graph.report.predictions import measured_columns, prediction_columns, sureness_columns, write_csv
-from plstm_graph.tasks.metrics import LABELS, Kind, evaluate
+from plstm_graph.tasks.metrics import LABELS, Kind
+from plstm_graph.tasks.scores import Scores
 from plstm_graph.tasks.spread import Assessed
 from plstm_graph.tasks.task import Row, Task
 from plstm_graph.text import plot_label
@@ -56,7 +57,8 @@ def baseline_rows(task: Task, seed: int) -> dict[str, Row]:
         return {}
     target = labelled.targets("test")
     found = labelled.baselines(task.kind, seed)
-    return {name: evaluate(predicted, target, task.kind) for name, predicted in found.items()}
+    scores = task.scores or Scores.of_training(task.kind, labelled.target_names, labelled.train_targets)
+    return {name: scores.of_predictions(predicted, target) for name, predicted in found.items()}
 
 
 def report_trial(folder: Path, task: Task, assessed: Assessed, epoch: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from plstm_graph.datasets.digits import rows_of_columns, shown
 from plstm_graph.datasets.storage.files import plain_json, replace_json, replace_text
+from plstm_graph.tasks.scores import OF
 from plstm_graph.tasks.task import Direction, rank
 from plstm_graph.text import markdown_code, markdown_row, markdown_text
 
@@ -44,8 +45,6 @@ def with_std(summary: Mapping[str, Any], digits: int = 4) -> str:
 
 #: Names of choices in tables.
 _SHORT = {"lr": "learning rate"}
-#: Between the name of a metric and that of the target that it is of, where there are several.
-_OF = " of "
 
 
 def summarise(
@@ -114,7 +113,7 @@ def table(report: Mapping[str, Any], metrics: Sequence[str] | None = None) -> li
     models = {name: model | {"all": model["valid"] | model["tests"]} for name, model in report["models"].items()}
     if metrics is None:
         metrics = list(dict.fromkeys(name for model in models.values() for name in model["all"]))
-        metrics = [name for name in metrics if not name.endswith(("/seconds", "/loss")) and _OF not in name]
+        metrics = [name for name in metrics if not name.endswith(("/seconds", "/loss")) and OF not in name]
         if not any(name.startswith("valid_") for name in metrics):
             metrics = [name for name in metrics if not name.startswith("valid/")] or metrics
     choices = list(dict.fromkeys(name for model in models.values() for row in model["tried"] for name in row["choice"]))
@@ -171,9 +170,14 @@ def targets_table(report: Mapping[str, Any]) -> list[str]:
     rows: dict[tuple[str, str], dict[str, str]] = {}
     for name, model in report["models"].items():
         for full, summary in model["tests"].items():
-            metric, of, target = full.partition(_OF)
+            metric, of, target = full.partition(OF)
             if of:
-                rows.setdefault((name, target), {})[metric] = with_std(summary)
+                rows.setdefault((name, target), {})[metric] = _text(summary)
+    for name, row in report.get("beside", {}).items():
+        for full, value in row.items():
+            metric, of, target = full.partition(OF)
+            if of:
+                rows.setdefault((name, target), {})[metric] = _number(value)
     metrics = list(dict.fromkeys(metric for row in rows.values() for metric in row))
     lines = [["model", "target", *metrics], ["---", "---", *["---:"] * len(metrics)]]
     lines += [[name, target, *(row.get(metric, "") for metric in metrics)] for (name, target), row in rows.items()]

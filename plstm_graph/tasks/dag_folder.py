@@ -202,6 +202,8 @@ def dag_folder(
     pre_transform: dict[str, Any] | None = None,
     on_disk: bool = False,
     unknown_words: float = 0.02,
+    metrics: list[str] | None = None,
+    metric: str | None = None,
 ) -> GraphTask:
     """Targets of the DAGs of a folder, whose ``dag.yaml`` says what is predicted and how the graphs are split.
 
@@ -216,6 +218,9 @@ def dag_folder(
         on_disk: Keep the graphs in a database instead of in memory, for sets larger than that.
         unknown_words: Fraction of the words that each training step takes for unknown ones, so that the embedding of
             those is trained too. Evaluation leaves all words as they are.
+        metrics: Names of metrics that are reported, as of
+            :func:`~plstm_graph.tasks.molecules.molecules`.
+        metric: The one that selects epochs and choices, see ``--metric``. (default: the first of them)
     """
     if not path:
         raise ValueError("the task dag_folder needs the folder: --task.path my_dags")
@@ -223,7 +228,7 @@ def dag_folder(
         raise ValueError(f"unknown_words must be in [0, 1), got {unknown_words}")
     how = dict(split or {}) | ({"num_folds": num_folds, "fold": fold} if num_folds or fold else {})
     folder = FolderOfDAGs(path, make_transform(pre_transform), on_disk, split=how)
-    task = supervised(folder, folder.problem.kind, {"pre_transform": pre_transform}, num_folds)
+    task = supervised(folder, folder.problem.kind, {"pre_transform": pre_transform}, num_folds, metrics, metric)
     if num_columns(task.in_channels) == len(folder.encoding.node_names):  # no transform has made others
         task.column_names = {"x": folder.encoding.node_names}
     task.changes = partial(_hide_words, folder, unknown_words) if unknown_words else None

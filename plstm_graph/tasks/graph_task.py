@@ -31,8 +31,9 @@ from plstm_graph.tasks.batches import (
 )
 from plstm_graph.tasks.labelled import LabelledGraphs
 from plstm_graph.tasks.losses import Objective, Weighing, loss_sum
-from plstm_graph.tasks.metrics import Kind, mae, misfit, pearson, rmse
+from plstm_graph.tasks.metrics import Kind, mae, misfit, pearson, rmse, to_prediction
 from plstm_graph.tasks.scale import TargetKind, TargetScale
+from plstm_graph.tasks.scores import Scores
 from plstm_graph.tasks.task import Direction, Row, Shard, Task
 
 _LOOKED_AT = 1000  # graphs of a part, to tell it from another
@@ -132,6 +133,11 @@ class GraphTask(Task):
             return "binary" if self.out_channels == 1 else "multilabel"
         kinds: dict[Objective, Kind] = {"cross_entropy": "multiclass", "sequence": "sequence"}
         return kinds.get(self.objective, "regression")
+
+    @property
+    def scores(self) -> Scores | None:
+        """What is measured of targets that have names."""
+        return self.metrics if isinstance(self.metrics, Scores) else None
 
     def scaled(self, kind: TargetKind) -> Task:
         """The same task, with targets learnt on another scale."""
@@ -298,8 +304,9 @@ class GraphTask(Task):
 
     def part_scores(self, part: str, output: Tensor) -> Row:
         """Means over graphs of what the task measures graph by graph; of several targets, the metrics of each."""
-        if self.labelled is not None and self.columns == ("y",) and len(self.labelled.target_names) > 1:
-            return self._target_scores(self.labelled, part, output)
+        if self.scores is not None and self.labelled is not None:
+            true = self.labelled.targets(part)
+            return self.scores.of_targets(to_prediction(self.restored(output).to("cpu"), self.kind), true)
         if self.graph_metrics is None:
             return {}
         graphs = self.parts[part]
@@ -307,15 +314,6 @@ class GraphTask(Task):
         pieces = self.restored(output).to("cpu").split(sizes)
         rows = [self.graph_metrics(piece, graph) for piece, graph in zip(pieces, graphs, strict=True)]
         return {name: statistics.fmean(row[name] for row in rows) for name in rows[0]}
-
-    def _target_scores(self, labelled: LabelledGraphs, part: str, output: Tensor) -> Row:
-        """Metrics of each target by itself."""
-        true, predicted = labelled.targets(part), self.restored(output).to("cpu")
-        return {
-            f"{metric} of {name}": value
-            for number, name in enumerate(labelled.target_names)
-            for metric, value in self.metrics(predicted[:, [number]], true[:, [number]]).items()
-        }
 
     def pictures(self, outputs: dict[str, Tensor]) -> dict[str, Figure]:
         """Pictures of the tests."""

@@ -1,12 +1,15 @@
 """Metrics of predictions with missing targets, the same for models and baselines."""
 
 import math
-from collections.abc import Callable
-from typing import Literal
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
+import torch
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_f1_score
 
+from plstm_graph.tasks.metric_names import DEFAULT, WITH_UNIT
 from plstm_graph.tasks.scale import as_double
 
 
@@ -99,7 +102,38 @@ MONITOR: dict[str, tuple[str, Literal["min", "max"]]] = {
 }
 
 
-def _of_ranks(name: str) -> Callable[[Tensor, Tensor], float]:
+Metric = Callable[[Tensor, Tensor], float]
+
+
+def _ranks(values: Tensor) -> Tensor:
+    """Ranks of values, ``[n]``; equal ones have the mean of theirs."""
+    from scipy.stats import rankdata
+
+    return torch.as_tensor(rankdata(values.double().numpy(force=True)))
+
+
+def spearman(prediction: Tensor, target: Tensor) -> float:
+    """Correlation of ranks; NaN if predictions or targets are all equal. Arguments as of :func:`rmse`."""
+    return pearson(_ranks(prediction), _ranks(target)) if target.numel() else math.nan
+
+
+def max_error(prediction: Tensor, target: Tensor) -> float:
+    """Largest absolute error; NaN without targets. Arguments as of :func:`rmse`."""
+    if target.numel() == 0:
+        return math.nan
+    unit, error = _error(prediction, target)
+    return float(error.abs().max()) * unit
+
+
+def mape(prediction: Tensor, target: Tensor) -> float:
+    """Mean of absolute errors as parts of their targets; NaN if one of these is 0. Arguments as of :func:`rmse`."""
+    if target.numel() == 0 or bool((target == 0).any()):
+        return math.nan
+    unit, error = _error(prediction, target)
+    return float((error / (target.double() / unit)).abs().mean())
+
+
+def _of_ranks(name: str) -> Metric:
     """A metric of scikit-learn, of labels 0 and 1, by the order of scores alone; NaN unless there are both labels."""
 
     def of_both_labels(prediction: Tensor, target: Tensor) -> float:
@@ -113,30 +147,109 @@ def _of_ranks(name: str) -> Callable[[Tensor, Tensor], float]:
     return of_both_labels
 
 
-_OF_LABELS = {"auroc": _of_ranks("roc_auc_score"), "ap": _of_ranks("average_precision_score")}
-_METRICS: dict[str, dict[str, Callable[[Tensor, Tensor], float]]] = {
-    "regression": {"rmse": rmse, "mae": mae, "r2": r2},
+def _of_codes(name: str, least: int = 1, **options: Any) -> Metric:
+    """A metric of scikit-learn, of predicted and measured classes.
+
+    Args:
+        name: Of its function.
+        least: Classes that must be measured; it is NaN with fewer.
+        **options: Of the function.
+    """
+
+    def of_codes(predicted: Tensor, target: Tensor) -> float:
+        if target.unique().numel() < least:
+            return math.nan
+        from sklearn import metrics
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of classes that are predicted and not measured, which is no mistake
+            return float(getattr(metrics, name)(target.numpy(force=True), predicted.numpy(force=True), **options))
+
+    return of_codes
+
+
+def _brier(prediction: Tensor, target: Tensor) -> float:
+    return float((prediction - target).square().mean()) if target.numel() else math.nan
+
+
+def _nll(prediction: Tensor, target: Tensor) -> float:
+    """Mean of minus the logarithms of the probabilities of what was measured, which are float64's least at least.
+
+    Args:
+        prediction: Probabilities of label 1, ``[n]``, or of classes, ``[n, C]``.
+        target: ``[n]``
+    """
+    if target.numel() == 0:
+        return math.nan
+    both = torch.stack([1 - prediction, prediction], dim=1) if prediction.dim() == 1 else prediction
+    least = torch.finfo(torch.double).eps  # as scikit-learn has it
+    return -float(both.double().gather(1, target.long().unsqueeze(1)).clamp(min=least).log().mean())
+
+
+#: Metrics of labels that need the order of scores alone, and so take logits, which tie less often than probabilities.
+RANKED = ("auroc", "ap")
+_THRESHOLDED: dict[str, Metric] = {
+    "accuracy": _of_codes("accuracy_score"),
+    "balanced_accuracy": _of_codes("balanced_accuracy_score", least=2),
+    "f1": _of_codes("f1_score", zero_division=math.nan),
+    "mcc": _of_codes("matthews_corrcoef", least=2),
+}
+
+
+def _of_probability(metric: Metric) -> Metric:
+    return lambda prediction, target: metric((prediction > 0.5).long(), target.long())
+
+
+_OF_LABELS: dict[str, Metric] = {
+    "auroc": _of_ranks("roc_auc_score"),
+    "ap": _of_ranks("average_precision_score"),
+    **{name: _of_probability(metric) for name, metric in _THRESHOLDED.items()},
+    "brier": _brier,
+    "nll": _nll,
+}
+_METRICS: dict[str, dict[str, Metric]] = {
+    "regression": {
+        "rmse": rmse,
+        "mae": mae,
+        "r2": r2,
+        "pearson": pearson,
+        "spearman": spearman,
+        "max_error": max_error,
+        "mape": mape,
+    },
     "binary": _OF_LABELS,
     "multilabel": _OF_LABELS,
 }
 
 
-def evaluate(prediction: Tensor, target: Tensor, kind: Kind) -> dict[str, float]:
+def evaluate(
+    prediction: Tensor, target: Tensor, kind: Kind, names: Sequence[str] | None = None, unit: Tensor | None = None
+) -> dict[str, float]:
     """Metrics of each target over its measured rows, averaged over targets.
 
-    Regression gives ``rmse``, ``mae`` and ``r2``, in units of the target; labels (binary, multilabel) ``auroc`` and
-    ``ap`` (average precision); multiclass ``accuracy`` and ``f1``, the latter averaged over the classes that are
-    measured or predicted; sequence ``accuracy`` over all measured positions. A target whose rows cannot define a
-    metric (no row; for ``r2`` fewer than two different values, for ``auroc`` and ``ap`` only one class) is left out of
-    its average, as OGB's evaluator does. ``r2``, ``auroc`` and ``ap`` do not depend on the unit of anything; all sums
-    are taken in float64.
+    Regression has ``rmse``, ``mae``, ``max_error`` in units of the target, ``r2``, ``pearson``, ``spearman`` (the
+    correlation of ranks) and ``mape`` (the mean of errors as parts of their targets); labels (binary, multilabel)
+    ``auroc``, ``ap`` (average precision), and with labels predicted where their probability is above a half
+    ``accuracy``, ``balanced_accuracy``, ``f1`` of label 1, ``mcc`` (Matthews' correlation), and of the probabilities
+    ``brier`` (mean squared error) and ``nll`` (mean of minus their logarithms); multiclass ``accuracy``,
+    ``balanced_accuracy``, ``f1``, averaged over the classes that are measured or predicted, ``mcc``, ``kappa``
+    (Cohen's), ``auroc_ovr``, the mean over measured classes of one against all others, and ``nll``; sequence
+    ``accuracy`` over all measured positions. A target whose rows cannot define a metric (no row; for ``r2``,
+    ``pearson`` and ``spearman`` fewer than two different values, for ``mape`` a target of 0, for ``auroc``, ``ap``,
+    ``balanced_accuracy`` and ``mcc`` only one class, for ``f1`` no label 1) is left out of its average, as OGB's
+    evaluator does. Metrics without a unit do not depend on the unit of anything; all sums are taken in float64. No
+    metric is weighted: weights say what training should care for, and metrics of differently weighted trainings must
+    be comparable.
 
     Args:
-        prediction: Predicted values, or probabilities or logits of labels, ``[B, T]``; one column per class for
-            ``"multiclass"``, and the number of the class at each position, ``[B, L]``, for ``"sequence"``.
+        prediction: Predicted values, or probabilities of labels (``auroc`` and ``ap`` take logits too), ``[B, T]``; one
+            column per class for ``"multiclass"``, and the number of the class at each position, ``[B, L]``, for
+            ``"sequence"``.
         target: Measured values or 0/1 labels, ``[B, T]``; NaN where none was measured. For ``"multiclass"`` the number
             of the class, ``[B, 1]``, for ``"sequence"`` ``[B, L]``.
         kind: Of the targets: ``"regression"``, ``"binary"``, ``"multilabel"``, ``"multiclass"`` or ``"sequence"``.
+        names: Of the metrics. (default: rmse, mae, r2; auroc, ap; accuracy, f1; accuracy)
+        unit: Of each target, ``[T]``: errors in the unit of their target are divided by it before they are averaged.
 
     Returns:
         Value of each metric; NaN if no target defines it, or if a prediction of a measured target is NaN.
@@ -144,6 +257,7 @@ def evaluate(prediction: Tensor, target: Tensor, kind: Kind) -> dict[str, float]
     Raises:
         ValueError: If shapes do not fit each other.
     """
+    names = DEFAULT[kind] if names is None else names
     same = prediction.shape == target.shape
     if target.dim() != 2 or not (prediction.shape[:1] == target.shape[:1] if kind == "multiclass" else same):
         raise ValueError(f"predictions {list(prediction.shape)} do not fit targets {list(target.shape)} of {kind}")
@@ -153,17 +267,37 @@ def evaluate(prediction: Tensor, target: Tensor, kind: Kind) -> dict[str, float]
         wrong = bool(predicted.isnan().any()) if predicted.is_floating_point() else False
         return {"accuracy": math.nan if wrong else float((predicted == true).double().mean())}
     if kind == "multiclass":
-        return _multiclass(prediction, target[:, 0])
-    values: dict[str, list[float]] = {name: [] for name in _METRICS[kind]}
+        return _multiclass(prediction, target[:, 0], names)
+    values: dict[str, list[float]] = {name: [] for name in names}
     for column in range(target.size(1)):
         measured = target[:, column].isfinite()
         predicted, true = as_double(prediction[measured, column]), as_double(target[measured, column])
         if bool(predicted.isnan().any()):
             return dict.fromkeys(values, math.nan)  # it has no rank, and must not count as if it had one
-        for name, metric in _METRICS[kind].items():
-            value = metric(predicted, true)
+        for name in names:
+            value = _METRICS[kind][name](predicted, true)
+            if unit is not None and name in WITH_UNIT:
+                value /= float(unit[column])
             values[name] += [] if math.isnan(value) else [value]
     return {name: sum(each) / len(each) if each else math.nan for name, each in values.items()}
+
+
+def is_defined(values: Tensor, kind: Kind, name: str) -> bool:
+    """Whether one of some targets, ``[n, T]``, has what a metric needs of them."""
+    for column in values.unbind(dim=1):
+        known = column[column.isfinite()]
+        several = known.unique().numel() > 1
+        if name in ("auroc", "ap", "balanced_accuracy", "mcc", "r2", "pearson", "spearman", "kappa", "auroc_ovr"):
+            good = several
+        elif name == "f1" and kind in LABELS:
+            good = bool((known == 1).any())
+        elif name == "mape":
+            good = bool(known.numel()) and not bool((known == 0).any())
+        else:
+            good = bool(known.numel())
+        if good:
+            return True
+    return False
 
 
 def to_prediction(output: Tensor, kind: Kind) -> Tensor:
@@ -176,15 +310,28 @@ def to_prediction(output: Tensor, kind: Kind) -> Tensor:
     return as_double(output).softmax(dim=-1) if kind == "multiclass" else as_double(output).sigmoid()
 
 
-def _multiclass(prediction: Tensor, target: Tensor) -> dict[str, float]:
+def _multiclass(prediction: Tensor, target: Tensor, names: Sequence[str]) -> dict[str, float]:
     measured = target.isfinite()
     scores, true = prediction[measured], target[measured].long()
     if true.numel() == 0 or bool(scores.isnan().any()):
-        return {"accuracy": math.nan, "f1": math.nan}
+        return dict.fromkeys(names, math.nan)
     predicted, classes = scores.argmax(dim=1), prediction.size(1)
-    accuracy = (predicted == true).double().mean()
-    f1 = multiclass_f1_score(predicted, true, classes, average="macro", validate_args=False)
-    return {"accuracy": float(accuracy), "f1": float(f1)}
+    metrics: dict[str, Callable[[], float | Tensor]] = {
+        "accuracy": lambda: (predicted == true).double().mean(),
+        "f1": lambda: multiclass_f1_score(predicted, true, classes, average="macro", validate_args=False),
+        "balanced_accuracy": lambda: _of_codes("balanced_accuracy_score")(predicted, true),
+        "mcc": lambda: _of_codes("matthews_corrcoef", least=2)(predicted, true),
+        "kappa": lambda: _of_codes("cohen_kappa_score", least=2)(predicted, true),
+        "auroc_ovr": lambda: _one_against_all(scores, true),
+        "nll": lambda: _nll(scores, true),
+    }
+    return {name: float(metrics[name]()) for name in names}
+
+
+def _one_against_all(scores: Tensor, true: Tensor) -> float:
+    """Mean over the measured classes of the area under the curve of each against all others."""
+    found = [_OF_LABELS["auroc"](scores[:, code], (true == code).double()) for code in true.unique().tolist()]
+    return sum(found) / len(found)
 
 
 def misfit(values: Tensor, kind: Kind, num_classes: int) -> tuple[int, int, str] | None:

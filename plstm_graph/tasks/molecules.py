@@ -22,6 +22,7 @@ from plstm_graph.datasets.molecules.table_split import Split
 from plstm_graph.tasks.baselines import baseline_predictions
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.labelled import Baselines, LabelledGraphs, Problem
+from plstm_graph.tasks.metric_names import chosen_metrics
 from plstm_graph.tasks.metrics import Kind
 from plstm_graph.tasks.supervised import check_kind, supervised
 from plstm_graph.transforms import ToDAG
@@ -233,6 +234,8 @@ def molecules(
     seed: int = 0,
     pre_transform: dict[str, Any] | None = None,
     allow_missing: bool = False,
+    metrics: list[str] | None = None,
+    metric: str | None = None,
 ) -> GraphTask:
     """Targets of the molecules of a CSV table, or of the set that comes with RDKit.
 
@@ -253,12 +256,18 @@ def molecules(
         seed: Of what is left to chance.
         pre_transform: Class and arguments of a transform, applied to each molecule once. (default: ToDAG)
         allow_missing: Empty target cells are missing labels rather than bad rows.
+        metrics: Names of metrics that are reported, such as [rmse, spearman]: of numbers rmse, mae, r2, pearson,
+            spearman, max_error, mape; of labels auroc, ap, accuracy, balanced_accuracy, f1, mcc, brier, nll; of classes
+            accuracy, balanced_accuracy, f1, mcc, kappa, auroc_ovr, nll. (default: rmse, mae, r2; auroc, ap; accuracy,
+            f1)
+        metric: The one that selects epochs and choices, see ``--metric``. (default: the first of them)
     """
     check_kind(kind)
+    chosen_metrics(kind, metrics, metric)
     transform = make_transform(pre_transform)
     how = Split(split, group_column, fractions, num_folds, fold, seed)
     targets = [target_columns] if isinstance(target_columns, str | int) else target_columns
     table = MoleculeTable(path, smiles_column, targets, how, transform, allow_missing, root)
     table.use_kind(kind)
     given = {"smiles_column": table.dataset.smiles_column, "pre_transform": pre_transform}
-    return supervised(table, kind, given, num_folds)
+    return supervised(table, kind, given, num_folds, metrics, metric)

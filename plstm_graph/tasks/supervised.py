@@ -1,8 +1,7 @@
 """Graphs with targets of one's own as a task, once all targets of all parts are checked."""
 
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor
 
@@ -11,9 +10,10 @@ from plstm_graph.nn.encoders import start_unknown
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.labelled import LabelledGraphs
 from plstm_graph.tasks.losses import Objective
-from plstm_graph.tasks.metrics import LABELS, MONITOR, Kind, evaluate, misfit
+from plstm_graph.tasks.metric_names import DEFAULT, chosen_metrics
+from plstm_graph.tasks.metrics import LABELS, Kind, is_defined, misfit
 from plstm_graph.tasks.scale import TargetScale
-from plstm_graph.tasks.task import Row
+from plstm_graph.tasks.scores import Scores
 
 _OBJECTIVES: dict[Kind, Objective] = {
     "regression": "mse",
@@ -23,7 +23,14 @@ _OBJECTIVES: dict[Kind, Objective] = {
 }
 
 
-def supervised(data: LabelledGraphs, kind: Kind, given: dict[str, Any], num_folds: int = 0) -> GraphTask:
+def supervised(
+    data: LabelledGraphs,
+    kind: Kind,
+    given: dict[str, Any],
+    num_folds: int = 0,
+    metrics: list[str] | None = None,
+    metric: str | None = None,
+) -> GraphTask:
     """A task on graphs with targets.
 
     Args:
@@ -31,20 +38,24 @@ def supervised(data: LabelledGraphs, kind: Kind, given: dict[str, Any], num_fold
         kind: Of their targets.
         given: Arguments by which other graphs are read as these were, plain values for checkpoints.
         num_folds: Number of folds that the graphs have; 0 for none.
+        metrics: Names of the metrics, as of :func:`~plstm_graph.tasks.metric_names.chosen_metrics`.
+        metric: The one that selects, likewise.
 
     Raises:
-        ValueError: If targets do not fit the kind; it names place and value.
+        ValueError: If targets do not fit the kind, or there is no such metric; it names place and value.
     """
     check_kind(kind)
+    chosen_metrics(kind, metrics, metric)
     if kind in ("binary", "multiclass") and len(data.target_names) > 1:
         raise ValueError(
             f"kind {kind!r} is of one target, and there are {', '.join(data.target_names)}; 'multilabel' is of several "
             "with two classes each"
         )
     problem = data.problem
-    checked = check_targets(data, kind, problem.out_channels)
+    names = chosen_metrics(kind, metrics, metric)
+    checked = check_targets(data, kind, problem.out_channels, names[0])
     parts = {part: data.subset(part) for part in ("train", "valid", "test")}
-    metric, direction = checked.monitor
+    scores = Scores.of_training(kind, data.target_names, data.train_targets, metrics, metric)
     numbers = kind == "regression"
     return GraphTask(
         name=data.title,
@@ -54,8 +65,8 @@ def supervised(data: LabelledGraphs, kind: Kind, given: dict[str, Any], num_fold
         in_channels=problem.in_channels,
         edge_dim=problem.edge_dim,
         objective=_OBJECTIVES[kind],
-        metrics=partial(_metrics, kind),
-        monitor={metric: direction},
+        metrics=scores,
+        monitor=scores.monitor if checked.selects else {"loss": "min"},
         target=TargetScale.fit("standard", data.train_targets) if numbers else None,
         num_folds=num_folds,
         with_loss=True,
@@ -69,6 +80,7 @@ def supervised(data: LabelledGraphs, kind: Kind, given: dict[str, Any], num_fold
             "target_names": data.target_names,
             "reading": data.reading,
             "digest": data.digest,
+            "scores": scores.to_plain(),
         },
     )
 
@@ -77,11 +89,6 @@ def check_kind(kind: Kind) -> None:
     """Check that graphs of one's own can have targets of a kind."""
     if kind not in _OBJECTIVES:
         raise ValueError(f"kind must be one of {', '.join(_OBJECTIVES)}, got {kind!r}")
-
-
-def _metrics(kind: Kind, output: Tensor, y: Tensor) -> Row:
-    """Of values, or of logits, which rank as probabilities do."""
-    return evaluate(output, y, kind)
 
 
 _PARTS = ("train", "valid", "test")
@@ -93,24 +100,26 @@ class Checked:
     """Targets that can be trained on.
 
     Attributes:
-        monitor (tuple[str, str]): Metric that selects the best epoch, and ``"min"`` or ``"max"``.
+        selects (bool): Whether the validation part defines the metric that selects the best epoch; the loss does where
+            it does not.
         notes (list[str]): What the user should know.
     """
 
-    monitor: tuple[str, Literal["min", "max"]]
+    selects: bool = True
     notes: list[str] = field(default_factory=list)
 
 
-def check_targets(data: LabelledGraphs, kind: Kind, num_outputs: int) -> Checked:
+def check_targets(data: LabelledGraphs, kind: Kind, num_outputs: int, metric: str | None = None) -> Checked:
     """Check the targets of a data module, and decide by what epochs are selected.
 
     Args:
         data: The data, which know the kind of their targets.
         kind: Of the targets.
         num_outputs: Columns that the model gives.
+        metric: That is to select the best epoch. (default: the usual one of the kind)
 
     Returns:
-        What selects the best epoch: the metric of the task, or the loss where the validation part does not define it.
+        Whether it does, which needs a validation part that defines it.
 
     Raises:
         ValueError: If a part is empty, a target does not fit the task (it names place and value), or there is nothing
@@ -126,7 +135,7 @@ def check_targets(data: LabelledGraphs, kind: Kind, num_outputs: int) -> Checked
         if found is not None:
             row, column, reason = found
             raise ValueError(f"{data.place(part, row, column)} is {reason}")
-    checked = Checked(MONITOR[kind])
+    checked = Checked()
     for part in ("train", "valid"):
         if not bool(parts[part].isfinite().any()):
             raise ValueError(f"{data.title}: no target is measured in the {_WORDS[part]} part")
@@ -134,23 +143,26 @@ def check_targets(data: LabelledGraphs, kind: Kind, num_outputs: int) -> Checked
         _check_numbers(data, parts, checked)
     elif kind != "sequence":
         _check_classes(data, parts, kind, checked)
-    metric = MONITOR[kind][0]
+    metric = metric or DEFAULT[kind][0]
     for part in ("valid", "test"):
-        if not _is_defined(parts[part], kind):
-            why = "has one class only" if bool(parts[part].isfinite().any()) else "has no measured target"
-            text = f"the {_WORDS[part]} part {why}, so {metric} is not defined there"
+        if not is_defined(parts[part], kind, metric):
+            text = (
+                f"the {_WORDS[part]} part {_why_undefined(parts[part], kind, metric)}, so {metric} is not defined there"
+            )
             if part == "valid":
-                checked.monitor = ("loss", "min")
+                checked.selects = False
                 text += ": epochs are selected by the validation loss"
             checked.notes.append(text)
     return checked
 
 
-def _is_defined(values: Tensor, kind: Kind) -> bool:
-    """Whether a target has what the metric that selects needs."""
-    if kind not in LABELS:
-        return bool(values.isfinite().any())
-    return bool(((values == 0).any(dim=0) & (values == 1).any(dim=0)).any())
+def _why_undefined(values: Tensor, kind: Kind, metric: str) -> str:
+    known = values[values.isfinite()]
+    if not len(known):
+        return "has no measured target"
+    if metric == "mape":
+        return "has a target of 0"
+    return "has one value only" if kind == "regression" else "has one class only"
 
 
 def _check_numbers(data: LabelledGraphs, parts: dict[str, Tensor], checked: Checked) -> None:

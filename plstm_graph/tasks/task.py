@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 if TYPE_CHECKING:
     from plstm_graph.tasks.labelled import LabelledGraphs
     from plstm_graph.tasks.metrics import Kind
+    from plstm_graph.tasks.scores import Scores
 
 Row = dict[str, float]
 Direction = Literal["min", "max"]
@@ -79,6 +80,11 @@ class Task(ABC):
     def kind(self) -> "Kind":
         """Of the targets."""
         return "multiclass"
+
+    @property
+    def scores(self) -> "Scores | None":
+        """What is measured of targets that have names."""
+        return None
 
     @property
     def looks_again(self) -> bool:

@@ -13,7 +13,8 @@ from jsonargparse.typing import PositiveInt, restricted_number_type
 from plstm_graph.config.names import HELP, OPTION, allowed_names
 from plstm_graph.config.parser import CommandParser
 from plstm_graph.config.written import check_arguments
-from plstm_graph.tasks.registry import check_section, takes_option
+from plstm_graph.tasks.metric_names import check_metric_options
+from plstm_graph.tasks.registry import TASKS, check_section, takes_option
 from plstm_graph.text import meant
 from plstm_graph.train.first_look import look_at_data, look_at_models
 from plstm_graph.train.training import Training
@@ -40,6 +41,9 @@ class _Fit:
         task: Name of the task, and its options.
         name: Name of the run. (default: of the task and its models)
         only: Models to train, such as plstm,gin.
+        metric: Metric that selects epochs, choices and the best model, such as mae, spearman or mcc, for molecules and
+            folders of DAGs; --task.metrics "[rmse, mae]" says which are reported. (default: rmse of numbers, auroc of
+            labels, accuracy of classes; of several targets of numbers, rmse in their standard deviations)
         seeds: Such as 0-4 or 0,2.
         folds: Number of folds, 3 or more, each of which is tested once while the next one validates; or some of those
             that a task has, such as 0-1 or 0,3.
@@ -64,6 +68,7 @@ class _Fit:
     task: dict[str, Any]
     name: str | None = None
     only: str | None = None
+    metric: str | None = None
     seeds: str | int = "0-2"
     folds: str | int | None = None
     choose: dict[str, Any] = field(default_factory=dict)
@@ -131,7 +136,9 @@ def read_arguments(arguments: list[str], command: Command) -> Given:
     config = parser.parse_args(arguments)
     values: dict[str, Any] = json.loads(parser.dump(config, format="json", skip_unset=False))
     Training(**values["training"])  # checks its values before anything starts
+    _use_metric(values["task"], config.metric)
     check_section(values["task"])
+    check_metric_options(values["task"])
     models = _models(values["model"], values["models"])
     names = list(models) if config.only is None else config.only.split(",")
     missing = [name for name in names if name not in models]
@@ -145,6 +152,18 @@ def read_arguments(arguments: list[str], command: Command) -> Given:
     look_at_models(models)
     look_at_data(values["task"])
     return Given(config, values, models, names, seeds, folds)
+
+
+def _use_metric(task: dict[str, Any], metric: str | None) -> None:
+    """Tell a task by which metric to select."""
+    if metric is None:
+        return
+    if task.get("name") in TASKS and not takes_option(task, "metric"):
+        raise ValueError(
+            f"--metric is for the tasks molecules and dag_folder; the task {task.get('set') or task['name']} has a "
+            "metric of its own"
+        )
+    task["metric"] = metric
 
 
 def _models(model: Any, models: dict[str, Any]) -> dict[str, Any]:

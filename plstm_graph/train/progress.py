@@ -9,9 +9,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeR
 
 from plstm_graph.console import Console, FieldColumn
 from plstm_graph.datasets.digits import shown
+from plstm_graph.tasks.scores import OF
 from plstm_graph.tasks.task import Row
 from plstm_graph.train.trial import Trial
 
+_MOST_TARGETS = 4  # of which metrics of an epoch are shown; epochs.jsonl has them all
 _SECONDS = 0.5  # between two looks at what other processes wrote
 
 
@@ -50,7 +52,10 @@ class StudyProgress:
         """Show the metrics of an epoch."""
         if self._silent:
             return
-        parts = [f"{name} {shown(value)}" for name, value in row.items() if name not in ("epoch", "lr", "seconds")]
+        hidden = ["epoch", "lr", "seconds"]
+        of_targets = [name for name in row if OF in name]
+        hidden += of_targets if len(of_targets) > _MOST_TARGETS else []
+        parts = [f"{name} {shown(value)}" for name, value in row.items() if name not in hidden]
         done, text = int(row["epoch"]) + 1, ", ".join(parts)
         if not self._console.is_terminal:
             self._console.say(f"{trial.title}, epoch {done}/{self._epochs}: {text}, {row['seconds']:.1f} s")
