@@ -3,17 +3,14 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.table import Table
-
 from plstm_graph.console import Console
 from plstm_graph.datasets.dag_folder.describe import Description, describe_folder
 from plstm_graph.datasets.dag_folder.folder import read_folder
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError
 from plstm_graph.datasets.dag_folder.spec_file import read_spec
-from plstm_graph.datasets.digits import rows_of_columns
+from plstm_graph.datasets.dag_folder.target_tables import target_tables
 from plstm_graph.datasets.storage.files import replace_json
-
-_PARTS = 12  # values of a distribution that are shown
+from plstm_graph.whole_table import print_table
 
 
 def check_folder(folder: str | Path) -> Description:
@@ -86,15 +83,10 @@ def _print(console: Console, folder: str, found: Description) -> None:
     for name, unseen in found.unseen.items():
         line("unseen words", f"{name}: {unseen}")
     for name, count in found.missing.items():
-        line("missing", f"{name}: {count:,} cells")
-    degrees = Table("degree", *found.degrees)  # hubs have many bins, more than a line has room for
-    for name, *counts in zip(found.degree_bins, *found.degrees.values(), strict=True):
-        degrees.add_row(name, *(f"{count:,}" for count in counts))
-    console.print(degrees)
-    for name, parts in found.targets.items():
-        keys = list(next(iter(parts.values())))
-        table = Table(name, *keys[:_PARTS], *(["..."] if len(keys) > _PARTS else []))
-        cells = rows_of_columns([[values.get(key, 0) for key in keys[:_PARTS]] for values in parts.values()], 6)
-        for part, texts in zip(parts, cells, strict=True):
-            table.add_row(part, *texts)
-        console.print(table)
+        cells = found.counts[name.partition(".")[0]]
+        line("missing", f"{name}: {count:,} of {cells:,} cells ({count / cells:.1%})")
+    degrees = [[f"{count:,}" for count in counts] for counts in found.degrees.values()]
+    rows = [list(row) for row in zip(found.degree_bins, *degrees, strict=True)]  # hubs have many bins
+    print_table(console, ["degree", *found.degrees], rows)
+    for header, rows in target_tables(found.targets):
+        print_table(console, header, rows)
