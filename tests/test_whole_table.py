@@ -6,8 +6,7 @@ import re
 import pytest
 from rich.cells import cell_len
 
-from plstm_graph.console import Console
-from plstm_graph.whole_table import print_table
+from plstm_graph.console import Console, print_table
 
 _ROWS = {
     "short": [["a", "1"], ["b", "2"]],

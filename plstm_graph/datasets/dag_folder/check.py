@@ -3,14 +3,13 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from plstm_graph.console import Console
+from plstm_graph.console import Console, print_table
 from plstm_graph.datasets.dag_folder.describe import Description, describe_folder
 from plstm_graph.datasets.dag_folder.folder import read_folder
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError
 from plstm_graph.datasets.dag_folder.spec_file import read_spec
 from plstm_graph.datasets.dag_folder.target_tables import target_tables
 from plstm_graph.datasets.storage.files import replace_json
-from plstm_graph.whole_table import print_table
 
 
 def check_folder(folder: str | Path) -> Description:
