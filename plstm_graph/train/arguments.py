@@ -61,6 +61,9 @@ class _Fit:
         folder_parts: Parts to write, such as train,valid,test_tiles. (default: train, valid and the first test)
         model: Class and arguments of a model; --model.KEY VALUE sets one of its arguments.
         models: Those of several models, by their names.
+        init_from: Checkpoint of another fit, of the same class of model, whose weights every training begins with: all
+            that fit; the head's output is new where the targets are others. training.freeze and training.encoder_lr
+            keep or spare them.
         entry: What OGB's form asks of each model of a benchmark beyond its trainings: method, external_data, official,
             contact, code, paper, and tuned, values tried of options with a star at the selected one.
     """
@@ -83,6 +86,7 @@ class _Fit:
     folder_parts: str | None = None
     model: dict | str | None = None
     models: dict[str, dict] = field(default_factory=dict)
+    init_from: str | None = None
     entry: dict[str, dict] = field(default_factory=dict)
 
 
@@ -135,7 +139,8 @@ def read_arguments(arguments: list[str], command: Command) -> Given:
     parser = _make_parser(command)
     config = parser.parse_args(arguments)
     values: dict[str, Any] = json.loads(parser.dump(config, format="json", skip_unset=False))
-    Training(**values["training"])  # checks its values before anything starts
+    training = Training(**values["training"])  # checks its values before anything starts
+    _check_start(config.init_from, training)
     _use_metric(values["task"], config.metric)
     check_section(values["task"])
     check_metric_options(values["task"])
@@ -164,6 +169,14 @@ def _use_metric(task: dict[str, Any], metric: str | None) -> None:
             "metric of its own"
         )
     task["metric"] = metric
+
+
+def _check_start(init_from: str | None, training: Training) -> None:
+    """Look for the checkpoint to begin from, and for options that are of no use without one."""
+    if init_from is None and training.needs_start:
+        raise ValueError("training.freeze and training.encoder_lr are of weights that --init_from brings: give both")
+    if init_from is not None and not Path(init_from).is_file():
+        raise FileNotFoundError(f"--init_from: no checkpoint at {init_from}")
 
 
 def _models(model: Any, models: dict[str, Any]) -> dict[str, Any]:

@@ -23,9 +23,18 @@ from plstm_graph.train.arguments import Command, Given, read_arguments, repeatab
 from plstm_graph.train.choices import Range, Space, check_choices, check_space
 from plstm_graph.train.run_folder import at_work, check_name, going_on, keep_data
 from plstm_graph.train.run_study import run_study
-from plstm_graph.train.runner import Resources, check_model, default_threads, forget_tasks, loaded_task, task_of
+from plstm_graph.train.runner import (
+    Resources,
+    check_model,
+    default_threads,
+    forget_tasks,
+    loaded_task,
+    start_text,
+    task_of,
+)
 from plstm_graph.train.study import Repeat, Study
 from plstm_graph.train.trainer_options import check_trainer, is_first
+from plstm_graph.train.transfer import start_of
 
 
 @dataclass
@@ -84,7 +93,7 @@ def run_command(arguments: list[str], machine: Callable[[], dict[str, Any]], giv
     sizes = {name: _check(study, name) for name in study.models}
     text = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
     console.say(f"{task.name}: {text} parameters, results in {study.folder}")
-    for line in introduction(task):
+    for line in [*introduction(task), *_starts(study)]:
         console.say(line)
     about = {"command": repeatable_command(["fit", *arguments]), "machine": machine()}
     own = claimed(study, task) if is_first() else nullcontext()
@@ -161,6 +170,12 @@ def _check(study: Study, model: str) -> int:
     return first
 
 
+def _starts(study: Study) -> list[str]:
+    """What the trainings of each model begin with, where that is a checkpoint."""
+    firsts = [(name, study.first_trials(name)[0]) for name in study.models if "init_from" in study.plain]
+    return [f"{name}: {start_text(trial)}" for name, trial in firsts]
+
+
 def parse(arguments: list[str], command: Command = "fit", given: Given | None = None) -> StudyOptions:
     """Parse the arguments of a command.
 
@@ -195,6 +210,7 @@ def parse(arguments: list[str], command: Command = "fit", given: Given | None = 
             raise ValueError("nothing to search: give --space.training.lr '{low: 1e-4, high: 1e-2, log: true}', say")
     plain = {"task": values["task"], "models": known, "training": values["training"]}
     plain |= {"trainer": check_trainer(trainer, workers), "choose": choose}
+    plain |= {} if config.init_from is None else {"init_from": start_of(config.init_from)}
     plain |= {"space": {"space": values["space"], "choose": values["choose"]}} if space else {}
     return StudyOptions(
         study=Study(

@@ -3,7 +3,7 @@
 import math
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from plstm_graph.train.callbacks import (
     StoppedBy,
 )
 from plstm_graph.train.checkpoint import KEY, SafeCheckpointIO
+from plstm_graph.train.freezing import Freezing, frozen_names, pretrained_body
 from plstm_graph.train.optimizer import make_adamw, warmup_cosine
 from plstm_graph.train.trainer_options import make_trainer
 from plstm_graph.train.training import Training
@@ -44,10 +45,19 @@ class TrainingModule(pl.LightningModule):
         model (torch.nn.Module): Made by the task.
         training (Training): How.
         recipe (dict): Plain values that stand in checkpoints beside the weights.
+        rates (dict[str, float], optional): Learning rates of weights that have another one, by their names.
     """
 
-    def __init__(self, task: Task, model: nn.Module, training: Training, recipe: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        task: Task,
+        model: nn.Module,
+        training: Training,
+        recipe: Mapping[str, Any],
+        rates: Mapping[str, float] | None = None,
+    ) -> None:
         super().__init__()
+        self._rates = rates
         self.task, self.model, self.training_options, self.recipe = task, model, training, dict(recipe)
         self.needs = task.needs(model)
         # Batches differ in size: without dynamic shapes each would be compiled anew.
@@ -144,7 +154,8 @@ class TrainingModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine decay, step by step."""
         options = self.training_options
-        optimizer = make_adamw(self.model, options.lr, options.weight_decay, fused=self.trainer.precision == "32-true")
+        fused = self.trainer.precision == "32-true"
+        optimizer = make_adamw(self.model, options.lr, options.weight_decay, fused, self._rates)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = warmup_cosine(optimizer, steps, options.warmup_fraction, options.final_lr)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -251,6 +262,7 @@ def train(
     recipe: Mapping[str, Any],
     trainer: Mapping[str, Any],
     report: Callable[[Row], None],
+    taken: Collection[str] = (),
 ) -> Trained:
     """Train a model, or go on with a training that was interrupted.
 
@@ -262,6 +274,7 @@ def train(
         recipe: Plain values that checkpoints hold; ``seed`` decides what is random.
         trainer: Options of :class:`lightning.pytorch.Trainer`.
         report: Called with the metrics of each epoch that is trained here.
+        taken: Names of the weights that come from a checkpoint of another training.
 
     Returns:
         What came of it; the model has the weights that were kept.
@@ -273,13 +286,16 @@ def train(
     """
     if task.steps_alike:
         keep_freed_memory()
-    module = TrainingModule(task, model, training, recipe)
+    body, slow = pretrained_body(model, taken), training.encoder_lr
+    module = TrainingModule(task, model, training, recipe, None if slow is None else dict.fromkeys(body, slow))
     monitor = {f"valid/{name}": direction for name, direction in task.monitor.items()}
     best = BestEpochs(model, monitor, training.keep == "last")
     rows = EpochRows(folder, report, best)
     last = folder / "last.ckpt"
     stopped = StoppedBy()
     callbacks: list[Callback] = [ReseedEachEpoch(recipe["seed"]), best, rows, stopped]
+    if frozen := frozen_names(model, taken, training):
+        callbacks.append(Freezing(model, frozen, training.freeze_epochs))
     if training.patience is not None:
         callbacks.append(Patience(training.patience, best))
     if training.average:

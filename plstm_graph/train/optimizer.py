@@ -1,6 +1,7 @@
 """The optimiser and the learning rate of all trainings."""
 
 import math
+from collections.abc import Mapping
 from itertools import compress
 from typing import Any
 
@@ -15,7 +16,9 @@ from plstm_graph.nn.neighbours import ChannelNeighbourInput
 _OF_VECTORS = (MultiHeadRMSNorm, ChannelNeighbourInput)
 
 
-def make_adamw(model: nn.Module, lr: float, weight_decay: float, fused: bool = False) -> torch.optim.AdamW:
+def make_adamw(
+    model: nn.Module, lr: float, weight_decay: float, fused: bool = False, rates: Mapping[str, float] | None = None
+) -> torch.optim.AdamW:
     """AdamW without decay on biases, norms and other vectors.
 
     Args:
@@ -23,14 +26,19 @@ def make_adamw(model: nn.Module, lr: float, weight_decay: float, fused: bool = F
         lr: Learning rate.
         weight_decay: Decay of weight matrices.
         fused: Update all parameters in one call, faster for small models; not with gradient scaling.
+        rates: Learning rates of parameters that have another one, by their names.
     """
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     vectors = {id(module.weight) for module in model.modules() if isinstance(module, _OF_VECTORS)}
-    decays = [parameter.dim() >= 2 and id(parameter) not in vectors for parameter in trainable]
-    groups: list[dict[str, Any]] = [
-        {"params": list(compress(trainable, decays)), "weight_decay": weight_decay},
-        {"params": list(compress(trainable, [not decay for decay in decays])), "weight_decay": 0.0},
-    ]
+    given = rates or {}
+    groups: list[dict[str, Any]] = []
+    for rate in (lr, *sorted(set(given.values()) - {lr})):
+        of_rate = [parameter for name, parameter in trainable.items() if given.get(name, lr) == rate]
+        decays = [parameter.dim() >= 2 and id(parameter) not in vectors for parameter in of_rate]
+        groups += [
+            {"params": list(compress(of_rate, decays)), "weight_decay": weight_decay, "lr": rate},
+            {"params": list(compress(of_rate, [not each for each in decays])), "weight_decay": 0.0, "lr": rate},
+        ]
     return torch.optim.AdamW([group for group in groups if group["params"]], lr=lr, fused=fused)
 
 
@@ -38,7 +46,7 @@ def warmup_cosine(optimizer: torch.optim.Optimizer, steps: int, warmup: float, f
     """A linear warm-up, then a cosine decay, step by step.
 
     Args:
-        optimizer: Its learning rate is the peak.
+        optimizer: Its learning rate is the peak, of each group of parameters its own.
         steps: Number of steps of the whole training.
         warmup: Part of all steps over which the learning rate rises.
         final_lr: Learning rate at the end, as a part of the peak.

@@ -21,6 +21,7 @@ from plstm_graph.config.names import allowed_names, set_allowed_names
 from plstm_graph.nn import count_parameters
 from plstm_graph.tasks.registry import task_of as load_section
 from plstm_graph.tasks.task import Row, Task
+from plstm_graph.train.freezing import frozen_names
 from plstm_graph.train.progress import StudyProgress
 from plstm_graph.train.trial import Trial, make_model, run_trial
 
@@ -242,7 +243,21 @@ def check_model(trial: Trial, like: Trial) -> int:
     except (TypeError, RuntimeError, LookupError, AttributeError) as error:  # of somebody's model
         kind = type(error).__name__
         raise ValueError(f"{trial.model} cannot be run on samples of {task.name}: {kind}: {error}") from error
+    trial.start(made, trial.recipe(made, task))
     return count_parameters(made)
+
+
+def start_text(trial: Trial) -> str:
+    """What a trial begins with, that does so with a checkpoint, and what of it does not learn; in a line."""
+    task = task_of(trial)
+    model = make_model(trial.spec, task, trial.training)
+    taken = trial.start(model, trial.recipe(model, task))
+    assert taken is not None
+    frozen = frozen_names(model, taken.names, trial.training)
+    numbers = sum(parameter.numel() for name, parameter in model.named_parameters() if name in frozen)
+    epochs = trial.training.freeze_epochs
+    until = "" if epochs is None else f" for {epochs} epoch{'' if epochs == 1 else 's'}"
+    return taken.text + (f"; {numbers:,} of {count_parameters(model):,} numbers are frozen{until}" if numbers else "")
 
 
 def task_of(trial: Trial, alone: bool = False) -> Task:

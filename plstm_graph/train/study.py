@@ -24,8 +24,8 @@ from plstm_graph.train.run_folder import RUNNING, check_name
 from plstm_graph.train.training import Training
 from plstm_graph.train.trial import Trial, trained_model
 
-#: Options that may change between commands of one study: choices may be added, data may move, steps be compiled.
-_FREE = ("choose", "task.root", "task.source", "training.workers", "training.compile")
+#: Options that may change between commands of one study: choices may be added, files may move, steps be compiled.
+_FREE = ("choose", "task.root", "task.source", "training.workers", "training.compile", "init_from.path")
 _SCALE = "task.target_scale"
 
 
@@ -46,8 +46,9 @@ class Study:
     """Models side by side on a task, under equal terms.
 
     Attributes:
-        plain (dict): What decides the numbers: ``task``, ``models``, ``training``, ``trainer``, and ``choose``, values
-            of dotted options of which validation picks one for each model.
+        plain (dict): What decides the numbers: ``task``, ``models``, ``training``, ``trainer``, ``init_from``,
+            path and digest of the checkpoint that all trainings begin from, and ``choose``, values of dotted options of
+            which validation picks one for each model.
         models (list[str]): Names of the models that are trained.
         seeds (list[int]): In the order in which they run.
         folder (Path): Where all trials lie.
@@ -87,6 +88,7 @@ class Study:
             fold=repeat.fold,
             folder=self.folder.joinpath(model, *places, *repeat.places),
             choice=choice,
+            init_from=plain.get("init_from"),
         )
 
     def first_trials(self, model: str) -> list[Trial]:

@@ -25,6 +25,10 @@ class Training:
         compile: Compile the training step (torch.compile; needs a C++ compiler). That takes some minutes at first; it
             pays for long trainings on small graphs. Results differ by rounding.
         workers: Processes that load batches; 0 is fastest for samples in memory on a CPU.
+        freeze: Of a network that begins from a checkpoint (--init_from), what stays as it was there: ``"encoder"``, all
+            that makes the embeddings of nodes; ``"all_but_head"``, also what pools and widens them; ``"none"``.
+        freeze_epochs: For how many epochs. (default: all)
+        encoder_lr: Peak learning rate of what the checkpoint brought, but for the head. (default: that of the rest)
     """
 
     epochs: int = 100
@@ -40,6 +44,14 @@ class Training:
     members: int = 1
     compile: bool = False
     workers: int = 0
+    freeze: Literal["none", "encoder", "all_but_head"] = "none"
+    freeze_epochs: int | None = None
+    encoder_lr: float | None = None
+
+    @property
+    def needs_start(self) -> bool:
+        """Whether options are of what a checkpoint brought."""
+        return self.freeze != "none" or self.encoder_lr is not None
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch_size, self.members) < 1 or self.workers < 0:
@@ -64,3 +76,12 @@ class Training:
             raise ValueError(f"keep must be 'best' or 'last', got {self.keep!r}")
         if self.patience is not None and self.keep == "last":
             raise ValueError("patience needs keep='best': it waits for a better epoch, and the last is kept anyway")
+        if self.freeze not in ("none", "encoder", "all_but_head"):
+            raise ValueError(f"freeze must be 'none', 'encoder' or 'all_but_head', got {self.freeze!r}")
+        if self.freeze_epochs is not None and (self.freeze_epochs < 1 or self.freeze == "none"):
+            raise ValueError(
+                "freeze_epochs must be at least 1, or null for all epochs, and needs freeze, got "
+                f"freeze_epochs={self.freeze_epochs}, freeze={self.freeze!r}"
+            )
+        if self.encoder_lr is not None and not 0 < self.encoder_lr < math.inf:
+            raise ValueError(f"encoder_lr must be positive, or null for lr, got {self.encoder_lr}")

@@ -24,7 +24,9 @@ from plstm_graph.tasks.task import Row, Shard, Task
 from plstm_graph.train.calibrate import assessed_outputs, calibrate, calibrated_scores, calibration_of
 from plstm_graph.train.checkpoint import FORMAT, KEY, load_weights, read_checkpoint
 from plstm_graph.train.engine import outputs_of, outputs_of_members, train
+from plstm_graph.train.freezing import check_head
 from plstm_graph.train.training import Training
+from plstm_graph.train.transfer import Taken, take_weights
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Trial:
         training (Training): How it is trained.
         seed (int): Of weights, order and dropout.
         fold (int, optional): Of the task.
+        init_from (dict, optional): Path and digest of the checkpoint whose weights it begins with.
         choice (dict): Options that this trial has in place of those of its study, by their dotted names.
         folder (Path): ``epochs.jsonl``, ``last.ckpt`` (to go on from, until finished), ``best.ckpt`` (weights of the
             epoch that validation picked), ``result.json`` (once finished), ``tests.json`` (once tested), and what the
@@ -52,6 +55,7 @@ class Trial:
     folder: Path
     fold: int | None = None
     choice: Mapping[str, Any] = field(default_factory=dict)
+    init_from: Mapping[str, str] | None = None
 
     @property
     def title(self) -> str:
@@ -74,6 +78,18 @@ class Trial:
         """What rebuilds the model, and predicts with it, plain values."""
         plain = {"format": FORMAT, "task": dict(self.task), "model": dict(self.spec), "seed": self.seed}
         return plain | task.recipe(model, self.spec, self.training.members)
+
+    def start(self, model: nn.Module, recipe: Mapping[str, Any]) -> Taken | None:
+        """Give a new model the weights that it begins with, if those are of a checkpoint.
+
+        Raises:
+            OSError: If there is no checkpoint.
+            ValueError: If it does not fit, or one cannot tell what is frozen.
+        """
+        if self.init_from is None:
+            return None
+        check_head(model, self.training)
+        return take_weights(model, recipe, self.init_from)
 
 
 def make_model(spec: Mapping[str, Any], task: Task, training: Training) -> nn.Module:
@@ -108,7 +124,9 @@ def run_trial(
     seed_everything(trial.seed)
     model = make_model(trial.spec, task, trial.training)
     recipe = trial.recipe(model, task)
-    trained = train(task, model, trial.training, trial.folder, recipe, trainer, report)
+    taken = trial.start(model, recipe)
+    names = () if taken is None else taken.names
+    trained = train(task, model, trial.training, trial.folder, recipe, trainer, report, names)
     epoch = max(best.epoch for best in trained.best)
     validate = partial(_score, model.to(trained.device), task, trial.training, trainer.get("precision"))
     if len(trained.best) == 1 and not task.looks_again:

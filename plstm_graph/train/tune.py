@@ -73,6 +73,7 @@ def run_tune(arguments: list[str], machine: Callable[[], dict[str, Any]], given:
         report = write_search(study.folder, search, f"valid/{metric}", about)
         best = chosen(study.plain | {"model": study.plain["models"][model]}, search.best_trial.user_attrs[CHOICE])
         winner = {"name": f"{study.folder.name}-best"} | {name: best[name] for name in _KEPT if best[name]}
+        winner |= {"init_from": study.plain["init_from"]["path"]} if "init_from" in study.plain else {}
         winner |= {"seeds": ",".join(map(str, study.seeds)), "threads": options.resources.threads}
         replace_text(study.folder / _BEST, yaml.safe_dump(winner, sort_keys=False))
     Console().say(report.rstrip())
