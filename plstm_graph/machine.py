@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import plstm_graph
+from plstm_graph.cores import usable_cores
 from plstm_graph.user_cache import user_cache
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def describe_machine() -> dict[str, Any]:
     return {
         "processor": _processor(),
         "instructions": instruction_set(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": usable_cores(),
         "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),

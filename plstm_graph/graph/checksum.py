@@ -37,7 +37,16 @@ def dag_checksum(edge_index: Tensor, num_nodes: int) -> Tensor:
     Returns:
         Number of nodes, number of edges and a hash of the edges in their order, ``[1, 3]``, int64.
     """
-    sizes = edge_index.new_tensor([[num_nodes, edge_index.size(1)]])
+    return dag_checksums(edge_index, edge_index.new_tensor([[num_nodes, edge_index.size(1)]]))
+
+
+def dag_checksums(edge_index: Tensor, sizes: Tensor) -> Tensor:
+    """:func:`dag_checksum` of each of several graphs, ``[B, 3]``.
+
+    Args:
+        edge_index: Start and end node of each edge, ``[2, E]``, int64; graph after graph, nodes numbered on.
+        sizes: Numbers of nodes and edges of each graph, ``[B, 2]``, int64.
+    """
     return torch.cat([sizes, _hashes(edge_index, sizes)], dim=1)
 
 

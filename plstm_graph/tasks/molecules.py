@@ -14,7 +14,6 @@ from torch_geometric.transforms import BaseTransform
 from plstm_graph.config.parser import make_transform
 from plstm_graph.datasets import BadRow, BadRowsWarning, ChEMBL2321810, SmilesDataset
 from plstm_graph.datasets.molecules.fingerprints import morgan_fingerprints
-from plstm_graph.datasets.molecules.molecule import canonical_smiles
 from plstm_graph.datasets.molecules.smiles import check_finite
 from plstm_graph.datasets.molecules.smiles_targets import TargetKind
 from plstm_graph.datasets.molecules.split_kinds import KINDS
@@ -182,8 +181,8 @@ class MoleculeTable(LabelledGraphs):
         """How many molecules stand in several rows, how many in several parts, and the first of them; in a line."""
         part_of = {int(row): part for part, rows in self.splits.items() for row in rows}
         rows_of: dict[str, list[int]] = {}
-        for row, text in enumerate(self.dataset.smiles):
-            rows_of.setdefault(canonical_smiles(text), []).append(row)
+        for row, text in enumerate(self.dataset.canonical_smiles):
+            rows_of.setdefault(text, []).append(row)
         repeated = [rows for rows in rows_of.values() if len(rows) > 1]
         if not repeated:
             return []

@@ -18,6 +18,7 @@ from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from plstm_graph.config.names import allowed_names, set_allowed_names
+from plstm_graph.cores import usable_cores
 from plstm_graph.nn import count_parameters
 from plstm_graph.tasks.registry import task_of as load_section
 from plstm_graph.tasks.task import Row, Task
@@ -91,7 +92,7 @@ class Resources:
 
 def default_threads(workers: int) -> int:
     """CPU threads of each of so many processes of this machine: two, or their share of the cores."""
-    return 2 if workers == 1 else max(1, (os.cpu_count() or 1) // workers)
+    return 2 if workers == 1 else max(1, usable_cores() // workers)
 
 
 class Runner:

@@ -1,5 +1,6 @@
 """The PyG transform that attaches what the graph alone decides: directions, levels, D-mode cuts."""
 
+import copy
 from collections.abc import Sequence
 from typing import Literal, get_args
 
@@ -10,7 +11,7 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from plstm_graph.graph.checks import check_edge_index
-from plstm_graph.graph.checksum import dag_checksum
+from plstm_graph.graph.checksum import dag_checksum, dag_checksums
 from plstm_graph.graph.levels import longest_path_levels
 from plstm_graph.graph.multitree.mask import multitree_mask
 from plstm_graph.graph.orientation.centre import centre_rank
@@ -94,6 +95,76 @@ class ToDAG(BaseTransform):
             # The rank that gave the directions breaks ties among cuts too, so that neither depends on the numbering.
             data.kept_pairs = multitree_mask(edge_index, num_nodes, pairs, data.level, rank)
         return data
+
+    def many(self, graphs: Sequence[Data]) -> list[Data]:
+        """The same as calling the transform with each graph, several times faster for small ones.
+
+        Their structure is worked out as that of one disjoint graph: directions, levels and cuts of a connected
+        component do not depend on what else there is.
+
+        Args:
+            graphs: Of one kind: all undirected or all directed, all with ``canonical_rank`` or none. Others, and those
+                with which something is wrong, are taken one by one.
+
+        Raises:
+            ValueError: As of the transform.
+        """
+        try:
+            return self._together(graphs)
+        except Exception:  # whatever it is, the error of the graph alone names its own nodes and edges
+            return [self(graph) for graph in graphs]
+
+    def _together(self, graphs: Sequence[Data]) -> list[Data]:
+        """Attach the structure to copies of graphs of one kind, or raise whatever error comes of another one."""
+        checked = [_check(graph) for graph in graphs]
+        sizes = torch.tensor([[num_nodes, index.size(1)] for index, num_nodes in checked])
+        nodes, edges = sizes.unbind(dim=1)
+        shift = (nodes.cumsum(0) - nodes).repeat_interleave(edges)
+        edge_index = torch.cat([index for index, _ in checked], dim=1) + shift
+        rank = self._rank_together(graphs, checked, edge_index)
+        if rank is None:
+            done = [copy.copy(graph) for graph in graphs]
+        else:
+            edge_index, columns = orient(edge_index, rank)
+            owner = torch.repeat_interleave(edges)[columns]
+            columns = columns - (edges.cumsum(0) - edges)[owner]
+            shift, edges = (nodes.cumsum(0) - nodes)[owner], torch.bincount(owner, minlength=len(graphs))
+            kept = zip(graphs, columns.split(edges.tolist()), strict=True)
+            done = [select_edges(graph, own, self.edge_keys) for graph, own in kept]
+            for graph, own in zip(done, (edge_index - shift).split(edges.tolist(), dim=1), strict=True):
+                graph.edge_index = own
+        level = longest_path_levels(edge_index, int(nodes.sum()))
+        checksums = dag_checksums(edge_index, torch.stack([nodes, edges], dim=1))
+        masks: Sequence[Tensor | None] = [None] * len(graphs)
+        if self.multitree:
+            pairs = line_graph_pairs(edge_index, len(level))
+            counts = torch.bincount(torch.repeat_interleave(edges)[pairs[0]], minlength=len(graphs))
+            masks = multitree_mask(edge_index, len(level), pairs, level, rank).split(counts.tolist())
+        attached = level.split(nodes.tolist()), checksums.split(1), masks
+        for graph, own, checksum, mask in zip(done, *attached, strict=True):
+            _check_own(graph, own)
+            graph.level, graph.kept_pairs, graph.dag_checksum = own, None, checksum
+            graph.kept_pairs = mask
+        return done
+
+    def _rank_together(
+        self, graphs: Sequence[Data], checked: Sequence[tuple[Tensor, int]], edge_index: Tensor
+    ) -> Tensor | None:
+        """Ranks of the nodes of all graphs, of which ``edge_index`` has all edges."""
+        ranks = [graph.get("canonical_rank") for graph in graphs]
+        whole = Data(edge_index=edge_index)
+        if any(rank is not None for rank in ranks):
+            if any(rank.shape != (num_nodes,) for rank, (_, num_nodes) in zip(ranks, checked, strict=True)):
+                raise ValueError("a canonical_rank has another size")
+            whole.canonical_rank = torch.cat(ranks)
+        found = self._rank(whole, edge_index, sum(num_nodes for _, num_nodes in checked))
+        if (
+            self.orientation == "auto"
+            and found is None
+            and any(is_symmetric(*each) for each in checked if each[0].numel())
+        ):
+            raise ValueError("some graphs are undirected and some are not")
+        return found
 
     def _rank(self, data: Data, edge_index: Tensor, num_nodes: int) -> Tensor | None:
         """Rank of each node, ``[N]``; None if the graph keeps its directions."""

@@ -58,7 +58,7 @@ def test_a_killed_worker_is_told_by_its_error():
     assert issubclass(distributed.KilledWorker, runner._killed_workers())
 
 
-@pytest.mark.parametrize(("cores", "workers", "threads"), [(2, 1, 2), (2, 2, 1), (16, 4, 4), (2, 8, 1), (None, 3, 1)])
+@pytest.mark.parametrize(("cores", "workers", "threads"), [(2, 1, 2), (2, 2, 1), (16, 4, 4), (2, 8, 1), (1, 3, 1)])
 def test_workers_share_the_cores(monkeypatch, cores, workers, threads):
-    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    monkeypatch.setattr(runner, "usable_cores", lambda: cores)
     assert runner.default_threads(workers) == threads

@@ -11,18 +11,18 @@ import rdkit
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
-from tqdm import tqdm
 
-from plstm_graph.datasets.molecules.molecule import InvalidSmilesError, smiles_to_data
+from plstm_graph.datasets.molecules.molecule import molecule_graphs
+from plstm_graph.datasets.molecules.reading import Reading, read_smiles
 from plstm_graph.datasets.molecules.smiles_column import find_target_columns, parse_molecule_table
 from plstm_graph.datasets.molecules.smiles_targets import TargetCoding, TargetKind
 from plstm_graph.datasets.storage.graph_cache import DIGITS, CachedGraphs, GraphCache
 from plstm_graph.datasets.storage.tensor_files import PlainGraphs, TensorFileError, make_anew
 from plstm_graph.datasets.table import BadRow, Table, TableError
-from plstm_graph.text import visible
+from plstm_graph.transforms import ToDAG
 
 # Part of the cache key; raise it when process() changes what it stores.
-_FORMAT = 3
+_FORMAT = 4
 
 
 class BadRowsWarning(UserWarning):
@@ -127,45 +127,67 @@ class SmilesDataset(CachedGraphs, PlainGraphs):
 
     @property
     def processed_file_names(self) -> list[str]:
-        """The graphs, and the list of bad rows."""
-        return ["data.pt", "bad_rows.json"]
+        """The graphs, the list of bad rows, and the canonical SMILES."""
+        return ["data.pt", "bad_rows.json", "canonical.json"]
 
     @property
     def table(self) -> Table:
         """The rows that became graphs, in the order of the graphs, with all columns of the file."""
         return self._table.take(self._data.row[list(self.indices())].tolist())
 
+    @property
+    def canonical_smiles(self) -> list[str]:
+        """RDKit's SMILES of each molecule, the same however it is written; as they were when the graphs were made."""
+        return [self._canonical[index] for index in self.indices()]
+
     def process(self) -> None:
         """Turn the table into graphs. PyG calls this if the processed files are not there."""
-        graphs, bad_rows = [], list(self._ragged_rows)
-        positions = [self._table.position(name) for name in self.target_columns]
-        smiles = self._table.column(self.smiles_column)
-        for row, text in enumerate(
-            tqdm(smiles, desc=visible(self.path.name), unit=" molecules", delay=2, disable=not self.log)
-        ):
-            try:
-                data = smiles_to_data(text)
-                cells = [self._table.rows[row][position] for position in positions]
-                data.y = self._coding.encode(cells, self.allow_missing)
-            except (InvalidSmilesError, TableError) as error:
-                bad_rows.append(BadRow(self._table.lines[row], str(error)))
-                continue
-            data.row = torch.tensor([row])
-            if self.pre_filter is None or self.pre_filter(data):
-                graphs.append(data if self.pre_transform is None else self.pre_transform(data))
+        graphs: list[Data] = []
+        canonical: list[str] = []
+        bad_rows = list(self._ragged_rows)
+        for reading in read_smiles(self._table.column(self.smiles_column), self.path.name, self.log):
+            made, names, bad = self._graphs(reading)
+            graphs += made
+            canonical += names
+            bad_rows += bad
         bad_rows.sort()
         if not graphs:
             reason = _summary(bad_rows) if bad_rows else "pre_filter keeps none"
             raise TableError(f"no row of {self.path} is usable: {reason}")
-        data_path, bad_rows_path = self.processed_paths
-        Path(bad_rows_path).write_text(json.dumps(bad_rows), encoding="utf-8")
-        self.save(graphs, data_path)
+        data_path, bad_rows_path, canonical_path = map(Path, self.processed_paths)
+        bad_rows_path.write_text(json.dumps(bad_rows), encoding="utf-8")
+        canonical_path.write_text(json.dumps(canonical), encoding="utf-8")
+        self.save(graphs, str(data_path))
+
+    def _graphs(self, reading: Reading) -> tuple[list[Data], list[str], list[BadRow]]:
+        """Graphs of some molecules with their targets, their canonical SMILES, and the rows that cannot be used."""
+        bad_rows = [BadRow(self._table.lines[row], reason) for row, reason in reading.errors.items()]
+        smiles, positions = self._table.position(self.smiles_column), [*map(self._table.position, self.target_columns)]
+        texts = [self._table.rows[row][smiles] for row in reading.rows]
+        graphs, canonical = [], []
+        for row, name, data in zip(
+            reading.rows, reading.canonical, molecule_graphs(reading.arrays, texts), strict=True
+        ):
+            try:
+                data.y = self._coding.encode([self._table.rows[row][at] for at in positions], self.allow_missing)
+            except TableError as error:
+                bad_rows.append(BadRow(self._table.lines[row], str(error)))
+                continue
+            data.row = torch.tensor([row])
+            if self.pre_filter is None or self.pre_filter(data):
+                graphs.append(data)
+                canonical.append(name)
+        if type(self.pre_transform) is ToDAG:
+            graphs = self.pre_transform.many(graphs)
+        elif self.pre_transform is not None:
+            graphs = [self.pre_transform(data) for data in graphs]
+        return graphs, canonical, bad_rows
 
     def _content(self) -> str:
         return self._digest[:DIGITS]  # of what was read, whatever the file has become since
 
     def _load(self) -> None:
-        data_path, bad_rows_path = self.processed_paths
+        data_path, bad_rows_path, canonical_path = self.processed_paths
         self.load(data_path)
         row = self._data.get("row")
         if not isinstance(row, Tensor) or row.shape != (len(self),) or row.dtype != torch.long:
@@ -177,6 +199,13 @@ class SmilesDataset(CachedGraphs, PlainGraphs):
             self.bad_rows = [BadRow(int(line), str(reason)) for line, reason in rows]
         except (ValueError, TypeError, OverflowError, RecursionError) as error:
             raise ValueError(f"{bad_rows_path} is damaged: {error}; {make_anew(self.processed_dir)}") from error
+        try:
+            names = json.loads(Path(canonical_path).read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{canonical_path} is damaged: {error}; {make_anew(self.processed_dir)}") from error
+        if not isinstance(names, list) or len(names) != len(row) or not all(isinstance(each, str) for each in names):
+            raise ValueError(f"{canonical_path} is of other graphs; {make_anew(self.processed_dir)}")
+        self._canonical: list[str] = names
 
 
 def _summary(bad_rows: Sequence[BadRow], shown: int = 10) -> str:
