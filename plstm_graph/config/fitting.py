@@ -70,7 +70,7 @@ def fitting(
         try:
             checked[name] = _plain(parser.parse_object({"value": copy.deepcopy(value)}).value)
         except ArgumentError as error:
-            words = _words(kind)
+            words = _words(kind, value)
             why = not_one_of(name, words, value) if words else f"{name} must be {_described(kind)}, got {value!r}"
             raise refusal(why, name) from error
     return checked
@@ -101,10 +101,12 @@ def _is_plain(value: Any, kind: Any) -> bool:
     return isinstance(value, int | float | NoneType) and type(value) in kinds
 
 
-def _words(kind: Any) -> tuple[Any, ...]:
-    """The values of a type that is one of some words, or nothing; none of any other."""
-    kinds = [each for each in get_args(kind) if each is not NoneType] if NoneType in get_args(kind) else [kind]
-    return get_args(kinds[0]) if len(kinds) == 1 and get_origin(kinds[0]) is Literal else ()
+def _words(kind: Any, value: Any) -> tuple[Any, ...]:
+    """The values of a type that is one of some words, or nothing, or for a word also something else than words."""
+    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    of_words = [each for each in kinds if get_origin(each) is Literal]
+    others = [each for each in kinds if each is not NoneType and each not in of_words]
+    return get_args(of_words[0]) if len(of_words) == 1 and (isinstance(value, str) or not others) else ()
 
 
 def _described(kind: Any) -> str:

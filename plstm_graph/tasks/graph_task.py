@@ -32,7 +32,13 @@ from plstm_graph.tasks.batches import (
 from plstm_graph.tasks.labelled import LabelledGraphs
 from plstm_graph.tasks.losses import Objective, Weighing, loss_sum
 from plstm_graph.tasks.metrics import Kind, mae, misfit, pearson, rmse, to_prediction
-from plstm_graph.tasks.scale import TargetKind, TargetScale
+from plstm_graph.tasks.scale import (
+    TargetKind,
+    TargetScale,
+    check_logarithms,
+    kinds_of_targets,
+    without_logarithm,
+)
 from plstm_graph.tasks.scores import Scores
 from plstm_graph.tasks.task import Direction, Row, Shard, Task
 
@@ -139,11 +145,28 @@ class GraphTask(Task):
         """What is measured of targets that have names."""
         return self.metrics if isinstance(self.metrics, Scores) else None
 
-    def scaled(self, kind: TargetKind) -> Task:
-        """The same task, with targets learnt on another scale."""
+    def scaled(self, kind: Any) -> Task:
+        """The same task, with targets learnt on another scale: one of all, or of each as a list or by their names.
+
+        Raises:
+            ValueError: If there is no such scale or target, or a target has no logarithm; it says where that stands.
+        """
         if self.target is None:
             return super().scaled(kind)
-        return replace(self, target=TargetScale.of_graphs(kind, self.parts["train"]))
+        names = [] if self.labelled is None else self.labelled.target_names
+        kinds = kinds_of_targets(kind, names, "standard")
+        if self.labelled is not None:
+            self._check_logarithms(self.labelled, [kinds] if isinstance(kinds, str) else kinds)
+        return replace(self, target=TargetScale.of_graphs(kinds, self.parts["train"]))
+
+    def _check_logarithms(self, labelled: LabelledGraphs, kinds: Sequence[TargetKind]) -> None:
+        """Name the first target of any part that has no logarithm by its place."""
+        for part in ("train", "valid", "test"):
+            targets = labelled.targets(part)
+            wrong = without_logarithm(kinds, targets)
+            if bool(wrong.any()):
+                row, column = wrong.nonzero()[0].tolist()
+                check_logarithms(kinds, targets[[row]], f": {labelled.place(part, row, column)} is")
 
     def make_model(self, spec: Mapping[str, Any], members: int = 1) -> nn.Module:
         """A new model of these sizes."""

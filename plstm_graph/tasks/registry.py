@@ -41,7 +41,7 @@ def _common(
     name: str,
     root: str = "datasets",
     source: str | None = None,
-    target_scale: Literal["raw", "standard", "log", "log1p"] | None = None,
+    target_scale: Literal["raw", "standard", "log", "log1p", "ln", "log10"] | list[str] | dict[str, str] | None = None,
 ) -> None:
     """Options of every task, as a configuration has them."""
 
@@ -53,7 +53,7 @@ def load_task(
     name: str,
     root: str = "datasets",
     source: str | None = None,
-    target_scale: "TargetKind | None" = None,
+    target_scale: "TargetKind | list[TargetKind] | dict[str, TargetKind] | None" = None,
     **options: Any,
 ) -> "Task":
     """Load a task by its name.
@@ -64,7 +64,9 @@ def load_task(
         source: Folder with an offline copy of the raw files. (default: the environment variable PLSTM_DATA, else a
             download)
         target_scale: Scale on which numbers are learnt: ``"raw"``, ``"standard"`` (mean 0, standard deviation 1),
-            ``"log"`` (of 1 + target, then standard) or ``"log1p"`` (that logarithm itself). (default: that of the task)
+            ``"log"`` (of 1 + target, then standard), ``"log1p"`` (that logarithm itself), ``"ln"`` or ``"log10"`` (the
+            logarithm of positive targets, then standard); for several targets with names also a list, or a mapping such
+            as ``{IC50: log10}``, where others are standard. (default: that of the task)
         **options: Those of the function that makes the task.
 
     Raises:

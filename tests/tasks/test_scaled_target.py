@@ -66,7 +66,9 @@ def test_what_has_no_logarithm_is_named(worst, kind):
 
 @pytest.mark.parametrize("kind", ["Log", "", "standardise"])
 def test_an_unknown_scale_is_named(kind):
-    with pytest.raises(ValueError, match=f"target_scale must be 'raw', 'standard', 'log' or 'log1p', got '{kind}'"):
+    with pytest.raises(
+        ValueError, match=f"target_scale must be 'raw', 'standard', 'log', 'log1p', 'ln' or 'log10', got '{kind}'"
+    ):
         TargetScale.of_graphs(kind, graphs([1.0]))
 
 
