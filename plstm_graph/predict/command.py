@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch_geometric.data import Data
@@ -18,7 +19,7 @@ from plstm_graph.predict.predictor import Predictor, load_predictor, load_transf
 from plstm_graph.report.labelled import print_metrics
 from plstm_graph.report.predictions import check_columns, prediction_columns, sureness_columns, write_csv
 from plstm_graph.tasks.conformal import COVERAGE, check_coverage
-from plstm_graph.tasks.labelled import LabelledGraphs
+from plstm_graph.tasks.labelled import LabelledGraphs, exact
 from plstm_graph.tasks.molecules import MoleculeTable
 from plstm_graph.tasks.registry import task_of
 from plstm_graph.tasks.scores import scores_of
@@ -147,7 +148,7 @@ def test_checkpoint(ckpt_path: str, split: str, data: str | None, output: str | 
     outputs = predictor.outputs_of_members(graphs)
     predicted = assess(outputs, predictor.kind, predictor.scale, predictor.calibration).values
     check_columns(predicted, predictor.kind, predictor.target_names, predictor.classes)
-    targets = torch.cat([graph.y for graph in graphs])
+    targets = torch.cat([exact(graph.y, graph.get("censor")) for graph in graphs])
     metrics = scores_of(predictor.recipe).of_predictions(predicted, targets)
     if predictor.calibration is not None:
         known = predictor.kind, predictor.scale, predictor.calibration, predictor.target_names
@@ -168,7 +169,8 @@ def _other_table(predictor: Predictor, ckpt_path: str, path: str) -> LabelledGra
         raise ValueError(f"--data takes a table of molecules, but {ckpt_path} was trained on a {recipe['data']!r:.200}")
     transform = load_transform(recipe, ToDAG())
     _, _, smiles_column = read_molecule_table(path, likely=likely_column(predictor))
-    table = MoleculeTable(path, smiles_column, predictor.target_names, pre_transform=transform, allow_missing=True)
+    options: dict[str, Any] = {"allow_missing": True, "censored": recipe["given"].get("censored") is True}
+    table = MoleculeTable(path, smiles_column, predictor.target_names, pre_transform=transform, **options)
     table.use_kind(predictor.kind, predictor.classes)
     return table
 

@@ -122,7 +122,7 @@ def explain(ckpt_path: str, source: str, question: Question, output: str, device
     figure = subject.draw(values, title, path)
     ending = Path(output).suffix.lstrip(".") or "png"
     replace_file(output, lambda path: figure.savefig(path, dpi=130, format=ending))
-    Console().print(_table(values, subject.labels, title, _unit(predictor)))
+    Console().print(_table(values, subject.labels, title, _unit(predictor, column)))
     if path is not None:
         Console().say(f"critical path, {len(path)} edges: {subject.walk(path)}")
     Console(stderr=True).say(f"wrote {output}")
@@ -217,9 +217,9 @@ def _numbers(output: Tensor, predictor: Predictor) -> Tensor:
     return as_double(output) * predictor.scale.std.to(output.device)
 
 
-def _unit(predictor: Predictor) -> str:
+def _unit(predictor: Predictor, column: int) -> str:
     if predictor.scale is not None:
-        return "log(1 + target)" if predictor.scale.is_logarithm else "unit of the target"
+        return predictor.scale.unit(column)
     return "log probability" if predictor.kind == "multiclass" else "logit"
 
 

@@ -14,6 +14,7 @@ from plstm_graph.console import Console
 from plstm_graph.datasets.digits import rows_of_columns
 from plstm_graph.datasets.storage.files import replace_file
 from plstm_graph.report.predictions import measured_columns, prediction_columns, sureness_columns, write_csv
+from plstm_graph.tasks.labelled import exact
 from plstm_graph.tasks.metrics import LABELS, Kind
 from plstm_graph.tasks.scores import Scores
 from plstm_graph.tasks.spread import Assessed
@@ -55,7 +56,7 @@ def baseline_rows(task: Task, seed: int) -> dict[str, Row]:
     labelled = task.labelled
     if labelled is None:
         return {}
-    target = labelled.targets("test")
+    target = labelled.exact_targets("test")
     found = labelled.baselines(task.kind, seed)
     scores = task.scores or Scores.of_training(task.kind, labelled.target_names, labelled.train_targets)
     return {name: scores.of_predictions(predicted, target) for name, predicted in found.items()}
@@ -75,14 +76,23 @@ def report_trial(folder: Path, task: Task, assessed: Assessed, epoch: int) -> No
         return
     predicted, target = assessed.values, labelled.targets("test")
     names = labelled.row_names("test")
-    measured = measured_columns(target, labelled.target_names, labelled.classes)
+    censor = labelled.column("test", "censor")
+    measured = measured_columns(target, labelled.target_names, labelled.classes, censor)
     columns = prediction_columns(predicted, kind, labelled.target_names, labelled.classes)
     columns |= sureness_columns(assessed, labelled.target_names)
     header = [*names, *measured, *columns]
     groups = (zip(*group.values(), strict=True) for group in (names, measured, columns))
     rows = [[*name, *true, *guess] for name, true, guess in zip(*groups, strict=True) if any(true)]
     write_csv(header, rows, str(folder / "test_predictions.csv"))
-    _draw(folder / "curves.png", _history(folder), epoch, predicted.cpu(), target, labelled.output_names, kind)
+    _draw(
+        folder / "curves.png",
+        _history(folder),
+        epoch,
+        predicted.cpu(),
+        exact(target, censor),
+        labelled.output_names,
+        kind,
+    )
 
 
 def draw_study(path: Path, folders: Mapping[str, Sequence[Path]], repeated: str) -> None:

@@ -152,7 +152,7 @@ def not_finite(value: float) -> str:
 
 
 def measured_columns(
-    values: Tensor, target_names: Sequence[str], classes: Sequence[Sequence[str]]
+    values: Tensor, target_names: Sequence[str], classes: Sequence[Sequence[str]], censor: Tensor | None = None
 ) -> dict[str, list[str]]:
     """Cells of measured targets by their names: numbers, or names of classes; empty where none was measured.
 
@@ -160,10 +160,16 @@ def measured_columns(
         values: Targets, ``[n, T]``.
         target_names: Names of the targets.
         classes: As of :func:`prediction_columns`.
+        censor: 1 where the true value is above the target, which becomes ``>10``, -1 where it is below, ``[n, T]``.
     """
     columns = {}
     for number, target in enumerate(target_names):
         texts = [row[0] for row in exact_cells(values[:, number : number + 1])]
+        if censor is not None:
+            texts = [
+                text and ("", ">", "<")[side] + text
+                for text, side in zip(texts, censor[:, number].tolist(), strict=True)
+            ]
         names = classes[number] if classes else []
         columns[target] = [names[int(text)] if text and names else text for text in texts]
     return columns

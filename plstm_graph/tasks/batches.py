@@ -148,6 +148,51 @@ class EpochBatches(Sampler[list[int]]):
         return iter(cut(rows, self.batch_size, self.shard))
 
 
+class BalancedBatches(EpochBatches):
+    """As :class:`EpochBatches`, with rows of all classes equally often.
+
+    An epoch has as many rows as there are. Those of a rare class come again and again in it, and those of a frequent
+    one once in several epochs: of each class the next ones of an endless series of permutations.
+
+    Args:
+        classes: Number of the class of each row, ``[n]``; rows with NaN are never drawn.
+        batch_size: Rows per step, over all processes.
+        seed: Of the order.
+        shard: Which rows of a batch this process takes. (default: all)
+
+    Raises:
+        ValueError: If there are fewer rows than processes.
+    """
+
+    def __init__(self, classes: Tensor, batch_size: int, seed: int, shard: Shard | None = None) -> None:
+        known = classes.isfinite()
+        super().__init__(int(known.sum()), batch_size, seed, shard)
+        self._rows = [(classes == code).nonzero().view(-1).tolist() for code in classes[known].unique().tolist()]
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(
+            cut(balanced_rows(self._rows, self.per_epoch, self.epoch, self.seed or 0), self.batch_size, self.shard)
+        )
+
+
+def balanced_rows(rows: Sequence[Sequence[int]], per_epoch: int, epoch: int, seed: int) -> list[int]:
+    """Rows of an epoch, from 0, of each class as many (one more of some, if they do not divide).
+
+    Args:
+        rows: Of each class.
+        per_epoch: Number of rows of an epoch.
+        epoch: Its number.
+        seed: Of the order.
+    """
+    drawn: list[int] = []
+    for code, of_class in enumerate(rows):
+        share = per_epoch // len(rows) + (code < per_epoch % len(rows))
+        # Series of classes and of epochs by unrelated seeds.
+        drawn += [of_class[row] for row in epoch_rows(len(of_class), share, epoch, seed * 1009 + code + 1)]
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    return [drawn[place] for place in torch.randperm(len(drawn), generator=generator).tolist()]
+
+
 def epoch_rows(num_rows: int, per_epoch: int, epoch: int, seed: int) -> list[int]:
     """Rows of an epoch, from 0: the next ``per_epoch`` of an endless series of permutations by a seed."""
     rows: list[int] = []
@@ -182,7 +227,13 @@ Collate = Callable[[list[Data]], Batch]
 
 
 def fresh_batches(
-    graphs: Sequence[Data], batch_size: int, seed: int, shard: Shard, arguments: Arguments, workers: int = 0
+    graphs: Sequence[Data],
+    batch_size: int,
+    seed: int,
+    shard: Shard,
+    arguments: Arguments,
+    workers: int = 0,
+    classes: Tensor | None = None,
 ) -> DataLoader:
     """Graphs in new batches in each epoch.
 
@@ -193,10 +244,12 @@ def fresh_batches(
         shard: Which graphs of a batch this process takes.
         arguments: What the model asks of a batch.
         workers: Processes that load batches; 0 is fastest for graphs in memory on a CPU.
+        classes: Of each graph, ``[n]``, where all classes are to come equally often.
     """
+    ordinary = EpochBatches(len(graphs), batch_size, seed, shard)
     return DataLoader(
         cast(Any, graphs),
-        batch_sampler=EpochBatches(len(graphs), batch_size, seed, shard),
+        batch_sampler=ordinary if classes is None else BalancedBatches(classes, batch_size, seed, shard),
         collate_fn=collate_for(arguments),
         num_workers=workers,
         persistent_workers=workers > 0,

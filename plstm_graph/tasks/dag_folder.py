@@ -23,6 +23,7 @@ from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.labelled import Baselines, LabelledGraphs, Problem
 from plstm_graph.tasks.metrics import Kind
 from plstm_graph.tasks.supervised import supervised
+from plstm_graph.tasks.weights import WeightOptions
 from plstm_graph.transforms import ToDAG
 
 _KINDS: dict[str, Kind] = {"regression": "regression", "classification": "multiclass", "multilabel": "multilabel"}
@@ -204,6 +205,10 @@ def dag_folder(
     unknown_words: float = 0.02,
     metrics: list[str] | None = None,
     metric: str | None = None,
+    class_weights: str | list[float] | dict[str, float] | None = None,
+    pos_weight: float | list[float] | dict[str, float] | None = None,
+    target_weights: list[float] | dict[str, float] | None = None,
+    balanced_batches: bool = False,
 ) -> GraphTask:
     """Targets of the DAGs of a folder, whose ``dag.yaml`` says what is predicted and how the graphs are split.
 
@@ -221,6 +226,11 @@ def dag_folder(
         metrics: Names of metrics that are reported, as of
             :func:`~plstm_graph.tasks.molecules.molecules`.
         metric: The one that selects epochs and choices, see ``--metric``. (default: the first of them)
+        class_weights: Weights of classes in the loss: balanced, so that all count alike however many rows they have;
+            or a weight for each class, as a list in their order or by their names.
+        pos_weight: Weight of label 1 in the loss, where label 0 has 1; of several targets also a list, or by names.
+        target_weights: Weight of each of several targets in the loss, a list or by their names.
+        balanced_batches: Draw graphs of all classes equally often, in place of weights.
     """
     if not path:
         raise ValueError("the task dag_folder needs the folder: --task.path my_dags")
@@ -228,7 +238,10 @@ def dag_folder(
         raise ValueError(f"unknown_words must be in [0, 1), got {unknown_words}")
     how = dict(split or {}) | ({"num_folds": num_folds, "fold": fold} if num_folds or fold else {})
     folder = FolderOfDAGs(path, make_transform(pre_transform), on_disk, split=how)
-    task = supervised(folder, folder.problem.kind, {"pre_transform": pre_transform}, num_folds, metrics, metric)
+    weights = WeightOptions(class_weights, pos_weight, target_weights, balanced_batches)
+    task = supervised(
+        folder, folder.problem.kind, {"pre_transform": pre_transform}, num_folds, metrics, metric, weights
+    )
     if num_columns(task.in_channels) == len(folder.encoding.node_names):  # no transform has made others
         task.column_names = {"x": folder.encoding.node_names}
     task.changes = partial(_hide_words, folder, unknown_words) if unknown_words else None

@@ -29,7 +29,7 @@ from plstm_graph.tasks.batches import (
     fresh_batches,
     model_arguments,
 )
-from plstm_graph.tasks.labelled import LabelledGraphs
+from plstm_graph.tasks.labelled import LabelledGraphs, exact
 from plstm_graph.tasks.losses import Objective, Weighing, loss_sum
 from plstm_graph.tasks.metrics import Kind, mae, misfit, pearson, rmse, to_prediction
 from plstm_graph.tasks.scale import (
@@ -79,6 +79,8 @@ class GraphTask(Task):
         widest_below (int, optional): Give models the largest ``hidden_channels``, a multiple of 8, with fewer
             parameters than this.
         max_parameters (int, optional): Refuse models with more parameters.
+        balanced (bool): Whether batches of training have graphs of all classes equally often, as of
+            :class:`~plstm_graph.tasks.batches.BalancedBatches`.
         with_loss (bool): Whether the loss is one of the metrics.
         made (callable, optional): Called with each model that is made.
         changes (callable, optional): What chance changes in batches of training.
@@ -110,6 +112,7 @@ class GraphTask(Task):
     published: Mapping[str, Row] = field(default_factory=dict)
     package: str = ""
     num_folds: int = 0
+    balanced: bool = False
     with_loss: bool = False
     labelled: LabelledGraphs | None = None
     made: Callable[[nn.Module], None] | None = None
@@ -274,7 +277,8 @@ class GraphTask(Task):
         graphs = self.graphs("train", needs)
         if self.fixed:
             return fixed_batches(graphs, batch_size, seed, device, shard, needs)
-        return fresh_batches(graphs, batch_size, seed, shard, needs, workers)
+        classes = torch.cat([graph.y.view(-1)[:1] for graph in self.parts["train"]]) if self.balanced else None
+        return fresh_batches(graphs, batch_size, seed, shard, needs, workers, classes)
 
     def batches(
         self, part: str, needs: Arguments, batch_size: int, device: torch.device, shard: Shard, workers: int = 0
@@ -318,17 +322,23 @@ class GraphTask(Task):
         return output if self.target is None else self.target.restore(output)
 
     def score(self, output: Tensor, **columns: Tensor) -> Row:
-        """Metrics of outputs ``[M, O]`` and of the columns, in the unit of the targets."""
-        row = self.metrics(self.restored(output), **columns)
+        """Metrics of outputs ``[M, O]`` and of the columns, in the unit of the targets.
+
+        The loss is weighted and knows bounds, as that of training. Metrics are not weighted, and leave out targets that
+        are known as bounds alone.
+        """
+        weight, censor = (columns.pop(name, None) for name in ("weight", "censor"))
+        known = columns if censor is None else columns | {"y": exact(columns["y"], censor)}
+        row = self.metrics(self.restored(output), **known)
         if self.with_loss:
-            loss, count = self.loss_of(output, columns["y"])
+            loss, count = self.loss_of(output, columns["y"], weight, censor)
             row["loss"] = float(loss) / (float(count) or 1.0)
         return row
 
     def part_scores(self, part: str, output: Tensor) -> Row:
         """Means over graphs of what the task measures graph by graph; of several targets, the metrics of each."""
         if self.scores is not None and self.labelled is not None:
-            true = self.labelled.targets(part)
+            true = self.labelled.exact_targets(part)
             return self.scores.of_targets(to_prediction(self.restored(output).to("cpu"), self.kind), true)
         if self.graph_metrics is None:
             return {}

@@ -90,6 +90,16 @@ def _written_out(features: FeatureSpec) -> int | Sequence[int]:
 Baselines = dict[str, Tensor]
 
 
+def exact(targets: Tensor, censor: Tensor | None) -> Tensor:
+    """Targets, and NaN where they are bounds.
+
+    Args:
+        targets: ``[n, T]``; NaN where unknown.
+        censor: 1 where the true value is above the target, -1 where it is below, ``[n, T]``. (default: 0)
+    """
+    return targets if censor is None else targets.masked_fill(censor.to(targets.device) != 0, torch.nan)
+
+
 class LabelledGraphs(ABC):
     """Graphs in a training, validation and test part, with the names that predictions have.
 
@@ -187,6 +197,22 @@ class LabelledGraphs(ABC):
     def targets(self, split: str) -> Tensor:
         """Targets of a part, ``[n, T]``; NaN where unknown."""
         return torch.cat([data.y for data in self.subset(split)])
+
+    def exact_targets(self, split: str) -> Tensor:
+        """As :meth:`targets`, and NaN also for those that are known as bounds alone, which have no error."""
+        return exact(self.targets(split), self.column(split, "censor"))
+
+    def column(self, split: str, name: str) -> Tensor | None:
+        """What graphs of a part have for each target, ``[n, T]``: ``"weight"`` or ``"censor"``; None where they do not.
+
+        Args:
+            split: Part of the data.
+            name: Which of both.
+        """
+        graphs = self.subset(split)
+        if not len(graphs) or name not in graphs[0]:
+            return None
+        return torch.cat([graph[name] for graph in graphs])
 
     @property
     def train_targets(self) -> Tensor:

@@ -24,6 +24,7 @@ from plstm_graph.tasks.labelled import Baselines, LabelledGraphs, Problem
 from plstm_graph.tasks.metric_names import chosen_metrics
 from plstm_graph.tasks.metrics import Kind
 from plstm_graph.tasks.supervised import check_kind, supervised
+from plstm_graph.tasks.weights import WeightOptions
 from plstm_graph.transforms import ToDAG
 
 _SHOWN = 4  # molecules that stand in several rows, and rows of each
@@ -53,6 +54,8 @@ class MoleculeTable(LabelledGraphs):
             directions)
         allow_missing (bool): Empty target cells are missing labels rather than bad rows.
         root (str): Folder for processed molecules.
+        censored (bool): Whether cells of numbers may be bounds, such as ``>10``.
+        weight_column (str, optional): Column of the weights of rows.
     """
 
     kind = "molecules"
@@ -67,6 +70,8 @@ class MoleculeTable(LabelledGraphs):
         pre_transform: BaseTransform | None = None,
         allow_missing: bool = False,
         root: str = "datasets",
+        censored: bool = False,
+        weight_column: str | None = None,
     ) -> None:
         self.split = Split() if split is None else split
         self.path = path
@@ -75,6 +80,7 @@ class MoleculeTable(LabelledGraphs):
         self.pre_transform = ToDAG() if pre_transform is None else pre_transform
         self.allow_missing = allow_missing
         self.root = root
+        self.censored, self.weight_column = censored, weight_column
         self._kind: TargetKind = "number"
         self._classes: Sequence[Sequence[str]] | None = None
 
@@ -136,6 +142,7 @@ class MoleculeTable(LabelledGraphs):
             else:
                 folder = str(Path(self.root) / Path(self.path).name.split(".")[0])
                 columns = self.smiles_column, self.target_columns
+                given |= {"censored": self.censored, "weight_column": self.weight_column}
                 dataset = SmilesDataset(folder, self.path, *columns, allow_missing=self.allow_missing, **given)
         check_finite(dataset)
         return dataset
@@ -235,6 +242,12 @@ def molecules(
     allow_missing: bool = False,
     metrics: list[str] | None = None,
     metric: str | None = None,
+    weight_column: str | None = None,
+    class_weights: str | list[float] | dict[str, float] | None = None,
+    pos_weight: float | list[float] | dict[str, float] | None = None,
+    target_weights: list[float] | dict[str, float] | None = None,
+    balanced_batches: bool = False,
+    censored: bool = False,
 ) -> GraphTask:
     """Targets of the molecules of a CSV table, or of the set that comes with RDKit.
 
@@ -260,13 +273,29 @@ def molecules(
             accuracy, balanced_accuracy, f1, mcc, kappa, auroc_ovr, nll. (default: rmse, mae, r2; auroc, ap; accuracy,
             f1)
         metric: The one that selects epochs and choices, see ``--metric``. (default: the first of them)
+        weight_column: Column with the weight of each row in the loss, numbers from 0. Metrics are not weighted.
+        class_weights: Weights of classes in the loss: balanced, so that all count alike however many rows they have;
+            or a weight for each class, as a list in their order or by their names.
+        pos_weight: Weight of label 1 in the loss, where label 0 has 1; of several targets also a list, or by names.
+        target_weights: Weight of each of several targets in the loss, a list or by their names.
+        balanced_batches: Draw molecules of all classes equally often, in place of weights.
+        censored: Cells of numbers may be bounds such as >10 or <0.5. The loss then asks for no more than a prediction
+            on the right side; metrics leave bounds out.
     """
     check_kind(kind)
     chosen_metrics(kind, metrics, metric)
+    weights = WeightOptions(class_weights, pos_weight, target_weights, balanced_batches)
+    weights.check(kind)
+    if censored and kind != "regression":
+        raise ValueError(f"censored is of numbers (kind: regression), and kind is {kind}")
+    if path is None and (censored or weight_column is not None):
+        raise ValueError("censored and weight_column are of a table of your own, --task.path my_molecules.csv")
     transform = make_transform(pre_transform)
     how = Split(split, group_column, fractions, num_folds, fold, seed)
     targets = [target_columns] if isinstance(target_columns, str | int) else target_columns
-    table = MoleculeTable(path, smiles_column, targets, how, transform, allow_missing, root)
+    table = MoleculeTable(path, smiles_column, targets, how, transform, allow_missing, root, censored, weight_column)
     table.use_kind(kind)
-    given = {"smiles_column": table.dataset.smiles_column, "pre_transform": pre_transform}
-    return supervised(table, kind, given, num_folds, metrics, metric)
+    given: dict[str, Any] = {"smiles_column": table.dataset.smiles_column, "pre_transform": pre_transform}
+    if censored:
+        given["censored"] = True
+    return supervised(table, kind, given, num_folds, metrics, metric, weights)

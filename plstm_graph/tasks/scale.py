@@ -104,6 +104,13 @@ class TargetScale:
         kind = list(self.kinds) if self.kind == "mixed" else self.kind
         return {"kind": kind, "mean": self.mean.tolist(), "std": self.std.tolist()}
 
+    def unit(self, column: int) -> str:
+        """What a target is counted in on this scale, but for mean and deviation."""
+        kind = self.kinds[0] if len(self.kinds) == 1 else self.kinds[column]
+        if kind in _OF_POSITIVE:
+            return f"{kind} of the target"
+        return "log(1 + target)" if kind in _LOGARITHMS else "unit of the target"
+
     def apply(self, targets: Tensor) -> Tensor:
         """Targets on the scale that models learn, ``[..., T]``; NaN stays."""
         if self.kind == "raw":

@@ -14,6 +14,7 @@ from plstm_graph.tasks.metric_names import DEFAULT, chosen_metrics
 from plstm_graph.tasks.metrics import LABELS, Kind, is_defined, misfit
 from plstm_graph.tasks.scale import TargetScale
 from plstm_graph.tasks.scores import Scores
+from plstm_graph.tasks.weights import WeightOptions
 
 _OBJECTIVES: dict[Kind, Objective] = {
     "regression": "mse",
@@ -30,6 +31,7 @@ def supervised(
     num_folds: int = 0,
     metrics: list[str] | None = None,
     metric: str | None = None,
+    weights: WeightOptions | None = None,
 ) -> GraphTask:
     """A task on graphs with targets.
 
@@ -40,19 +42,23 @@ def supervised(
         num_folds: Number of folds that the graphs have; 0 for none.
         metrics: Names of the metrics, as of :func:`~plstm_graph.tasks.metric_names.chosen_metrics`.
         metric: The one that selects, likewise.
+        weights: How much targets and classes count in training. (default: all alike)
 
     Raises:
         ValueError: If targets do not fit the kind, or there is no such metric; it names place and value.
     """
     check_kind(kind)
-    chosen_metrics(kind, metrics, metric)
+    weights = weights or WeightOptions()
+    names = chosen_metrics(kind, metrics, metric)
+    weights.check(kind)
     if kind in ("binary", "multiclass") and len(data.target_names) > 1:
         raise ValueError(
             f"kind {kind!r} is of one target, and there are {', '.join(data.target_names)}; 'multilabel' is of several "
             "with two classes each"
         )
     problem = data.problem
-    names = chosen_metrics(kind, metrics, metric)
+    if weights.balanced_batches and problem.target_level != "graph":
+        raise ValueError(f"balanced_batches is of graphs with one class, and here {problem.target_level}s have classes")
     checked = check_targets(data, kind, problem.out_channels, names[0])
     parts = {part: data.subset(part) for part in ("train", "valid", "test")}
     scores = Scores.of_training(kind, data.target_names, data.train_targets, metrics, metric)
@@ -69,6 +75,9 @@ def supervised(
         monitor=scores.monitor if checked.selects else {"loss": "min"},
         target=TargetScale.fit("standard", data.train_targets) if numbers else None,
         num_folds=num_folds,
+        weighing=weights.weighing(data, kind),
+        balanced=weights.balanced_batches,
+        columns=("y", *(name for name in ("weight", "censor") if data.column("train", name) is not None)),
         with_loss=True,
         fixed=False,
         labelled=data,
@@ -145,10 +154,10 @@ def check_targets(data: LabelledGraphs, kind: Kind, num_outputs: int, metric: st
         _check_classes(data, parts, kind, checked)
     metric = metric or DEFAULT[kind][0]
     for part in ("valid", "test"):
-        if not is_defined(parts[part], kind, metric):
-            text = (
-                f"the {_WORDS[part]} part {_why_undefined(parts[part], kind, metric)}, so {metric} is not defined there"
-            )
+        known = data.exact_targets(part)
+        if not is_defined(known, kind, metric):
+            why = _why_undefined(known, kind, metric)
+            text = f"the {_WORDS[part]} part {why}, so {metric} is not defined there"
             if part == "valid":
                 checked.selects = False
                 text += ": epochs are selected by the validation loss"
@@ -159,7 +168,7 @@ def check_targets(data: LabelledGraphs, kind: Kind, num_outputs: int, metric: st
 def _why_undefined(values: Tensor, kind: Kind, metric: str) -> str:
     known = values[values.isfinite()]
     if not len(known):
-        return "has no measured target"
+        return "has no measured target"  # bounds are none
     if metric == "mape":
         return "has a target of 0"
     return "has one value only" if kind == "regression" else "has one class only"

@@ -13,7 +13,7 @@ _SMALL = 5_000_000  # bytes of a table that is read in a moment
 #: Models whose layers divide their channels among heads, with what these are where nothing is said.
 _HEADS = {f"plstm_graph.nn.{name}": {"hidden_channels": 64, "heads": 4} for name in ("PLSTM", "MakespanPLSTM")}
 # Options that name a column of the table.
-_COLUMNS = ("group_column", "time_column")
+_COLUMNS = ("group_column", "time_column", "weight_column")
 
 
 def look_at_data(task: dict[str, Any]) -> None:
@@ -69,7 +69,8 @@ def _look_into(task: dict[str, Any], path: str) -> None:
     if isinstance(targets, list) and len(targets) == 1 and isinstance(targets[0], str):
         task["target_columns"] = targets = _names(targets[0], table)
     if targets is None or (isinstance(targets, list) and all(isinstance(name, str | int) for name in targets)):
-        find_target_columns(table, found, targets)
+        weights = task.get("weight_column")
+        find_target_columns(table, found, targets, (weights,) if isinstance(weights, str) else ())
     _check_split(task, table)
     folds = task.get("num_folds")
     if isinstance(folds, int) and folds > len(table):

@@ -15,7 +15,7 @@ from torch_geometric.data import Data
 from plstm_graph.datasets.molecules.molecule import molecule_graphs
 from plstm_graph.datasets.molecules.reading import Reading, read_smiles
 from plstm_graph.datasets.molecules.smiles_column import find_target_columns, parse_molecule_table
-from plstm_graph.datasets.molecules.smiles_targets import TargetCoding, TargetKind
+from plstm_graph.datasets.molecules.smiles_targets import TargetCoding, TargetKind, row_weight
 from plstm_graph.datasets.storage.graph_cache import DIGITS, CachedGraphs, GraphCache
 from plstm_graph.datasets.storage.tensor_files import PlainGraphs, TensorFileError, make_anew
 from plstm_graph.datasets.table import BadRow, Table, TableError
@@ -57,6 +57,11 @@ class SmilesDataset(CachedGraphs, PlainGraphs):
             (default: those that occur, sorted)
         allow_missing (bool): Whether an empty cell is a missing label, NaN in ``y``, rather than a bad row.
             (default: ``False``)
+        censored (bool): Whether cells of numbers may be bounds, such as ``>10``, ``<=0.5``: graphs then have
+            ``censor``, ``[1, T]`` int8, 1 where the true value is above ``y``, -1 where it is below. (default:
+            ``False``)
+        weight_column (str, optional): Column of the weights of rows, numbers from 0: graphs then have ``weight``,
+            ``[1, T]``.
         on_error (str): ``"skip"`` leaves bad rows out; ``"raise"`` raises, naming the first ten. (default: ``"skip"``)
         transform (callable, optional): Applied to each graph at every access.
         pre_transform (callable, optional): Applied to each graph once, before it is stored, for example
@@ -85,6 +90,8 @@ class SmilesDataset(CachedGraphs, PlainGraphs):
         kind: TargetKind = "number",
         classes: Sequence[Sequence[str]] | None = None,
         allow_missing: bool = False,
+        censored: bool = False,
+        weight_column: str | None = None,
         on_error: Literal["skip", "raise"] = "skip",
         transform: Callable[[Data], Data] | None = None,
         pre_transform: Callable[[Data], Data] | None = None,
@@ -101,13 +108,19 @@ class SmilesDataset(CachedGraphs, PlainGraphs):
         content = self.path.read_bytes()
         self._digest = hashlib.sha256(content).hexdigest()
         self._table, self._ragged_rows, self.smiles_column = parse_molecule_table(content, self.path, smiles_column)
-        self.target_columns = find_target_columns(self._table, self.smiles_column, target_columns)
+        self.target_columns = find_target_columns(
+            self._table, self.smiles_column, target_columns, () if weight_column is None else (weight_column,)
+        )
         self.kind: TargetKind = kind
-        self._coding = TargetCoding.of(self._table, self.target_columns, kind, classes)
+        self._coding = TargetCoding.of(self._table, self.target_columns, kind, classes, censored)
+        self.weight_column = weight_column
+        if weight_column is not None:
+            self._table.position(weight_column)
         self.pre_transform, self.pre_filter = pre_transform, pre_filter
         self._cache = GraphCache(
             root,
-            [self.smiles_column, self.target_columns, kind, classes, allow_missing, pre_transform, pre_filter],
+            [self.smiles_column, self.target_columns, kind, classes, allow_missing, pre_transform, pre_filter]
+            + ([] if weight_column is None else [weight_column]),
             [_FORMAT, rdkit.__version__, self._coding],
             label=self.path.name.split(".")[0],
             source=self.path,
@@ -170,6 +183,7 @@ class SmilesDataset(CachedGraphs, PlainGraphs):
         ):
             try:
                 data.y = self._coding.encode([self._table.rows[row][at] for at in positions], self.allow_missing)
+                self._add_weight(data, row)
             except TableError as error:
                 bad_rows.append(BadRow(self._table.lines[row], str(error)))
                 continue
@@ -182,6 +196,15 @@ class SmilesDataset(CachedGraphs, PlainGraphs):
         elif self.pre_transform is not None:
             graphs = [self.pre_transform(data) for data in graphs]
         return graphs, canonical, bad_rows
+
+    def _add_weight(self, data: Data, row: int) -> None:
+        """Say how much the targets of a row count, and which of them are bounds."""
+        cells = self._table.rows[row]
+        if self._coding.censored:
+            data.censor = self._coding.sides([cells[self._table.position(name)] for name in self.target_columns])
+        if self.weight_column is not None:
+            weight = row_weight(self.weight_column, cells[self._table.position(self.weight_column)])
+            data.weight = torch.full(data.y.shape, weight)
 
     def _content(self) -> str:
         return self._digest[:DIGITS]  # of what was read, whatever the file has become since

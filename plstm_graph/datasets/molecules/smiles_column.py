@@ -88,20 +88,24 @@ def find_smiles_column(table: Table) -> tuple[str, str]:
     )
 
 
-def find_target_columns(table: Table, smiles_column: str, names: Sequence[str | int] | None) -> list[str]:
+def find_target_columns(
+    table: Table, smiles_column: str, names: Sequence[str | int] | None, others_used: Sequence[str] = ()
+) -> list[str]:
     """Names of the target columns of a table.
 
     Args:
         table: The table.
         smiles_column: Name of the column of SMILES.
         names: Names of the target columns, or places, from 0. (default: the other column, if only one has a name)
+        others_used: Columns that are something else than targets, such as weights.
 
     Raises:
         TableError: If there is no such column, or one is named twice, or is that of SMILES; or without names, if there
             is none or more than one.
     """
     if names is None:
-        others = [name for name in table.columns if name != smiles_column and name not in table.unnamed]
+        used = {smiles_column, *others_used, *table.unnamed}
+        others = [name for name in table.columns if name not in used]
         if len(others) != 1:
             raise TableError(
                 f"say which columns of {table.path} are targets, target_columns=[...]; beside {smiles_column!r} it has "
@@ -110,6 +114,8 @@ def find_target_columns(table: Table, smiles_column: str, names: Sequence[str | 
         return others
     found = [table.columns[table.position(name)] for name in names]
     for name in found:
+        if name in others_used:
+            raise TableError(f"{table.path}: {name!r} is a column of weights, and target_columns names it as a target")
         if name == smiles_column:
             raise TableError(f"{table.path}: {name!r} is the column of SMILES, and target_columns names it as a target")
         if found.count(name) > 1:
