@@ -297,6 +297,8 @@ class _Own:
     def targets(self, split):
         return torch.tensor(self.parts[split]).view(-1, 1)
 
+    exact_targets = targets  # none is a bound
+
     def place(self, split, row, column):
         return f"{split} {row} {column}"
 
