@@ -308,7 +308,7 @@ def _add_blend(commands: argparse._SubParsersAction) -> None:
 
 def _blend(options: argparse.Namespace) -> int:
     from plstm_graph.predict.blend import blend
-    from plstm_graph.tasks.baselines import Forest
+    from plstm_graph.tasks.forest import Forest
 
     return blend(options.folder, Forest(trees=options.trees, jobs=options.jobs), options.device, options.counts)
 

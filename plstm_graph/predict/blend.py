@@ -17,7 +17,7 @@ from plstm_graph.datasets.molecules.fingerprints import morgan_fingerprints
 from plstm_graph.datasets.storage.files import replace_json, replace_text
 from plstm_graph.machine import pick_device
 from plstm_graph.report.study import mean_and_std, with_std
-from plstm_graph.tasks.baselines import Forest
+from plstm_graph.tasks.forest import Forest
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.task import Shard, Task, rank
 from plstm_graph.text import markdown_text

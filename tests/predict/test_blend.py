@@ -8,8 +8,9 @@ from sklearn.metrics import roc_auc_score
 
 from plstm_graph.cli import main
 from plstm_graph.datasets.benchmark import load_benchmark
-from plstm_graph.datasets.molecules.fingerprints import morgan_fingerprints
-from plstm_graph.tasks.baselines import Forest
+from plstm_graph.datasets.molecules.fingerprints import FINGERPRINTS, fingerprints, morgan_fingerprints
+from plstm_graph.tasks.forest import Forest
+from plstm_graph.tasks.scale import TargetScale
 from tests.tiny_sets import tiny_ogb
 
 
@@ -96,6 +97,33 @@ def test_forest_leaves_out_unknown_targets_and_knows_single_classes():
         forest.fit_predict(features, torch.tensor([[0, nan]] * 5), {}, "binary")
 
 
+def test_a_forest_that_is_grown_in_steps_is_that_of_one_fit():
+    generator = np.random.default_rng(0)
+    features = generator.integers(0, 2, (80, 20)).astype(np.uint8)
+    targets = torch.as_tensor(generator.integers(0, 3, (80, 1)))
+    forest = Forest(45, jobs=1, seed=4)
+    for kind, target in (("regression", targets * 1.5), ("binary", targets > 0), ("multiclass", targets)):
+        target = target.double()
+        found = forest.fit_predict(features, target, {"test": features}, kind, 5)["test"].numpy()
+        assert found.shape == (80, 5 if kind == "multiclass" else 1)
+        scale = TargetScale.fit("standard" if kind == "regression" else "raw", target)
+        whole = forest.estimator(kind).fit(features.astype(np.float32), scale.apply(target)[:, 0].numpy())
+        if kind == "regression":
+            expected = scale.restore(torch.as_tensor(whole.predict(features))).numpy()
+            np.testing.assert_allclose(found[:, 0], expected, rtol=1e-12)
+        elif kind == "binary":
+            np.testing.assert_array_equal(found[:, 0], whole.predict_proba(features)[:, 1])
+        else:
+            np.testing.assert_array_equal(found[:, :3], whole.predict_proba(features))
+            assert not found[:, 3:].any()
+
+
+@pytest.mark.parametrize("part", [0, 0.0, 1.5, "log2", -0.1])
+def test_forests_that_try_no_features(part):
+    with pytest.raises(ValueError, match=r"max_features must be sqrt or a part such as 0.2"):
+        Forest(max_features=part)
+
+
 @pytest.mark.parametrize("options", [{"trees": 0}, {"min_samples_leaf": 0}, {"trees": -1}])
 def test_forests_without_trees_or_leaves(options):
     with pytest.raises(ValueError, match="trees and min_samples_leaf must be at least 1"):
@@ -111,3 +139,29 @@ def test_fingerprints_of_molecules_that_rdkit_rejects_and_of_nonsense():
     assert counts[1].max() > 1 and counts[2].max() == 255
     with pytest.raises(ValueError, match="not a SMILES: 'not one'"):
         morgan_fingerprints(["not one"])
+
+
+@pytest.mark.parametrize("counts", [False, True])
+def test_fingerprints_stand_side_by_side(counts):
+    smiles = ["CCO", "OCC", "F[Cl](F)(F)(F)(F)(F)F", "c1ccccc1", "CC(=O)Oc1ccccc1C(=O)O"]
+    alone = [fingerprints(smiles, [name], 512, counts) for name in FINGERPRINTS]
+    assert [rows.shape[1] for rows in alone] == [167 if name == "maccs" else 512 for name in FINGERPRINTS]
+    np.testing.assert_array_equal(np.concatenate(alone, axis=1), fingerprints(smiles, list(FINGERPRINTS), 512, counts))
+    for rows in alone:
+        assert (rows[0] == rows[1]).all() and (rows[0] != rows[4]).any() and rows[4].max() >= 1
+    # By what they do, two halogens are alike.
+    ecfp, fcfp = (fingerprints(["CCCl", "CCBr"], [name]) for name in ("ecfp", "fcfp"))
+    assert (fcfp[0] == fcfp[1]).all() and (ecfp[0] != ecfp[1]).any()
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["ecfq"], r"no fingerprint 'ecfq' \(did you mean ecfp"),
+        (["ecfp", "ecfp"], "ecfp stands twice"),
+        ([], "at least one"),
+    ],
+)
+def test_fingerprints_that_are_not_there_are_named(names, message):
+    with pytest.raises(ValueError, match=message):
+        fingerprints(["CCO"], names)

@@ -10,8 +10,9 @@ from sklearn.metrics import r2_score
 from torch_geometric.data import Batch
 
 from plstm_graph.datasets.moments import Moments
-from plstm_graph.tasks.baselines import Forest, baseline_predictions
+from plstm_graph.tasks.baselines import baseline_predictions
 from plstm_graph.tasks.batches import attach_line_graph
+from plstm_graph.tasks.forest import Forest
 from plstm_graph.tasks.metrics import evaluate, mae, pearson, r2, rmse
 from plstm_graph.tasks.scale import TargetScale
 from tests.tasks.made_task import made_task, predictor_of

@@ -1,11 +1,13 @@
 """Molecular fingerprints, from SMILES."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from rdkit import Chem, rdBase
-from rdkit.Chem import rdFingerprintGenerator
+from rdkit.Chem import rdFingerprintGenerator, rdMolDescriptors
 from tqdm import tqdm
+
+from plstm_graph.text import meant
 
 
 def read_molecule(smiles: str) -> Chem.Mol:
@@ -25,28 +27,81 @@ def read_molecule(smiles: str) -> Chem.Mol:
     return molecule
 
 
-def morgan_fingerprints(smiles: Sequence[str], radius: int = 2, size: int = 2048, counts: bool = False) -> np.ndarray:
-    """Which circular substructures each molecule has, hashed to a fixed number of places (ECFP of diameter 2 x radius).
+#: Names of fingerprints, and what each tells of a molecule.
+FINGERPRINTS = {
+    "ecfp": "circular substructures of radius 2, by atoms (Morgan)",
+    "fcfp": "the same by what atoms do: donors, acceptors, charges, rings, halogens",
+    "maccs": "166 substructures that chemists chose",
+    "atom_pairs": "pairs of atoms and how many bonds lie between them",
+    "torsions": "chains of four atoms",
+}
+_SIZE = 2048  # places of those that are hashed
+
+
+def fingerprints(
+    smiles: Sequence[str], names: Sequence[str], size: int = _SIZE, counts: bool = False, radius: int = 2
+) -> np.ndarray:
+    """Fingerprints of molecules, several side by side.
 
     Args:
         smiles: Of ``B`` molecules.
-        radius: Largest number of bonds between the centre of a substructure and its rim.
-        size: Number of places.
-        counts: How often each substructure occurs, rather than whether it does; 255 at most. It tells large molecules
-            of the same parts, such as peptides, from each other.
+        names: Of :data:`FINGERPRINTS`, each once.
+        size: Number of places of each that is hashed; ``"maccs"`` has 167.
+        counts: How often each substructure occurs, rather than whether it does; 255 at most; ``"maccs"`` knows none.
+        radius: Largest number of bonds between the centre of a circular substructure and its rim.
 
     Returns:
-        0 or 1, or counts, ``[B, size]``, uint8
+        0 or 1, or counts, ``[B, F]``, uint8
 
     Raises:
-        ValueError: If one is no SMILES; names it.
+        ValueError: If there is no fingerprint of a name, a name stands twice, or one is no SMILES; names it.
     """
-    generator = rdFingerprintGenerator.GetMorganGenerator(radius=radius, fpSize=size)
-    generate = generator.GetCountFingerprintAsNumPy if counts else generator.GetFingerprintAsNumPy
-    places = np.zeros((len(smiles), size), dtype=np.uint8)
+    check_names(names)
+    makers = [_maker(name, size, counts, radius) for name in names]
+    rows = np.zeros((len(smiles), sum(width for width, _ in makers)), dtype=np.uint8)
     for row, each in enumerate(tqdm(smiles, desc="fingerprints", unit=" molecules", delay=2, disable=None)):
         molecule = read_molecule(each)
-        # The generator asks which atoms are in rings; only a sanitised molecule knows.
+        # Generators ask which atoms are in rings; only a sanitised molecule knows.
         Chem.FastFindRings(molecule)
-        places[row] = np.minimum(generate(molecule), 255)
-    return places
+        place = 0
+        for width, make in makers:
+            rows[row, place : place + width] = np.minimum(make(molecule), 255)
+            place += width
+    return rows
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Check names of fingerprints.
+
+    Raises:
+        ValueError: If there is none of a name, or a name stands twice.
+    """
+    for name in names:
+        if name not in FINGERPRINTS:
+            raise ValueError(f"there is no fingerprint {name!r}{meant(name, FINGERPRINTS)}: {', '.join(FINGERPRINTS)}")
+        if list(names).count(name) > 1:
+            raise ValueError(f"the fingerprint {name} stands twice")
+    if not names:
+        raise ValueError(f"name at least one fingerprint: {', '.join(FINGERPRINTS)}")
+
+
+def morgan_fingerprints(smiles: Sequence[str], radius: int = 2, size: int = _SIZE, counts: bool = False) -> np.ndarray:
+    """Which circular substructures each molecule has (ECFP of diameter 2 x radius), see :func:`fingerprints`."""
+    return fingerprints(smiles, ["ecfp"], size, counts, radius)
+
+
+def _maker(name: str, size: int, counts: bool, radius: int) -> tuple[int, Callable[[Chem.Mol], np.ndarray]]:
+    """Number of places of a fingerprint, and what makes it."""
+    if name == "maccs":
+        return 167, lambda molecule: np.array(rdMolDescriptors.GetMACCSKeysFingerprint(molecule), dtype=np.uint8)
+    generator = {
+        "ecfp": lambda: rdFingerprintGenerator.GetMorganGenerator(radius=radius, fpSize=size),
+        "fcfp": lambda: rdFingerprintGenerator.GetMorganGenerator(
+            radius=radius,
+            fpSize=size,
+            atomInvariantsGenerator=rdFingerprintGenerator.GetMorganFeatureAtomInvGen(),
+        ),
+        "atom_pairs": lambda: rdFingerprintGenerator.GetAtomPairGenerator(fpSize=size),
+        "torsions": lambda: rdFingerprintGenerator.GetTopologicalTorsionGenerator(fpSize=size),
+    }[name]()
+    return size, generator.GetCountFingerprintAsNumPy if counts else generator.GetFingerprintAsNumPy
