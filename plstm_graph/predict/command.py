@@ -16,7 +16,6 @@ from plstm_graph.datasets.storage.files import replace_json
 from plstm_graph.machine import pick_device
 from plstm_graph.predict.molecules import likely_column, predict_smiles
 from plstm_graph.predict.predictor import Predictor, load_predictor, load_transform
-from plstm_graph.report.labelled import print_metrics
 from plstm_graph.report.predictions import check_columns, prediction_columns, sureness_columns, write_csv
 from plstm_graph.tasks.conformal import COVERAGE, check_coverage
 from plstm_graph.tasks.labelled import LabelledGraphs, exact
@@ -154,6 +153,8 @@ def test_checkpoint(ckpt_path: str, split: str, data: str | None, output: str | 
         known = predictor.kind, predictor.scale, predictor.calibration, predictor.target_names
         metrics |= sureness(outputs, targets, *known)
     title = f"{labelled.title}: {len(graphs)} {labelled.unit} ({split})"
+    from plstm_graph.report.labelled import print_metrics  # and with it matplotlib, for which `predict` need not wait
+
     print_metrics(Console(), type(predictor.model).__name__, metrics, title)
     for note in labelled.notes:
         Console(stderr=True).say(note)

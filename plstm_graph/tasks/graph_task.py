@@ -6,10 +6,9 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.utils.data import DataLoader
@@ -41,6 +40,9 @@ from plstm_graph.tasks.scale import (
 )
 from plstm_graph.tasks.scores import Scores
 from plstm_graph.tasks.task import Direction, Row, Shard, Task
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _LOOKED_AT = 1000  # graphs of a part, to tell it from another
 
@@ -100,7 +102,7 @@ class GraphTask(Task):
     columns: tuple[str, ...] = ("y",)
     target: TargetScale | None = None
     column_names: dict[str, Sequence[str]] = field(default_factory=dict)
-    draw: Callable[[dict[str, Tensor]], dict[str, Figure]] | None = None
+    draw: "Callable[[dict[str, Tensor]], dict[str, Figure]] | None" = None
     graph_metrics: Callable[[Tensor, Data], Row] | None = None
     fixed: bool = True
     prepared: Callable[[str, Arguments], Sequence[Data]] | None = None
@@ -348,7 +350,7 @@ class GraphTask(Task):
         rows = [self.graph_metrics(piece, graph) for piece, graph in zip(pieces, graphs, strict=True)]
         return {name: statistics.fmean(row[name] for row in rows) for name in rows[0]}
 
-    def pictures(self, outputs: dict[str, Tensor]) -> dict[str, Figure]:
+    def pictures(self, outputs: dict[str, Tensor]) -> "dict[str, Figure]":
         """Pictures of the tests."""
         return {} if self.draw is None else self.draw(outputs)
 

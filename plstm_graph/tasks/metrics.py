@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import multiclass_f1_score
 
 from plstm_graph.tasks.metric_names import DEFAULT, WITH_UNIT
 from plstm_graph.tasks.scale import as_double
@@ -310,6 +309,12 @@ def to_prediction(output: Tensor, kind: Kind) -> Tensor:
     return as_double(output).softmax(dim=-1) if kind == "multiclass" else as_double(output).sigmoid()
 
 
+def _multiclass_f1(predicted: Tensor, true: Tensor, classes: int) -> Tensor:
+    from torchmetrics.functional.classification import multiclass_f1_score  # `predict` need not wait for it
+
+    return multiclass_f1_score(predicted, true, classes, average="macro", validate_args=False)
+
+
 def _multiclass(prediction: Tensor, target: Tensor, names: Sequence[str]) -> dict[str, float]:
     measured = target.isfinite()
     scores, true = prediction[measured], target[measured].long()
@@ -318,7 +323,7 @@ def _multiclass(prediction: Tensor, target: Tensor, names: Sequence[str]) -> dic
     predicted, classes = scores.argmax(dim=1), prediction.size(1)
     metrics: dict[str, Callable[[], float | Tensor]] = {
         "accuracy": lambda: (predicted == true).double().mean(),
-        "f1": lambda: multiclass_f1_score(predicted, true, classes, average="macro", validate_args=False),
+        "f1": lambda: _multiclass_f1(predicted, true, classes),
         "balanced_accuracy": lambda: _of_codes("balanced_accuracy_score")(predicted, true),
         "mcc": lambda: _of_codes("matthews_corrcoef", least=2)(predicted, true),
         "kappa": lambda: _of_codes("cohen_kappa_score", least=2)(predicted, true),

@@ -186,7 +186,7 @@ class MoleculeTable(LabelledGraphs):
 
     def _repeated(self) -> list[str]:
         """How many molecules stand in several rows, how many in several parts, and the first of them; in a line."""
-        part_of = {int(row): part for part, rows in self.splits.items() for row in rows}
+        part_of = {row: part for part, rows in self.splits.items() for row in rows.tolist()}
         rows_of: dict[str, list[int]] = {}
         for row, text in enumerate(self.dataset.canonical_smiles):
             rows_of.setdefault(text, []).append(row)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import binary_calibration_error, multiclass_calibration_error
 
 from plstm_graph.tasks.calibration import Calibration
 from plstm_graph.tasks.conformal import COVERAGE
@@ -93,6 +92,9 @@ def _of_intervals(
 
 
 def _of_probabilities(logits: Tensor, targets: Tensor, kind: Kind) -> Row:
+    # Slow to import, and not needed to predict.
+    from torchmetrics.functional.classification import binary_calibration_error, multiclass_calibration_error
+
     columns = [logits] if kind == "multiclass" else [logits[:, [number]] for number in range(logits.size(1))]
     likelihoods, errors = [], []
     for number, column in enumerate(columns):

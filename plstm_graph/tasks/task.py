@@ -7,11 +7,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # pictures are drawn by few commands
+    from matplotlib.figure import Figure
+
     from plstm_graph.tasks.labelled import LabelledGraphs
     from plstm_graph.tasks.metrics import Kind
     from plstm_graph.tasks.scores import Scores
@@ -217,7 +218,7 @@ class Task(ABC):
         """Further metrics of a test that need its samples one by one."""
         return {}
 
-    def pictures(self, outputs: dict[str, Tensor]) -> dict[str, Figure]:
+    def pictures(self, outputs: dict[str, Tensor]) -> "dict[str, Figure]":
         """Pictures of the tests, by the names of their files; of restored outputs by the name of each test."""
         return {}
 

@@ -4,7 +4,6 @@ import math
 
 import torch
 import torch.nn.functional as F
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from plstm_graph.tasks.metrics import Kind
@@ -56,6 +55,8 @@ def negative_log_likelihood(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def _fit(logits: Tensor, target: Tensor) -> float:
+    from scipy.optimize import minimize_scalar  # slow to import, and not needed to predict
+
     known = target.isfinite() & logits.isfinite().all(dim=1)
     logits, target = logits[known], target[known]
     if len(target) < _FEWEST or bool(target.min() == target.max()):

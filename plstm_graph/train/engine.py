@@ -27,7 +27,8 @@ from plstm_graph.train.callbacks import (
     ReseedEachEpoch,
     StoppedBy,
 )
-from plstm_graph.train.checkpoint import KEY, SafeCheckpointIO
+from plstm_graph.train.checkpoint import KEY
+from plstm_graph.train.checkpoint_io import SafeCheckpointIO
 from plstm_graph.train.freezing import Freezing, frozen_names, pretrained_body
 from plstm_graph.train.optimizer import make_adamw, warmup_cosine
 from plstm_graph.train.trainer_options import make_trainer

@@ -13,7 +13,8 @@ import torch
 from plstm_graph.cli import main
 from plstm_graph.datasets import from_networkx
 from plstm_graph.predict.predictor import load_predictor
-from plstm_graph.train.checkpoint import CheckpointError, SafeCheckpointIO, read_checkpoint
+from plstm_graph.train.checkpoint import CheckpointError, read_checkpoint
+from plstm_graph.train.checkpoint_io import SafeCheckpointIO
 from tests.datasets.storage.test_plain_values import LAUGHS
 from tests.made_checkpoints import MODEL, write_checkpoint
 from tests.processes import ROOT

@@ -10,7 +10,8 @@ from plstm_graph.predict.predictor import load_predictor
 from plstm_graph.tasks.dag_folder import dag_folder
 from plstm_graph.tasks.molecules import molecules
 from plstm_graph.tasks.task import Shard
-from plstm_graph.train.checkpoint import CheckpointError, SafeCheckpointIO
+from plstm_graph.train.checkpoint import CheckpointError
+from plstm_graph.train.checkpoint_io import SafeCheckpointIO
 from tests.made_checkpoints import checkpoint_of, make_recipe, task_checkpoint
 from tests.made_sets import made_table, make_folder
 from tests.tasks.made_task import alcohols

@@ -5,7 +5,8 @@ import pickle
 import pytest
 import torch
 
-from plstm_graph.train.checkpoint import CheckpointError, SafeCheckpointIO, read_checkpoint
+from plstm_graph.train.checkpoint import CheckpointError, read_checkpoint
+from plstm_graph.train.checkpoint_io import SafeCheckpointIO
 from tests.made_checkpoints import checkpoint_of, make_recipe
 from tests.train.tiny_model import TinyModel
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -243,13 +243,20 @@ def check_finite(dataset: Sequence[Data]) -> None:
     Raises:
         ValueError: If a value is infinite, or a feature is NaN; it names the graph and the value's place.
     """
+    stored = getattr(dataset, "_data", None)  # all graphs in one
+    if stored is not None and not any(bool(bad.any()) for _, bad in _unusable(stored)):
+        return
     for number, data in enumerate(dataset):
-        for name in ("x", "edge_attr", "y"):
-            values = data.get(name)
-            if values is None or not values.is_floating_point():
-                continue
-            bad = values.isinf() if name == "y" else ~values.isfinite()
+        for name, bad in _unusable(data):
             if bad.any():
                 place = bad.nonzero()[0].tolist()
                 smiles = f" ({data.smiles})" if "smiles" in data else ""
-                raise ValueError(f"graph {number}{smiles} has {name}{place} = {float(values[tuple(place)])}")
+                raise ValueError(f"graph {number}{smiles} has {name}{place} = {float(data[name][tuple(place)])}")
+
+
+def _unusable(data: Data) -> Iterator[tuple[str, Tensor]]:
+    """Which values of each attribute may not be."""
+    for name in ("x", "edge_attr", "y"):
+        values = data.get(name)
+        if values is not None and values.is_floating_point():
+            yield name, values.isinf() if name == "y" else ~values.isfinite()
