@@ -75,7 +75,8 @@ def predict_dags(
     Columns are ``graph``, with ``node``, or ``source`` and ``target``, where nodes or edges are predicted;
     ``measured_<target>`` for targets that the folder has; and those of
     :func:`~plstm_graph.report.predictions.prediction_columns` and
-    :func:`~plstm_graph.report.predictions.sureness_columns`.
+    :func:`~plstm_graph.report.predictions.sureness_columns`; and ``warning`` where a graph is smaller or larger than
+    those of the training.
 
     Args:
         predictor: Trained by ``plstm-graph fit`` on a folder of DAGs.
@@ -95,9 +96,13 @@ def predict_dags(
     content, encoding, transform = read_for(predictor, folder, allow_unknown)
     columns = row_names(content.graphs, encoding.level)
     columns |= {f"measured_{name}": cells for name, cells in content.measured.items()}
-    assessed = predictor.assess([transform(graph) for graph in content.graphs], coverage)
+    graphs = [transform(graph) for graph in content.graphs]
+    assessed = predictor.assess(graphs, coverage)
     columns |= prediction_columns(assessed.values, predictor.kind, encoding.target_names, encoding.classes)
     columns |= sureness_columns(assessed, encoding.target_names)
+    if predictor.domain is not None:
+        warnings = {graph.graph_id: predictor.domain.outside(graph) for graph in graphs}
+        columns["warning"] = [warnings[name] for name in columns["graph"]]
     write_csv(list(columns), zip(*columns.values(), strict=True), output)
     predictor.report_lacking(coverage)
     return len(assessed.values)
@@ -145,7 +150,7 @@ def test_checkpoint(ckpt_path: str, split: str, data: str | None, output: str | 
     split = split if data is None else "all"
     graphs = labelled.dataset if split == "all" else labelled.subset(split)
     outputs = predictor.outputs_of_members(graphs)
-    predicted = assess(outputs, predictor.kind, predictor.scale, predictor.calibration).values
+    predicted = assess(outputs, predictor.kind, predictor.scale).values  # as in the report of a run
     check_columns(predicted, predictor.kind, predictor.target_names, predictor.classes)
     targets = torch.cat([exact(graph.y, graph.get("censor")) for graph in graphs])
     metrics = scores_of(predictor.recipe).of_predictions(predicted, targets)

@@ -10,10 +10,12 @@ from torch_geometric.data import Data
 
 from plstm_graph.console import Console
 from plstm_graph.datasets import InvalidSmilesError, smiles_to_data
+from plstm_graph.datasets.molecules.similarity import nearest_similarity, packed_fingerprints
 from plstm_graph.datasets.molecules.smiles_column import TABLE_SUFFIXES, read_molecule_table
 from plstm_graph.predict.predictor import Predictor, load_transform
 from plstm_graph.report.predictions import not_finite, prediction_columns, sureness_columns, write_csv
 from plstm_graph.tasks.conformal import COVERAGE
+from plstm_graph.tasks.domain import similarity_column
 from plstm_graph.transforms import ToDAG
 
 
@@ -49,7 +51,8 @@ def predict_smiles(
 
     Columns are ``source`` (``argument N``, or file and line), ``smiles``, the other columns of the input tables,
     those of :func:`~plstm_graph.report.predictions.prediction_columns` and
-    :func:`~plstm_graph.report.predictions.sureness_columns`, and ``error``. A molecule that cannot be read
+    :func:`~plstm_graph.report.predictions.sureness_columns`, ``similarity`` to the nearest training molecule, a
+    ``warning`` where that is low, and ``error``. A molecule that cannot be read
     keeps its row, with empty predictions and the reason in ``error``, and is reported on stderr.
 
     Args:
@@ -166,6 +169,9 @@ def _predict_rows(predictor: Predictor, rows: list[MoleculeRow], coverage: float
         usable = torch.ones_like(usable)  # without any, what is wrong is raised
     columns = prediction_columns(values[usable], predictor.kind, predictor.target_names, predictor.classes)
     columns |= sureness_columns(assessed.rows(usable), predictor.target_names)
+    columns |= _likeness(
+        predictor, [row.smiles for row, is_usable in zip(asked, usable.tolist(), strict=True) if is_usable]
+    )
     predicted = zip(*columns.values(), strict=True)
     for row, is_usable, numbers in zip(asked, usable.tolist(), values.tolist(), strict=True):
         if is_usable:
@@ -173,6 +179,14 @@ def _predict_rows(predictor: Predictor, rows: list[MoleculeRow], coverage: float
         else:
             row.error = not_finite(next(number for number in numbers if not math.isfinite(number)))
     return list(columns)
+
+
+def _likeness(predictor: Predictor, smiles: list[str]) -> dict[str, list[str]]:
+    """``similarity`` to the nearest training molecule, and a ``warning`` where it is low."""
+    if predictor.fingerprints is None or predictor.domain is None:
+        return {}
+    similarity = nearest_similarity(packed_fingerprints(smiles), predictor.fingerprints)
+    return {"similarity": similarity_column(similarity), "warning": predictor.domain.unlike(similarity)}
 
 
 def row_cells(rows: list[MoleculeRow], targets: list[str]) -> tuple[list[str], list[list[str]]]:

@@ -17,12 +17,13 @@ from plstm_graph.nn.ensemble import members_of
 from plstm_graph.tasks.batches import batches_in_order, call_model, collate_for, model_arguments
 from plstm_graph.tasks.calibration import Calibration
 from plstm_graph.tasks.conformal import COVERAGE
+from plstm_graph.tasks.domain import Domain, check_fingerprints
 from plstm_graph.tasks.metrics import Kind
 from plstm_graph.tasks.scale import TargetScale, is_scale
 from plstm_graph.tasks.scores import scores_of
 from plstm_graph.tasks.spread import Assessed, assess
 from plstm_graph.tasks.task import Shard
-from plstm_graph.train.calibrate import CALIBRATION
+from plstm_graph.train.calibrate import CALIBRATION, DOMAIN, FINGERPRINTS
 from plstm_graph.train.checkpoint import FORMAT, KEY, CheckpointError, load_weights, read_checkpoint
 
 # Nodes of a batch of predictions, so that one of large graphs does not fill the memory.
@@ -38,24 +39,30 @@ class Predictor(nn.Module):
     Args:
         model (torch.nn.Module): The trained model.
         recipe (dict): What the checkpoint says beside the weights.
+        fingerprints (Tensor, optional): Of the training molecules.
 
     Attributes:
         kind (str): Of the targets.
         scale (TargetScale, optional): On which numbers were learnt.
         calibration (Calibration, optional): By the validation part; checkpoints of earlier versions have none.
+        domain (Domain, optional): What the model was trained on, likewise.
+        fingerprints (Tensor, optional): Of its training molecules, ``[n, 256]``, likewise.
 
     Shapes:
         - **input:** a batch of graphs
         - **output:** what the model gives, ``[B, T]``: logits, or numbers on the scale that it learnt
     """
 
-    def __init__(self, model: nn.Module, recipe: Mapping[str, Any]) -> None:
+    def __init__(self, model: nn.Module, recipe: Mapping[str, Any], fingerprints: Tensor | None = None) -> None:
         super().__init__()
         self.model, self.recipe = model, dict(recipe)
         self.kind: Kind = recipe["kind"]
         self.scale = None if recipe.get("scale") is None else TargetScale.of_plain(recipe["scale"])
         plain = recipe.get(CALIBRATION)
         self.calibration = None if plain is None else Calibration.of_plain(plain, self.kind, len(self.target_names))
+        domain = recipe.get(DOMAIN)
+        self.domain = None if domain is None else Domain.of_plain(domain)
+        self.fingerprints = fingerprints
         self._arguments = model_arguments(model)
 
     @property
@@ -148,7 +155,11 @@ def load_predictor(path: str | os.PathLike[str]) -> Predictor:
     except ValueError as error:
         raise CheckpointError(f"the model of {path} cannot be made: {error}") from error
     load_weights(model, state, path)
-    return Predictor(model, recipe).eval()
+    try:
+        fingerprints = check_fingerprints(checkpoint.get(FINGERPRINTS))
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+    return Predictor(model, recipe, fingerprints).eval()
 
 
 def _check_recipe(path: str | os.PathLike[str], recipe: Any) -> None:
@@ -191,6 +202,11 @@ def _check_recipe(path: str | os.PathLike[str], recipe: Any) -> None:
             Calibration.of_plain(recipe[CALIBRATION], recipe["kind"], len(recipe["target_names"]))
         except ValueError as error:
             raise CheckpointError(f"the calibration of {path} is damaged: {error}") from error
+    if recipe.get(DOMAIN) is not None:
+        try:
+            Domain.of_plain(recipe[DOMAIN])
+        except ValueError as error:
+            raise CheckpointError(f"what {path} says of its training set is damaged: {error}") from error
 
 
 def _check_sizes(path: str | os.PathLike[str], model: Any, state: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from plstm_graph.console import Console
 from plstm_graph.datasets.digits import rows_of_columns
 from plstm_graph.datasets.storage.files import replace_file
 from plstm_graph.report.predictions import measured_columns, prediction_columns, sureness_columns, write_csv
+from plstm_graph.tasks.domain import similarity_column
 from plstm_graph.tasks.labelled import exact
 from plstm_graph.tasks.metrics import LABELS, Kind
 from plstm_graph.tasks.scores import Scores
@@ -62,7 +63,7 @@ def baseline_rows(task: Task, seed: int) -> dict[str, Row]:
     return {name: scores.of_predictions(predicted, target) for name, predicted in found.items()}
 
 
-def report_trial(folder: Path, task: Task, assessed: Assessed, epoch: int) -> None:
+def report_trial(folder: Path, task: Task, assessed: Assessed, epoch: int, similarity: Tensor | None = None) -> None:
     """Write ``test_predictions.csv`` and ``curves.png``, where graphs have names.
 
     Args:
@@ -70,6 +71,7 @@ def report_trial(folder: Path, task: Task, assessed: Assessed, epoch: int) -> No
         task: The task.
         assessed: Predictions for the test part.
         epoch: The epoch that was kept, from 1.
+        similarity: Of test molecules to the nearest training molecule, ``[n]``.
     """
     labelled, kind = task.labelled, task.kind
     if labelled is None:
@@ -80,6 +82,8 @@ def report_trial(folder: Path, task: Task, assessed: Assessed, epoch: int) -> No
     measured = measured_columns(target, labelled.target_names, labelled.classes, censor)
     columns = prediction_columns(predicted, kind, labelled.target_names, labelled.classes)
     columns |= sureness_columns(assessed, labelled.target_names)
+    if similarity is not None:
+        columns["similarity"] = similarity_column(similarity)
     header = [*names, *measured, *columns]
     groups = (zip(*group.values(), strict=True) for group in (names, measured, columns))
     rows = [[*name, *true, *guess] for name, true, guess in zip(*groups, strict=True) if any(true)]

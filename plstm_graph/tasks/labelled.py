@@ -158,6 +158,13 @@ class LabelledGraphs(ABC):
     def baselines(self, kind: Kind, seed: int) -> Baselines:
         """Predictions for the test part by simple models that were fitted on the training part."""
 
+    def fingerprints(self, split: str) -> Tensor | None:
+        """Of molecules, what substructures those of a part have, ``[n, 256]``, uint8; None for other graphs.
+
+        See :func:`~plstm_graph.datasets.molecules.similarity.packed_fingerprints`.
+        """
+        return None
+
     @property
     def classes(self) -> list[list[str]]:
         """Names of the classes of each target; empty for numbers, and where they have no names."""

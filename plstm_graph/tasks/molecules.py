@@ -14,6 +14,7 @@ from torch_geometric.transforms import BaseTransform
 from plstm_graph.config.parser import make_transform
 from plstm_graph.datasets import BadRow, BadRowsWarning, ChEMBL2321810, SmilesDataset
 from plstm_graph.datasets.molecules.fingerprints import morgan_fingerprints
+from plstm_graph.datasets.molecules.similarity import packed_fingerprints
 from plstm_graph.datasets.molecules.smiles import check_finite
 from plstm_graph.datasets.molecules.smiles_targets import TargetKind
 from plstm_graph.datasets.molecules.split_kinds import KINDS
@@ -83,6 +84,7 @@ class MoleculeTable(LabelledGraphs):
         self.censored, self.weight_column = censored, weight_column
         self._kind: TargetKind = "number"
         self._classes: Sequence[Sequence[str]] | None = None
+        self._fingerprints: dict[str, Tensor] = {}
 
     def use_kind(self, kind: Kind, classes: Sequence[Sequence[str]] | None = None) -> None:
         """Read targets as numbers, as labels 0 and 1 or as classes, whose names may be words.
@@ -218,6 +220,12 @@ class MoleculeTable(LabelledGraphs):
     def row_names(self, split: str) -> dict[str, list[str]]:
         """The SMILES of a split."""
         return {"smiles": [data.smiles for data in self.subset(split)]}
+
+    def fingerprints(self, split: str) -> Tensor:
+        """What substructures the molecules of a part have."""
+        if split not in self._fingerprints:
+            self._fingerprints[split] = packed_fingerprints(self.row_names(split)["smiles"])
+        return self._fingerprints[split]
 
     def baselines(self, kind: Kind, seed: int) -> Baselines:
         """Test predictions of models on Morgan fingerprints."""

@@ -74,4 +74,5 @@ def _fit(logits: Tensor, target: Tensor) -> float:
     step = (high - low) / 32
     bounds = max(start - step, low), min(start + step, high)
     found = float(minimize_scalar(objective, bounds=bounds, method="bounded").x)
-    return math.exp(min(found, start, 0.0, key=objective))
+    # The bounds themselves are not rounded across.
+    return min(max(math.exp(min(found, start, 0.0, key=objective)), coldest), HOTTEST)

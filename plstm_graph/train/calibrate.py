@@ -1,58 +1,115 @@
 """Calibration of a trained model on the validation part, and its use on tests."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from plstm_graph.datasets.molecules.similarity import nearest_similarity
+from plstm_graph.report.labelled import report_trial
+from plstm_graph.report.reliability import Reliability, draw_reliability
 from plstm_graph.tasks.calibration import Calibration
+from plstm_graph.tasks.domain import Domain, check_fingerprints, domain_of
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.scale import TargetScale
-from plstm_graph.tasks.spread import Assessed, assess
+from plstm_graph.tasks.spread import assess
 from plstm_graph.tasks.sureness import sureness
 from plstm_graph.tasks.task import Row, Task
+from plstm_graph.train.checkpoint import KEY
 
-#: Where a recipe has it.
-CALIBRATION = "calibration"
+#: Where a recipe has it, and what the model was trained on.
+CALIBRATION, DOMAIN = "calibration", "domain"
+#: Where a checkpoint has the fingerprints of the training molecules, beside its weights.
+FINGERPRINTS = "fingerprints"
 
 
-def calibrate(task: Task, outputs: Callable[[str], tuple[Tensor, dict[str, Tensor]]]) -> dict[str, Any]:
-    """What a checkpoint says of how sure its predictions are, plain values by their names.
+def calibrate(
+    task: Task, outputs: Callable[[str], tuple[Tensor, dict[str, Tensor]]]
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What a checkpoint says of how sure its predictions are.
 
     Args:
         task: What was learnt; only graphs with names, of which predictions are written, are calibrated.
         outputs: What each member gives for a part, ``[M, n, O]``, and the columns of the part.
+
+    Returns:
+        Plain values for the recipe, and tensors that stand beside it, by their names.
     """
     if task.labelled is None:
-        return {}
+        return {}, {}
     members, columns = outputs("valid")
     calibration = Calibration.fit(members.cpu(), exact_targets(columns), task.kind, scale_of(task))
-    return {CALIBRATION: calibration.to_plain()}
+    domain, fingerprints = domain_of(task.labelled)
+    plain = {CALIBRATION: calibration.to_plain(), DOMAIN: domain.to_plain()}
+    return plain, {} if fingerprints is None else {FINGERPRINTS: fingerprints}
 
 
-def calibration_of(recipe: dict[str, Any], task: Task) -> Calibration | None:
-    """The calibration of a trained model, by the recipe in its checkpoint; None for what has none.
+@dataclass(frozen=True)
+class Sureness:
+    """How sure the predictions of a trained model are, by its checkpoint.
 
-    Raises:
-        ValueError: If it is damaged.
+    Attributes:
+        task (Task): What was learnt.
+        calibration (Calibration, optional): Of the model; checkpoints of earlier versions have none.
+        domain (Domain, optional): What it was trained on, likewise.
+        fingerprints (Tensor, optional): Of its training molecules, likewise.
     """
-    if task.labelled is None or recipe.get(CALIBRATION) is None:
-        return None
-    return Calibration.of_plain(recipe[CALIBRATION], task.kind, len(task.labelled.target_names))
 
+    task: Task
+    calibration: Calibration | None = None
+    domain: Domain | None = None
+    fingerprints: Tensor | None = None
 
-def calibrated_scores(task: Task, calibration: Calibration | None, members: Tensor, columns: dict[str, Tensor]) -> Row:
-    """Metrics of how sure predictions for a part are, see :func:`~plstm_graph.tasks.sureness.sureness`."""
-    if calibration is None or task.labelled is None:
-        return {}
-    names = task.labelled.target_names
-    return sureness(members.cpu(), exact_targets(columns), task.kind, scale_of(task), calibration, names)
+    @classmethod
+    def of_checkpoint(cls, checkpoint: dict[str, Any], task: Task) -> "Sureness":
+        """By what a checkpoint says beside the weights.
 
+        Raises:
+            ValueError: If that is damaged.
+        """
+        recipe = checkpoint[KEY]
+        if task.labelled is None or recipe.get(CALIBRATION) is None:
+            return cls(task)
+        calibration = Calibration.of_plain(recipe[CALIBRATION], task.kind, len(task.labelled.target_names))
+        domain = None if recipe.get(DOMAIN) is None else Domain.of_plain(recipe[DOMAIN])
+        fingerprints = check_fingerprints(checkpoint.get(FINGERPRINTS))
+        return cls(task, calibration, domain, None if fingerprints is None else fingerprints.cpu())
 
-def assessed_outputs(task: Task, calibration: Calibration | None, members: Tensor) -> Assessed:
-    """Predictions from what each member gives, and how sure they are."""
-    return assess(members.cpu(), task.kind, scale_of(task), calibration)
+    def scores(self, members: Tensor, columns: dict[str, Tensor]) -> Row:
+        """Metrics of a part, see :func:`~plstm_graph.tasks.sureness.sureness`.
+
+        Args:
+            members: What each member gives, ``[M, n, O]``.
+            columns: Of the part.
+        """
+        task = self.task
+        if self.calibration is None or task.labelled is None:
+            return {}
+        known = task.kind, scale_of(task), self.calibration, task.labelled.target_names
+        return sureness(members.cpu(), exact_targets(columns), *known)
+
+    def report(self, folder: Path, members: Tensor, columns: dict[str, Tensor], epoch: int) -> None:
+        """Write the test predictions of a trial, and its pictures.
+
+        Args:
+            folder: Of the trial.
+            members: What each member gives for the test part, ``[M, n, O]``.
+            columns: Of the test part.
+            epoch: The epoch that was kept, from 1.
+        """
+        task, outputs, similarity = self.task, members.cpu(), None
+        if task.labelled is None:
+            return
+        scale, molecules = scale_of(task), task.labelled.fingerprints("test")
+        if self.fingerprints is not None and molecules is not None:
+            similarity = nearest_similarity(molecules, self.fingerprints)
+        report_trial(folder, task, assess(outputs, task.kind, scale, self.calibration), epoch, similarity)
+        if self.calibration is not None:
+            known = outputs, exact_targets(columns), task.kind, scale, self.calibration
+            draw_reliability(folder, Reliability(*known, task.labelled.target_names, similarity, self.domain))
 
 
 def scale_of(task: Task) -> TargetScale | None:

@@ -18,10 +18,9 @@ from torch_geometric import seed_everything
 
 from plstm_graph.datasets.storage.files import replace_file, replace_json
 from plstm_graph.nn.parameters import count_parameters
-from plstm_graph.report.labelled import report_trial
 from plstm_graph.tasks.spread import members_mean
 from plstm_graph.tasks.task import Row, Shard, Task
-from plstm_graph.train.calibrate import assessed_outputs, calibrate, calibrated_scores, calibration_of
+from plstm_graph.train.calibrate import Sureness, calibrate
 from plstm_graph.train.checkpoint import FORMAT, KEY, load_weights, read_checkpoint
 from plstm_graph.train.engine import outputs_of, outputs_of_members, train
 from plstm_graph.train.freezing import check_head
@@ -152,9 +151,9 @@ def run_trial(
     }
     if trained.is_first:
         outputs = partial(_outputs, model, task, trial.training, trainer.get("precision"))
-        recipe |= calibrate(task, outputs)
+        plain, beside = calibrate(task, outputs)
         model.cpu()
-        state = {KEY: recipe, "state_dict": model.state_dict()}
+        state = {KEY: recipe | plain, "state_dict": model.state_dict(), **beside}
         replace_file(trial.folder / "best.ckpt", lambda path: torch.save(state, path))
         replace_json(trial.folder / "result.json", result)
         last.unlink(missing_ok=True)
@@ -175,8 +174,8 @@ def test_trial(trial: Trial, task: Task, device: torch.device, precision: Any = 
     made = trial.tests
     if made is not None:
         return made
-    model, recipe = _read_trained(trial, task, device)
-    calibration, assessed = calibration_of(recipe, task), None
+    model, checkpoint = _read_trained(trial, task, device)
+    sureness = Sureness.of_checkpoint(checkpoint, task)
     tests: dict[str, Row] = {}
     outputs = {}
     for name in task.tests:
@@ -186,14 +185,12 @@ def test_trial(trial: Trial, task: Task, device: torch.device, precision: Any = 
         members, columns = _outputs(model, task, trial.training, precision, name)
         output = members_mean(members)
         row = task.score(output, **columns) | task.part_scores(name, output)
-        row |= calibrated_scores(task, calibration, members, columns)
+        row |= sureness.scores(members, columns)
         tests[name] = row | {"seconds": time.perf_counter() - started}
         outputs[name] = task.restored(output)
-        if name == "test" and task.labelled is not None:
-            assessed = assessed_outputs(task, calibration, members)
-    finished = trial.result
-    if finished is not None and assessed is not None:
-        report_trial(trial.folder, task, assessed, finished["epoch"])
+        finished = trial.result
+        if name == "test" and task.labelled is not None and finished is not None:
+            sureness.report(trial.folder, members, columns, finished["epoch"])
     for picture, figure in task.pictures(outputs).items():
         replace_file(trial.folder / picture, partial(figure.savefig, format="png", dpi=130))
     replace_json(trial.folder / "tests.json", tests)
@@ -211,12 +208,12 @@ def trained_model(trial: Trial, task: Task, device: torch.device) -> nn.Module:
 
 
 def _read_trained(trial: Trial, task: Task, device: torch.device) -> tuple[nn.Module, dict[str, Any]]:
-    """The model of a finished trial, and what its checkpoint says beside the weights."""
+    """The model of a finished trial, and its checkpoint."""
     path = trial.folder / "best.ckpt"
     checkpoint = read_checkpoint(path, device)
     model = make_model(trial.spec, task, trial.training).to(device)
     load_weights(model, checkpoint["state_dict"], path, f"; remove the folder {trial.folder} to train it anew")
-    return model.eval(), checkpoint[KEY]
+    return model.eval(), checkpoint
 
 
 def _score(model: nn.Module, task: Task, training: Training, precision: Any, part: str) -> Row:

@@ -51,11 +51,12 @@ def test_fit_shows_its_plan_and_leaves_a_report(workspace, fitted):
     assert "Tip" not in fitted.stderr
     run = workspace / "runs" / "small"
     files = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
-    of_trial = ("epochs.jsonl", "best.ckpt", "result.json", "tests.json", "test_predictions.csv", "curves.png")
+    of_trial = ("epochs.jsonl", "best.ckpt", "result.json", "tests.json", "test_predictions.csv")
+    pictures = ("curves.png", "calibration.png")
     assert files == {
         *("config.yaml", "data.json", "baselines.json", "best.ckpt"),
-        *("curves.png", "report.json", "report.md", "results.jsonl"),
-        *(f"tiny/seed_0/{name}" for name in of_trial),
+        *(*pictures, "report.json", "report.md", "results.jsonl"),
+        *(f"tiny/seed_0/{name}" for name in (*of_trial, *pictures)),
     }
     assert fitted.stdout == (run / "report.md").read_text()
     for text in ("| tiny |", "| mean predictor |", "| Morgan + ridge |", "train 25, valid 3, test 4"):
