@@ -9,6 +9,7 @@ from typing import Any
 
 from plstm_graph.datasets.digits import rows_of_columns, shown
 from plstm_graph.datasets.storage.files import plain_json, replace_json, replace_text
+from plstm_graph.report.sureness import APART, sureness_lines
 from plstm_graph.tasks.scores import OF
 from plstm_graph.tasks.task import Direction, rank
 from plstm_graph.text import markdown_code, markdown_row, markdown_text
@@ -88,6 +89,7 @@ def markdown(report: Mapping[str, Any]) -> str:
     lines = [f"# {markdown_text(report['task'])}", "", *table(report), "", *trials_table(report), ""]
     if of_targets := targets_table(report):
         lines += [*of_targets, ""]
+    lines += sureness_lines(report, with_std)
     packages = ", ".join(f"{name} {version}" for name, version in report["machine"]["packages"].items())
     if report.get("samples"):
         sizes = ", ".join(f"{part} {size:,}" for part, size in report["samples"].items())
@@ -113,7 +115,8 @@ def table(report: Mapping[str, Any], metrics: Sequence[str] | None = None) -> li
     models = {name: model | {"all": model["valid"] | model["tests"]} for name, model in report["models"].items()}
     if metrics is None:
         metrics = list(dict.fromkeys(name for model in models.values() for name in model["all"]))
-        metrics = [name for name in metrics if not name.endswith(("/seconds", "/loss")) and OF not in name]
+        apart = ("/seconds", "/loss", *APART)
+        metrics = [name for name in metrics if not name.endswith(apart) and OF not in name]
         if not any(name.startswith("valid_") for name in metrics):
             metrics = [name for name in metrics if not name.startswith("valid/")] or metrics
     choices = list(dict.fromkeys(name for model in models.values() for row in model["tried"] for name in row["choice"]))

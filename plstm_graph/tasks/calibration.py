@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from plstm_graph.datasets.storage.plain_values import as_dataclass
-from plstm_graph.tasks.conformal import Interval, check_coverage, fewest_rows, fit_interval, is_interval
+from plstm_graph.tasks.conformal import COVERAGE, Interval, check_coverage, fewest_rows, fit_interval, is_interval
 from plstm_graph.tasks.metrics import Kind
 from plstm_graph.tasks.scale import TargetScale, as_double
 from plstm_graph.tasks.spread import members_mean, spread_on_scale
@@ -73,6 +73,22 @@ class Calibration:
     def to_plain(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""
         return asdict(self)
+
+    def described(self, names: Sequence[str]) -> list[str]:
+        """How intervals and probabilities came about, a text for each target, for a report.
+
+        Args:
+            names: Of the targets.
+        """
+        kinds = {True: "equally wide", False: "wider where the deviation of the prediction is larger"}
+        texts = [
+            f"{name}: intervals by the errors of {interval.rows:,} validation rows, {kinds[interval.offset is None]}"
+            for name, interval in zip(names if self.intervals else (), self.intervals, strict=True)
+            if not math.isinf(interval.quantile(COVERAGE))
+        ]
+        lacking = self.lacking(COVERAGE, names)
+        warm = zip(names if self.temperatures else (), self.temperatures, strict=True)
+        return texts + lacking + [f"{name}: logits are divided by {each:.3g}" for name, each in warm]
 
     def lacking(self, coverage: float, names: Sequence[str]) -> list[str]:
         """Of each target without intervals, why: the validation part is too small for this coverage.

@@ -51,6 +51,14 @@ class Domain:
         """Plain values for a checkpoint."""
         return asdict(self)
 
+    @property
+    def described(self) -> list[str]:
+        """What carries a warning in predictions, in words, for a report."""
+        texts = [f"graphs with fewer than {low} or more than {high} {name}" for name, (low, high) in self.sizes.items()]
+        if self.similarity is not None:
+            texts.append(f"molecules with a similarity below {self.similarity:.2f} to the nearest training molecule")
+        return [f"predict warns of {text}" for text in texts]
+
     def unlike(self, similarity: Tensor) -> list[str]:
         """What to say of molecules: empty for those that are like the training set.
 

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from plstm_graph.datasets.classes import PLAIN_LABELS, note_of_labels
 from plstm_graph.nn.encoders import start_unknown
-from plstm_graph.tasks.conformal import COVERAGE, fewest_rows
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.labelled import LabelledGraphs
 from plstm_graph.tasks.losses import Objective
@@ -182,11 +181,6 @@ def _check_numbers(data: LabelledGraphs, parts: dict[str, Tensor], checked: Chec
             raise ValueError(f"{data.title}: target {name!r} is not measured in the training part")
         if len(known) > 1 and bool(known.min() == known.max()):
             checked.notes.append(f"target {name!r} is {float(known[0]):g} in all of the training part")
-    needed = fewest_rows(COVERAGE)
-    for name, count in zip(data.target_names, parts["valid"].isfinite().sum(dim=0).tolist(), strict=True):
-        if count < needed:
-            some = f"{count} measured values of {name!r}"
-            checked.notes.append(f"the validation part has {some}: intervals of {COVERAGE:.0%} need {needed}")
 
 
 def _check_classes(data: LabelledGraphs, parts: dict[str, Tensor], kind: Kind, checked: Checked) -> None:

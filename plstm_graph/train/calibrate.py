@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,25 +26,35 @@ CALIBRATION, DOMAIN = "calibration", "domain"
 FINGERPRINTS = "fingerprints"
 
 
-def calibrate(
-    task: Task, outputs: Callable[[str], tuple[Tensor, dict[str, Tensor]]]
-) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """What a checkpoint says of how sure its predictions are.
+class Calibrated(NamedTuple):
+    """What a checkpoint and a report say of how sure predictions are.
+
+    Attributes:
+        plain (dict[str, Any]): Plain values for the recipe.
+        tensors (dict[str, Tensor]): What stands beside it.
+        notes (list[str]): For the report.
+    """
+
+    plain: dict[str, Any]
+    tensors: dict[str, Tensor]
+    notes: list[str]
+
+
+def calibrate(task: Task, outputs: Callable[[str], tuple[Tensor, dict[str, Tensor]]]) -> Calibrated:
+    """How sure the predictions of a trained model are, by the validation part.
 
     Args:
         task: What was learnt; only graphs with names, of which predictions are written, are calibrated.
         outputs: What each member gives for a part, ``[M, n, O]``, and the columns of the part.
-
-    Returns:
-        Plain values for the recipe, and tensors that stand beside it, by their names.
     """
     if task.labelled is None:
-        return {}, {}
+        return Calibrated({}, {}, [])
     members, columns = outputs("valid")
     calibration = Calibration.fit(members.cpu(), exact_targets(columns), task.kind, scale_of(task))
     domain, fingerprints = domain_of(task.labelled)
     plain = {CALIBRATION: calibration.to_plain(), DOMAIN: domain.to_plain()}
-    return plain, {} if fingerprints is None else {FINGERPRINTS: fingerprints}
+    notes = calibration.described(task.labelled.target_names) + domain.described
+    return Calibrated(plain, {} if fingerprints is None else {FINGERPRINTS: fingerprints}, notes)
 
 
 @dataclass(frozen=True)

@@ -151,9 +151,10 @@ def run_trial(
     }
     if trained.is_first:
         outputs = partial(_outputs, model, task, trial.training, trainer.get("precision"))
-        plain, beside = calibrate(task, outputs)
+        calibrated = calibrate(task, outputs)
+        result["sureness"] = calibrated.notes
         model.cpu()
-        state = {KEY: recipe | plain, "state_dict": model.state_dict(), **beside}
+        state = {KEY: recipe | calibrated.plain, "state_dict": model.state_dict(), **calibrated.tensors}
         replace_file(trial.folder / "best.ckpt", lambda path: torch.save(state, path))
         replace_json(trial.folder / "result.json", result)
         last.unlink(missing_ok=True)

@@ -133,6 +133,9 @@ def test_targets_of_a_table_have_intervals_of_their_own(real_data, capsys):
     task = {"name": "molecules", "path": "table.csv", "split": "random", "allow_missing": True}
     task |= {"target_columns": ["expt", "calc"], "fractions": [0.5, 0.25, 0.25]}
     checkpoint, tests, rows = _fit("freesolv", task)
+    report = Path("runs/freesolv/report.md").read_text()
+    assert "- expt: intervals by the errors of 50 validation rows, equally wide" in report
+    assert "- no interval for calc: the validation part has" in report
     assert tests["coverage90 of expt"] == tests["coverage90"] == pytest.approx(_coverage(rows, "expt"))
     assert tests["width90 of expt"] > 0 and "coverage90 of calc" not in tests
     found, said = _predict(capsys, checkpoint, "CCO")
@@ -158,6 +161,9 @@ def test_probabilities_have_a_temperature(kind, target, real_data, capsys):
     checkpoint, tests, of_test = _fit("classes", task | {"fractions": [0.5, 0.25, 0.25]}, "--training.members", "2")
     for name in ("nll", "ece"):
         assert tests[f"{name}_calibrated"] > 0 and tests[f"{name}_uncalibrated"] > 0
+    report = Path("runs/classes/report.md").read_text()
+    assert "| model | test/nll_uncalibrated | test/ece_uncalibrated | test/nll_calibrated |" in report
+    assert f"- {target}: logits are divided by " in report and "predict warns of molecules with a simil" in report
     found, _ = _predict(capsys, checkpoint, *[row["smiles"] for row in of_test])
     names = [name for name in found[0] if name.startswith("probability_")]
     assert names and set(found[0]) - set(names) == {
