@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 from plstm_graph.datasets.molecules.similarity import nearest_similarity
@@ -45,12 +44,12 @@ def calibrate(task: Task, outputs: Callable[[str], tuple[Tensor, dict[str, Tenso
 
     Args:
         task: What was learnt; only graphs with names, of which predictions are written, are calibrated.
-        outputs: What each member gives for a part, ``[M, n, O]``, and the columns of the part.
+        outputs: What each member gives for a part, ``[M, n, O]``, and the columns of the part, by its name.
     """
     if task.labelled is None:
         return Calibrated({}, {}, [])
-    members, columns = outputs("valid")
-    calibration = Calibration.fit(members.cpu(), exact_targets(columns), task.kind, scale_of(task))
+    (members, _), targets = outputs("valid"), task.labelled.exact_targets("valid")
+    calibration = Calibration.fit(members.cpu(), targets, task.kind, scale_of(task))
     domain, fingerprints = domain_of(task.labelled)
     plain = {CALIBRATION: calibration.to_plain(), DOMAIN: domain.to_plain()}
     notes = calibration.described(task.labelled.target_names) + domain.described
@@ -88,26 +87,25 @@ class Sureness:
         fingerprints = check_fingerprints(checkpoint.get(FINGERPRINTS))
         return cls(task, calibration, domain, None if fingerprints is None else fingerprints.cpu())
 
-    def scores(self, members: Tensor, columns: dict[str, Tensor]) -> Row:
+    def scores(self, part: str, members: Tensor) -> Row:
         """Metrics of a part, see :func:`~plstm_graph.tasks.sureness.sureness`.
 
         Args:
-            members: What each member gives, ``[M, n, O]``.
-            columns: Of the part.
+            part: Name of the part.
+            members: What each member gives for it, ``[M, n, O]``.
         """
         task = self.task
         if self.calibration is None or task.labelled is None:
             return {}
         known = task.kind, scale_of(task), self.calibration, task.labelled.target_names
-        return sureness(members.cpu(), exact_targets(columns), *known)
+        return sureness(members.cpu(), task.labelled.exact_targets(part), *known)
 
-    def report(self, folder: Path, members: Tensor, columns: dict[str, Tensor], epoch: int) -> None:
+    def report(self, folder: Path, members: Tensor, epoch: int) -> None:
         """Write the test predictions of a trial, and its pictures.
 
         Args:
             folder: Of the trial.
             members: What each member gives for the test part, ``[M, n, O]``.
-            columns: Of the test part.
             epoch: The epoch that was kept, from 1.
         """
         task, outputs, similarity = self.task, members.cpu(), None
@@ -118,17 +116,10 @@ class Sureness:
             similarity = nearest_similarity(molecules, self.fingerprints)
         report_trial(folder, task, assess(outputs, task.kind, scale, self.calibration), epoch, similarity)
         if self.calibration is not None:
-            known = outputs, exact_targets(columns), task.kind, scale, self.calibration
+            known = outputs, task.labelled.exact_targets("test"), task.kind, scale, self.calibration
             draw_reliability(folder, Reliability(*known, task.labelled.target_names, similarity, self.domain))
 
 
 def scale_of(task: Task) -> TargetScale | None:
     """The scale on which numbers are learnt."""
     return task.target if isinstance(task, GraphTask) else None
-
-
-def exact_targets(columns: dict[str, Tensor]) -> Tensor:
-    """Targets ``[n, T]``, on the CPU; NaN also for those that are known as bounds alone, which have no error."""
-    targets = columns["y"].cpu()
-    bounds = columns.get("censor")
-    return targets if bounds is None else torch.where(bounds.cpu() == 0, targets.double(), torch.nan)

@@ -186,12 +186,12 @@ def test_trial(trial: Trial, task: Task, device: torch.device, precision: Any = 
         members, columns = _outputs(model, task, trial.training, precision, name)
         output = members_mean(members)
         row = task.score(output, **columns) | task.part_scores(name, output)
-        row |= sureness.scores(members, columns)
+        row |= sureness.scores(name, members)
         tests[name] = row | {"seconds": time.perf_counter() - started}
         outputs[name] = task.restored(output)
         finished = trial.result
         if name == "test" and task.labelled is not None and finished is not None:
-            sureness.report(trial.folder, members, columns, finished["epoch"])
+            sureness.report(trial.folder, members, finished["epoch"])
     for picture, figure in task.pictures(outputs).items():
         replace_file(trial.folder / picture, partial(figure.savefig, format="png", dpi=130))
     replace_json(trial.folder / "tests.json", tests)
