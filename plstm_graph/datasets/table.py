@@ -62,6 +62,7 @@ class Table:
         lines: Line of the file where each row starts.
         notes: How the file was read, where that is not plain to see.
         unnamed: Columns that had no name, such as an index.
+        files: File of each row, where rows are of several. (default: all are of ``path``)
     """
 
     path: Path
@@ -70,6 +71,7 @@ class Table:
     lines: Sequence[int]
     notes: tuple[str, ...] = ()
     unnamed: frozenset[str] = frozenset()
+    files: Sequence[Path] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -108,7 +110,16 @@ class Table:
         Args:
             rows: Numbers of the rows, from 0.
         """
-        return replace(self, rows=[self.rows[i] for i in rows], lines=[self.lines[i] for i in rows])
+        files = [self.files[i] for i in rows] if self.files else ()
+        return replace(self, rows=[self.rows[i] for i in rows], lines=[self.lines[i] for i in rows], files=files)
+
+    def file(self, row: int) -> Path:
+        """The file of a row, by its number from 0."""
+        return self.files[row] if self.files else self.path
+
+    def place(self, row: int) -> str:
+        """File and line of a row, by its number from 0, for messages."""
+        return f"{self.file(row)}, line {self.lines[row]}"
 
 
 def read_table(path: str | Path) -> tuple[Table, list[BadRow]]:

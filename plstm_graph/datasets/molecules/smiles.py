@@ -14,7 +14,7 @@ from torch_geometric.data import Data
 
 from plstm_graph.datasets.molecules.molecule import molecule_graphs
 from plstm_graph.datasets.molecules.reading import Reading, read_smiles
-from plstm_graph.datasets.molecules.smiles_column import find_target_columns, parse_molecule_table
+from plstm_graph.datasets.molecules.smiles_column import parse_molecule_tables
 from plstm_graph.datasets.molecules.smiles_targets import TargetCoding, TargetKind, row_weight
 from plstm_graph.datasets.storage.graph_cache import DIGITS, CachedGraphs, GraphCache
 from plstm_graph.datasets.storage.tensor_files import PlainGraphs, TensorFileError, make_anew
@@ -69,6 +69,8 @@ class SmilesDataset(CachedGraphs, PlainGraphs):
         pre_filter (callable, optional): Which graphs to keep.
         log (bool): Whether to show progress. (default: ``True``)
         force_reload (bool): Whether to process the table anew. (default: ``False``)
+        more_paths (list[str]): Further tables with the same columns, whose rows follow those of the first; ``table.files``
+            says of each row where it is from.
 
     Attributes:
         bad_rows (list[BadRow]): Line and reason of each row left out.
@@ -98,6 +100,7 @@ class SmilesDataset(CachedGraphs, PlainGraphs):
         pre_filter: Callable[[Data], bool] | None = None,
         log: bool = True,
         force_reload: bool = False,
+        more_paths: Sequence[str | Path] = (),
     ) -> None:
         if on_error not in ("skip", "raise"):
             raise ValueError(f"on_error must be 'skip' or 'raise', got {on_error!r}")
@@ -105,12 +108,12 @@ class SmilesDataset(CachedGraphs, PlainGraphs):
             target_columns = [target_columns]
         self.path = Path(path).expanduser()
         self.allow_missing = allow_missing
-        content = self.path.read_bytes()
-        self._digest = hashlib.sha256(content).hexdigest()
-        self._table, self._ragged_rows, self.smiles_column = parse_molecule_table(content, self.path, smiles_column)
-        self.target_columns = find_target_columns(
-            self._table, self.smiles_column, target_columns, () if weight_column is None else (weight_column,)
-        )
+        paths = [self.path, *(Path(each).expanduser() for each in more_paths)]
+        contents = [each.read_bytes() for each in paths]
+        self._digest = hashlib.sha256(b"".join(contents)).hexdigest()
+        besides = () if weight_column is None else (weight_column,)
+        found = parse_molecule_tables(contents, paths, smiles_column, target_columns, besides)
+        self._table, self._ragged_rows, self.smiles_column, self.target_columns = found
         self.kind: TargetKind = kind
         self._coding = TargetCoding.of(self._table, self.target_columns, kind, classes, censored)
         self.weight_column = weight_column
@@ -153,6 +156,16 @@ class SmilesDataset(CachedGraphs, PlainGraphs):
         """RDKit's SMILES of each molecule, the same however it is written; as they were when the graphs were made."""
         return [self._canonical[index] for index in self.indices()]
 
+    @property
+    def whole_table(self) -> Table:
+        """The rows of the file, usable or not, but for those of a wrong length."""
+        return self._table
+
+    @property
+    def all_lines(self) -> list[int]:
+        """Lines of all rows of the table, usable or not, in order."""
+        return sorted([*self._table.lines, *(row.line for row in self._ragged_rows)])
+
     def process(self) -> None:
         """Turn the table into graphs. PyG calls this if the processed files are not there."""
         graphs: list[Data] = []
@@ -174,7 +187,7 @@ class SmilesDataset(CachedGraphs, PlainGraphs):
 
     def _graphs(self, reading: Reading) -> tuple[list[Data], list[str], list[BadRow]]:
         """Graphs of some molecules with their targets, their canonical SMILES, and the rows that cannot be used."""
-        bad_rows = [BadRow(self._table.lines[row], reason) for row, reason in reading.errors.items()]
+        bad_rows = [self._bad_row(row, reason) for row, reason in reading.errors.items()]
         smiles, positions = self._table.position(self.smiles_column), [*map(self._table.position, self.target_columns)]
         texts = [self._table.rows[row][smiles] for row in reading.rows]
         graphs, canonical = [], []
@@ -185,7 +198,7 @@ class SmilesDataset(CachedGraphs, PlainGraphs):
                 data.y = self._coding.encode([self._table.rows[row][at] for at in positions], self.allow_missing)
                 self._add_weight(data, row)
             except TableError as error:
-                bad_rows.append(BadRow(self._table.lines[row], str(error)))
+                bad_rows.append(self._bad_row(row, str(error)))
                 continue
             data.row = torch.tensor([row])
             if self.pre_filter is None or self.pre_filter(data):
@@ -205,6 +218,10 @@ class SmilesDataset(CachedGraphs, PlainGraphs):
         if self.weight_column is not None:
             weight = row_weight(self.weight_column, cells[self._table.position(self.weight_column)])
             data.weight = torch.full(data.y.shape, weight)
+
+    def _bad_row(self, row: int, reason: str) -> BadRow:
+        file = self._table.file(row)
+        return BadRow(self._table.lines[row], reason if file == self.path else f"of {file}: {reason}")
 
     def _content(self) -> str:
         return self._digest[:DIGITS]  # of what was read, whatever the file has become since

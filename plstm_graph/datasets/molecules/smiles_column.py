@@ -1,6 +1,7 @@
 """Which column of a table has the SMILES, and whether the table has a header: by names, else by what the cells hold."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rdkit import Chem, rdBase
@@ -60,6 +61,42 @@ def parse_molecule_table(
         return table, ragged, likely
     name, how = find_smiles_column(table)
     return table.noted(how), ragged, name
+
+
+def parse_molecule_tables(
+    contents: Sequence[bytes], paths: Sequence[Path], smiles_column: str | int | None, targets: Sequence[str | int] | None
+) -> tuple[Table, list[BadRow], str, list[str]]:
+    """The rows of several tables of molecules in one, with the columns of the first.
+
+    Args:
+        contents: The bytes of each file.
+        paths: Where they come from. Columns of further files are found by their names, in whatever order; of those
+            that are no targets, some may be missing.
+        smiles_column: As of :func:`parse_molecule_table`; further files may have another name for it.
+        targets: As of :func:`find_target_columns`.
+
+    Returns:
+        The table, its rows of a wrong length, the name of the column of SMILES, and those of the targets.
+
+    Raises:
+        TableError: As of these; or if a further file lacks a target.
+    """
+    table, ragged, smiles = parse_molecule_table(contents[0], paths[0], smiles_column)
+    names = find_target_columns(table, smiles, targets)
+    rows, lines, notes = list(table.rows), list(table.lines), list(table.notes)
+    files = [paths[0]] * len(rows)
+    for content, path in zip(contents[1:], paths[1:], strict=True):
+        more, bad, own = parse_molecule_table(content, path, None, smiles)
+        for name in names:
+            more.position(name)
+        place = {name: more.position(name) for name in table.columns if name in more.columns} | {smiles: more.position(own)}
+        rows += [[row[place[name]] if name in place else "" for name in table.columns] for row in more.rows]
+        lines += more.lines
+        files += [path] * len(more)
+        notes += more.notes
+        ragged = ragged + [BadRow(line, f"of {path}: {reason}") for line, reason in bad]
+    whole = replace(table, rows=rows, lines=lines, notes=tuple(notes), files=files if len(paths) > 1 else ())
+    return whole, ragged, smiles, names
 
 
 def find_smiles_column(table: Table) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from rdkit import Chem
@@ -35,7 +36,15 @@ def scaffold_split(smiles: Sequence[str], fractions: Sequence[float] = (0.8, 0.1
         InvalidSmilesError: If a SMILES cannot be read.
         ValueError: If fractions are not three positive numbers of sum 1, or a part would be empty.
     """
-    train_end, valid_end = _bounds(len(smiles), fractions)
+    _check_fractions(fractions)
+    parts = scaffold_parts(smiles, fractions)
+    count = len({bemis_murcko_scaffold(text) for text in smiles})
+    return indices_of_parts(parts, f"{len(smiles)} molecules with {count} scaffolds")
+
+
+def scaffold_parts(smiles: Sequence[str], fractions: Sequence[float]) -> dict[str, list[int]]:
+    """The parts of :func:`scaffold_split`; a part of fraction 0 is empty, and so may be others of few molecules."""
+    train_end, valid_end = _ends(len(smiles), fractions)
     members = defaultdict(list)
     for index, text in enumerate(smiles):
         members[bemis_murcko_scaffold(text)].append(index)
@@ -48,7 +57,7 @@ def scaffold_split(smiles: Sequence[str], fractions: Sequence[float] = (0.8, 0.1
             parts["valid"] += group
         else:
             parts["test"] += group
-    return indices_of_parts(parts, f"{len(smiles)} molecules with {len(members)} scaffolds")
+    return parts
 
 
 def random_split(n: int, fractions: Sequence[float] = (0.8, 0.1, 0.1), seed: int = 0) -> dict[str, Tensor]:
@@ -65,10 +74,15 @@ def random_split(n: int, fractions: Sequence[float] = (0.8, 0.1, 0.1), seed: int
     Raises:
         ValueError: If fractions are not three positive numbers of sum 1, or a part would be empty.
     """
-    train_end, valid_end = _bounds(n, fractions)
+    _check_fractions(fractions)
+    return indices_of_parts(random_parts(n, fractions, seed), f"{n} graphs")
+
+
+def random_parts(n: int, fractions: Sequence[float], seed: int) -> dict[str, list[int]]:
+    """The parts of :func:`random_split`; a part of fraction 0 is empty, and so may be others of few graphs."""
+    train_end, valid_end = _ends(n, fractions)
     order = torch.randperm(n, generator=torch.Generator().manual_seed(seed)).tolist()
-    parts = {"train": order[:train_end], "valid": order[train_end:valid_end], "test": order[valid_end:]}
-    return indices_of_parts(parts, f"{n} graphs")
+    return {"train": order[:train_end], "valid": order[train_end:valid_end], "test": order[valid_end:]}
 
 
 def column_split(table: Table, column: str) -> dict[str, Tensor]:
@@ -86,16 +100,20 @@ def column_split(table: Table, column: str) -> dict[str, Tensor]:
         TableError: If there is no such column, a row has another word (it names the line), or a part is empty.
     """
     parts: dict[str, list[int]] = {part: [] for part in PARTS}
-    for index, (text, line) in enumerate(zip(table.column(column), table.lines, strict=True)):
-        part = _PART_OF.get(text.strip().casefold())
+    for index, text in enumerate(table.column(column)):
+        part = part_of_word(text)
         if part is None:
-            raise TableError(
-                f"{table.path}, line {line}: column {column!r} is {text!r}, expected one of {', '.join(PARTS)}"
-            )
+            raise TableError(f"{table.place(index)}: column {column!r} is {text!r}, expected one of {', '.join(PARTS)}")
         parts[part].append(index)
     return indices_of_parts(parts, f"column {column!r} of {table.path}")
 
 
+def part_of_word(word: str) -> str | None:
+    """The part that a word means, in any capitals; None if it means none."""
+    return _PART_OF.get(word.strip().casefold())
+
+
+@lru_cache(maxsize=1_000_000)  # each fold asks anew
 def bemis_murcko_scaffold(smiles: str) -> str:
     """Rings and the chains between them, as a canonical SMILES with chirality; empty for a molecule without rings.
 
@@ -109,10 +127,13 @@ def bemis_murcko_scaffold(smiles: str) -> str:
     return Chem.MolToSmiles(scaffold)
 
 
-def _bounds(n: int, fractions: Sequence[float]) -> tuple[int, int]:
-    """Where the training and the validation part end."""
+def _check_fractions(fractions: Sequence[float]) -> None:
     if len(fractions) != len(PARTS) or min(fractions) <= 0 or not math.isclose(sum(fractions), 1, abs_tol=1e-6):
         raise ValueError(f"fractions must be three positive numbers of sum 1 ({', '.join(PARTS)}), got {fractions}")
+
+
+def _ends(n: int, fractions: Sequence[float]) -> tuple[int, int]:
+    """Where the training and the validation part end."""
     # 0.7 + 0.1 is a little less than 0.8 in floating point, and must not cost a molecule.
     return math.floor(fractions[0] * n + 1e-6), math.floor((fractions[0] + fractions[1]) * n + 1e-6)
 
