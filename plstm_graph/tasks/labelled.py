@@ -186,6 +186,10 @@ class LabelledGraphs(ABC):
         """What changes whenever the files of the data do, or what makes graphs of them."""
         return Path(self.dataset.processed_dir).name
 
+    def split_table(self) -> tuple[list[str], list[list[str]]] | None:
+        """Names of the columns, and the rows, of a table that says the part of each graph; None where there is none."""
+        return None
+
     @property
     def notes(self) -> list[str]:
         """What was left out of the data, and why."""

@@ -1,6 +1,7 @@
 """Targets of molecules: a CSV table, or the set that comes with RDKit."""
 
 import functools
+import hashlib
 import sys
 import warnings
 from collections.abc import Sequence
@@ -13,22 +14,23 @@ from torch_geometric.transforms import BaseTransform
 
 from plstm_graph.config.parser import make_transform
 from plstm_graph.datasets import BadRow, BadRowsWarning, ChEMBL2321810, SmilesDataset
+from plstm_graph.datasets.molecules.duplicates import Duplicates, one_row_each
 from plstm_graph.datasets.molecules.fingerprints import morgan_fingerprints
 from plstm_graph.datasets.molecules.similarity import packed_fingerprints
 from plstm_graph.datasets.molecules.smiles import check_finite
 from plstm_graph.datasets.molecules.smiles_targets import TargetKind
 from plstm_graph.datasets.molecules.split_kinds import KINDS
+from plstm_graph.datasets.molecules.splits import PARTS
 from plstm_graph.datasets.molecules.table_split import Split
 from plstm_graph.tasks.baselines import baseline_predictions
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.labelled import Baselines, LabelledGraphs, Problem
 from plstm_graph.tasks.metric_names import chosen_metrics
 from plstm_graph.tasks.metrics import Kind
+from plstm_graph.tasks.molecule_notes import odd_parts, repeated_molecules
 from plstm_graph.tasks.supervised import check_kind, supervised
 from plstm_graph.tasks.weights import WeightOptions
 from plstm_graph.transforms import ToDAG
-
-_SHOWN = 4  # molecules that stand in several rows, and rows of each
 
 _KINDS: dict[Kind, TargetKind] = {
     "regression": "number",
@@ -57,6 +59,10 @@ class MoleculeTable(LabelledGraphs):
         root (str): Folder for processed molecules.
         censored (bool): Whether cells of numbers may be bounds, such as ``>10``.
         weight_column (str, optional): Column of the weights of rows.
+        valid_path (str, optional): A table of its own for the validation part, with the same columns in any order.
+        test_path (str, optional): Likewise for the test part.
+        duplicates (str): What is done about rows of the same molecule: ``"keep"`` them, ``"drop"`` all but the first,
+            ``"mean"`` of their targets in the first row, or ``"group"``, all in one part.
     """
 
     kind = "molecules"
@@ -73,8 +79,22 @@ class MoleculeTable(LabelledGraphs):
         root: str = "datasets",
         censored: bool = False,
         weight_column: str | None = None,
+        valid_path: str | None = None,
+        test_path: str | None = None,
+        duplicates: Duplicates = "keep",
     ) -> None:
         self.split = Split() if split is None else split
+        self._files = {part: Path(file) for part, file in (("valid", valid_path), ("test", test_path)) if file}
+        if self._files and path is None:
+            raise ValueError("valid_path and test_path go with path, the table that trains")
+        if self._files and (self.split.file or self.split.together):
+            raise ValueError(
+                "valid_path and test_path say the parts: split_file and duplicates: group do not go with it"
+            )
+        if len({Path(file).expanduser() for file in (path, *self._files.values()) if file}) <= len(self._files):
+            raise ValueError("path, valid_path and test_path must be different files")
+        self.duplicates = duplicates
+        self._merged: list[str] = []
         self.path = path
         self.smiles_column = smiles_column
         self.target_columns = target_columns
@@ -111,9 +131,8 @@ class MoleculeTable(LabelledGraphs):
 
     def place(self, split: str, row: int, column: int) -> str:
         """File, line and column of a target."""
-        table = self.dataset.table
-        line = table.lines[int(self.splits[split][row])]
-        return f"{table.path}, line {line}: target {self.target_names[column]!r}"
+        place = self.dataset.table.place(int(self.splits[split][row]))
+        return f"{place}: target {self.target_names[column]!r}"
 
     @property
     def title(self) -> str:
@@ -145,8 +164,11 @@ class MoleculeTable(LabelledGraphs):
                 folder = str(Path(self.root) / Path(self.path).name.split(".")[0])
                 columns = self.smiles_column, self.target_columns
                 given |= {"censored": self.censored, "weight_column": self.weight_column}
-                dataset = SmilesDataset(folder, self.path, *columns, allow_missing=self.allow_missing, **given)
+                given |= {"allow_missing": self.allow_missing, "more_paths": list(self._files.values())}
+                dataset = SmilesDataset(folder, self.path, *columns, **given)
         check_finite(dataset)
+        if self.duplicates in ("drop", "mean"):
+            dataset, self._merged = one_row_each(dataset, mean=self.duplicates == "mean")
         return dataset
 
     @property
@@ -169,9 +191,18 @@ class MoleculeTable(LabelledGraphs):
     @property
     def split_name(self) -> str:
         """How the molecules are divided."""
-        if self.split.num_folds:
-            return f"{self.split.by}, fold {self.split.fold} of {self.split.num_folds}"
-        return self.split.by
+        files = ", ".join(f"{part} of {file}" for part, file in self._files.items())
+        if len(self._files) == 2:
+            return files
+        return f"{self.split.name}, {files}" if files else self.split.name
+
+    @property
+    def digest(self) -> str:
+        """What changes whenever the table or the file of its split does."""
+        file = self.split.file
+        if file is None:
+            return super().digest
+        return f"{super().digest}-{hashlib.sha256(Path(file).expanduser().read_bytes()).hexdigest()[:8]}"
 
     @property
     def summary(self) -> str:
@@ -184,38 +215,36 @@ class MoleculeTable(LabelledGraphs):
     def notes(self) -> list[str]:
         """How the table was read, molecules that stand in several rows, and line and reason of rows left out."""
         left_out = [f"left out, line {row.line}: {row.reason}" for row in self.bad_rows]
-        return [*self.dataset.table.notes, *self._repeated(), *left_out]
-
-    def _repeated(self) -> list[str]:
-        """How many molecules stand in several rows, how many in several parts, and the first of them; in a line."""
-        part_of = {row: part for part, rows in self.splits.items() for row in rows.tolist()}
-        rows_of: dict[str, list[int]] = {}
-        for row, text in enumerate(self.dataset.canonical_smiles):
-            rows_of.setdefault(text, []).append(row)
-        repeated = [rows for rows in rows_of.values() if len(rows) > 1]
-        if not repeated:
-            return []
-        across = [len({part_of.get(row) for row in rows}) > 1 for rows in repeated]
-        first = sorted(zip(across, repeated, strict=True), key=lambda each: not each[0])[:_SHOWN]
-        lines, shown = self.dataset.table.lines, [rows for _, rows in first]
-        texts = [" and ".join(f"{lines[row]} ({part_of.get(row)})" for row in rows[:_SHOWN]) for rows in shown]
-        kinds = "1 molecule stands" if len(repeated) == 1 else f"{len(repeated)} molecules stand"
-        parts = f"in several parts (of fold {self.split.fold})" if self.split.num_folds else "in several parts"
-        return [
-            f"{kinds} in several rows ({sum(map(len, repeated))} rows), {sum(across)} of them {parts}: lines "
-            f"{'; lines '.join(texts)}{'; ...' if len(repeated) > _SHOWN else ''}"
-        ]
+        smiles, splits = list(self.dataset.smiles), self.splits
+        of = f" (of {'repeat' if self.split.repeats else 'fold'} {self.split.fold})" if self.split.num_folds else ""
+        repeated = repeated_molecules(self.dataset.table, self.dataset.canonical_smiles, splits, of)
+        odd = odd_parts(splits, self.split.wanted(list(self._files)), smiles, self.split.by)
+        return [*self.dataset.table.notes, *self._merged, *repeated, *odd, *left_out]
 
     @functools.cached_property
     def splits(self) -> dict[str, Tensor]:
         """Numbers of the molecules in ``"train"``, ``"valid"`` and ``"test"``."""
         if self.path is None and (self.split.by not in KINDS or self.split.group_column is not None):
             raise ValueError(f"split must be one of {', '.join(KINDS)} for {self.title}, got {self.split.by!r}")
-        return self.split.divide(self.dataset)
+        if not self._files:
+            return self.split.divide(self.dataset)
+        part_of = {file.expanduser(): PARTS.index(part) for part, file in self._files.items()}
+        files = np.array([part_of.get(file, -1) for file in self.dataset.table.files], dtype=np.int64)
+        return self.split.divide(self.dataset, files)
 
     def subset(self, split: str) -> SmilesDataset:
         """The molecules of ``"train"``, ``"valid"`` or ``"test"``."""
         return self.dataset[self.splits[split]]
+
+    def split_table(self) -> tuple[list[str], list[list[str]]]:
+        """Line, SMILES and part of each molecule; with its file, where there are several."""
+        splits, table = self.splits, self.dataset.table
+        part_of = {int(row): part for part, rows in splits.items() for row in rows}
+        rows = []
+        for row, smiles in enumerate(table.column(self.dataset.smiles_column)):
+            place = [str(table.file(row))] if self._files else []
+            rows.append([*place, str(table.lines[row]), smiles, part_of.get(row, "")])
+        return [*(["file"] if self._files else []), "line", "smiles", "part"], rows
 
     def row_names(self, split: str) -> dict[str, list[str]]:
         """The SMILES of a split."""
@@ -256,8 +285,15 @@ def molecules(
     target_weights: list[float] | dict[str, float] | None = None,
     balanced_batches: bool = False,
     censored: bool = False,
+    time_column: str | None = None,
+    cutoff: float = 0.65,
+    split_file: str | None = None,
+    repeats: bool = False,
+    valid_path: str | None = None,
+    test_path: str | None = None,
+    duplicates: Duplicates = "keep",
 ) -> GraphTask:
-    """Targets of the molecules of a CSV table, or of the set that comes with RDKit.
+    """Targets of the molecules of a table, or of the set that comes with RDKit.
 
     Args:
         root: As of :class:`MoleculeTable`, and so are all that are not named here.
@@ -289,6 +325,14 @@ def molecules(
         balanced_batches: Draw molecules of all classes equally often, in place of weights.
         censored: Cells of numbers may be bounds such as >10 or <0.5. The loss then asks for no more than a prediction
             on the right side; metrics leave bounds out.
+        time_column: Column of dates or numbers, with split: time; the oldest rows train, the newest are tested.
+        cutoff: Largest Tanimoto distance of neighbours, with split: butina.
+        split_file: A CSV or JSON file that says the parts, such as the split.csv of a run, in place of split.
+        repeats: Folds are the same split drawn with as many seeds, not those of a cross-validation; see ``--repeats``.
+        valid_path: A table of its own for the validation part, with the same columns in any order.
+        test_path: Likewise for the test part.
+        duplicates: What is done about rows of the same molecule: ``"keep"`` them, ``"drop"`` all but the first,
+            ``"mean"`` of their targets in the first row, or ``"group"``, all in one part.
     """
     check_kind(kind)
     chosen_metrics(kind, metrics, metric)
@@ -299,9 +343,24 @@ def molecules(
     if path is None and (censored or weight_column is not None):
         raise ValueError("censored and weight_column are of a table of your own, --task.path my_molecules.csv")
     transform = make_transform(pre_transform)
-    how = Split(split, group_column, fractions, num_folds, fold, seed)
+    together = duplicates == "group"
+    drawn = split, group_column, fractions, num_folds, fold, seed
+    how = Split(*drawn, time_column, cutoff, split_file, repeats, together)
     targets = [target_columns] if isinstance(target_columns, str | int) else target_columns
-    table = MoleculeTable(path, smiles_column, targets, how, transform, allow_missing, root, censored, weight_column)
+    table = MoleculeTable(
+        path,
+        smiles_column,
+        targets,
+        how,
+        transform,
+        allow_missing,
+        root,
+        censored,
+        weight_column,
+        valid_path,
+        test_path,
+        duplicates,
+    )
     table.use_kind(kind)
     given: dict[str, Any] = {"smiles_column": table.dataset.smiles_column, "pre_transform": pre_transform}
     if censored:

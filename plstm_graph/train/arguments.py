@@ -48,6 +48,7 @@ class _Fit:
         seeds: Such as 0-4 or 0,2.
         folds: Number of folds, 3 or more, each of which is tested once while the next one validates; or some of those
             that a task has, such as 0-1 or 0,3.
+        repeats: How often a split is drawn anew, each time with the next seed; the report has mean and spread.
         choose: Values of options, of which validation picks one for each model, such as {training.lr: [0.001, 0.01],
             task.target_scale: [raw, log], model.num_layers: [1, 2]}. Metrics are of outputs in the unit of the targets.
         tests: Whether to test. Without, models are compared in validation, and no test is touched: for choices.
@@ -75,6 +76,7 @@ class _Fit:
     metric: str | None = None
     seeds: str | int = "0-2"
     folds: str | int | None = None
+    repeats: PositiveInt | None = None
     choose: dict[str, Any] = field(default_factory=dict)
     tests: bool = True
     baselines: bool = True
@@ -153,7 +155,10 @@ def read_arguments(arguments: list[str], command: Command) -> Given:
         raise ValueError(
             f"there is no model {', '.join(missing) or 'at all'} in the configuration{near}: {', '.join(models)}"
         )
-    seeds, folds = parse_numbers(str(config.seeds), "seeds", 2**32), _folds(config.folds, values["task"])
+    seeds, folds = (
+        parse_numbers(str(config.seeds), "seeds", 2**32),
+        _folds(config.folds, config.repeats, values["task"]),
+    )
     check_arguments(models)
     look_at_models(models)
     look_at_data(values["task"])
@@ -199,13 +204,22 @@ def _models(model: Any, models: dict[str, Any]) -> dict[str, Any]:
     return {own: spec} | models
 
 
-def _folds(given: str | int | None, task: dict[str, Any]) -> list[int]:
+def _folds(given: str | int | None, repeats: int | None, task: dict[str, Any]) -> list[int]:
     """The folds that are trained; a task of one's own is told how many there are.
 
     Args:
         given: A number of folds, or some of them, such as ``"0-3"``.
+        repeats: How often the split is drawn anew.
         task: The section of the configuration, which may be changed.
     """
+    if repeats is not None:
+        if given is not None:
+            raise ValueError("--folds and --repeats do not go together: a split is cut into folds, or drawn anew")
+        if not takes_option(task, "repeats"):
+            raise ValueError(
+                f"the task {task['name']} has no repeats of its split; --seeds 0-2 trains three times on it"
+            )
+        task["num_folds"], task["repeats"] = int(repeats), True
     takes_number, text = takes_option(task, "num_folds"), str(given).strip()
     number = task.get("num_folds") or 0  # of another type, it is refused with all options of the task
     if given is None:
@@ -224,7 +238,8 @@ def _folds(given: str | int | None, task: dict[str, Any]) -> list[int]:
             "folder of your own, --folds 5 makes five, and --task.num_folds 5 --folds 0-1 trains two of them"
         )
     if takes_number and isinstance(number, int):
-        if number < 3:
+        least = 1 if task.get("repeats") or task.get("split_file") else 3
+        if number < least:
             raise ValueError(
                 f"--folds must be at least 3, to train, validate and test (or task.num_folds), got {number}"
             )

@@ -12,6 +12,8 @@ from plstm_graph.text import meant
 _SMALL = 5_000_000  # bytes of a table that is read in a moment
 #: Models whose layers divide their channels among heads, with what these are where nothing is said.
 _HEADS = {f"plstm_graph.nn.{name}": {"hidden_channels": 64, "heads": 4} for name in ("PLSTM", "MakespanPLSTM")}
+# Options that name further files.
+_FILES = ("valid_path", "test_path", "split_file")
 # Options that name a column of the table.
 _COLUMNS = ("group_column", "time_column", "weight_column")
 
@@ -34,6 +36,9 @@ def look_at_data(task: dict[str, Any]) -> None:
     if name not in ("molecules", "dag_folder") or not isinstance(path, str) or not path:
         return
     _check_there(name, path)
+    for option in _FILES if name == "molecules" else ():
+        if isinstance(task.get(option), str):
+            _check_there(name, task[option])
     if name == "molecules" and Path(path).expanduser().stat().st_size <= _SMALL:
         _look_into(task, path)
 
@@ -73,7 +78,7 @@ def _look_into(task: dict[str, Any], path: str) -> None:
         find_target_columns(table, found, targets, (weights,) if isinstance(weights, str) else ())
     _check_split(task, table)
     folds = task.get("num_folds")
-    if isinstance(folds, int) and folds > len(table):
+    if isinstance(folds, int) and folds > len(table) and not task.get("repeats") and not task.get("split_file"):
         raise ValueError(f"{folds} folds need as many rows, and {path} has {len(table)}")
 
 

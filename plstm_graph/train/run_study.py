@@ -9,6 +9,7 @@ from typing import Any
 from plstm_graph.console import Console
 from plstm_graph.datasets.storage.files import replace_file, replace_json
 from plstm_graph.report.labelled import baseline_rows, draw_study, first_of
+from plstm_graph.report.splits import keep_split
 from plstm_graph.report.study import mean_and_std, repeated, summarise, write_report
 from plstm_graph.tasks.task import Task, rank
 from plstm_graph.train.progress import StudyProgress
@@ -49,6 +50,7 @@ def run_study(
             for trial in runner.finished(trials(), progress):
                 if not is_first():  # which trains with the first process, and leaves the rest to it
                     continue
+                keep_split(study.folder, task_of(trial), trial.fold)
                 if tests:
                     _test_chosen(study, task, trial, resources, console)
                 report = {**_report(study, task), **about, "config": study.plain}

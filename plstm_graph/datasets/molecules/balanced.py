@@ -27,7 +27,10 @@ def balanced_parts(groups: Sequence[str] | np.ndarray, wanted: Sequence[float], 
     is_large = counts[order] > sizes[sizes > 0].min() / 2
     part_of = np.zeros(len(counts), dtype=np.int64)
     have = np.zeros(len(sizes))
-    for group, large in [*zip(order[is_large], [True] * len(order), strict=False), *((g, False) for g in order[~is_large])]:
+    for group, large in [
+        *zip(order[is_large], [True] * len(order), strict=False),
+        *((g, False) for g in order[~is_large]),
+    ]:
         count = counts[group]
         lacks = np.divide(sizes - have, sizes, out=np.full(len(sizes), -np.inf), where=sizes > 0)
         part = 0 if large and first and have[0] + count <= sizes[0] else int(np.argmax(lacks))

@@ -8,17 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plstm_graph.datasets.molecules.molecule import canonical_smiles
 from plstm_graph.datasets.molecules.smiles import SmilesDataset
 
 #: What is done about molecules that stand in several rows.
 Duplicates = Literal["keep", "drop", "mean", "group"]
 
 
-def molecule_numbers(smiles: Sequence[str]) -> np.ndarray:
-    """The same number for rows of the same molecule, however it is written, ``[n]``; from 0, by first rows."""
+def molecule_numbers(canonical: Sequence[str]) -> np.ndarray:
+    """The same number for rows of the same canonical SMILES, ``[n]``; from 0, by first rows."""
     first: dict[str, int] = {}
-    return np.array([first.setdefault(canonical_smiles(text), len(first)) for text in smiles], dtype=np.int64)
+    return np.array([first.setdefault(canonical_smiles(text), len(first)) for text in canonical], dtype=np.int64)
 
 
 def one_row_each(dataset: SmilesDataset, mean: bool) -> tuple[SmilesDataset, list[str]]:
@@ -34,7 +33,7 @@ def one_row_each(dataset: SmilesDataset, mean: bool) -> tuple[SmilesDataset, lis
     Raises:
         ValueError: If targets to be averaged are classes, or bounds of values.
     """
-    numbers = molecule_numbers(list(dataset.smiles))
+    numbers = molecule_numbers(dataset.canonical_smiles)
     _, firsts = np.unique(numbers, return_index=True)
     if len(firsts) == len(numbers):
         return dataset, []

@@ -69,8 +69,8 @@ class SmilesDataset(CachedGraphs, PlainGraphs):
         pre_filter (callable, optional): Which graphs to keep.
         log (bool): Whether to show progress. (default: ``True``)
         force_reload (bool): Whether to process the table anew. (default: ``False``)
-        more_paths (list[str]): Further tables with the same columns, whose rows follow those of the first; ``table.files``
-            says of each row where it is from.
+        more_paths (list[str]): Further tables with the same columns, whose rows follow those of the first;
+            ``table.files`` says of each row where it is from.
 
     Attributes:
         bad_rows (list[BadRow]): Line and reason of each row left out.

@@ -64,7 +64,11 @@ def parse_molecule_table(
 
 
 def parse_molecule_tables(
-    contents: Sequence[bytes], paths: Sequence[Path], smiles_column: str | int | None, targets: Sequence[str | int] | None
+    contents: Sequence[bytes],
+    paths: Sequence[Path],
+    smiles_column: str | int | None,
+    targets: Sequence[str | int] | None,
+    others_used: Sequence[str] = (),
 ) -> tuple[Table, list[BadRow], str, list[str]]:
     """The rows of several tables of molecules in one, with the columns of the first.
 
@@ -73,7 +77,8 @@ def parse_molecule_tables(
         paths: Where they come from. Columns of further files are found by their names, in whatever order; of those
             that are no targets, some may be missing.
         smiles_column: As of :func:`parse_molecule_table`; further files may have another name for it.
-        targets: As of :func:`find_target_columns`.
+        targets: As of :func:`find_target_columns`, and so are the following.
+        others_used: Columns that are something else.
 
     Returns:
         The table, its rows of a wrong length, the name of the column of SMILES, and those of the targets.
@@ -82,14 +87,16 @@ def parse_molecule_tables(
         TableError: As of these; or if a further file lacks a target.
     """
     table, ragged, smiles = parse_molecule_table(contents[0], paths[0], smiles_column)
-    names = find_target_columns(table, smiles, targets)
+    names = find_target_columns(table, smiles, targets, others_used)
     rows, lines, notes = list(table.rows), list(table.lines), list(table.notes)
     files = [paths[0]] * len(rows)
     for content, path in zip(contents[1:], paths[1:], strict=True):
         more, bad, own = parse_molecule_table(content, path, None, smiles)
         for name in names:
             more.position(name)
-        place = {name: more.position(name) for name in table.columns if name in more.columns} | {smiles: more.position(own)}
+        place = {name: more.position(name) for name in table.columns if name in more.columns} | {
+            smiles: more.position(own)
+        }
         rows += [[row[place[name]] if name in place else "" for name in table.columns] for row in more.rows]
         lines += more.lines
         files += [path] * len(more)

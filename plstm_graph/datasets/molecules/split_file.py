@@ -52,8 +52,8 @@ def read_split(path: str | Path, dataset: SmilesDataset, fold: int, num_folds: i
     if key is None:
         if len(table) != len(dataset.all_lines):
             raise TableError(
-                f"{path} has {len(table)} rows for the {len(dataset.all_lines)} of {dataset.path}; rows may also be named "
-                "by a column line, by their SMILES, or by another column that both files have"
+                f"{path} has {len(table)} rows for the {len(dataset.all_lines)} of {dataset.path}; rows may also be "
+                "named by a column line, by their SMILES, or by another column that both files have"
             )
         by_line = dict(zip(dataset.all_lines, parts, strict=True))
         return np.array([by_line[line] for line in dataset.table.lines], dtype=np.int64)
@@ -62,20 +62,20 @@ def read_split(path: str | Path, dataset: SmilesDataset, fold: int, num_folds: i
     else:
         names, known = dataset.table.column(key), set(dataset.whole_table.column(key))
     if key == dataset.smiles_column:
-        names = [canonical_smiles(text) for text in names]
+        names = dataset.canonical_smiles
     found = _by_name(table, key, parts, known | set(names), dataset)
     return np.array([found.get(name, LEFT_OUT) for name in names], dtype=np.int64)
 
 
-def _by_name(
-    table: Table, key: str, parts: Sequence[int], known: set[str], dataset: SmilesDataset
-) -> dict[str, int]:
+def _by_name(table: Table, key: str, parts: Sequence[int], known: set[str], dataset: SmilesDataset) -> dict[str, int]:
     """The part of each name in a column of a split file."""
     found: dict[str, int] = {}
     for row, (cell, part) in enumerate(zip(table.column(_own_name(table, key)), parts, strict=True)):
         name = cell.strip() if key == "line" else _canonical(cell) if key == dataset.smiles_column else cell
         if name not in known and cell not in known:
-            what = "line" if key == "line" else f"{key} {cell!r}" if key != dataset.smiles_column else f"molecule {cell!r}"
+            what = (
+                "line" if key == "line" else f"{key} {cell!r}" if key != dataset.smiles_column else f"molecule {cell!r}"
+            )
             shown = f"line {cell}" if what == "line" else what
             raise TableError(f"{table.place(row)}: {dataset.path} has no {shown}")
         if found.setdefault(name, part) != part:

@@ -82,8 +82,8 @@ class Split:
             raise ValueError("split_file says the parts itself: repeats and duplicates: group do not go with it")
         if self.repeats and (not self.num_folds or self.by not in SEEDED):
             raise ValueError(
-                f"repeats need their number, num_folds, and a split that differs by its seed ({', '.join(SEEDED)}), got "
-                f"{self.num_folds} and {self.by!r}"
+                f"repeats need their number, num_folds, and a split that differs by its seed ({', '.join(SEEDED)}), "
+                f"got {self.num_folds} and {self.by!r}"
             )
         if self.together and self.by not in KINDS:
             raise ValueError(f"column {self.by!r} says the parts itself, so duplicates: group does not go with it")
@@ -162,7 +162,7 @@ class Split:
         """The part of each molecule, the same for all rows of a molecule where they stay together."""
         if not self.together:
             return self._parts(dataset, fractions)
-        numbers = molecule_numbers(list(dataset.smiles))
+        numbers = molecule_numbers(dataset.canonical_smiles)
         if self.group_column is not None:
             return self._parts(dataset, fractions, numbers)
         _, firsts, place = np.unique(numbers, return_index=True, return_inverse=True)
@@ -193,10 +193,11 @@ class Split:
             return _numbers(scaffold_parts(smiles, fractions), len(smiles))
         if not self.num_folds and self.by == "random":
             return _numbers(random_parts(len(smiles), fractions, self.seed), len(smiles))
-        groups = self._groups(dataset)
+        groups: Sequence[str] | np.ndarray | None = self._groups(dataset)
         if molecules is not None and groups is not None:
             groups = _joined(groups, molecules)
-        how = replace(self, fractions=tuple(fractions))
+        train, valid, test = fractions
+        how = replace(self, fractions=(train, valid, test))
         return drawn_parts(how, len(dataset), self._targets(dataset), groups)
 
     def _balanced(self, smiles: tuple[str, ...], fractions: Sequence[float]) -> np.ndarray:
@@ -257,7 +258,7 @@ def _numbers(parts: dict[str, list[int]] | dict[str, Tensor], n: int) -> np.ndar
     return part
 
 
-def _joined(groups: Sequence[str], molecules: np.ndarray) -> np.ndarray:
+def _joined(groups: Sequence[str] | np.ndarray, molecules: np.ndarray) -> np.ndarray:
     """Groups of which those with a molecule in common are one, ``[n]``."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
