@@ -17,7 +17,7 @@ Duplicates = Literal["keep", "drop", "mean", "group"]
 def molecule_numbers(canonical: Sequence[str]) -> np.ndarray:
     """The same number for rows of the same canonical SMILES, ``[n]``; from 0, by first rows."""
     first: dict[str, int] = {}
-    return np.array([first.setdefault(canonical_smiles(text), len(first)) for text in canonical], dtype=np.int64)
+    return np.array([first.setdefault(text, len(first)) for text in canonical], dtype=np.int64)
 
 
 def one_row_each(dataset: SmilesDataset, mean: bool) -> tuple[SmilesDataset, list[str]]:
