@@ -161,7 +161,7 @@ def test_configurations(file, message, capsys, workspace):
         (("--task.path", "a_folder"), "a_folder: Is a directory"),
         (("--task.path", "sheet.xlsx"), "it is a spreadsheet; export it as CSV"),
         (("--task.path", "tabel.csv"), "tabel.csv: No such file or directory (did you mean table.csv?)"),
-        (("--task.split", "scafold"), "split 'scafold' is none of scaffold, random, "),
+        (("--task.split", "scafold"), "split 'scafold' is none of scaffold, scaffold_balanced, random, "),
         (("--task.split", "scafold"), "(did you mean scaffold?)"),
         (("--folds", "100"), "100 folds need as many rows, and table.csv has 34"),
         (
