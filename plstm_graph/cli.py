@@ -289,14 +289,30 @@ def _add_clean(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_blend(commands: argparse._SubParsersAction) -> None:
-    blend = commands.add_parser("blend", help="average a study of molecules with forests on fingerprints")
+    blend = commands.add_parser("blend", help="average the networks of a run with random forests")
     blend.set_defaults(run=_blend)
     blend.description = (
-        "Fits a random forest on Morgan fingerprints for each seed of a finished study of molecules, and averages it "
-        "with the network; validation picks the share of each. Writes blend.json and blend.md into the folder."
+        "Fits a random forest on fingerprints of molecules (of a folder of DAGs: on simple features) for each training "
+        "of a finished run, and averages it with the network; validation picks the share of each. Writes blend.json "
+        "and blend.md into the folder, and blend_predictions.csv of the test part beside each training."
     )
-    blend.add_argument("folder", metavar="DIR", help="folder of the study")
+    blend.add_argument("folder", metavar="DIR", help="folder of the run")
     blend.add_argument("--trees", type=int, default=300, help="of each forest (default: %(default)s)")
+    blend.add_argument(
+        "--fingerprints",
+        nargs="+",
+        metavar="NAME,NAME",
+        help="ecfp, fcfp, maccs, atom_pairs, torsions; those of a list stand side by side, and of several lists "
+        "validation picks one (default: ecfp)",
+    )
+    blend.add_argument(
+        "--max_features",
+        nargs="+",
+        type=lambda text: text if text == "sqrt" else float(text),
+        metavar="sqrt|PART",
+        help="features that are tried at each split, such as 0.2; of several, validation picks one (default: sqrt)",
+    )
+    blend.add_argument("--min_samples_leaf", type=int, default=2, help="samples in a leaf (default: %(default)s)")
     blend.add_argument(
         "--counts",
         action="store_true",
@@ -310,7 +326,9 @@ def _blend(options: argparse.Namespace) -> int:
     from plstm_graph.predict.blend import blend
     from plstm_graph.tasks.forest import Forest
 
-    return blend(options.folder, Forest(trees=options.trees, jobs=options.jobs), options.device, options.counts)
+    forest = Forest(options.trees, options.min_samples_leaf, jobs=options.jobs)
+    more = options.counts, options.fingerprints, options.max_features
+    return blend(options.folder, forest, options.device, *more)
 
 
 def _check(options: argparse.Namespace) -> int:

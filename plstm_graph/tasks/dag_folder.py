@@ -150,9 +150,13 @@ class FolderOfDAGs(LabelledGraphs):
         targets = {split: self.targets(split) for split in ("train", "valid", "test")}
         if len(targets["train"]) > _MAX_BASELINE_ROWS:
             return {}
-        features = {split: np.concatenate([self._features(data) for data in self.subset(split)]) for split in targets}
+        features = {split: self.simple_features(split) for split in targets}
         name = "bag of nodes" if self.encoding.level == "graph" else f"{self.encoding.level}, level, degrees"
         return baseline_predictions(features, targets, kind, seed, name)
+
+    def simple_features(self, split: str) -> np.ndarray:
+        """Features of each target of a part, without what lies around it, ``[n, F]``."""
+        return np.concatenate([self._features(data) for data in self.subset(split)])
 
     def _features(self, data: Data) -> np.ndarray:
         """Features of each target of a graph, without what lies around it, ``[n, F]``."""

@@ -106,8 +106,7 @@ class Forest:
             return {
                 part: torch.full((len(rows),), float(values[0]), dtype=torch.double) for part, rows in others.items()
             }
-        if kind == "multiclass":
-            classes = max(classes or 0, 1 + int(values.max()))
+        classes = max(classes or 0, 1 + int(values.max())) if kind == "multiclass" else 2
         model, inputs = self.estimator(kind).set_params(warm_start=True), features[known.numpy()].astype(np.float32)
         step = max(_LEAST, -(-self.trees // _STEPS))
         grown = 0
@@ -116,7 +115,7 @@ class Forest:
             model.set_params(n_estimators=trees).fit(inputs, values)
             bar.update(trees - grown)
             grown = trees
-        found = {part: predict_features(model, rows, kind, classes or 2) for part, rows in others.items()}
+        found = {part: predict_features(model, rows, kind, classes) for part, rows in others.items()}
         if kind != "regression":
             return found
         return {part: scale.restore(each) for part, each in found.items()}

@@ -44,7 +44,7 @@ def test_blend_reports_network_forest_and_both(run, output, capsys):
     arguments = ["blend", str(run / output), "--trees", "20", "--jobs", "1", "--device", "cpu"]
     assert main(arguments) == 0
     said = capsys.readouterr().err
-    assert f"1/{4 if output == 'run' else 2}: fingerprints of " in said and ": 20 trees for " in said
+    assert f"1/{4 if output == 'run' else 2}: 20 trees for " in said and "features for ogbg-mol" in said
     blend = json.loads((run / output / "blend.json").read_text())
     report = json.loads((run / output / "report.json").read_text())
     metric, best = ("rocauc", max) if output == "run" else ("rmse", min)
@@ -76,7 +76,7 @@ def test_a_study_without_smiles(tmp_path, capsys):
     assert main([*command, "--output", str(tmp_path / "run")]) == 0
     capsys.readouterr()
     assert main(["blend", str(tmp_path / "run")]) == 2
-    assert "fingerprints need SMILES, which copy does not come with" in capsys.readouterr().err
+    assert "forests see molecules and folders of DAGs, and copy is neither" in capsys.readouterr().err
 
 
 def test_folder_without_a_finished_run(run, capsys):
