@@ -43,6 +43,22 @@ def repeated_molecules(table: Table, canonical: Sequence[str], splits: Mapping[s
     ]
 
 
+def alike_classes(names: Sequence[str], classes: Sequence[Sequence[str]]) -> list[str]:
+    """A line for each target of which two classes differ in capitals alone.
+
+    Args:
+        names: Of the targets.
+        classes: Names of the classes of each.
+    """
+    notes = []
+    for name, words in zip(names, classes, strict=True):
+        lower = [word.casefold() for word in words]
+        alike = [word for word in words if lower.count(word.casefold()) > 1]
+        if alike:
+            notes.append(f"target {name!r}: classes {', '.join(map(repr, alike))} differ in capitals alone")
+    return notes
+
+
 def odd_parts(
     splits: Mapping[str, Tensor], wanted: Mapping[str, float] | None, smiles: Sequence[str], by: str
 ) -> list[str]:

@@ -27,7 +27,7 @@ from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.labelled import Baselines, LabelledGraphs, Problem
 from plstm_graph.tasks.metric_names import chosen_metrics
 from plstm_graph.tasks.metrics import Kind
-from plstm_graph.tasks.molecule_notes import odd_parts, repeated_molecules
+from plstm_graph.tasks.molecule_notes import alike_classes, odd_parts, repeated_molecules
 from plstm_graph.tasks.supervised import check_kind, supervised
 from plstm_graph.tasks.weights import WeightOptions
 from plstm_graph.transforms import ToDAG
@@ -165,6 +165,7 @@ class MoleculeTable(LabelledGraphs):
                 columns = self.smiles_column, self.target_columns
                 given |= {"censored": self.censored, "weight_column": self.weight_column}
                 given |= {"allow_missing": self.allow_missing, "more_paths": list(self._files.values())}
+                given["no_targets"] = self.split.columns
                 dataset = SmilesDataset(folder, self.path, *columns, **given)
         check_finite(dataset)
         if self.duplicates in ("drop", "mean"):
@@ -219,7 +220,8 @@ class MoleculeTable(LabelledGraphs):
         of = f" (of {'repeat' if self.split.repeats else 'fold'} {self.split.fold})" if self.split.num_folds else ""
         repeated = repeated_molecules(self.dataset.table, self.dataset.canonical_smiles, splits, of)
         odd = odd_parts(splits, self.split.wanted(list(self._files)), smiles, self.split.by)
-        return [*self.dataset.table.notes, *self._merged, *repeated, *odd, *left_out]
+        alike = alike_classes(self.target_names, self.classes)
+        return [*self.dataset.table.notes, *self._merged, *alike, *repeated, *odd, *left_out]
 
     @functools.cached_property
     def splits(self) -> dict[str, Tensor]:

@@ -68,14 +68,17 @@ def _look_into(task: dict[str, Any], path: str) -> None:
     several = smiles if isinstance(smiles, list) else [smiles]
     first = several[0] if several else None
     table, _, found = read_molecule_table(Path(path).expanduser(), first if isinstance(first, str | int) else None)
-    for name in [*several[1:], *(task.get(option) for option in _COLUMNS)]:
+    used = [name for option in _COLUMNS if isinstance(name := task.get(option), str)]
+    for name in [*several[1:], *used]:
         if isinstance(name, str):
             table.position(name)
+    if isinstance(task.get("split"), str) and task["split"] not in KINDS:
+        used.append(task["split"])
     if isinstance(targets, list) and len(targets) == 1 and isinstance(targets[0], str):
         task["target_columns"] = targets = _names(targets[0], table)
     if targets is None or (isinstance(targets, list) and all(isinstance(name, str | int) for name in targets)):
         weights = task.get("weight_column")
-        find_target_columns(table, found, targets, (weights,) if isinstance(weights, str) else ())
+        find_target_columns(table, found, targets, (weights,) if isinstance(weights, str) else (), used)
     _check_split(task, table)
     folds = task.get("num_folds")
     if isinstance(folds, int) and folds > len(table) and not task.get("repeats") and not task.get("split_file"):

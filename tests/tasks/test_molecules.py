@@ -80,6 +80,12 @@ def test_values_that_are_not_finite_are_found(name, value):
         check_finite([Data(**good), Data(**bad)])
 
 
+def test_classes_that_differ_in_capitals_alone_are_said(table):
+    table.write_text(table.read_text().replace(",1.0", ",Low").replace(",2.0", ",low").replace(",4.0", ",Low"))
+    task = task_of(table, split="part", kind="multiclass")
+    assert "target 'y': classes 'Low', 'low' differ in capitals alone" in task.notes
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [

@@ -71,6 +71,7 @@ class SmilesDataset(CachedGraphs, PlainGraphs):
         force_reload (bool): Whether to process the table anew. (default: ``False``)
         more_paths (list[str]): Further tables with the same columns, whose rows follow those of the first;
             ``table.files`` says of each row where it is from.
+        no_targets (list[str]): Columns that are no targets unless they are named, such as the group of a split.
 
     Attributes:
         bad_rows (list[BadRow]): Line and reason of each row left out.
@@ -101,6 +102,7 @@ class SmilesDataset(CachedGraphs, PlainGraphs):
         log: bool = True,
         force_reload: bool = False,
         more_paths: Sequence[str | Path] = (),
+        no_targets: Sequence[str] = (),
     ) -> None:
         if on_error not in ("skip", "raise"):
             raise ValueError(f"on_error must be 'skip' or 'raise', got {on_error!r}")
@@ -111,8 +113,8 @@ class SmilesDataset(CachedGraphs, PlainGraphs):
         paths = [self.path, *(Path(each).expanduser() for each in more_paths)]
         contents = [each.read_bytes() for each in paths]
         self._digest = hashlib.sha256(b"".join(contents)).hexdigest()
-        besides = () if weight_column is None else (weight_column,)
-        found = parse_molecule_tables(contents, paths, smiles_column, target_columns, besides)
+        weights = () if weight_column is None else (weight_column,)
+        found = parse_molecule_tables(contents, paths, smiles_column, target_columns, weights, no_targets)
         self._table, self._ragged_rows, self.smiles_column, self.target_columns = found
         self.kind: TargetKind = kind
         self._coding = TargetCoding.of(self._table, self.target_columns, kind, classes, censored)

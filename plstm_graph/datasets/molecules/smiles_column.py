@@ -69,6 +69,7 @@ def parse_molecule_tables(
     smiles_column: str | int | None,
     targets: Sequence[str | int] | None,
     others_used: Sequence[str] = (),
+    besides: Sequence[str] = (),
 ) -> tuple[Table, list[BadRow], str, list[str]]:
     """The rows of several tables of molecules in one, with the columns of the first.
 
@@ -79,6 +80,7 @@ def parse_molecule_tables(
         smiles_column: As of :func:`parse_molecule_table`; further files may have another name for it.
         targets: As of :func:`find_target_columns`, and so are the following.
         others_used: Columns that are something else.
+        besides: Columns that are targets only if they are named.
 
     Returns:
         The table, its rows of a wrong length, the name of the column of SMILES, and those of the targets.
@@ -87,7 +89,7 @@ def parse_molecule_tables(
         TableError: As of these; or if a further file lacks a target.
     """
     table, ragged, smiles = parse_molecule_table(contents[0], paths[0], smiles_column)
-    names = find_target_columns(table, smiles, targets, others_used)
+    names = find_target_columns(table, smiles, targets, others_used, besides)
     rows, lines, notes = list(table.rows), list(table.lines), list(table.notes)
     files = [paths[0]] * len(rows)
     for content, path in zip(contents[1:], paths[1:], strict=True):
@@ -133,7 +135,11 @@ def find_smiles_column(table: Table) -> tuple[str, str]:
 
 
 def find_target_columns(
-    table: Table, smiles_column: str, names: Sequence[str | int] | None, others_used: Sequence[str] = ()
+    table: Table,
+    smiles_column: str,
+    names: Sequence[str | int] | None,
+    others_used: Sequence[str] = (),
+    besides: Sequence[str] = (),
 ) -> list[str]:
     """Names of the target columns of a table.
 
@@ -142,13 +148,14 @@ def find_target_columns(
         smiles_column: Name of the column of SMILES.
         names: Names of the target columns, or places, from 0. (default: the other column, if only one has a name)
         others_used: Columns that are something else than targets, such as weights.
+        besides: Columns that are targets only if they are named, such as the group of a split.
 
     Raises:
         TableError: If there is no such column, or one is named twice, or is that of SMILES; or without names, if there
             is none or more than one.
     """
     if names is None:
-        used = {smiles_column, *others_used, *table.unnamed}
+        used = {smiles_column, *others_used, *besides, *table.unnamed}
         others = [name for name in table.columns if name not in used]
         if len(others) != 1:
             raise TableError(

@@ -108,6 +108,12 @@ class Split:
             )
 
     @property
+    def columns(self) -> list[str]:
+        """Columns of the table that say how it is divided."""
+        own = [] if self.by in KINDS or self.file is not None else [self.by]
+        return own + [column for column in (self.group_column, self.time_column) if column is not None]
+
+    @property
     def name(self) -> str:
         """How the molecules are divided, in a few words."""
         how = self.by if self.file is None else self.file
