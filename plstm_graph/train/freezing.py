@@ -14,7 +14,7 @@ from plstm_graph.train.training import Training
 #: Parts of a :class:`~plstm_graph.nn.graph_model.GraphModel` that make predictions of what was pooled.
 HEAD = ("head", "size_head")
 #: Those between the embeddings of nodes and the predictions.
-READ_OUT = ("widen", "pool", "histogram", *HEAD)
+READ_OUT = ("widen", "pool", "histogram", "descriptor_readout", *HEAD)
 
 
 def networks(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
