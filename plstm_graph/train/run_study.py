@@ -113,8 +113,14 @@ def _report(study: Study, task: Task) -> dict[str, Any]:
     report = summarise(task.name, results, task.monitor, _beside(study, task))
     report["samples"] = {part: len(samples) for part, samples in task.parts.items()}
     if task.labelled is not None:
-        report["data"] = [task.labelled.summary, *first_of(list(task.notes))]
+        report["data"] = [task.labelled.summary, *first_of(list(task.notes)), *_start(study)]
     return report
+
+
+def _start(study: Study) -> list[str]:
+    """Which checkpoint trainings began from, in a line, if they did."""
+    start = study.plain.get("init_from")
+    return [] if start is None else [f"trainings begin from {start['path']} (SHA-256 {start['digest'][:12]}...)"]
 
 
 def _beside(study: Study, task: Task) -> dict[str, Mapping[str, Any]]:

@@ -45,6 +45,7 @@ def test_a_training_begins_with_the_weights_of_another(tmp_path, real_data, caps
                 assert is_same == (not name.startswith("head"))
     report = json.loads(Path("runs/second/report.json").read_text())
     assert report["config"]["init_from"]["path"] == "runs/first/best.ckpt"
+    assert "trainings begin from runs/first/best.ckpt (SHA-256 " in Path("runs/second/report.md").read_text()
     assert main(["predict", "--ckpt_path", "runs/second/best.ckpt", "CCO"]) == 0
     # The checkpoint may move, and no other one may take its place.
     shutil.move("runs/first/best.ckpt", "moved.ckpt")
