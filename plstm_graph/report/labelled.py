@@ -17,7 +17,6 @@ from plstm_graph.report.predictions import measured_columns, prediction_columns,
 from plstm_graph.tasks.domain import similarity_column
 from plstm_graph.tasks.labelled import exact
 from plstm_graph.tasks.metrics import LABELS, Kind
-from plstm_graph.tasks.scores import Scores
 from plstm_graph.tasks.spread import Assessed
 from plstm_graph.tasks.task import Row, Task
 from plstm_graph.text import plot_label
@@ -50,17 +49,6 @@ def print_metrics(console: Console, model: str, metrics: Row, title: str) -> Non
         table.add_column(name, justify="right")
     table.add_row(model, *rows_of_columns([list(metrics.values())])[0])
     console.print(table)
-
-
-def baseline_rows(task: Task, seed: int) -> dict[str, Row]:
-    """Test metrics of simple models, by their names; none where graphs have no names."""
-    labelled = task.labelled
-    if labelled is None:
-        return {}
-    target = labelled.exact_targets("test")
-    found = labelled.baselines(task.kind, seed)
-    scores = task.scores or Scores.of_training(task.kind, labelled.target_names, labelled.train_targets)
-    return {name: scores.of_predictions(predicted, target) for name, predicted in found.items()}
 
 
 def report_trial(folder: Path, task: Task, assessed: Assessed, epoch: int, similarity: Tensor | None = None) -> None:

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from plstm_graph.datasets.digits import rows_of_columns, shown
 from plstm_graph.datasets.storage.files import plain_json, replace_json, replace_text
@@ -44,6 +45,7 @@ def with_std(summary: Mapping[str, Any], digits: int = 4) -> str:
     return " ± ".join(shown(value, digits) for value in parts)
 
 
+_BETTER = {"min": "less", "max": "more"}
 #: Names of choices in tables.
 _SHORT = {"lr": "learning rate"}
 
@@ -80,7 +82,9 @@ def write_report(folder: Path, report: Mapping[str, Any]) -> None:
     """Write ``report.json``, ``report.md`` and ``results.jsonl``, a line for each reported trial."""
     lines = [{"model": name, **row} for name, model in report["models"].items() for row in model["seeds"]]
     replace_json(folder / "report.json", report)
-    replace_text(folder / "report.md", markdown(report))
+    pictures = [f"![{markdown_text(path.stem)}]({quote(path.name)})" for path in sorted(folder.glob("*.png"))]
+    text = markdown(report) + ("\n" + "\n\n".join(pictures) + "\n" if pictures else "")
+    replace_text(folder / "report.md", text)
     replace_text(folder / "results.jsonl", "".join(json.dumps(plain_json(line)) + "\n" for line in lines))
 
 
@@ -95,13 +99,43 @@ def markdown(report: Mapping[str, Any]) -> str:
         sizes = ", ".join(f"{part} {size:,}" for part, size in report["samples"].items())
         first = next(row for model in report["models"].values() for row in model["seeds"])
         of_fold = "" if first.get("fold") is None else f" of fold {first['fold']}"
-        lines += [f"Samples{of_fold}: {markdown_text(sizes)}", ""]
+        split = f"; split: {report['split']}" if report.get("split") else ""
+        lines += [f"Samples{of_fold}: {markdown_text(sizes + split)}", ""]
     if report.get("data"):
         first, *notes = map(markdown_text, report["data"])
         lines += [f"Data: {first}", *(f"- {note}" for note in notes), ""]
     if report.get("best"):
         lines += [markdown_text(report["best"]), ""]
+    lines += [*_how(report), ""]
     return "\n".join([*lines, f"Command: {markdown_code(report['command'])}", "", _machine(report, packages), ""])
+
+
+def _how(report: Mapping[str, Any]) -> list[str]:
+    """Lines on what selected, on seeds and on the time."""
+    monitor = [f"valid/{name} ({_BETTER[way]} is better)" for name, way in report["monitor"].items()]
+    rows = [row for model in report["models"].values() for row in model["seeds"]]
+    seeds = ", ".join(map(str, dict.fromkeys(row["seed"] for row in rows)))
+    folds = list(dict.fromkeys(row["fold"] for row in rows if row.get("fold") is not None))
+    of_folds = f", folds {', '.join(map(str, folds))}" if folds else ""
+    total = _duration(sum(row["seconds"] for row in rows))
+    lines = [
+        f"Selected by {markdown_text(', then '.join(monitor))}",
+        f"Seeds {seeds}{of_folds}; {len(rows)} {'training' if len(rows) == 1 else 'trainings'} in {total}",
+    ]
+    members = (report.get("config") or {}).get("training", {}).get("members") or 1
+    if members > 1:
+        lines.append(
+            f"Each of the {members} members of a model keeps its own best epoch; the table has the latest of these, "
+            "and metrics of the members' mean, which no line of epochs.jsonl has: those are means over the members"
+        )
+    return [f"- {line}" for line in lines]
+
+
+def _duration(seconds: float) -> str:
+    """Such as ``1 h 2 min``, ``3 min 20 s`` or ``12 s``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def table(report: Mapping[str, Any], metrics: Sequence[str] | None = None) -> list[str]:
@@ -137,7 +171,9 @@ def table(report: Mapping[str, Any], metrics: Sequence[str] | None = None) -> li
         rows.append([name, *values, *sizes])
     for name, row in report.get("beside", {}).items():
         values = [_number(row.get(metric)) for metric in metrics]
-        rows.append([name, *values, *[""] * (len(header) - 1 - len(values))])
+        cut = report.get("cut", {}).get(name)
+        title = f"{name} ({cut})" if cut else name
+        rows.append([title, *values, *[""] * (len(header) - 1 - len(values))])
     return [markdown_row(row) for row in rows]
 
 

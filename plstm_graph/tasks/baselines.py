@@ -1,7 +1,7 @@
 """What a model has to beat: the training mean, and ridge regression and random forests on fixed features."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,35 +17,7 @@ _FEATURES_PER_SPLIT = ("sqrt", 0.1, 0.3)
 _TREES = 300
 
 
-def baseline_predictions(
-    features: Mapping[str, np.ndarray], targets: dict[str, Tensor], kind: Kind, seed: int = 0, name: str = "features"
-) -> dict[str, Tensor]:
-    """Fit each baseline on the training split and predict the test split.
-
-    Ridge's penalty (logistic regression's, for classification) and the forest's number of features per split are
-    chosen on the validation split, for each target alone.
-
-    Args:
-        features: Of each row of ``"train"``, ``"valid"`` and ``"test"``, ``[n, F]``.
-        targets: Their targets, ``[n, T]``; NaN where none was measured.
-        kind: ``"regression"``, ``"binary"``, ``"multilabel"`` or ``"multiclass"``.
-        seed: Seed of the forest.
-        name: What the features are called.
-
-    Returns:
-        Predictions for the test split, ``[n, T]`` (one column per class for ``"multiclass"``), by name of the baseline.
-    """
-    predictions = {}
-    for model, candidates in _candidates(kind, seed, name).items():
-        columns = [
-            _predict_column(candidates, features, {split: y[:, column] for split, y in targets.items()}, kind)
-            for column in range(targets["train"].size(1))
-        ]
-        predictions[model] = columns[0] if kind == "multiclass" else torch.stack(columns, dim=1)
-    return predictions
-
-
-def _candidates(kind: Kind, seed: int, name: str) -> dict[str, list[Any]]:
+def candidates(kind: Kind, seed: int, name: str) -> dict[str, list[Any]]:
     """Estimators, not yet fitted, by name of the baseline."""
     from sklearn.dummy import DummyClassifier, DummyRegressor
     from sklearn.linear_model import LogisticRegression, Ridge
@@ -66,18 +38,21 @@ def _candidates(kind: Kind, seed: int, name: str) -> dict[str, list[Any]]:
     }
 
 
-def _predict_column(
-    candidates: list[Any],
-    features: Mapping[str, np.ndarray],
-    targets: Mapping[str, Tensor],
-    kind: Kind,
+def predict_column(
+    estimators: Iterable[Any], features: Mapping[str, Any], targets: Mapping[str, Tensor], kind: Kind, several: bool
 ) -> Tensor:
-    """Predictions of the test part for one target, of the candidate that is best on the validation part.
+    """Predictions of the test part for one target, of the estimator that is best on the validation part.
 
-    ``[n]``, or ``[n, C]`` for classes.
+    Args:
+        estimators: Not yet fitted; none is asked for before the one before it was fitted.
+        features: Of each row of ``"train"``, ``"valid"`` and ``"test"``, ``[n, F]``, arrays or sparse matrices.
+        targets: Of each of these rows, ``[n]``; NaN where none was measured.
+        kind: Of the target.
+        several: Whether there are several estimators.
+
+    Returns:
+        ``[n]``, or ``[n, C]`` for classes.
     """
-    from sklearn.base import clone
-
     known = targets["train"].isfinite().numpy()
     # Trees stop to split where the variance is below 1e-16, so nothing may depend on the unit of the target.
     scale = TargetScale.fit("standard" if kind == "regression" else "raw", targets["train"].unsqueeze(1))
@@ -85,15 +60,15 @@ def _predict_column(
     inputs, values = features["train"][known], targets["train"].numpy()[known]
     if kind in LABELS and np.unique(values).size == 1:
         value = float(values[0])
-        return torch.full((len(features["test"]),), value, dtype=torch.double)
+        return torch.full((features["test"].shape[0],), value, dtype=torch.double)
     metric, mode = MONITOR[kind]
     classes = 2
     if kind == "multiclass":
         classes = 1 + max(int(y[y.isfinite()].max()) for y in targets.values() if y.isfinite().any())
     best, best_score = None, -np.inf
-    for candidate in candidates:
-        model = clone(candidate).fit(inputs, values)
-        if len(candidates) > 1:
+    for estimator in estimators:
+        model = estimator.fit(inputs, values)
+        if several:
             predicted = predict_features(model, features["valid"], kind, classes)
             predicted = predicted if predicted.dim() == 2 else predicted.unsqueeze(1)
             score = evaluate(predicted, targets["valid"].unsqueeze(1), kind)[metric]

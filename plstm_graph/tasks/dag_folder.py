@@ -18,9 +18,9 @@ from plstm_graph.datasets.dag_folder.columns import Column, in_order
 from plstm_graph.datasets.dag_folder.dataset import DAGFolder, OnDiskDAGFolder
 from plstm_graph.datasets.dag_folder.encoding import Encoding, row_names
 from plstm_graph.nn.encoders import FeatureSpec, num_columns
-from plstm_graph.tasks.baselines import baseline_predictions
+from plstm_graph.tasks.baseline_fits import MOST_ROWS, Fit, Samples, baseline_fits, drawn_rows
 from plstm_graph.tasks.graph_task import GraphTask
-from plstm_graph.tasks.labelled import Baselines, LabelledGraphs, Problem
+from plstm_graph.tasks.labelled import LabelledGraphs, Problem
 from plstm_graph.tasks.metrics import Kind
 from plstm_graph.tasks.supervised import supervised
 from plstm_graph.tasks.weights import WeightOptions
@@ -142,17 +142,23 @@ class FolderOfDAGs(LabelledGraphs):
         """Identifiers of graphs, and of nodes or of both ends of edges if those have the targets."""
         return row_names(self.subset(split), self.encoding.level)
 
-    def baselines(self, kind: Kind, seed: int) -> Baselines:
-        """Test predictions of models on a bag of nodes, or on the features, levels and degrees of a node or edge.
+    def baseline_fits(self, kind: Kind, seed: int) -> dict[str, Fit]:
+        """Models on a bag of nodes, or on the features, levels and degrees of a node or edge.
 
-        None for more than 100,000 training targets, where they would take longer than the model.
+        Fitted on 30,000 targets at most; none for more than 100,000, whose features would take longer than the model.
         """
-        targets = {split: self.targets(split) for split in ("train", "valid", "test")}
-        if len(targets["train"]) > _MAX_BASELINE_ROWS:
+        if len(self.targets("train")) > _MAX_BASELINE_ROWS:
             return {}
-        features = {split: self.simple_features(split) for split in targets}
         name = "bag of nodes" if self.encoding.level == "graph" else f"{self.encoding.level}, level, degrees"
-        return baseline_predictions(features, targets, kind, seed, name)
+        return baseline_fits(functools.cache(partial(self._described, seed)), kind, seed, name)
+
+    def _described(self, seed: int) -> Samples:
+        targets = {split: self.targets(split) for split in ("train", "valid", "test")}
+        features = {split: self.simple_features(split) for split in targets}
+        rows, note = drawn_rows(len(targets["train"]), MOST_ROWS, seed)
+        if note:
+            features["train"], targets["train"] = features["train"][rows.numpy()], targets["train"][rows]
+        return Samples(features, targets, note)
 
     def simple_features(self, split: str) -> np.ndarray:
         """Features of each target of a part, without what lies around it, ``[n, F]``."""

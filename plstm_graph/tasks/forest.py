@@ -125,7 +125,7 @@ def predict_features(model: Any, inputs: np.ndarray, kind: Kind, classes: int) -
     """What a model of scikit-learn predicts: values ``[n]``, probabilities of label 1, or of each class ``[n, C]``."""
     if kind == "regression":
         return torch.as_tensor(model.predict(inputs), dtype=torch.double)
-    probability = torch.zeros(len(inputs), classes, dtype=torch.double)
+    probability = torch.zeros(inputs.shape[0], classes, dtype=torch.double)
     probability[:, torch.as_tensor(model.classes_, dtype=torch.long)] = torch.as_tensor(
         model.predict_proba(inputs), dtype=torch.double
     )

@@ -5,6 +5,7 @@ import hashlib
 import sys
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,9 @@ from plstm_graph.datasets.molecules.smiles_targets import TargetKind
 from plstm_graph.datasets.molecules.split_kinds import KINDS
 from plstm_graph.datasets.molecules.splits import PARTS
 from plstm_graph.datasets.molecules.table_split import Split
-from plstm_graph.tasks.baselines import baseline_predictions
+from plstm_graph.tasks.baseline_fits import MOST_ROWS, Fit, Samples, baseline_fits, drawn_rows
 from plstm_graph.tasks.graph_task import GraphTask
-from plstm_graph.tasks.labelled import Baselines, LabelledGraphs, Problem
+from plstm_graph.tasks.labelled import LabelledGraphs, Problem
 from plstm_graph.tasks.metric_names import chosen_metrics
 from plstm_graph.tasks.metrics import Kind
 from plstm_graph.tasks.molecule_notes import alike_classes, odd_parts, repeated_molecules
@@ -258,11 +259,20 @@ class MoleculeTable(LabelledGraphs):
             self._fingerprints[split] = packed_fingerprints(self.row_names(split)["smiles"])
         return self._fingerprints[split]
 
-    def baselines(self, kind: Kind, seed: int) -> Baselines:
-        """Test predictions of models on Morgan fingerprints."""
+    def baseline_fits(self, kind: Kind, seed: int) -> dict[str, Fit]:
+        """Models on Morgan fingerprints, of 30,000 molecules of the training part at most."""
+        return baseline_fits(functools.cache(partial(self._fingerprinted, seed)), kind, seed, "Morgan")
+
+    def _fingerprinted(self, seed: int) -> Samples:
         smiles = {split: self.row_names(split)["smiles"] for split in self.splits}
-        features = {split: morgan_fingerprints(texts).astype(np.float32) for split, texts in smiles.items()}
-        return baseline_predictions(features, {split: self.targets(split) for split in smiles}, kind, seed, "Morgan")
+        targets = {split: self.targets(split) for split in smiles}
+        rows, note = drawn_rows(len(smiles["train"]), MOST_ROWS, seed)
+        if note:
+            smiles["train"] = [smiles["train"][row] for row in rows.tolist()]
+            targets["train"] = targets["train"][rows]
+        return Samples(
+            {part: morgan_fingerprints(each).astype(np.float32) for part, each in smiles.items()}, targets, note
+        )
 
 
 def molecules(

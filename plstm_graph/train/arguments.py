@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jsonargparse import Namespace
-from jsonargparse.typing import PositiveInt, restricted_number_type
+from jsonargparse.typing import NonNegativeFloat, PositiveInt, restricted_number_type
 
 from plstm_graph.config.names import HELP, OPTION, allowed_names
 from plstm_graph.config.parser import CommandParser
@@ -53,6 +53,8 @@ class _Fit:
             task.target_scale: [raw, log], model.num_layers: [1, 2]}. Metrics are of outputs in the unit of the targets.
         tests: Whether to test. Without, models are compared in validation, and no test is touched: for choices.
         baselines: Whether simple models are fitted for the report, where there are any.
+        baselines_seconds: Time for them all, in seconds: trees are grown, and penalties tried, until it is over, and
+            the report says what was cut.
         device: cpu, cuda, cuda:1, ...
         threads: CPU threads of each process. (default: 2, and with several workers their share of the cores)
         workers: Trainings that run at the same time.
@@ -80,6 +82,7 @@ class _Fit:
     choose: dict[str, Any] = field(default_factory=dict)
     tests: bool = True
     baselines: bool = True
+    baselines_seconds: NonNegativeFloat = 180.0
     device: str = "auto"
     threads: ThreadCount | None = None  # type: ignore[valid-type]
     workers: PositiveInt = 1

@@ -93,7 +93,7 @@ def run_command(arguments: list[str], machine: Callable[[], dict[str, Any]], giv
     sizes = {name: _check(study, name) for name in study.models}
     text = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
     console.say(f"{task.name}: {text} parameters, results in {study.folder}")
-    for line in [*introduction(task), *_starts(study)]:
+    for line in [*introduction(task), *_starts(study), *_members(study)]:
         console.say(line)
     about = {"command": repeatable_command(["fit", *arguments]), "machine": machine()}
     own = claimed(study, task) if is_first() else nullcontext()
@@ -106,6 +106,16 @@ def run_command(arguments: list[str], machine: Callable[[], dict[str, Any]], giv
                 write_forms(study.folder, report, options.entries, how)
             Console().say(markdown(report).rstrip())
     return 0
+
+
+def _members(study: Study) -> list[str]:
+    """A line on which epochs are kept of models of several members."""
+    members = study.plain["training"].get("members") or 1
+    text = (
+        f"each of the {members} members of a model keeps its own best epoch; metrics of epochs are means over the "
+        "members, and those of the model that is kept are of the members' mean"
+    )
+    return [text] if members > 1 else []
 
 
 def begin(options: StudyOptions, console: Console) -> None:
@@ -218,6 +228,7 @@ def parse(arguments: list[str], command: Command = "fit", given: Given | None = 
             models=names,
             seeds=given.seeds,
             baselines=config.baselines and config.tests,
+            baselines_seconds=float(config.baselines_seconds),
             folds=given.folds,
             folder=Path(config.output or f"runs/{run}"),
         ),

@@ -7,16 +7,17 @@ from functools import partial
 from typing import Any
 
 from plstm_graph.console import Console
-from plstm_graph.datasets.storage.files import replace_file, replace_json
-from plstm_graph.report.labelled import baseline_rows, draw_study, first_of
+from plstm_graph.datasets.storage.files import replace_file
+from plstm_graph.report.labelled import draw_study, first_of
 from plstm_graph.report.splits import keep_split
-from plstm_graph.report.study import mean_and_std, repeated, summarise, write_report
+from plstm_graph.report.study import repeated, summarise, write_report
 from plstm_graph.tasks.task import Task, rank
+from plstm_graph.train.fit_baselines import baselines_of, fit_baselines
 from plstm_graph.train.progress import StudyProgress
 from plstm_graph.train.runner import Resources, Runner, loaded_task, task_of
 from plstm_graph.train.study import Repeat, Study
 from plstm_graph.train.trainer_options import is_first
-from plstm_graph.train.trial import Trial, numbers, read_json, read_result, read_tests, test_trial
+from plstm_graph.train.trial import Trial, read_result, read_tests, test_trial
 
 _CURVES = "curves.png"
 
@@ -56,19 +57,30 @@ def run_study(
                 report = {**_report(study, task), **about, "config": study.plain}
                 write_report(study.folder, report)
     if report:
-        best, why = _best_trial(study, report, task)
-        replace_file(study.folder / "best.ckpt", partial(shutil.copyfile, best.folder / "best.ckpt"))
-        models = report["models"]
-        folders = {name: [_trial(study, name, row).folder for row in of["seeds"]] for name, of in models.items()}
-        if sum(map(len, folders.values())) > 1:
-            report["best"] = why
+        report |= _finish(study, task, report, console)
+        if study.baselines and task.labelled is not None:
+            fit_baselines(study, task, console)
+            report |= _simple_models(study, task)
             write_report(study.folder, report)
-            console.say(study.folder / why)
-            if task.labelled is not None:
-                draw_study(study.folder / _CURVES, folders, repeated(models))
-                console.say(f"learning curves of all trainings: {study.folder / _CURVES}")
     runner.raise_failures(study.folder)
     return report
+
+
+def _finish(study: Study, task: Task, report: Mapping[str, Any], console: Console) -> dict[str, Any]:
+    """Copy the best weights, draw all learning curves, and write the report; what came to it."""
+    best, why = _best_trial(study, report, task)
+    replace_file(study.folder / "best.ckpt", partial(shutil.copyfile, best.folder / "best.ckpt"))
+    models = report["models"]
+    folders = {name: [_trial(study, name, row).folder for row in of["seeds"]] for name, of in models.items()}
+    if sum(map(len, folders.values())) < 2:
+        return {}
+    if task.labelled is not None:
+        draw_study(study.folder / _CURVES, folders, repeated(models))
+    write_report(study.folder, {**report, "best": why})
+    console.say(study.folder / why)
+    if task.labelled is not None:
+        console.say(f"learning curves of all trainings: {study.folder / _CURVES}")
+    return {"best": why}
 
 
 def _first_round(study: Study) -> list[Trial]:
@@ -110,10 +122,12 @@ def _report(study: Study, task: Task) -> dict[str, Any]:
     for model in study.plain["models"]:
         found = [path.parent for path in sorted(study.folder.glob(f"{model}/**/seed_*/result.json"))]
         results[model] = [(read_result(folder) or {}) | {"tests": read_tests(folder)} for folder in found]
-    report = summarise(task.name, results, task.monitor, _beside(study, task))
+    report = summarise(task.name, results, task.monitor)
+    report |= _simple_models(study, task)
     report["samples"] = {part: len(samples) for part, samples in task.parts.items()}
     if task.labelled is not None:
         report["data"] = [task.labelled.summary, *first_of(list(task.notes)), *_start(study)]
+        report["split"] = task.labelled.split_name
     return report
 
 
@@ -123,27 +137,11 @@ def _start(study: Study) -> list[str]:
     return [] if start is None else [f"trainings begin from {start['path']} (SHA-256 {start['digest'][:12]}...)"]
 
 
-def _beside(study: Study, task: Task) -> dict[str, Mapping[str, Any]]:
-    """Rows of the table that are no trials: what others report, and simple models, which are fitted once.
-
-    These are fitted for each fold with the first seed, and for each seed where there are no folds.
-    """
-    if not study.baselines or task.labelled is None:
-        return dict(task.published)
-    path, rows = study.folder / "baselines.json", []
-    found = read_json(path) or {}
-    for repeat in study.repeats:
-        if repeat.fold is None or repeat.seed == study.seeds[0]:
-            name = "/".join(repeat.places)
-            if name not in found:
-                found[name] = baseline_rows(task_of(study.trial(study.models[0], {}, repeat)), repeat.seed)
-                replace_json(path, found)
-            rows.append(numbers(found[name]))
-    simple: dict[str, Mapping[str, Any]] = {
-        name: {f"test/{metric}": mean_and_std([row[name][metric] for row in rows]) for metric in rows[0][name]}
-        for name in rows[0]
-    }
-    return {**task.published, **simple}
+def _simple_models(study: Study, task: Task) -> dict[str, Any]:
+    """Rows of the table that are no trials: what others report, and simple models, with what was cut of them."""
+    rows, notes = baselines_of(study)
+    beside = {name: dict(row) for name, row in {**task.published, **rows}.items()}
+    return {"beside": beside, "cut": notes}
 
 
 def _trial(study: Study, model: str, row: Mapping[str, Any]) -> Trial:

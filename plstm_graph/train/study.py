@@ -53,6 +53,7 @@ class Study:
         seeds (list[int]): In the order in which they run.
         folder (Path): Where all trials lie.
         baselines (bool): Whether simple models stand beside in the report.
+        baselines_seconds (float): Time in which these are fitted, all together.
         folds (list[int]): Folds of the task, each trained with every seed; none for tasks without.
     """
 
@@ -62,6 +63,7 @@ class Study:
     folder: Path
     folds: Sequence[int] = ()
     baselines: bool = True
+    baselines_seconds: float = 180.0
 
     @property
     def repeats(self) -> list[Repeat]:

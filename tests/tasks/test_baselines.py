@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from plstm_graph.datasets.molecules.fingerprints import morgan_fingerprints
-from plstm_graph.tasks.baselines import baseline_predictions
+from plstm_graph.tasks.baseline_fits import baseline_predictions
 from plstm_graph.tasks.metrics import evaluate
 
 _SMILES = ["C" * n + end for n in range(1, 13) for end in ("O", "N", "Cl", "S")]

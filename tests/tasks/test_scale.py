@@ -10,7 +10,7 @@ from sklearn.metrics import r2_score
 from torch_geometric.data import Batch
 
 from plstm_graph.datasets.moments import Moments
-from plstm_graph.tasks.baselines import baseline_predictions
+from plstm_graph.tasks.baseline_fits import baseline_predictions
 from plstm_graph.tasks.batches import attach_line_graph
 from plstm_graph.tasks.forest import Forest
 from plstm_graph.tasks.metrics import evaluate, mae, pearson, r2, rmse
