@@ -58,7 +58,8 @@ def test_fit_shows_its_plan_and_leaves_a_report(workspace, fitted):
         *(*pictures, "report.json", "report.md", "results.jsonl"),
         *(f"tiny/seed_0/{name}" for name in (*of_trial, *pictures)),
     }
-    assert fitted.stdout == (run / "report.md").read_text()
+    shown = "\n".join(f"\n![{picture.removesuffix('.png')}]({picture})" for picture in sorted(pictures))
+    assert fitted.stdout + shown + "\n" == (run / "report.md").read_text()
     for text in ("| tiny |", "| mean predictor |", "| Morgan + ridge |", "train 25, valid 3, test 4"):
         assert text in fitted.stdout
     report = json.loads((run / "report.json").read_text())

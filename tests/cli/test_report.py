@@ -18,8 +18,8 @@ EXPT = ("--task.target_columns", "[expt]")
 
 def test_the_report_says_what_was_done_and_shows_pictures(table, tmp_path):
     sizes = {"hidden_channels": 4, "num_layers": 1}
-    model = {"class_path": "plstm_graph.nn.baselines.OGBGNN", "init_args": sizes}
-    models = ("--models", json.dumps({"gin": model}))
+    model = {"class_path": "plstm_graph.nn.PLSTM", "init_args": sizes | {"heads": 1}}
+    models = ("--models", json.dumps({"plstm": model}), "--only", "plstm")
     run = fit(tmp_path, table, *EXPT, *models, "--baselines", "false", "--training.members", "2")
     text = (run / "report.md").read_text()
     assert "Samples: train 48, valid 6, test 6; split: random" in text
