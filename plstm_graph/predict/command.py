@@ -150,12 +150,13 @@ def test_checkpoint(ckpt_path: str, split: str, data: str | None, output: str | 
     split = split if data is None else "all"
     graphs = labelled.dataset if split == "all" else labelled.subset(split)
     outputs = predictor.outputs_of_members(graphs)
-    predicted = assess(outputs, predictor.kind, predictor.scale).values  # as in the report of a run
+    # Without temperatures, as in the report of a run.
+    predicted = assess(outputs, predictor.kind, predictor.scale, gaussian=predictor.is_gaussian).values
     check_columns(predicted, predictor.kind, predictor.target_names, predictor.classes)
     targets = torch.cat([exact(graph.y, graph.get("censor")) for graph in graphs])
     metrics = scores_of(predictor.recipe).of_predictions(predicted, targets)
     if predictor.calibration is not None:
-        known = predictor.kind, predictor.scale, predictor.calibration, predictor.target_names
+        known = predictor.kind, predictor.scale, predictor.calibration, predictor.target_names, predictor.is_gaussian
         metrics |= sureness(outputs, targets, *known)
     title = f"{labelled.title}: {len(graphs)} {labelled.unit} ({split})"
     from plstm_graph.report.labelled import print_metrics  # and with it matplotlib, for which `predict` need not wait

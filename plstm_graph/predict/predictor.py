@@ -15,15 +15,14 @@ from plstm_graph.console import Console
 from plstm_graph.datasets.storage.plain_values import check_plain
 from plstm_graph.nn.ensemble import members_of
 from plstm_graph.tasks.batches import batches_in_order, call_model, collate_for, model_arguments
-from plstm_graph.tasks.calibration import Calibration
+from plstm_graph.tasks.calibration import CALIBRATION, Calibration
 from plstm_graph.tasks.conformal import COVERAGE
-from plstm_graph.tasks.domain import Domain, check_fingerprints
+from plstm_graph.tasks.domain import DOMAIN, FINGERPRINTS, Domain, check_fingerprints
 from plstm_graph.tasks.metrics import Kind
 from plstm_graph.tasks.scale import TargetScale, is_scale
 from plstm_graph.tasks.scores import scores_of
 from plstm_graph.tasks.spread import Assessed, assess
 from plstm_graph.tasks.task import Shard
-from plstm_graph.train.calibrate import CALIBRATION, DOMAIN, FINGERPRINTS
 from plstm_graph.train.checkpoint import FORMAT, KEY, CheckpointError, load_weights, read_checkpoint
 
 # Nodes of a batch of predictions, so that one of large graphs does not fill the memory.
@@ -45,6 +44,7 @@ class Predictor(nn.Module):
         kind (str): Of the targets.
         scale (TargetScale, optional): On which numbers were learnt.
         calibration (Calibration, optional): By the validation part; checkpoints of earlier versions have none.
+        is_gaussian (bool): Whether the model gives variances of numbers, too.
         domain (Domain, optional): What the model was trained on, likewise.
         fingerprints (Tensor, optional): Of its training molecules, ``[n, 256]``, likewise.
 
@@ -60,6 +60,7 @@ class Predictor(nn.Module):
         self.scale = None if recipe.get("scale") is None else TargetScale.of_plain(recipe["scale"])
         plain = recipe.get(CALIBRATION)
         self.calibration = None if plain is None else Calibration.of_plain(plain, self.kind, len(self.target_names))
+        self.is_gaussian = recipe.get("likelihood") == "gaussian"
         domain = recipe.get(DOMAIN)
         self.domain = None if domain is None else Domain.of_plain(domain)
         self.fingerprints = fingerprints
@@ -81,12 +82,13 @@ class Predictor(nn.Module):
         return self.recipe["reading"].get("classes", [])
 
     def forward(self, batch: Batch) -> Tensor:
-        """The model's output for a batch."""
-        return call_model(self.model, batch, self._arguments)
+        """The model's output for a batch; of means and variances the means."""
+        output = call_model(self.model, batch, self._arguments)
+        return output.chunk(2, dim=-1)[0] if self.is_gaussian else output
 
     def predict_batch(self, batch: Batch) -> Tensor:
         """Predictions for a batch: values in the unit of the data, or probabilities, ``[B, T]``."""
-        return assess(self._outputs(batch), self.kind, self.scale, self.calibration).values
+        return self.assess_outputs(self._outputs(batch)).values
 
     def _outputs(self, batch: Batch) -> Tensor:
         """What each member gives, ``[M, n, O]``."""
@@ -114,7 +116,11 @@ class Predictor(nn.Module):
         outputs = self.outputs_of_members(graphs, batch_size)
         if not outputs.numel():
             return Assessed(torch.empty(0, len(self.target_names), dtype=torch.double))
-        return assess(outputs, self.kind, self.scale, self.calibration, coverage)
+        return self.assess_outputs(outputs, coverage)
+
+    def assess_outputs(self, outputs: Tensor, coverage: float = COVERAGE) -> Assessed:
+        """Predictions from what each member gives, ``[M, n, O]``, and how sure they are."""
+        return assess(outputs, self.kind, self.scale, self.calibration, coverage, self.is_gaussian)
 
     @torch.no_grad()
     def outputs_of_members(self, graphs: Sequence[Data], batch_size: int = 256) -> Tensor:
@@ -197,6 +203,10 @@ def _check_recipe(path: str | os.PathLike[str], recipe: Any) -> None:
         check_plain(recipe)
     except ValueError as error:
         raise CheckpointError(f"the recipe of {path} is not plain: {error}") from error
+    if recipe.get("likelihood") not in (None, "gaussian") or (
+        "likelihood" in recipe and recipe["kind"] != "regression"
+    ):
+        raise CheckpointError(f"the recipe of {path} has another likelihood than gaussian, that of numbers")
     if recipe.get(CALIBRATION) is not None:
         try:
             Calibration.of_plain(recipe[CALIBRATION], recipe["kind"], len(recipe["target_names"]))

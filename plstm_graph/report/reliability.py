@@ -13,10 +13,11 @@ from torch import Tensor
 
 from plstm_graph.datasets.storage.files import replace_file
 from plstm_graph.tasks.calibration import Calibration
+from plstm_graph.tasks.conformal import COVERAGE
 from plstm_graph.tasks.domain import Domain
 from plstm_graph.tasks.metrics import Kind
 from plstm_graph.tasks.scale import TargetScale
-from plstm_graph.tasks.spread import assess
+from plstm_graph.tasks.spread import Assessed, assess
 from plstm_graph.tasks.sureness import coverage_of
 from plstm_graph.viz.curves import new_figure
 from plstm_graph.viz.reliability import (
@@ -45,6 +46,7 @@ class Reliability:
         names (Sequence[str]): Of the targets.
         similarity (Tensor, optional): Of molecules to the nearest training molecule, ``[n]``.
         domain (Domain, optional): What the model was trained on.
+        gaussian (bool): Whether members give variances of numbers, too.
     """
 
     outputs: Tensor
@@ -55,6 +57,11 @@ class Reliability:
     names: Sequence[str]
     similarity: Tensor | None = None
     domain: Domain | None = None
+    gaussian: bool = False
+
+    def assess(self, coverage: float = COVERAGE) -> Assessed:
+        """The predictions, with intervals of a coverage."""
+        return assess(self.outputs, self.kind, self.scale, self.calibration, coverage, self.gaussian)
 
 
 def draw_reliability(folder: Path, of: Reliability) -> None:
@@ -80,9 +87,9 @@ def draw_reliability(folder: Path, of: Reliability) -> None:
 
 
 def _of_numbers(of: Reliability) -> list[Callable[[Axes], None]]:
-    assessed = assess(of.outputs, of.kind, of.scale, of.calibration)
+    assessed = of.assess()
     panels: list[Callable[[Axes], None]] = []
-    if assess(of.outputs, of.kind, of.scale, of.calibration, _ASKED[0]).lower is not None:
+    if of.assess(_ASKED[0]).lower is not None:
         panels.append(partial(_draw_coverage, of))
     if assessed.std is not None:
         panels.append(partial(_draw_std, of, assessed.std))
@@ -92,7 +99,7 @@ def _of_numbers(of: Reliability) -> list[Callable[[Axes], None]]:
 def _draw_coverage(of: Reliability, axes: Axes) -> None:
     found: dict[str, list[float]] = {name: [] for name in of.names}
     for coverage in _ASKED:
-        assessed = assess(of.outputs, of.kind, of.scale, of.calibration, coverage)
+        assessed = of.assess(coverage)
         for number, name in enumerate(of.names):
             if assessed.lower is None or assessed.upper is None:
                 found[name].append(math.nan)
@@ -135,14 +142,14 @@ def _draw_similarity(of: Reliability, similarity: Tensor, axes: Axes) -> None:
         right = assess(of.outputs, of.kind, None).values.argmax(dim=1, keepdim=True) == of.targets
         error, name = torch.where(of.targets.isfinite(), 1 - right.double(), torch.nan), "part of wrong classes"
     else:
-        error, name = (assess(of.outputs, of.kind, None, of.calibration).values - of.targets).square(), "Brier score"
+        error, name = (of.assess().values - of.targets).square(), "Brier score"
     threshold = None if of.domain is None else of.domain.similarity
     draw_error_by_similarity(axes, similarity.numpy(), error.nanmean(dim=1).numpy(), name, threshold)
 
 
 def _errors(of: Reliability) -> tuple[Tensor, str]:
     """Errors ``[n, T]`` and their unit: that of the target, or the deviation of each of several targets."""
-    error = assess(of.outputs, of.kind, of.scale).values - of.targets
+    error = of.assess().values - of.targets
     if len(of.names) == 1:
         return error, f"unit of {of.names[0]}"
     return error / _deviations(of.targets), "standard deviations of each target"

@@ -14,6 +14,9 @@ from plstm_graph.tasks.scale import TargetScale, as_double
 from plstm_graph.tasks.spread import members_mean, spread_on_scale
 from plstm_graph.tasks.temperature import HOTTEST, fit_temperatures
 
+#: Where the recipe of a model has it.
+CALIBRATION = "calibration"
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -31,7 +34,9 @@ class Calibration:
     temperatures: list[float] = field(default_factory=list)
 
     @classmethod
-    def fit(cls, outputs: Tensor, targets: Tensor, kind: Kind, scale: TargetScale | None) -> "Calibration":
+    def fit(
+        cls, outputs: Tensor, targets: Tensor, kind: Kind, scale: TargetScale | None, gaussian: bool = False
+    ) -> "Calibration":
         """Calibrate on the validation part.
 
         Args:
@@ -39,10 +44,11 @@ class Calibration:
             targets: What was measured, in its own unit, ``[n, T]``; NaN where nothing was.
             kind: Of the targets.
             scale: On which numbers are learnt.
+            gaussian: Whether members give variances of numbers, too.
         """
         if kind != "regression":
             return cls(temperatures=fit_temperatures(members_mean(outputs), targets, kind))
-        mean, std = spread_on_scale(outputs)
+        mean, std = spread_on_scale(outputs, gaussian)
         measured = as_double(targets if scale is None else scale.apply(targets)).to(mean.device)
         columns = range(measured.size(1))
         return cls(

@@ -219,6 +219,7 @@ def dag_folder(
     pos_weight: float | list[float] | dict[str, float] | None = None,
     target_weights: list[float] | dict[str, float] | None = None,
     balanced_batches: bool = False,
+    likelihood: str | None = None,
 ) -> GraphTask:
     """Targets of the DAGs of a folder, whose ``dag.yaml`` says what is predicted and how the graphs are split.
 
@@ -241,6 +242,8 @@ def dag_folder(
         pos_weight: Weight of label 1 in the loss, where label 0 has 1; of several targets also a list, or by names.
         target_weights: Weight of each of several targets in the loss, a list or by their names.
         balanced_batches: Draw graphs of all classes equally often, in place of weights.
+        likelihood: gaussian, for a model that gives the standard deviation of each number with it; predictions then
+            have it as std. (default: squared errors)
     """
     if not path:
         raise ValueError("the task dag_folder needs the folder: --task.path my_dags")
@@ -249,9 +252,8 @@ def dag_folder(
     how = dict(split or {}) | ({"num_folds": num_folds, "fold": fold} if num_folds or fold else {})
     folder = FolderOfDAGs(path, make_transform(pre_transform), on_disk, split=how)
     weights = WeightOptions(class_weights, pos_weight, target_weights, balanced_batches)
-    task = supervised(
-        folder, folder.problem.kind, {"pre_transform": pre_transform}, num_folds, metrics, metric, weights
-    )
+    kind, given = folder.problem.kind, {"pre_transform": pre_transform}
+    task = supervised(folder, kind, given, num_folds, metrics, metric, weights, likelihood)
     if num_columns(task.in_channels) == len(folder.encoding.node_names):  # no transform has made others
         task.column_names = {"x": folder.encoding.node_names}
     task.changes = partial(_hide_words, folder, unknown_words) if unknown_words else None

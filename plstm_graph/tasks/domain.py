@@ -12,6 +12,8 @@ from plstm_graph.datasets.molecules.similarity import BYTES, nearest_similarity
 from plstm_graph.datasets.storage.plain_values import as_dataclass
 from plstm_graph.tasks.labelled import LabelledGraphs
 
+#: Where the recipe of a model has it, and where a checkpoint has the fingerprints of the training molecules.
+DOMAIN, FINGERPRINTS = "domain", "fingerprints"
 #: Training molecules that are kept; of more of them, as many at equal distances in their order.
 MOST_MOLECULES = 100_000
 #: Part of the validation molecules that are less similar to the training set than the threshold.

@@ -59,8 +59,9 @@ class GraphTask(Task):
         out_channels (int): Number of columns that a model gives: 1, or one per class.
         in_channels (int, list[int] or str): Node features, as :func:`plstm_graph.nn.feature_encoder` takes them.
         edge_dim (int, list[int], str or None): Edge features likewise.
-        objective (str): The loss, a mean over known targets: ``"mse"`` or ``"l1"`` of numbers, ``"binary"`` of labels 0
-            and 1, ``"cross_entropy"`` of a class, or ``"sequence"``, the same at each of several positions.
+        objective (str): The loss, a mean over known targets: ``"mse"``, ``"l1"`` or ``"gaussian"`` of numbers, the
+            last of which takes a mean and a logarithm of the variance of each target from the model; ``"binary"`` of
+            labels 0 and 1, ``"cross_entropy"`` of a class, or ``"sequence"``, the same at each of several positions.
         metrics (callable): Metrics of outputs ``[M, O]``, in the unit of the targets, and of the tensors of
             :attr:`columns`, concatenated.
         monitor (dict): As of :class:`~plstm_graph.tasks.task.Task`, and so is all else that is not named here.
@@ -146,6 +147,11 @@ class GraphTask(Task):
         return kinds.get(self.objective, "regression")
 
     @property
+    def is_gaussian(self) -> bool:
+        """Whether models give a variance of each number, too."""
+        return self.objective == "gaussian"
+
+    @property
     def scores(self) -> Scores | None:
         """What is measured of targets that have names."""
         return self.metrics if isinstance(self.metrics, Scores) else None
@@ -217,7 +223,8 @@ class GraphTask(Task):
             return {}
         scale = None if self.target is None else self.target.to_plain()
         sized = self.sized_spec(spec, members)
-        return {**self.serving(self.needs(model)), "kind": self.kind, "model": sized, "scale": scale}
+        gaussian = {"likelihood": "gaussian"} if self.is_gaussian else {}
+        return gaussian | {**self.serving(self.needs(model)), "kind": self.kind, "model": sized, "scale": scale}
 
     @torch.no_grad()
     def check(self, model: nn.Module) -> None:
@@ -234,6 +241,11 @@ class GraphTask(Task):
                     f"cannot learn them on the scale {self.target.kind!r}: task.target_scale must be "
                     f"{' or '.join(allowed)}"
                 )
+        if self.is_gaussian and self.target is not None and {"raw", "log1p"} & set(self.target.kinds):
+            raise ValueError(
+                "likelihood gaussian learns variances about 1, so task.target_scale must be standard, log, ln or "
+                f"log10, got {' and '.join(dict.fromkeys(self.target.kinds))}"
+            )
         needs, training = self.needs(model), model.training
         (batch,) = batches_in_order(self.graphs("train", needs)[:2], 2, torch.device("cpu"), Shard(), needs)
         given = list(self.output(model.eval(), batch, needs).shape)
@@ -243,6 +255,8 @@ class GraphTask(Task):
             expected = [batch.y.numel(), self.out_channels]
         elif self.objective == "sequence":
             expected = [*expected, *given[-1:]]
+        elif self.is_gaussian:
+            expected = [*expected[:-1], 2 * expected[-1]]
         if given != expected:
             raise ValueError(f"the model gives {given} where the targets are {expected}: {self._needed()}")
         if self.objective == "sequence":
@@ -320,7 +334,9 @@ class GraphTask(Task):
         return loss_sum(output, target, self.objective, self.target, self.label_smoothing, weight, censor)
 
     def restored(self, output: Tensor) -> Tensor:
-        """Outputs ``[M, O]`` in the unit of the targets."""
+        """Outputs ``[M, O]`` in the unit of the targets; of means and variances the means."""
+        if self.is_gaussian:
+            output = output.chunk(2, dim=-1)[0]
         return output if self.target is None else self.target.restore(output)
 
     def score(self, output: Tensor, **columns: Tensor) -> Row:

@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from plstm_graph.tasks.gaussian import gaussian_losses
 from plstm_graph.tasks.scale import TargetScale
 
-Objective = Literal["mse", "l1", "binary", "cross_entropy", "sequence"]
+Objective = Literal["mse", "l1", "gaussian", "binary", "cross_entropy", "sequence"]
 #: Objectives of which a target is the number of a class.
 _OF_CLASSES = ("cross_entropy", "sequence")
 _LOSSES: dict[Objective, Callable[..., Tensor]] = {
@@ -64,7 +65,7 @@ def loss_sum(
 
     Args:
         output: ``[..., M, O]`` on the scale that is learnt, of an ensemble with its members in front, each of which has
-            a loss of its own.
+            a loss of its own; for ``"gaussian"`` means and logarithms of variances, ``[..., M, 2T]``.
         target: In their own unit, ``[M, T]``; NaN where unknown.
         objective: Which loss.
         scale: Of numbers; None for their own unit, and for classes.
@@ -72,7 +73,7 @@ def loss_sum(
         weight: Of each target, ``[M, T]``. (default: 1)
         censor: Of numbers: 1 where the true value is above the target, -1 where it is below, 0 where it is the target,
             ``[M, T]``. A prediction on the right side of a bound has no loss, one on the wrong side that of an exact
-            target. (default: 0)
+            target; of a Gaussian it is that of all values beyond the bound. (default: 0)
 
     Returns:
         The sum of weight times loss, and the sum of the weights: without weights, the number of known targets.
@@ -80,7 +81,10 @@ def loss_sum(
     if objective in _OF_CLASSES:
         return _of_classes(output, target if objective == "sequence" else target.view(-1), label_smoothing, weight)
     values = target if scale is None else scale.apply(target)
-    values = values.to(output.device, output.dtype).expand(output.shape)
+    values = values.to(output.device, output.dtype)
+    if objective == "gaussian":
+        return _of_gaussian(output, values, weight, censor)
+    values = values.expand(output.shape)
     known = values.isfinite()
     if censor is not None:
         # A prediction that keeps to the bound takes its place, which leaves neither loss nor gradient.
@@ -91,6 +95,15 @@ def loss_sum(
         return _LOSSES[objective](found, expected, reduction="sum"), known.sum()
     weights = weight.to(output.device, output.dtype).expand(output.shape)[known]
     return (_LOSSES[objective](found, expected, reduction="none") * weights).sum(), weights.sum()
+
+
+def _of_gaussian(output: Tensor, values: Tensor, weight: Tensor | None, censor: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Of means and variances."""
+    known = values.isfinite()
+    losses = gaussian_losses(output, values.nan_to_num(0, 0, 0), None if censor is None else censor.to(output.device))
+    weights = known.to(output.dtype) if weight is None else torch.where(known, weight.to(losses), 0)
+    weights = weights.expand(losses.shape)
+    return (losses * weights).sum(), weights.sum()
 
 
 def _of_classes(output: Tensor, target: Tensor, label_smoothing: float, weight: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -29,7 +29,7 @@ from plstm_graph.tasks.labelled import LabelledGraphs, Problem
 from plstm_graph.tasks.metric_names import chosen_metrics
 from plstm_graph.tasks.metrics import Kind
 from plstm_graph.tasks.molecule_notes import alike_classes, odd_parts, repeated_molecules
-from plstm_graph.tasks.supervised import check_kind, supervised
+from plstm_graph.tasks.supervised import check_kind, check_likelihood, supervised
 from plstm_graph.tasks.weights import WeightOptions
 from plstm_graph.transforms import ToDAG
 
@@ -92,7 +92,7 @@ class MoleculeTable(LabelledGraphs):
             raise ValueError(
                 "valid_path and test_path say the parts: split_file and duplicates: group do not go with it"
             )
-        if len({Path(file).expanduser() for file in (path, *self._files.values()) if file}) <= len(self._files):
+        if self._files and len({Path(file).expanduser() for file in (path, *self._files.values())}) <= len(self._files):
             raise ValueError("path, valid_path and test_path must be different files")
         self.duplicates = duplicates
         self._merged: list[str] = []
@@ -297,6 +297,7 @@ def molecules(
     target_weights: list[float] | dict[str, float] | None = None,
     balanced_batches: bool = False,
     censored: bool = False,
+    likelihood: str | None = None,
     time_column: str | None = None,
     cutoff: float = 0.65,
     split_file: str | None = None,
@@ -337,6 +338,8 @@ def molecules(
         balanced_batches: Draw molecules of all classes equally often, in place of weights.
         censored: Cells of numbers may be bounds such as >10 or <0.5. The loss then asks for no more than a prediction
             on the right side; metrics leave bounds out.
+        likelihood: gaussian, for a model that gives the standard deviation of each number with it; predictions then
+            have it as std. (default: squared errors)
         time_column: Column of dates or numbers, with split: time; the oldest rows train, the newest are tested.
         cutoff: Largest Tanimoto distance of neighbours, with split: butina.
         split_file: A CSV or JSON file that says the parts, such as the split.csv of a run, in place of split.
@@ -347,6 +350,7 @@ def molecules(
             ``"mean"`` of their targets in the first row, or ``"group"``, all in one part.
     """
     check_kind(kind)
+    check_likelihood(likelihood, kind)
     chosen_metrics(kind, metrics, metric)
     weights = WeightOptions(class_weights, pos_weight, target_weights, balanced_batches)
     weights.check(kind)
@@ -377,4 +381,4 @@ def molecules(
     given: dict[str, Any] = {"smiles_column": table.dataset.smiles_column, "pre_transform": pre_transform}
     if censored:
         given["censored"] = True
-    return supervised(table, kind, given, num_folds, metrics, metric, weights)
+    return supervised(table, kind, given, num_folds, metrics, metric, weights, likelihood)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from plstm_graph.tasks.conformal import COVERAGE, check_coverage
+from plstm_graph.tasks.gaussian import mean_and_log_variance
 from plstm_graph.tasks.metrics import Kind, to_prediction
 from plstm_graph.tasks.scale import TargetScale, as_double
 from plstm_graph.tasks.temperature import with_temperatures
@@ -45,6 +46,7 @@ def assess(
     scale: TargetScale | None,
     calibration: "Calibration | None" = None,
     coverage: float = COVERAGE,
+    gaussian: bool = False,
 ) -> Assessed:
     r"""Predictions from what the members of an ensemble give, or one model alone.
 
@@ -59,6 +61,7 @@ def assess(
         scale: Of numbers.
         calibration: Of the model; without one there are no intervals, and probabilities are those of the logits.
         coverage: Part of the measured values that intervals are to hold.
+        gaussian: Whether members give variances of numbers, too, see :mod:`plstm_graph.tasks.gaussian`.
 
     Raises:
         ValueError: If the coverage is no part.
@@ -66,7 +69,7 @@ def assess(
     check_coverage(coverage)
     if kind != "regression":
         return _probabilities(outputs, kind, calibration)
-    mean, std = spread_on_scale(outputs)
+    mean, std = spread_on_scale(outputs, gaussian)
     if calibration is not None and len(calibration.intervals) not in (0, mean.size(1)):
         raise ValueError(f"the calibration is of {len(calibration.intervals)} targets, the model gives {mean.size(1)}")
 
@@ -94,17 +97,25 @@ def members_mean(outputs: Tensor) -> Tensor:
     return outputs.mean(dim=0) if len(outputs) > 1 else outputs[0]
 
 
-def spread_on_scale(outputs: Tensor) -> tuple[Tensor, Tensor | None]:
+def spread_on_scale(outputs: Tensor, gaussian: bool = False) -> tuple[Tensor, Tensor | None]:
     """Mean and standard deviation of numbers on the scale that is learnt, ``[n, T]`` each, in float64.
 
     Args:
         outputs: Of each member, ``[M, n, T]``.
+        gaussian: Whether members give variances, too, ``[M, n, 2T]``.
 
     Returns:
-        The mean over the members; their unbiased standard deviation, None for one member.
+        The mean over the members; their unbiased standard deviation, None for one member. With variances it is the root
+        of their mean plus the variance of the members' means, that of an equal mixture of them.
     """
-    mean = as_double(members_mean(outputs))
-    return mean, as_double(outputs).std(dim=0) if len(outputs) > 1 else None
+    if not gaussian:
+        mean = as_double(members_mean(outputs))
+        return mean, as_double(outputs).std(dim=0) if len(outputs) > 1 else None
+    means, log_variances = mean_and_log_variance(outputs)
+    variance = as_double(log_variances).exp().mean(dim=0)
+    if len(outputs) > 1:
+        variance = variance + as_double(means).var(dim=0)
+    return as_double(members_mean(means)), variance.sqrt()
 
 
 def _probabilities(outputs: Tensor, kind: Kind, calibration: "Calibration | None") -> Assessed:

@@ -32,6 +32,7 @@ def supervised(
     metrics: list[str] | None = None,
     metric: str | None = None,
     weights: WeightOptions | None = None,
+    likelihood: str | None = None,
 ) -> GraphTask:
     """A task on graphs with targets.
 
@@ -43,6 +44,7 @@ def supervised(
         metrics: Names of the metrics, as of :func:`~plstm_graph.tasks.metric_names.chosen_metrics`.
         metric: The one that selects, likewise.
         weights: How much targets and classes count in training. (default: all alike)
+        likelihood: ``"gaussian"`` for models that give a variance of each number. (default: squared errors)
 
     Raises:
         ValueError: If targets do not fit the kind, or there is no such metric; it names place and value.
@@ -51,6 +53,7 @@ def supervised(
     weights = weights or WeightOptions()
     names = chosen_metrics(kind, metrics, metric)
     weights.check(kind)
+    check_likelihood(likelihood, kind)
     if kind in ("binary", "multiclass") and len(data.target_names) > 1:
         raise ValueError(
             f"kind {kind!r} is of one target, and there are {', '.join(data.target_names)}; 'multilabel' is of several "
@@ -67,10 +70,10 @@ def supervised(
         name=data.title,
         parts=parts,
         target_level=problem.target_level,
-        out_channels=problem.out_channels,
+        out_channels=problem.out_channels * (2 if likelihood else 1),
         in_channels=problem.in_channels,
         edge_dim=problem.edge_dim,
-        objective=_OBJECTIVES[kind],
+        objective="gaussian" if likelihood else _OBJECTIVES[kind],
         metrics=scores,
         monitor=scores.monitor if checked.selects else {"loss": "min"},
         target=TargetScale.fit("standard", data.train_targets) if numbers else None,
@@ -92,6 +95,18 @@ def supervised(
             "scores": scores.to_plain(),
         },
     )
+
+
+def check_likelihood(likelihood: str | None, kind: Kind) -> None:
+    """Check that a kind of targets can be learnt with a likelihood.
+
+    Raises:
+        ValueError: If there is no such likelihood, or targets are no numbers.
+    """
+    if likelihood not in (None, "gaussian"):
+        raise ValueError(f"likelihood must be 'gaussian', or null for squared errors, got {likelihood!r}")
+    if likelihood is not None and kind != "regression":
+        raise ValueError(f"likelihood {likelihood!r} is of numbers (kind: regression), and kind is {kind}")
 
 
 def check_kind(kind: Kind) -> None:

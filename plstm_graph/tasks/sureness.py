@@ -10,7 +10,7 @@ from plstm_graph.tasks.calibration import Calibration
 from plstm_graph.tasks.conformal import COVERAGE
 from plstm_graph.tasks.metrics import Kind
 from plstm_graph.tasks.scale import TargetScale
-from plstm_graph.tasks.spread import assess, members_mean
+from plstm_graph.tasks.spread import Assessed, assess, members_mean
 from plstm_graph.tasks.task import Row
 from plstm_graph.tasks.temperature import negative_log_likelihood, with_temperatures
 
@@ -24,6 +24,7 @@ def sureness(
     scale: TargetScale | None,
     calibration: Calibration,
     names: Sequence[str],
+    gaussian: bool = False,
 ) -> Row:
     """Metrics of a calibrated model.
 
@@ -40,13 +41,15 @@ def sureness(
         scale: On which numbers are learnt.
         calibration: Of the model.
         names: Of the targets.
+        gaussian: Whether members give variances of numbers, too.
 
     Returns:
         What is defined: nothing of targets without intervals, or without measured values.
     """
     targets = targets.cpu()
     if kind == "regression":
-        return _of_intervals(outputs, targets, scale, calibration, names)
+        assessed = assess(outputs, kind, scale, calibration, gaussian=gaussian)
+        return _of_intervals(assessed, targets, names)
     logits = members_mean(outputs)
     found = {
         "uncalibrated": with_temperatures(logits, [1.0] * len(calibration.temperatures), kind).cpu(),
@@ -72,10 +75,7 @@ def coverage_of(lower: Tensor, upper: Tensor, measured: Tensor) -> float:
     return float(inside[known].double().mean())
 
 
-def _of_intervals(
-    outputs: Tensor, targets: Tensor, scale: TargetScale | None, calibration: Calibration, names: Sequence[str]
-) -> Row:
-    assessed = assess(outputs, "regression", scale, calibration)
+def _of_intervals(assessed: Assessed, targets: Tensor, names: Sequence[str]) -> Row:
     if assessed.lower is None or assessed.upper is None:
         return {}
     lower, upper = assessed.lower.cpu(), assessed.upper.cpu()

@@ -10,19 +10,14 @@ from torch import Tensor
 from plstm_graph.datasets.molecules.similarity import nearest_similarity
 from plstm_graph.report.labelled import report_trial
 from plstm_graph.report.reliability import Reliability, draw_reliability
-from plstm_graph.tasks.calibration import Calibration
-from plstm_graph.tasks.domain import Domain, check_fingerprints, domain_of
+from plstm_graph.tasks.calibration import CALIBRATION, Calibration
+from plstm_graph.tasks.domain import DOMAIN, FINGERPRINTS, Domain, check_fingerprints, domain_of
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.scale import TargetScale
 from plstm_graph.tasks.spread import assess
 from plstm_graph.tasks.sureness import sureness
 from plstm_graph.tasks.task import Row, Task
 from plstm_graph.train.checkpoint import KEY
-
-#: Where a recipe has it, and what the model was trained on.
-CALIBRATION, DOMAIN = "calibration", "domain"
-#: Where a checkpoint has the fingerprints of the training molecules, beside its weights.
-FINGERPRINTS = "fingerprints"
 
 
 class Calibrated(NamedTuple):
@@ -49,7 +44,7 @@ def calibrate(task: Task, outputs: Callable[[str], tuple[Tensor, dict[str, Tenso
     if task.labelled is None:
         return Calibrated({}, {}, [])
     (members, _), targets = outputs("valid"), task.labelled.exact_targets("valid")
-    calibration = Calibration.fit(members.cpu(), targets, task.kind, scale_of(task))
+    calibration = Calibration.fit(members.cpu(), targets, task.kind, scale_of(task), is_gaussian(task))
     domain, fingerprints = domain_of(task.labelled)
     plain = {CALIBRATION: calibration.to_plain(), DOMAIN: domain.to_plain()}
     notes = calibration.described(task.labelled.target_names) + domain.described
@@ -97,7 +92,7 @@ class Sureness:
         task = self.task
         if self.calibration is None or task.labelled is None:
             return {}
-        known = task.kind, scale_of(task), self.calibration, task.labelled.target_names
+        known = task.kind, scale_of(task), self.calibration, task.labelled.target_names, is_gaussian(task)
         return sureness(members.cpu(), task.labelled.exact_targets(part), *known)
 
     def report(self, folder: Path, members: Tensor, epoch: int) -> None:
@@ -114,10 +109,17 @@ class Sureness:
         scale, molecules = scale_of(task), task.labelled.fingerprints("test")
         if self.fingerprints is not None and molecules is not None:
             similarity = nearest_similarity(molecules, self.fingerprints)
-        report_trial(folder, task, assess(outputs, task.kind, scale, self.calibration), epoch, similarity)
+        assessed = assess(outputs, task.kind, scale, self.calibration, gaussian=is_gaussian(task))
+        report_trial(folder, task, assessed, epoch, similarity)
         if self.calibration is not None:
             known = outputs, task.labelled.exact_targets("test"), task.kind, scale, self.calibration
-            draw_reliability(folder, Reliability(*known, task.labelled.target_names, similarity, self.domain))
+            more = task.labelled.target_names, similarity, self.domain, is_gaussian(task)
+            draw_reliability(folder, Reliability(*known, *more))
+
+
+def is_gaussian(task: Task) -> bool:
+    """Whether models give variances of numbers, too."""
+    return isinstance(task, GraphTask) and task.is_gaussian
 
 
 def scale_of(task: Task) -> TargetScale | None:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from plstm_graph.datasets.molecules.fingerprints import morgan_fingerprints
@@ -44,6 +43,8 @@ def nearest_similarity(molecules: Tensor, training: Tensor) -> Tensor:
     Returns:
         ``[n]``, float32; 0 where there is nothing to compare with
     """
+    from scipy.sparse import csr_matrix  # slow to import, and not needed without molecules
+
     places = csr_matrix(np.unpackbits(molecules.numpy(), axis=1).astype(np.float32))
     counts = np.asarray(places.sum(axis=1))
     nearest = np.zeros(len(molecules), dtype=np.float32)
