@@ -86,7 +86,7 @@ def _refuses_others(capsys):
 def test_dags(level, scale, tmp_path, capsys):
     make_folder(tmp_path / "dags", level, "regression", graphs=60)
     task = {"name": "dag_folder", "path": "dags", "likelihood": "gaussian", "target_scale": scale}
-    tests, rows = _fit(task)
+    tests, _ = _fit(task)
     assert tests["coverage90"] > 0.5
     for row in _predict(capsys, "runs/run/best.ckpt", "dags"):
         low, value, high = (float(row[f"{name}_a"]) for name in ("lower", "predicted", "upper"))
