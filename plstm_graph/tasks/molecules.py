@@ -92,7 +92,8 @@ class MoleculeTable(LabelledGraphs):
             raise ValueError(
                 "valid_path and test_path say the parts: split_file and duplicates: group do not go with it"
             )
-        if self._files and len({Path(file).expanduser() for file in (path, *self._files.values())}) <= len(self._files):
+        given = [Path(file).expanduser() for file in (path, *self._files.values()) if file]
+        if len(set(given)) < len(given):
             raise ValueError("path, valid_path and test_path must be different files")
         self.duplicates = duplicates
         self._merged: list[str] = []
