@@ -32,6 +32,11 @@ class Console(rich.console.Console):
     def __init__(self, stderr: bool = False, file: IO[str] | None = None, width: int | None = None) -> None:
         super().__init__(stderr=stderr, file=file, width=width, markup=False, highlight=False, emoji=False)
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether a terminal shows what is written: colours may be forced elsewhere, as notebooks do, bars may not."""
+        return self.is_terminal and self.file.isatty()
+
     def render_str(self, text: str, **options: Any) -> Text:
         """A text as rich prints it; each string, wherever it stands, comes through here."""
         return super().render_str(visible(text), **options)

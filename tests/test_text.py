@@ -119,3 +119,10 @@ def test_data_goes_to_stdout_byte_for_byte(capfdbinary):
 )
 def test_a_slip_may_mean_a_name_near_it_or_one_of_its_initials(word, known, found):
     assert meant(word, known) == (f" (did you mean {found}?)" if found else "")
+
+
+def test_bars_do_not_move_where_only_colours_are_forced(monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    console = Console(file=io.StringIO())
+    assert console.is_terminal
+    assert not console.is_watched

@@ -37,7 +37,7 @@ class StudyProgress:
             FieldColumn("text"),
             console=console,
             transient=transient,
-            disable=silent or not console.is_terminal,
+            disable=silent or not console.is_watched,
         )
         self._tasks: dict[str, TaskID] = {}
 
@@ -57,7 +57,7 @@ class StudyProgress:
         hidden += of_targets if len(of_targets) > _MOST_TARGETS else []
         parts = [f"{name} {shown(value)}" for name, value in row.items() if name not in hidden]
         done, text = int(row["epoch"]) + 1, ", ".join(parts)
-        if not self._console.is_terminal:
+        if not self._console.is_watched:
             self._console.say(f"{trial.title}, epoch {done}/{self._epochs}: {text}, {row['seconds']:.1f} s")
             return
         if trial.title not in self._tasks:
