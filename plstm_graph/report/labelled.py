@@ -14,14 +14,18 @@ from plstm_graph.console import Console
 from plstm_graph.datasets.digits import rows_of_columns
 from plstm_graph.datasets.storage.files import replace_file
 from plstm_graph.report.predictions import measured_columns, prediction_columns, sureness_columns, write_csv
+from plstm_graph.tasks.confusion import class_names, confusion
 from plstm_graph.tasks.domain import similarity_column
 from plstm_graph.tasks.labelled import exact
-from plstm_graph.tasks.metrics import LABELS, Kind
+from plstm_graph.tasks.metric_names import WITH_UNIT
+from plstm_graph.tasks.scores import OF
 from plstm_graph.tasks.spread import Assessed
 from plstm_graph.tasks.task import Row, Task
 from plstm_graph.text import plot_label
 from plstm_graph.viz.curves import draw_label_scores, draw_learning_curve, draw_predictions, new_figure
+from plstm_graph.viz.errors import draw_confusion, draw_residuals, draw_target_curves
 
+_MOST_CURVES = 16  # targets whose metric is drawn by epoch
 _SHOWN = 8  # names of targets, and notes
 
 
@@ -76,15 +80,8 @@ def report_trial(folder: Path, task: Task, assessed: Assessed, epoch: int, simil
     groups = (zip(*group.values(), strict=True) for group in (names, measured, columns))
     rows = [[*name, *true, *guess] for name, true, guess in zip(*groups, strict=True) if any(true)]
     write_csv(header, rows, str(folder / "test_predictions.csv"))
-    _draw(
-        folder / "curves.png",
-        _history(folder),
-        epoch,
-        predicted.cpu(),
-        exact(target, censor),
-        labelled.output_names,
-        kind,
-    )
+    history = _history(folder)
+    _draw(folder / "curves.png", task, history, epoch, predicted.cpu(), exact(target, censor).cpu())
 
 
 def draw_study(path: Path, folders: Mapping[str, Sequence[Path]], repeated: str) -> None:
@@ -115,21 +112,55 @@ def _history(folder: Path) -> list[Row]:
     return [json.loads(line) for line in lines]
 
 
-def _draw(
-    path: Path, history: list[Row], best: int, predicted: Tensor, measured: Tensor, names: list[str], kind: Kind
-) -> None:
-    """The learning curve and the test predictions as one PNG."""
-    figure, (left, right) = new_figure(2)
+def _draw(path: Path, task: Task, history: list[Row], best: int, predicted: Tensor, measured: Tensor) -> None:
+    """The learning curve, the test predictions, what they miss, and the metric of each of several targets."""
+    labelled, kind = task.labelled, task.kind
+    assert labelled is not None
+    by_target, label = _curves_of_targets(task, history)
+    figure, panels = new_figure(3 + bool(by_target) - (kind == "multilabel"))
+    epochs = [row["epoch"] + 1 for row in history]
     curves: dict[str, Sequence[float]] = {
         name: [row.get(f"{name}/loss", math.nan) for row in history] for name in ("train", "valid")
     }
-    draw_learning_curve(left, [row["epoch"] + 1 for row in history], curves, best)
-    if kind == "multiclass":
-        classes = torch.arange(predicted.size(1), device=measured.device)
+    draw_learning_curve(panels[0], epochs, curves, best)
+    if kind == "regression":
+        shown, title = _same_unit(task), "test split"
+        names = labelled.target_names
+        if shown is not None:
+            predicted, measured = (values / shown for values in (predicted, measured))
+            title += ", in standard deviations of training"
+        draw_predictions(panels[1], predicted, measured, names, title)
+        draw_residuals(panels[2], predicted, measured, names, "residuals, test split")
+    elif kind == "multiclass":
+        codes = torch.arange(predicted.size(1), device=measured.device)
         known = measured.isfinite().all(dim=1)
-        draw_label_scores(right, predicted[known], (measured[known] == classes).float(), "test split, all classes")
-    elif kind in LABELS:
-        draw_label_scores(right, predicted, measured, "test split")
+        labels = (measured[known] == codes).float()
+        draw_label_scores(panels[1], predicted[known], labels, "test split, all classes")
     else:
-        draw_predictions(right, predicted, measured, names, "test split")
+        draw_label_scores(panels[1], predicted, measured, "test split")
+    if kind in ("binary", "multiclass"):
+        (counts,) = confusion(predicted, measured, kind)
+        names = class_names(labelled.classes[0] if labelled.classes else [], len(counts), kind)
+        draw_confusion(panels[2], counts, names, "classes, test split")
+    if by_target:
+        draw_target_curves(panels[-1], epochs, by_target, best, label)
     replace_file(path, lambda unfinished: figure.savefig(unfinished, dpi=150, format="png"))
+
+
+def _same_unit(task: Task) -> Tensor | None:
+    """What several targets of numbers are divided by, to stand in one picture; None for one target."""
+    spread = None if task.scores is None else task.scores.spread
+    return None if spread is None or len(spread) < 2 else torch.tensor(spread, dtype=torch.double)
+
+
+def _curves_of_targets(task: Task, history: list[Row]) -> tuple[dict[str, list[float]], str]:
+    """The metric that selects, of each of several targets by epoch; and its name."""
+    scores = task.scores
+    if scores is None or not 1 < len(scores.target_names) <= _MOST_CURVES:
+        return {}, ""
+    metric, unit = scores.names[0], _same_unit(task) if scores.names[0] in WITH_UNIT else None
+    curves = {}
+    for number, name in enumerate(scores.target_names):
+        values = [row.get(f"valid/{metric}{OF}{name}", math.nan) for row in history]
+        curves[name] = values if unit is None else [value / float(unit[number]) for value in values]
+    return curves, metric if unit is None else f"{metric} / standard deviation"

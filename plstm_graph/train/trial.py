@@ -18,6 +18,8 @@ from torch_geometric import seed_everything
 
 from plstm_graph.datasets.storage.files import replace_file, replace_json
 from plstm_graph.nn.parameters import count_parameters
+from plstm_graph.tasks.confusion import plain_confusion
+from plstm_graph.tasks.metrics import to_prediction
 from plstm_graph.tasks.spread import members_mean
 from plstm_graph.tasks.task import Row, Shard, Task
 from plstm_graph.train.calibrate import Sureness, calibrate
@@ -26,6 +28,8 @@ from plstm_graph.train.engine import outputs_of, outputs_of_members, train
 from plstm_graph.train.freezing import check_head
 from plstm_graph.train.training import Training
 from plstm_graph.train.transfer import Taken, take_weights
+
+_CONFUSION = "confusion"  # beside the names of tests in tests.json
 
 
 @dataclass(frozen=True)
@@ -194,8 +198,17 @@ def test_trial(trial: Trial, task: Task, device: torch.device, precision: Any = 
             sureness.report(trial.folder, members, finished["epoch"])
     for picture, figure in task.pictures(outputs).items():
         replace_file(trial.folder / picture, partial(figure.savefig, format="png", dpi=130))
-    replace_json(trial.folder / "tests.json", tests)
+    replace_json(trial.folder / "tests.json", tests | _confused(task, outputs))
     return tests
+
+
+def _confused(task: Task, outputs: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Which classes of graphs with names are taken for which in the test, for ``tests.json``."""
+    labelled = task.labelled
+    if labelled is None or "test" not in outputs or task.kind in ("regression", "sequence"):
+        return {}
+    predicted, target = to_prediction(outputs["test"], task.kind), labelled.targets("test")
+    return {_CONFUSION: plain_confusion(predicted, target, task.kind, labelled.target_names, labelled.classes)}
 
 
 def trained_model(trial: Trial, task: Task, device: torch.device) -> nn.Module:
@@ -243,7 +256,8 @@ def read_result(folder: Path) -> dict[str, Any] | None:
 
 def read_tests(folder: Path) -> dict[str, Row] | None:
     """What ``tests.json`` in the folder of a trial says, see :func:`read_json`."""
-    return numbers(read_json(folder / "tests.json"))
+    found = numbers(read_json(folder / "tests.json"))
+    return found and {name: row for name, row in found.items() if name != _CONFUSION}
 
 
 def numbers(values: Any) -> Any:

@@ -54,7 +54,7 @@ def test_fit_shows_its_plan_and_leaves_a_report(workspace, fitted):
     of_trial = ("epochs.jsonl", "best.ckpt", "result.json", "tests.json", "test_predictions.csv")
     pictures = ("curves.png", "calibration.png")
     assert files == {
-        *("config.yaml", "data.json", "baselines.json", "best.ckpt"),
+        *("config.yaml", "data.json", "split.csv", "baselines.json", "best.ckpt"),
         *(*pictures, "report.json", "report.md", "results.jsonl"),
         *(f"tiny/seed_0/{name}" for name in (*of_trial, *pictures)),
     }

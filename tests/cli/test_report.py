@@ -76,3 +76,32 @@ def test_baselines_that_were_stopped_go_on(table, tmp_path, monkeypatch):
     beside = report_of(run)["beside"]
     assert "Morgan + ridge" in beside
     assert beside["mean predictor"]["test/rmse"]["mean"] == 123.0  # is not fitted again
+
+
+def test_confused_classes_stand_in_tests_json(real_data, tmp_path):
+    table = write_rows(tmp_path / "t.csv", real_rows(real_data, "solubility", 90))
+    run = fit(tmp_path, table, "--task.kind", "multiclass", "--task.target_columns", "[class]")
+    found = json.loads((run / "tiny" / "seed_0" / "tests.json").read_text())
+    assert set(found) == {"test", "confusion"}
+    counts = found["confusion"]["class"]["counts"]
+    assert found["confusion"]["class"]["classes"] == ["(A) low", "(B) medium", "(C) high"]
+    assert sum(map(sum, counts)) == report_of(run)["samples"]["test"]
+    right = sum(counts[code][code] for code in range(3))
+    assert right / sum(map(sum, counts)) == pytest.approx(found["test"]["accuracy"])
+    assert set(report_of(run)["models"]["tiny"]["seeds"][0]["tests"]) == {"test"}
+    fit(tmp_path, table, "--task.kind", "multiclass", "--task.target_columns", "[class]")  # reads it again
+
+
+def test_labels_of_tox21_have_a_matrix_each(real_data, tmp_path):
+    table = write_rows(tmp_path / "t.csv", real_rows(real_data, "tox21", 200))
+    labels = ("--task.kind", "multilabel", "--task.allow_missing", "true", "--task.target_columns", "[NR-AhR, SR-MMP]")
+    run = fit(tmp_path, table, *labels)
+    found = json.loads((run / "tiny" / "seed_0" / "tests.json").read_text())["confusion"]
+    assert list(found) == ["NR-AhR", "SR-MMP"] and all(each["classes"] == ["0", "1"] for each in found.values())
+    assert (run / "curves.png").stat().st_size > 10_000
+
+
+def test_targets_of_different_units_stand_in_one_picture(real_data, tmp_path):
+    rows = [row | {"joules": str(4184 * float(row["calc"]))} for row in real_rows(real_data, "freesolv", 60)]
+    run = fit(tmp_path, write_rows(tmp_path / "t.csv", rows), "--task.target_columns", "[expt, joules]")
+    assert (run / "curves.png").stat().st_size > 10_000
