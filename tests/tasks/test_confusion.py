@@ -40,7 +40,7 @@ def test_a_matrix_of_any_size_is_drawn(count, tmp_path):
 
 
 def test_residuals_are_measured_minus_predicted():
-    figure, (axes, other) = new_figure(2)
+    _, (axes, other) = new_figure(2)
     draw_residuals(axes, torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([[1.5], [nan], [2.0]]), ["y"], "test")
     (points,) = axes.collections
     assert points.get_offsets().compressed().tolist()[:2] == [1.0, 0.5]
