@@ -92,6 +92,23 @@ def test_every_split_is_kept_and_read_again(capsys, rows, options):
     assert rows_of("runs/one/tiny/seed_0/test_predictions.csv") == rows_of("runs/two/tiny/seed_0/test_predictions.csv")
 
 
+def test_several_labels_are_stratified(capsys, rows):
+    """Every part has its share of each; folds too."""
+    labels = [[row[0], int(float(row[1]) > -2), int(number % 9 == 0)] for number, row in enumerate(rows)]
+    _write("t.csv", labels, ("smiles", "soluble", "rare"))
+    options = ("--task.kind", "multilabel", "--task.target_columns", "soluble,rare", "--task.split", "stratified")
+    _fit(capsys, "labels", *options, "--folds", "5", table=_TABLE[:2])
+    for fold in range(5):
+        tested = [
+            row
+            for row, (_, _, part) in zip(labels, _split(f"runs/labels/split_fold_{fold}.csv"), strict=True)
+            if part == "test"
+        ]
+        assert len(tested) == 18
+        assert sum(row[2] for row in tested) == 2
+        assert abs(sum(row[1] for row in tested) - sum(row[1] for row in labels) / 5) <= 1
+
+
 def test_repeats_are_reported_as_one(capsys):
     """Each is drawn with the next seed, and has a file of its own."""
     message = _fit(capsys, "again", "--task.split", "random", "--repeats", "2")

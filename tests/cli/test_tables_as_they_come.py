@@ -63,6 +63,7 @@ def _commas(rows):
         ("t.csv", "Drug Name logS Group", ";", "separated by semicolons; decimal commas of 'logS'", True),
         ("t.tsv", "smiles Name logS Group", "\t", "separated by tabs", True),
         ("t.txt", "what Name logS Group", "|", "taken from the column 'what', whose cells are molecules", False),
+        ("t.smi", "", "\t", "no header: its columns are called column_0", True),
         ("t.csv", "", ",", "no header: its columns are called column_0", True),
     ],
 )

@@ -23,6 +23,7 @@ from plstm_graph.datasets.molecules.splits import (
     random_parts,
     scaffold_parts,
 )
+from plstm_graph.datasets.molecules.stratified import labelled_parts
 from plstm_graph.datasets.molecules.times import time_parts, times_of
 
 
@@ -33,7 +34,8 @@ class Split:
     Args:
         by: ``"scaffold"`` (no Bemis-Murcko scaffold in two parts, the largest in training, as OGB has it),
             ``"scaffold_balanced"`` (the same, but parts get large and small scaffolds by chance), ``"random"``,
-            ``"stratified"`` (every part has the same share of each class, or of each tenth of the range), ``"group"``,
+            ``"stratified"`` (every part has the same share of each class, of each tenth of the range, or of each of
+            several labels), ``"group"``,
             ``"time"`` (the oldest train, the newest are tested), ``"kennard_stone"`` (those that differ most by their
             fingerprints train), ``"butina"`` (no cluster of like fingerprints in two parts), or the name of a column
             that says train, valid or test.
@@ -199,6 +201,8 @@ class Split:
             return _numbers(scaffold_parts(smiles, fractions), len(smiles))
         if not self.num_folds and self.by == "random":
             return _numbers(random_parts(len(smiles), fractions, self.seed), len(smiles))
+        if self.by == "stratified" and len(dataset.target_columns) > 1 and dataset.kind == "label":
+            return self._labelled(dataset, fractions)
         groups: Sequence[str] | np.ndarray | None = self._groups(dataset)
         if molecules is not None and groups is not None:
             groups = _joined(groups, molecules)
@@ -213,12 +217,27 @@ class Split:
         else:
             groups = np.array([bemis_murcko_scaffold(text) for text in smiles])
         if not self.num_folds:
-            return balanced_parts(groups, [fraction * len(smiles) for fraction in fractions], self.seed, first=True)
+            return balanced_parts(groups, _sizes(len(smiles), fractions), self.seed, first=True)
         count = len(np.unique(groups))
         if count < self.num_folds:
             raise ValueError(f"{self.num_folds} folds need as many groups, and the number is {count}")
         size = len(smiles) / self.num_folds
         folds = balanced_parts(groups, [size] * self.num_folds, self.seed, first=False)
+        return parts_of_fold(folds, self.fold, self.num_folds)
+
+    def _labelled(self, dataset: SmilesDataset, fractions: Sequence[float]) -> np.ndarray:
+        """Parts of which each has its share of every label."""
+        if self.group_column is not None:
+            raise ValueError(
+                "split 'stratified' with group_column is by one target, and there are "
+                f"{', '.join(dataset.target_columns)}; split: group keeps groups together"
+            )
+        labels = torch.cat([data.y for data in dataset]).numpy()
+        if not self.num_folds:
+            return labelled_parts(labels, _sizes(len(labels), fractions), self.seed)
+        if len(labels) < self.num_folds:
+            raise ValueError(f"{self.num_folds} folds need as many rows, and the number is {len(labels)}")
+        folds = labelled_parts(labels, [len(labels) / self.num_folds] * self.num_folds, self.seed)
         return parts_of_fold(folds, self.fold, self.num_folds)
 
     def _targets(self, dataset: SmilesDataset) -> np.ndarray | None:
@@ -255,6 +274,11 @@ def _clusters(smiles: tuple[str, ...], cutoff: float) -> np.ndarray:
 @lru_cache(maxsize=2)
 def _order(smiles: tuple[str, ...], count: int) -> np.ndarray:
     return kennard_stone_order(smiles, count)
+
+
+def _sizes(n: int, fractions: Sequence[float]) -> list[float]:
+    """Wanted sizes of parts, in rows."""
+    return [fraction * n for fraction in fractions]
 
 
 def _numbers(parts: dict[str, list[int]] | dict[str, Tensor], n: int) -> np.ndarray:

@@ -25,6 +25,7 @@ class Molecules:
     y: list[float]
     target_columns: tuple[str, ...] = ("y",)
     smiles_column: str = "smiles"
+    kind: str = "number"
 
     @classmethod
     def of(cls, smiles: list[str], **columns: list[str]) -> "Molecules":

@@ -12,6 +12,7 @@ from plstm_graph.datasets.molecules.duplicates import molecule_numbers
 from plstm_graph.datasets.molecules.likeness import butina_clusters, fingerprints, kennard_stone_order
 from plstm_graph.datasets.molecules.split_kinds import KINDS, ORDERED, SEEDED
 from plstm_graph.datasets.molecules.splits import PARTS, bemis_murcko_scaffold
+from plstm_graph.datasets.molecules.stratified import labelled_parts
 from plstm_graph.datasets.molecules.table_split import Split
 from plstm_graph.datasets.molecules.times import times_of
 from plstm_graph.datasets.table import TableError
@@ -283,3 +284,19 @@ def test_files_that_are_no_split_of_the_table(tmp_path: Path, name: str, content
     (tmp_path / name).write_text(content)
     with pytest.raises(TableError, match=message):
         Split(file=str(tmp_path / name)).divide(Molecules.of(SIX))  # type: ignore[arg-type]
+
+
+@settings(max_examples=50)
+@given(
+    rates=st.lists(st.floats(0.02, 0.7), min_size=2, max_size=6),
+    fractions=st.sampled_from([(0.8, 0.1, 0.1), (0.5, 0.5, 0), (0.2,) * 5]),
+    seed=st.integers(0, 9),
+)
+def test_each_part_has_its_share_of_every_label(rates: list[float], fractions: tuple[float, ...], seed: int) -> None:
+    labels = np.random.default_rng(seed).random((400, len(rates))) < rates
+    wanted = np.array(fractions) * 400
+    parts = labelled_parts(labels, wanted, seed)
+    assert np.array_equal(parts, labelled_parts(labels, wanted, seed))
+    for part, fraction in enumerate(fractions):
+        assert abs((parts == part).sum() - fraction * 400) <= 16  # 4% of the rows
+        assert (abs(labels[parts == part].sum(axis=0) - fraction * labels.sum(axis=0)) <= 16).all()
