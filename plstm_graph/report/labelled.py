@@ -22,7 +22,7 @@ from plstm_graph.tasks.scores import OF
 from plstm_graph.tasks.spread import Assessed
 from plstm_graph.tasks.task import Row, Task
 from plstm_graph.text import plot_label
-from plstm_graph.viz.curves import draw_label_scores, draw_learning_curve, draw_predictions, new_figure
+from plstm_graph.viz.curves import draw_label_scores, draw_learning_curve, draw_predictions, loss_scale, new_figure
 from plstm_graph.viz.errors import draw_confusion, draw_residuals, draw_target_curves
 
 _MOST_CURVES = 16  # targets whose metric is drawn by epoch
@@ -94,15 +94,16 @@ def draw_study(path: Path, folders: Mapping[str, Sequence[Path]], repeated: str)
     """
     figure, panels = new_figure(len(folders))
     for axes, (model, of_model) in zip(panels, folders.items(), strict=True):
-        histories = [_history(folder) for folder in of_model]
+        histories, drawn = [_history(folder) for folder in of_model], []
         for name, colour in (("train", "C0"), ("valid", "C1")):
             curves = [[row.get(f"{name}/loss") or math.nan for row in history] for history in histories]
+            drawn += curves
             for curve in curves:
                 axes.plot(range(1, len(curve) + 1), curve, color=colour, linewidth=0.7, alpha=0.5)
             mean = np.mean([curve[: min(map(len, curves))] for curve in curves], axis=0)  # while all of them train
             axes.plot(range(1, len(mean) + 1), mean, color=colour, linewidth=2.5, label=f"{name}, mean")
         title = f"{model}: {len(of_model)} trainings ({repeated})"
-        axes.set(xlabel="epoch", ylabel="loss", yscale="log", title=plot_label(title))
+        axes.set(xlabel="epoch", ylabel="loss", yscale=loss_scale(drawn), title=plot_label(title))
         axes.legend(frameon=False, title="thin: each training")
     replace_file(path, lambda unfinished: figure.savefig(unfinished, dpi=150, format="png"))
 

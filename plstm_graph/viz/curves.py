@@ -1,6 +1,6 @@
 """Pictures of a training run: its learning curve, and predictions against measurements."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -22,8 +22,17 @@ def draw_learning_curve(axes: Axes, epochs: Sequence[float], curves: dict[str, S
     for name, values in curves.items():
         axes.plot(epochs, values, label=plot_label(name), linewidth=1.5)
     axes.axvline(best, color="0.6", linestyle="--", linewidth=1, label=f"best epoch ({best:g})")
-    axes.set(xlabel="epoch", ylabel="loss", yscale="log", title="learning curve")
+    axes.set(xlabel="epoch", ylabel="loss", yscale=loss_scale(curves.values()), title="learning curve")
     axes.legend(frameon=False)
+
+
+def loss_scale(curves: Iterable[Sequence[float]]) -> str:
+    """Scale of an axis of losses: logarithmic, unless one is not positive, as those of a Gaussian likelihood may be.
+
+    Args:
+        curves: Losses, with NaN where there are none.
+    """
+    return "linear" if any(value <= 0 for curve in curves for value in curve) else "log"
 
 
 def draw_predictions(axes: Axes, predicted: Tensor, measured: Tensor, names: Sequence[str], title: str) -> None:
