@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor
 from plstm_graph.datasets.folds import TEST, TRAIN, VALID, check_fold, drawn_parts, parts_of_fold
 from plstm_graph.datasets.molecules.balanced import balanced_parts
 from plstm_graph.datasets.molecules.duplicates import molecule_numbers
-from plstm_graph.datasets.molecules.likeness import butina_clusters, kennard_stone_order
+from plstm_graph.datasets.molecules.grouping import clusters_of, joined_groups, order_of, part_numbers, sizes_of
 from plstm_graph.datasets.molecules.smiles import SmilesDataset
 from plstm_graph.datasets.molecules.split_file import read_split
 from plstm_graph.datasets.molecules.split_kinds import KINDS, ORDERED, SEEDED
@@ -184,7 +183,7 @@ class Split:
             again = replace(self, repeats=False, num_folds=0, fold=0, seed=self.seed + self.fold)
             return again._parts(dataset, fractions, molecules)
         if self.by not in KINDS:
-            return _numbers(column_split(dataset.table, self.by), len(dataset))
+            return part_numbers(column_split(dataset.table, self.by), len(dataset))
         smiles = tuple(dataset.smiles)
         if self.by == "time":
             assert self.time_column is not None
@@ -192,20 +191,20 @@ class Split:
         if self.by == "kennard_stone":
             sizes = np.rint(np.cumsum(fractions) * len(smiles)).astype(int)
             part = np.full(len(smiles), TEST)
-            order = _order(smiles, int(sizes[1]))
+            order = order_of(smiles, int(sizes[1]))
             part[order[: sizes[0]]], part[order[sizes[0] : sizes[1]]] = TRAIN, VALID
             return part
         if self.by in ("scaffold_balanced", "butina"):
             return self._balanced(smiles, fractions)
         if not self.num_folds and self.by == "scaffold":
-            return _numbers(scaffold_parts(smiles, fractions), len(smiles))
+            return part_numbers(scaffold_parts(smiles, fractions), len(smiles))
         if not self.num_folds and self.by == "random":
-            return _numbers(random_parts(len(smiles), fractions, self.seed), len(smiles))
+            return part_numbers(random_parts(len(smiles), fractions, self.seed), len(smiles))
         if self.by == "stratified" and len(dataset.target_columns) > 1 and dataset.kind == "label":
             return self._labelled(dataset, fractions)
         groups: Sequence[str] | np.ndarray | None = self._groups(dataset)
         if molecules is not None and groups is not None:
-            groups = _joined(groups, molecules)
+            groups = joined_groups(groups, molecules)
         train, valid, test = fractions
         how = replace(self, fractions=(train, valid, test))
         return drawn_parts(how, len(dataset), self._targets(dataset), groups)
@@ -213,11 +212,11 @@ class Split:
     def _balanced(self, smiles: tuple[str, ...], fractions: Sequence[float]) -> np.ndarray:
         """Parts of scaffolds or clusters, of which each part gets large and small ones."""
         if self.by == "butina":
-            groups = _clusters(smiles, self.cutoff)
+            groups = clusters_of(smiles, self.cutoff)
         else:
             groups = np.array([bemis_murcko_scaffold(text) for text in smiles])
         if not self.num_folds:
-            return balanced_parts(groups, _sizes(len(smiles), fractions), self.seed, first=True)
+            return balanced_parts(groups, sizes_of(len(smiles), fractions), self.seed, first=True)
         count = len(np.unique(groups))
         if count < self.num_folds:
             raise ValueError(f"{self.num_folds} folds need as many groups, and the number is {count}")
@@ -234,7 +233,7 @@ class Split:
             )
         labels = torch.cat([data.y for data in dataset]).numpy()
         if not self.num_folds:
-            return labelled_parts(labels, _sizes(len(labels), fractions), self.seed)
+            return labelled_parts(labels, sizes_of(len(labels), fractions), self.seed)
         if len(labels) < self.num_folds:
             raise ValueError(f"{self.num_folds} folds need as many rows, and the number is {len(labels)}")
         folds = labelled_parts(labels, [len(labels) / self.num_folds] * self.num_folds, self.seed)
@@ -263,37 +262,3 @@ class Split:
         if self.by == "scaffold":
             return [bemis_murcko_scaffold(text) for text in dataset.smiles]
         return None
-
-
-# Folds and choices ask anew for the same molecules, which takes a minute for many.
-@lru_cache(maxsize=2)
-def _clusters(smiles: tuple[str, ...], cutoff: float) -> np.ndarray:
-    return butina_clusters(smiles, cutoff)
-
-
-@lru_cache(maxsize=2)
-def _order(smiles: tuple[str, ...], count: int) -> np.ndarray:
-    return kennard_stone_order(smiles, count)
-
-
-def _sizes(n: int, fractions: Sequence[float]) -> list[float]:
-    """Wanted sizes of parts, in rows."""
-    return [fraction * n for fraction in fractions]
-
-
-def _numbers(parts: dict[str, list[int]] | dict[str, Tensor], n: int) -> np.ndarray:
-    """The part of each molecule, from the molecules of each part."""
-    part = np.full(n, TRAIN)
-    part[parts["valid"]], part[parts["test"]] = VALID, TEST
-    return part
-
-
-def _joined(groups: Sequence[str] | np.ndarray, molecules: np.ndarray) -> np.ndarray:
-    """Groups of which those with a molecule in common are one, ``[n]``."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    number = np.unique(np.asarray(groups), return_inverse=True)[1]
-    size = int(number.max()) + 1
-    edges = coo_array((np.ones(len(number)), (number, size + molecules)), shape=[size + int(molecules.max()) + 1] * 2)
-    return connected_components(edges, directed=False)[1][number]
