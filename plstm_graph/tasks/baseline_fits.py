@@ -101,28 +101,28 @@ def _fit(samples: Callable[[], Samples], estimators: list[Any], kind: Kind, cloc
     is_forest = hasattr(estimators[0], "warm_start") and hasattr(estimators[0], "n_estimators")
     if not is_forest and len(estimators) > 1:
         features = _as_sparse(features, estimators)
-    columns, cuts = [], []
+    columns: list[Tensor] = []
+    counts: list[int] = []  # of trees, or of penalties
     for number in range(targets["train"].size(1)):
         of_column = {part: y[:, number] for part, y in targets.items()}
         share = clock.share(targets["train"].size(1) - number)
         grow = _grown if is_forest else _tried
-        column, cut = grow(estimators, features, of_column, kind, share)
+        column, made = grow(estimators, features, of_column, kind, share)
         columns.append(column)
-        cuts.append(cut)
+        counts += made
     predicted = columns[0] if kind == "multiclass" else torch.stack(columns, dim=1)
-    fewest = min((cut for cut in cuts if cut is not None), default=None)
     notes = [note] if note and len(estimators) > 1 else []
-    if fewest is not None:
-        what = "trees" if is_forest else "penalties"
-        total = estimators[0].n_estimators if is_forest else len(estimators)
-        notes.append(f"{fewest} of {total} {what}: time limit")
+    total, what = (estimators[0].n_estimators, "trees") if is_forest else (len(estimators), "penalties")
+    if counts and min(counts) < total:
+        several = "" if min(counts) == max(counts) else f"{min(counts)} to "
+        notes.append(f"{several}{max(counts)} of {total} {what}: time limit")
     return Baseline(predicted, ", ".join(notes))
 
 
 def _tried(
     estimators: list[Any], features: Mapping[str, np.ndarray], targets: Mapping[str, Tensor], kind: Kind, clock: Clock
-) -> tuple[Tensor, int | None]:
-    """Predictions of the test part for a target, of the best of as many estimators as there is time for."""
+) -> tuple[Tensor, list[int]]:
+    """Predictions of the test part for a target, of the best of as many estimators as there is time for; how many."""
     from sklearn.base import clone
 
     tried: list[Any] = []
@@ -135,27 +135,25 @@ def _tried(
             yield clone(estimator)
 
     found = predict_column(in_time(), features, targets, kind, len(estimators) > 1)
-    cut = len(tried) if 0 < len(tried) < len(estimators) else None
-    return found, cut
+    return found, [len(tried)] if tried else []  # none are tried where all training labels are one
 
 
 def _grown(
     estimators: list[Any], features: Mapping[str, np.ndarray], targets: Mapping[str, Tensor], kind: Kind, clock: Clock
-) -> tuple[Tensor, int | None]:
-    """As :func:`_tried`, of forests, each grown within its part of the time; the fewest trees of one, if cut."""
-    fewest: list[int] = []
+) -> tuple[Tensor, list[int]]:
+    """As :func:`_tried`, of forests, each grown within its part of the time; how many trees each has."""
+    trees: list[int] = []
 
     def forests() -> Any:
         for number, estimator in enumerate(estimators):
-            if fewest and clock.left <= 0:
+            if trees and clock.left <= 0:
                 return  # those that were grown decide
             forest = _TimedForest(estimator, clock.share(len(estimators) - number))
             yield forest
-            fewest.append(forest.trees)
+            trees.append(forest.trees)
 
     found = predict_column(forests(), features, targets, kind, len(estimators) > 1)
-    cut = min(fewest, default=estimators[0].n_estimators)
-    return found, cut if cut < estimators[0].n_estimators else None
+    return found, trees
 
 
 class _TimedForest:
