@@ -11,8 +11,11 @@ from plstm_graph.config.names import resolve
 from plstm_graph.text import meant, shortened
 
 # What tasks decide, and nobody has written.
-_SIZES = ("out_channels", "in_channels", "edge_dim", "predict", "histogram", "column_names")
+_SIZES: tuple[str, ...] = ("out_channels", "in_channels", "edge_dim", "predict", "histogram", "column_names")
+_SIZES += ("descriptors", "components", "component_readout")
 _BY_NAME = ("column_names",)  # only for a class that has an argument of this name
+# What a model must be able to read where a task has such.
+_READ = {"descriptors": "descriptors of molecules", "components": "several SMILES in a row"}
 _OF_A_MODEL = ("class_path", "init_args", "skip_tests")
 
 
@@ -55,6 +58,9 @@ def sized_spec(spec: Mapping[str, Any], sizes: Mapping[str, Any]) -> dict[str, A
     taken = {key: value for key, value in sizes.items() if key in parameters or (takes_all and key not in _BY_NAME)}
     if sizes.get("predict", "graph") != "graph" and "predict" not in taken:
         raise _refusal(name, given, f"targets are of {sizes['predict']}s, and it has no argument 'predict'")
+    for key, what in _READ.items():
+        if key in sizes and key not in taken:
+            raise _refusal(name, given, f"the task has {what}, and it has no argument {key!r}")
     return {"class_path": name, "init_args": taken | given}
 
 

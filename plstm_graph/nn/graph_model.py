@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn.aggr import MultiAggregation
 
+from plstm_graph.nn.components import ComponentReadout, check_components, pool_components
+from plstm_graph.nn.descriptor_readout import DescriptorReadout
 from plstm_graph.nn.edge_context import EdgeContext
 from plstm_graph.nn.encoders import (
     DegreeEncoder,
@@ -93,6 +95,9 @@ class GraphModel(nn.Module):
         readout_channels: int | None = None,
         size_channels: int = 0,
         size_scale: SizeScale = "linear",
+        descriptors: int = 0,
+        components: int = 1,
+        component_readout: ComponentReadout = "concatenated",
     ) -> None:
         """Add pooling and head, after the layers of the subclass.
 
@@ -105,6 +110,10 @@ class GraphModel(nn.Module):
                 are)
             size_channels: Number of sizes of each node that are read too, see :meth:`read_out`.
             size_scale: As in :class:`~plstm_graph.nn.size_head.SizeHead`.
+            descriptors: Number of descriptors of each graph that enter the head, by
+                :class:`~plstm_graph.nn.descriptor_readout.DescriptorReadout`.
+            components: Components of each graph, which are pooled each by itself.
+            component_readout: As in :func:`~plstm_graph.nn.components.pool_components`.
         """
         if predict not in get_args(Predict):
             raise ValueError(f"predict must be 'graph', 'node' or 'edge', got {predict!r}")
@@ -113,9 +122,16 @@ class GraphModel(nn.Module):
         self.pool = MultiAggregation(pools) if predict == "graph" else None
         if self.histogram_sizes and predict != "graph":
             raise ValueError(f"a histogram is of a whole graph, but predict={predict!r}")
+        if predict != "graph" and (descriptors or components > 1):
+            raise ValueError(f"descriptors and components are of a whole graph, but predict={predict!r}")
+        check_components(components, component_readout)
+        self.components, self.component_readout = components, component_readout
         width = readout_channels or self.hidden_channels
+        self.descriptor_readout = DescriptorReadout(descriptors, width, dropout) if descriptors else None
         self.histogram = CategoryHistogram(self.histogram_sizes, width, dropout) if self.histogram_sizes else None
-        inputs = {"graph": len(pools), "node": 1, "edge": 2}[predict] + (self.histogram is not None)
+        parts = {"graph": len(pools), "node": 1, "edge": 2}[predict]
+        inputs = parts * (components if component_readout == "concatenated" else 1)
+        inputs += (self.histogram is not None) + (self.descriptor_readout is not None)
         self.widen = nn.Sequential(nn.Linear(self.hidden_channels, width), nn.GELU()) if readout_channels else None
         self.head = nn.Sequential(
             nn.Linear(inputs * width, width),
@@ -123,7 +139,6 @@ class GraphModel(nn.Module):
             nn.Dropout(dropout),
             nn.Linear(width, self.out_channels),
         )
-        parts = {"graph": len(pools), "node": 1, "edge": 2}[predict]
         self.size_head = SizeHead(parts * size_channels, self.out_channels, size_scale) if size_channels else None
 
     def embed(
@@ -188,19 +203,31 @@ class GraphModel(nn.Module):
         edge_index: Tensor | None = None,
         x: Tensor | None = None,
         sizes: Sequence[Tensor] = (),
+        descriptors: Tensor | None = None,
+        component: Tensor | None = None,
     ) -> Tensor:
         """Predictions ``[B, T]``, ``[N, T]`` or ``[E, T]`` from node embeddings ``[N, C]``.
 
         An edge is predicted from the embeddings of its start and its end; only then ``edge_index`` is needed. The node
         features ``x`` are needed for a histogram. What nodes have as ``sizes``, ``[N, ...]`` each, enters by a linear
-        map, which no norm bounds.
+        map, which no norm bounds. ``descriptors``, ``[B, D]``, and the ``component`` of each node, ``[N]``, are needed
+        if the head was made with such.
         """
         if self.pool is not None and batch is None:
             batch, batch_size = torch.zeros(nodes.size(0), dtype=torch.long, device=nodes.device), 1
-        read = self._of_targets(nodes if self.widen is None else self.widen(nodes), batch, batch_size, edge_index)
+        nodes = nodes if self.widen is None else self.widen(nodes)
+        if self.pool is not None and self.components > 1:
+            of_nodes = cast(Tensor, batch), batch_size, component
+            read = pool_components(self.pool, nodes, *of_nodes, self.components, self.component_readout)
+        else:
+            read = self._of_targets(nodes, batch, batch_size, edge_index)
         if self.histogram is not None:
             columns = self.split_columns(cast(Tensor, x))[1]
             read = torch.cat([read, self.histogram(columns, batch, read.size(0))], dim=-1)
+        if self.descriptor_readout is not None:
+            if descriptors is None:
+                raise ValueError(f"this model reads {self.descriptor_readout.descriptors} descriptors of each graph")
+            read = torch.cat([read, self.descriptor_readout(descriptors.to(read.dtype))], dim=-1)
         out = self.head(read)
         if self.size_head is None:
             return out

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from plstm_graph.graph import LineGraph
 from plstm_graph.nn.block import Direction, Local, PLSTMBlock
+from plstm_graph.nn.components import ComponentReadout
 from plstm_graph.nn.encoders import EdgeSpec, FeatureSpec
 from plstm_graph.nn.gated_cell import GatedCell
 from plstm_graph.nn.graph_model import GraphModel, Predict
@@ -77,6 +78,12 @@ class PLSTM(GraphModel):
             Gates and values of the first block are linear maps of nodes; behind such a network they are any function
             of what a node is, which for quantities that one layer carries exactly is all there is to learn.
             (default: ``0``)
+        descriptors (int): Number of descriptors of each graph that enter the head beside the pooled nodes, see
+            :class:`~plstm_graph.nn.descriptor_readout.DescriptorReadout`. (default: ``0``)
+        components (int): Components of each graph, such as solute and solvent, which are pooled each by itself, see
+            :func:`~plstm_graph.nn.components.pool_components`. (default: ``1``)
+        component_readout (str): ``"concatenated"``, so that their order matters, or ``"pooled"``, so that it does not.
+            (default: ``"concatenated"``)
         **kwargs: Of :class:`~plstm_graph.nn.PLSTMConv`.
 
     Shapes:
@@ -113,6 +120,9 @@ class PLSTM(GraphModel):
         edge_context_norm: NormKind = "none",
         edges_in_nodes: bool = True,
         encoder_layers: int = 0,
+        descriptors: int = 0,
+        components: int = 1,
+        component_readout: ComponentReadout = "concatenated",
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -167,7 +177,8 @@ class PLSTM(GraphModel):
         self._convs = convs
         self._gated = any(isinstance(module, GatedCell) for module in self.blocks.modules())
         head_dropout = dropout if head_dropout is None else head_dropout
-        self.add_head(pool, head_dropout, predict, readout_channels, size_channels, size_scale)
+        of_graphs = descriptors, components, component_readout
+        self.add_head(pool, head_dropout, predict, readout_channels, size_channels, size_scale, *of_graphs)
 
     def forward(
         self,
@@ -177,6 +188,8 @@ class PLSTM(GraphModel):
         batch: Tensor | None = None,
         line_graph: LineGraph | None = None,
         batch_size: int | None = None,
+        descriptors: Tensor | None = None,
+        component: Tensor | None = None,
     ) -> Tensor:
         """Predict the targets of each graph, node or edge.
 
@@ -188,13 +201,15 @@ class PLSTM(GraphModel):
             line_graph: The line graph of ``edge_index``, e.g. ``LineGraph.from_data(data)``. (default: the one that a
                 batch of :class:`~plstm_graph.loader.DAGLoader` has, else a new one)
             batch_size: Number of graphs ``B``; given, it spares a device synchronisation.
+            descriptors: Standardised descriptors of each graph, ``[B, D]``, if the model was made with such.
+            component: Which component of its graph each node is of, ``[N]``, if the model was made with several.
         """
         check_graph(x, edge_index)
         if batch is None:
             batch, batch_size = edge_index.new_zeros(x.size(0)), 1
         sizes: list[Tensor] = []
         nodes = self.encode(x, edge_index, edge_attr, line_graph, batch, batch_size, sizes)
-        return self.read_out(nodes, batch, batch_size, edge_index, x, sizes)
+        return self.read_out(nodes, batch, batch_size, edge_index, x, sizes, descriptors, component)
 
     def encode(
         self,

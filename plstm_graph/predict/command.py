@@ -1,6 +1,7 @@
 """``plstm-graph predict``, by what the model was trained on, and ``plstm-graph test``."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from plstm_graph.datasets.dag_folder.unlabelled import Unlabelled, read_unlabell
 from plstm_graph.datasets.molecules.smiles_column import read_molecule_table
 from plstm_graph.datasets.storage.files import replace_json
 from plstm_graph.machine import pick_device
+from plstm_graph.predict.inputs import MoleculeInputs
 from plstm_graph.predict.molecules import likely_column, predict_smiles
 from plstm_graph.predict.predictor import Predictor, load_predictor, load_transform
 from plstm_graph.report.predictions import check_columns, prediction_columns, sureness_columns, write_csv
@@ -177,7 +179,10 @@ def _other_table(predictor: Predictor, ckpt_path: str, path: str) -> LabelledGra
     transform = load_transform(recipe, ToDAG())
     _, _, smiles_column = read_molecule_table(path, likely=likely_column(predictor))
     options: dict[str, Any] = {"allow_missing": True, "censored": recipe["given"].get("censored") is True}
-    table = MoleculeTable(path, smiles_column, predictor.target_names, pre_transform=transform, **options)
+    taken = MoleculeInputs.of_recipe(recipe)
+    options |= {"descriptors": replace(taken.descriptors, allow_missing=True), "scaling": taken.scaling}
+    columns = [smiles_column, *taken.smiles[1:]], predictor.target_names
+    table = MoleculeTable(path, *columns, pre_transform=transform, **options)
     table.use_kind(predictor.kind, predictor.classes)
     return table
 

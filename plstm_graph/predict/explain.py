@@ -11,12 +11,12 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from plstm_graph.console import Console
-from plstm_graph.datasets import InvalidSmilesError, smiles_to_data
 from plstm_graph.datasets.dag_folder.encoding import Encoding
 from plstm_graph.datasets.storage.files import replace_file
 from plstm_graph.machine import pick_device
 from plstm_graph.nn.critical_path import predicted_path
 from plstm_graph.predict.command import read_for
+from plstm_graph.predict.inputs import MoleculeInputs
 from plstm_graph.predict.molecules import no_path
 from plstm_graph.predict.predictor import Predictor, load_predictor, load_transform
 from plstm_graph.report.predictions import output_names
@@ -139,15 +139,17 @@ def _path(predictor: Predictor, number: Callable[[list[Data]], Tensor], subject:
 def _molecule(predictor: Predictor, smiles: str, question: Question) -> _Subject:
     if question.graph is not None or question.item is not None:
         raise ValueError("a molecule is one graph and has one prediction for each target: leave out --graph and --item")
-    try:
-        data = load_transform(predictor.recipe, ToDAG())(smiles_to_data(smiles))
-    except InvalidSmilesError as error:
-        raise ValueError(f"{error}{no_path(smiles)}") from error
-    labels = [f"{atom.GetIdx()} {atom.GetSymbol()}" for atom in Chem.MolFromSmiles(smiles).GetAtoms()]
+    taken = MoleculeInputs.of_recipe(predictor.recipe)
+    texts = taken.of_argument(smiles)
+    (data,) = taken.graphs([(texts, {})], load_transform(predictor.recipe, ToDAG()))
+    if isinstance(data, str):
+        raise ValueError(f"{data}{no_path(smiles)}")
+    atoms = [atom for text in texts for atom in Chem.MolFromSmiles(text).GetAtoms()]
+    labels = [f"{number} {atom.GetSymbol()}" for number, atom in enumerate(atoms)]
     if "is_edge" in data:
         into, out_of = data.edge_index.chunk(2, dim=1)
         labels += [f"{labels[start]} -> {labels[end]}" for start, end in zip(into[0], out_of[1], strict=True)]
-    return _Subject(smiles, data, labels, 0, [], predictor.target_names, predictor.classes, smiles)
+    return _Subject(smiles, data, labels, 0, [], predictor.target_names, predictor.classes, ".".join(texts))
 
 
 def _dag(predictor: Predictor, folder: str, question: Question) -> _Subject:

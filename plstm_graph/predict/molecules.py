@@ -9,9 +9,9 @@ import torch
 from torch_geometric.data import Data
 
 from plstm_graph.console import Console
-from plstm_graph.datasets import InvalidSmilesError, smiles_to_data
 from plstm_graph.datasets.molecules.similarity import nearest_similarity, packed_fingerprints
 from plstm_graph.datasets.molecules.smiles_column import TABLE_SUFFIXES, read_molecule_table
+from plstm_graph.predict.inputs import MoleculeInputs
 from plstm_graph.predict.predictor import Predictor, load_transform
 from plstm_graph.report.predictions import not_finite, prediction_columns, sureness_columns, write_csv
 from plstm_graph.tasks.conformal import COVERAGE
@@ -28,6 +28,7 @@ class MoleculeRow:
         smiles (str): As it was given.
         others (dict[str, str]): Its cells of the other columns of a table.
         error (str): Why it cannot be used; empty if it can.
+        texts (list[str]): All SMILES of the row: one, or one for each column of SMILES that the model reads.
         graph (Data, optional): The molecule, as the model takes it.
         predicted (list[str]): Cells of what the model says of it.
     """
@@ -36,6 +37,7 @@ class MoleculeRow:
     smiles: str
     others: dict[str, str] = field(default_factory=dict)
     error: str = ""
+    texts: list[str] = field(default_factory=list)
     graph: Data | None = None
     predicted: list[str] = field(default_factory=list)
 
@@ -96,16 +98,16 @@ def read_molecules(
         OSError: If none of the files can be read, and there is nothing else.
         ValueError: If none of the tables can be used, likewise.
     """
-    transform = load_transform(predictor.recipe, ToDAG())
-    rows, errors = _read(inputs, smiles_column, likely_column(predictor))
+    transform, taken = load_transform(predictor.recipe, ToDAG()), MoleculeInputs.of_recipe(predictor.recipe)
+    rows, errors = _read(inputs, smiles_column, taken)
     if errors and len(errors) == len(inputs):
         raise errors[0]
-    for row in rows:
-        if not row.error:
-            try:
-                row.graph = transform(smiles_to_data(row.smiles))
-            except InvalidSmilesError as error:
-                row.error = str(error) + (no_path(row.smiles) if row.source.startswith("argument ") else "")
+    asked = [row for row in rows if not row.error]
+    for row, found in zip(asked, taken.graphs([(row.texts, row.others) for row in asked], transform), strict=True):
+        if isinstance(found, Data):
+            row.graph = found
+        else:
+            row.error = found + (no_path(row.smiles) if row.source.startswith("argument ") else "")
     return rows, errors
 
 
@@ -122,7 +124,7 @@ def likely_column(predictor: Predictor) -> str:
 
 
 def _read(
-    inputs: Sequence[str], smiles_column: str | None, likely: str
+    inputs: Sequence[str], smiles_column: str | None, taken: MoleculeInputs
 ) -> tuple[list[MoleculeRow], list[OSError | ValueError]]:
     """The molecules of all inputs in order, with a row for an input that cannot be used; and these errors."""
     rows: list[MoleculeRow] = []
@@ -130,9 +132,13 @@ def _read(
     for number, text in enumerate(inputs, start=1):
         if not (text.removesuffix(".gz").endswith(TABLE_SUFFIXES) or is_there(text)):
             rows.append(MoleculeRow(f"argument {number}", text))
+            try:
+                rows[-1].texts = taken.of_argument(text)
+            except ValueError as error:
+                rows[-1].error = str(error)
             continue
         try:
-            rows += _read_table(text, smiles_column, likely)
+            rows += _read_table(text, smiles_column, taken)
         except (OSError, ValueError) as error:
             errors.append(error)
             rows.append(MoleculeRow(text, "", error=str(error)))
@@ -147,15 +153,18 @@ def is_there(text: str) -> bool:
         return False
 
 
-def _read_table(path: str, given: str | None, likely: str) -> list[MoleculeRow]:
-    table, ragged, smiles_column = read_molecule_table(path, given, likely)
+def _read_table(path: str, given: str | None, taken: MoleculeInputs) -> list[MoleculeRow]:
+    table, ragged, smiles_column = read_molecule_table(path, given, taken.smiles[0])
     for note in table.notes:
         Console(stderr=True).say(note)
-    position = table.position(smiles_column)
+    positions = [table.position(name) for name in (smiles_column, *taken.smiles[1:])]
+    for name in taken.descriptors.columns:
+        table.position(name)
     found = [(line, MoleculeRow(f"{path}:{line}", "", error=reason)) for line, reason in ragged]
     for line, cells in zip(table.lines, table.rows, strict=True):
         others = {name: cell for name, cell in zip(table.columns, cells, strict=True) if name != smiles_column}
-        found.append((line, MoleculeRow(f"{path}:{line}", cells[position], others)))
+        texts = [cells[position] for position in positions]
+        found.append((line, MoleculeRow(f"{path}:{line}", texts[0], others, texts=texts)))
     return [row for _, row in sorted(found, key=lambda item: item[0])]
 
 

@@ -14,7 +14,7 @@ from plstm_graph.graph import LineGraph
 from plstm_graph.nn import Ensemble, GatedCell, MatrixTransitionGate, PLSTMConv, SequenceHead
 from plstm_graph.tasks.task import Shard
 
-_ARGUMENTS = ("x", "edge_index", "edge_attr", "batch", "line_graph", "batch_size")
+_ARGUMENTS = ("x", "edge_index", "edge_attr", "batch", "line_graph", "batch_size", "descriptors", "component")
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Arguments:
     """What a model asks of a batch.
 
     Attributes:
-        names: Those of ``x, edge_index, edge_attr, batch, line_graph, batch_size`` that its ``forward`` names.
+        names: Those of ``x, edge_index, edge_attr, batch, line_graph, batch_size, descriptors, component`` that its
+            ``forward`` names.
         multitree: Whether it has D-mode layers, which run on the line graph cut to a multitree.
         nodes: Whether it has layers that update nodes level by level.
         rows: Most rows of the matrices between edges, if it has layers with such.
@@ -85,6 +86,8 @@ def call_model(model: nn.Module, batch: Batch, arguments: Arguments) -> Tensor:
         "batch": batch.batch,
         "line_graph": getattr(batch, "line_graph", None),
         "batch_size": batch.num_graphs,
+        "descriptors": getattr(batch, "descriptors", None),
+        "component": getattr(batch, "component", None),
     }
     return widened(model(**{name: values[name] for name in arguments.names}))
 

@@ -31,6 +31,8 @@ class Problem:
         edge_dim (int, list[int], str or None): Edge features likewise; None for none.
         has_unknown (bool): Whether category 0 of each column stands for missing words and for those that training does
             not have.
+        descriptors (int): Number of descriptors of each graph.
+        components (int): Number of components of each graph that have roles, such as solute and solvent.
     """
 
     kind: Kind
@@ -39,6 +41,8 @@ class Problem:
     in_channels: FeatureSpec
     edge_dim: FeatureSpec | None = None
     has_unknown: bool = False
+    descriptors: int = 0
+    components: int = 1
 
     def after(self, transform: object) -> "Problem":
         """What graphs ask of a model once a transform has changed them.
@@ -57,6 +61,8 @@ class Problem:
             raise ValueError(
                 f"SubdivideEdges cannot be applied here: the targets are of {self.target_level}s, not of graphs"
             )
+        if self.components > 1:
+            raise ValueError("SubdivideEdges cannot be applied to rows of several molecules: bonds would be of none")
         edge_dim = None if self.edge_dim is None else _written_out(self.edge_dim)
         in_channels, edge_dim = SubdivideEdges.sizes(_written_out(self.in_channels), edge_dim)
         return replace(self, in_channels=in_channels, edge_dim=edge_dim)

@@ -7,14 +7,16 @@ import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch_geometric.transforms import BaseTransform
 
 from plstm_graph.config.parser import make_transform
 from plstm_graph.datasets import BadRow, BadRowsWarning, ChEMBL2321810, SmilesDataset
+from plstm_graph.datasets.molecules.descriptors import DescriptorSet, Scaling
 from plstm_graph.datasets.molecules.duplicates import Duplicates, one_row_each
 from plstm_graph.datasets.molecules.fingerprints import morgan_fingerprints
 from plstm_graph.datasets.molecules.similarity import packed_fingerprints
@@ -64,6 +66,8 @@ class MoleculeTable(LabelledGraphs):
         test_path (str, optional): Likewise for the test part.
         duplicates (str): What is done about rows of the same molecule: ``"keep"`` them, ``"drop"`` all but the first,
             ``"mean"`` of their targets in the first row, or ``"group"``, all in one part.
+        descriptors (DescriptorSet, optional): Descriptors that models read beside the graphs.
+        scaling (Scaling, optional): Their scale. (default: by mean and standard deviation of the training part)
     """
 
     kind = "molecules"
@@ -72,7 +76,7 @@ class MoleculeTable(LabelledGraphs):
     def __init__(
         self,
         path: str | None = None,
-        smiles_column: str | int | None = None,
+        smiles_column: str | int | Sequence[str | int] | None = None,
         target_columns: Sequence[str | int] | None = None,
         split: Split | None = None,
         pre_transform: BaseTransform | None = None,
@@ -83,6 +87,8 @@ class MoleculeTable(LabelledGraphs):
         valid_path: str | None = None,
         test_path: str | None = None,
         duplicates: Duplicates = "keep",
+        descriptors: DescriptorSet | None = None,
+        scaling: Scaling | None = None,
     ) -> None:
         self.split = Split() if split is None else split
         self._files = {part: Path(file) for part, file in (("valid", valid_path), ("test", test_path)) if file}
@@ -104,6 +110,8 @@ class MoleculeTable(LabelledGraphs):
         self.allow_missing = allow_missing
         self.root = root
         self.censored, self.weight_column = censored, weight_column
+        self.descriptors = DescriptorSet() if descriptors is None else descriptors
+        self.scaling = scaling
         self._kind: TargetKind = "number"
         self._classes: Sequence[Sequence[str]] | None = None
         self._fingerprints: dict[str, Tensor] = {}
@@ -128,8 +136,13 @@ class MoleculeTable(LabelledGraphs):
 
     @property
     def reading(self) -> dict[str, Any]:
-        """Names of the classes of each target."""
-        return {"classes": self.classes}
+        """Names of the classes of each target; further columns of SMILES, and descriptors, if there are any."""
+        reading: dict[str, Any] = {"classes": self.classes}
+        if len(self.dataset.smiles_columns) > 1:
+            reading["more_smiles"] = self.dataset.smiles_columns[1:]
+        if self.descriptors and self.scaling is not None:
+            reading["descriptors"] = self.descriptors.to_plain() | {"scaling": self.scaling.to_plain()}
+        return reading
 
     def place(self, split: str, row: int, column: int) -> str:
         """File, line and column of a target."""
@@ -146,7 +159,17 @@ class MoleculeTable(LabelledGraphs):
         """OGB's features of atoms and bonds, and a column for each target or class."""
         columns = len(self.classes[0]) if self._kind == "class" else len(self.target_names)
         kinds: dict[TargetKind, Kind] = {"number": "regression", "label": "multilabel", "class": "multiclass"}
-        return Problem(kinds[self._kind], "graph", columns, "atom", "bond").after(self.pre_transform)
+        components = len(self.dataset.smiles_columns)
+        found = Problem(
+            kinds[self._kind],
+            "graph",
+            columns,
+            "atom",
+            "bond",
+            descriptors=self.descriptors.size(components),
+            components=components,
+        )
+        return found.after(self.pre_transform)
 
     @functools.cached_property
     def dataset(self) -> SmilesDataset:
@@ -159,6 +182,7 @@ class MoleculeTable(LabelledGraphs):
                 "classes": self._classes,
                 "pre_transform": self.pre_transform,
                 "log": sys.stderr.isatty(),
+                "descriptors": self.descriptors,
             }
             if self.path is None:
                 dataset: SmilesDataset = ChEMBL2321810(self.root, **given)
@@ -170,8 +194,14 @@ class MoleculeTable(LabelledGraphs):
                 given["no_targets"] = self.split.columns
                 dataset = SmilesDataset(folder, self.path, *columns, **given)
         check_finite(dataset)
+        values = dataset.descriptors if self.descriptors else None
         if self.duplicates in ("drop", "mean"):
             dataset, self._merged = one_row_each(dataset, mean=self.duplicates == "mean")
+        if values is not None:
+            if self.scaling is None:
+                rows = values[list(dataset.indices())][self._divide(dataset)["train"].numpy()]
+                self.scaling = Scaling.fit(rows, self.descriptors.unscaled(len(dataset.smiles_columns)))
+            dataset.attach(torch.from_numpy(self.scaling.apply(values)))
         return dataset
 
     @property
@@ -230,11 +260,14 @@ class MoleculeTable(LabelledGraphs):
         """Numbers of the molecules in ``"train"``, ``"valid"`` and ``"test"``."""
         if self.path is None and (self.split.by not in KINDS or self.split.group_column is not None):
             raise ValueError(f"split must be one of {', '.join(KINDS)} for {self.title}, got {self.split.by!r}")
+        return self._divide(self.dataset)
+
+    def _divide(self, dataset: SmilesDataset) -> dict[str, Tensor]:
         if not self._files:
-            return self.split.divide(self.dataset)
+            return self.split.divide(dataset)
         part_of = {file.expanduser(): PARTS.index(part) for part, file in self._files.items()}
-        files = np.array([part_of.get(file, -1) for file in self.dataset.table.files], dtype=np.int64)
-        return self.split.divide(self.dataset, files)
+        files = np.array([part_of.get(file, -1) for file in dataset.table.files], dtype=np.int64)
+        return self.split.divide(dataset, files)
 
     def subset(self, split: str) -> SmilesDataset:
         """The molecules of ``"train"``, ``"valid"`` or ``"test"``."""
@@ -261,26 +294,32 @@ class MoleculeTable(LabelledGraphs):
         return self._fingerprints[split]
 
     def baseline_fits(self, kind: Kind, seed: int) -> dict[str, Fit]:
-        """Models on Morgan fingerprints, of 30,000 molecules of the training part at most."""
-        return baseline_fits(functools.cache(partial(self._fingerprinted, seed)), kind, seed, "Morgan")
+        """Models on fingerprints, and descriptors if any, of 30,000 molecules of the training part at most."""
+        name = "Morgan and descriptors" if self.descriptors else "Morgan"
+        return baseline_fits(functools.cache(partial(self._fingerprinted, seed)), kind, seed, name)
 
     def _fingerprinted(self, seed: int) -> Samples:
-        smiles = {split: self.row_names(split)["smiles"] for split in self.splits}
-        targets = {split: self.targets(split) for split in smiles}
-        rows, note = drawn_rows(len(smiles["train"]), MOST_ROWS, seed)
+        targets = {split: self.targets(split) for split in self.splits}
+        rows, note = drawn_rows(len(targets["train"]), MOST_ROWS, seed)
+        subsets = {split: self.subset(split) for split in targets}
         if note:
-            smiles["train"] = [smiles["train"][row] for row in rows.tolist()]
-            targets["train"] = targets["train"][rows]
-        return Samples(
-            {part: morgan_fingerprints(each).astype(np.float32) for part, each in smiles.items()}, targets, note
-        )
+            subsets["train"], targets["train"] = subsets["train"][rows], targets["train"][rows]
+        return Samples({split: self._features(subset) for split, subset in subsets.items()}, targets, note)
+
+    def _features(self, subset: SmilesDataset) -> np.ndarray:
+        """Fingerprints of each molecule of a row, side by side, and its descriptors."""
+        table = subset.table
+        parts = [morgan_fingerprints(table.column(name)).astype(np.float32) for name in self.dataset.smiles_columns]
+        if self.descriptors:
+            parts.append(torch.cat([data.descriptors for data in subset]).numpy())
+        return np.hstack(parts)
 
 
 def molecules(
     root: str,
     path: str | None = None,
     kind: Kind = "regression",
-    smiles_column: str | int | None = None,
+    smiles_column: list[str | int] | str | int | None = None,
     target_columns: list[str | int] | str | int | None = None,
     split: str = "scaffold",
     group_column: str | None = None,
@@ -306,6 +345,9 @@ def molecules(
     valid_path: str | None = None,
     test_path: str | None = None,
     duplicates: Duplicates = "keep",
+    components: Literal["concatenated", "pooled"] = "concatenated",
+    descriptors: list[str] | str | None = None,
+    descriptor_columns: list[str] | str | None = None,
 ) -> GraphTask:
     """Targets of the molecules of a table, or of the set that comes with RDKit.
 
@@ -314,7 +356,8 @@ def molecules(
         path: A table with a SMILES column and targets. (default: the molecules that RDKit carries)
         kind: ``"regression"``, ``"binary"`` (labels 0 and 1, or two words), ``"multilabel"`` (several such) or
             ``"multiclass"`` (one column of classes).
-        smiles_column: Name of the SMILES column, or its place, from 0. (default: found by its name or its cells)
+        smiles_column: Name of the SMILES column, or its place, from 0; a list of several, as [solute, solvent], makes
+            one graph of the molecules of a row. Splits are by the first. (default: found by its name or its cells)
         target_columns: Names of the target columns, or places; one alone needs no list. (default: the only other
             column that has a name)
         split: As of :class:`~plstm_graph.datasets.molecules.table_split.Split`, which calls it ``by``, and so are the
@@ -349,6 +392,12 @@ def molecules(
         test_path: Likewise for the test part.
         duplicates: What is done about rows of the same molecule: ``"keep"`` them, ``"drop"`` all but the first,
             ``"mean"`` of their targets in the first row, or ``"group"``, all in one part.
+        components: How models read the molecules of several columns: each is pooled by itself, and the vectors are
+            concatenated, so that it matters which is which, or pooled, so that it does not.
+        descriptors: Numbers that are computed of each molecule and read beside its graph: rdkit2d (RDKit's set), morgan
+            (2,048 counts of substructures) or morgan:SIZE, or a list of them.
+        descriptor_columns: Columns with numbers that are read so too, such as temperature. An empty cell makes a bad
+            row; with allow_missing the mean of the training part takes its place.
     """
     check_kind(kind)
     check_likelihood(likelihood, kind)
@@ -357,9 +406,21 @@ def molecules(
     weights.check(kind)
     if censored and kind != "regression":
         raise ValueError(f"censored is of numbers (kind: regression), and kind is {kind}")
-    if path is None and (censored or weight_column is not None):
-        raise ValueError("censored and weight_column are of a table of your own, --task.path my_molecules.csv")
+    own = {"censored": censored, "weight_column": weight_column, "descriptor_columns": descriptor_columns}
+    for option, value in own.items():
+        if path is None and value:
+            raise ValueError(f"{option} is of a table of your own, --task.path my_molecules.csv")
+    if path is None and isinstance(smiles_column, list):
+        raise ValueError("several columns of SMILES are of a table of your own, --task.path my_molecules.csv")
+    given_set = DescriptorSet(_names(descriptor_columns), _names(descriptors), allow_missing=allow_missing)
     transform = make_transform(pre_transform)
+    if isinstance(smiles_column, list):  # before they are read
+        Problem("regression", "graph", 1, "atom", "bond", components=len(smiles_column)).after(transform)
+    if descriptor_columns and duplicates in ("drop", "mean"):
+        raise ValueError(
+            f"duplicates: {duplicates} would take rows of a molecule for the same, which differ in "
+            "descriptor_columns; 'group' keeps them in one part"
+        )
     together = duplicates == "group"
     drawn = split, group_column, fractions, num_folds, fold, seed
     how = Split(*drawn, time_column, cutoff, split_file, repeats, together)
@@ -377,9 +438,15 @@ def molecules(
         valid_path,
         test_path,
         duplicates,
+        given_set,
     )
     table.use_kind(kind)
     given: dict[str, Any] = {"smiles_column": table.dataset.smiles_column, "pre_transform": pre_transform}
     if censored:
         given["censored"] = True
-    return supervised(table, kind, given, num_folds, metrics, metric, weights, likelihood)
+    return supervised(table, kind, given, num_folds, metrics, metric, weights, likelihood, components)
+
+
+def _names(given: list[str] | str | None) -> tuple[str, ...]:
+    """Names that were given as a list, or one of them alone."""
+    return () if given is None else (given,) if isinstance(given, str) else tuple(given)

@@ -8,7 +8,7 @@ from torch import Tensor
 from plstm_graph.datasets.classes import PLAIN_LABELS, note_of_labels
 from plstm_graph.nn.encoders import start_unknown
 from plstm_graph.tasks.graph_task import GraphTask
-from plstm_graph.tasks.labelled import LabelledGraphs
+from plstm_graph.tasks.labelled import LabelledGraphs, Problem
 from plstm_graph.tasks.losses import Objective
 from plstm_graph.tasks.metric_names import DEFAULT, chosen_metrics
 from plstm_graph.tasks.metrics import LABELS, Kind, is_defined, misfit
@@ -33,6 +33,7 @@ def supervised(
     metric: str | None = None,
     weights: WeightOptions | None = None,
     likelihood: str | None = None,
+    component_readout: str | None = None,
 ) -> GraphTask:
     """A task on graphs with targets.
 
@@ -45,6 +46,7 @@ def supervised(
         metric: The one that selects, likewise.
         weights: How much targets and classes count in training. (default: all alike)
         likelihood: ``"gaussian"`` for models that give a variance of each number. (default: squared errors)
+        component_readout: How models join the components of a graph, where graphs have several.
 
     Raises:
         ValueError: If targets do not fit the kind, or there is no such metric; it names place and value.
@@ -73,6 +75,7 @@ def supervised(
         out_channels=problem.out_channels * (2 if likelihood else 1),
         in_channels=problem.in_channels,
         edge_dim=problem.edge_dim,
+        model_arguments=_of_graphs(problem, component_readout),
         objective="gaussian" if likelihood else _OBJECTIVES[kind],
         metrics=scores,
         monitor=scores.monitor if checked.selects else {"loss": "min"},
@@ -107,6 +110,14 @@ def check_likelihood(likelihood: str | None, kind: Kind) -> None:
         raise ValueError(f"likelihood must be 'gaussian', or null for squared errors, got {likelihood!r}")
     if likelihood is not None and kind != "regression":
         raise ValueError(f"likelihood {likelihood!r} is of numbers (kind: regression), and kind is {kind}")
+
+
+def _of_graphs(problem: Problem, component_readout: str | None) -> dict[str, Any]:
+    """Arguments of models by which they read what whole graphs have."""
+    arguments: dict[str, Any] = {} if problem.descriptors == 0 else {"descriptors": problem.descriptors}
+    if problem.components > 1:
+        arguments |= {"components": problem.components, "component_readout": component_readout}
+    return arguments
 
 
 def check_kind(kind: Kind) -> None:

@@ -1,5 +1,6 @@
 """Atoms and bonds of molecules in OGB's scheme, as arrays. Imports no torch: worker processes start with it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +50,7 @@ class MoleculeArrays:
         canonical_rank (numpy.ndarray): RDKit's canonical order of the atoms of each molecule, ``[N]``.
         num_nodes (list[int]): Atoms of each molecule.
         num_edges (list[int]): Columns of ``edge_index`` of each molecule.
+        component (numpy.ndarray): Which molecule of its row each atom is of, ``[N]``.
     """
 
     x: np.ndarray
@@ -57,6 +59,7 @@ class MoleculeArrays:
     canonical_rank: np.ndarray
     num_nodes: list[int]
     num_edges: list[int]
+    component: np.ndarray
 
 
 class MoleculeRows:
@@ -69,24 +72,30 @@ class MoleculeRows:
         self._rank: list[int] = []
         self._num_nodes: list[int] = []
         self._num_edges: list[int] = []
+        self._component: list[int] = []
 
-    def add(self, smiles: str, molecule: Chem.Mol) -> None:
-        """Add a molecule.
+    def add(self, smiles: Sequence[str], molecules: Sequence[Chem.Mol]) -> None:
+        """Add a molecule, or several that are one graph.
 
         Args:
             smiles: For messages.
-            molecule: What RDKit reads in it.
+            molecules: What RDKit reads in them.
 
         Raises:
-            InvalidSmilesError: If it has a bond that OGB's scheme does not have; nothing of it is added then.
+            InvalidSmilesError: If one has a bond that OGB's scheme does not have; nothing is added then.
         """
-        ends, bonds = _bonds(smiles, molecule)
-        self._ends += ends
-        self._bonds += bonds
-        self._atoms += _atoms(molecule)
-        self._rank += Chem.CanonicalRankAtoms(molecule, breakTies=True)
-        self._num_nodes.append(molecule.GetNumAtoms())
-        self._num_edges.append(len(ends))
+        read = [_bonds(text, molecule) for text, molecule in zip(smiles, molecules, strict=True)]
+        first = 0
+        for number, (molecule, (ends, bonds)) in enumerate(zip(molecules, read, strict=True)):
+            count = molecule.GetNumAtoms()
+            self._ends += ends if first == 0 else [(start + first, end + first) for start, end in ends]
+            self._bonds += bonds
+            self._atoms += _atoms(molecule)
+            self._rank += [rank + first for rank in Chem.CanonicalRankAtoms(molecule, breakTies=True)]
+            self._component += [number] * count
+            first += count
+        self._num_nodes.append(first)
+        self._num_edges.append(sum(len(ends) for ends, _ in read))
 
     def arrays(self) -> MoleculeArrays:
         """All molecules that were added."""
@@ -101,6 +110,7 @@ class MoleculeRows:
             canonical_rank=np.array(self._rank, dtype=np.int64),
             num_nodes=self._num_nodes,
             num_edges=self._num_edges,
+            component=np.array(self._component, dtype=np.int64),
         )
 
 

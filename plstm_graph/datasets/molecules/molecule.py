@@ -28,18 +28,35 @@ def smiles_to_data(smiles: str) -> Data:
     Raises:
         InvalidSmilesError: If RDKit cannot read the SMILES, it has no atoms, or a bond that OGB's scheme does not have.
     """
+    return molecules_to_data([smiles])
+
+
+def molecules_to_data(smiles: Sequence[str]) -> Data:
+    """The graph of several molecules, such as solute and solvent, as of :func:`smiles_to_data`.
+
+    Args:
+        smiles: Of each molecule.
+
+    Returns:
+        A graph of all atoms, with ``smiles`` of the first molecule; and of more than one, ``component`` ``[N]``, the
+        number of the molecule that each atom is of.
+
+    Raises:
+        InvalidSmilesError: As of :func:`smiles_to_data`.
+    """
     rows = MoleculeRows()
-    rows.add(smiles, parse_smiles(smiles))
-    (data,) = molecule_graphs(rows.arrays(), [smiles])
+    rows.add(smiles, [parse_smiles(text) for text in smiles])
+    (data,) = molecule_graphs(rows.arrays(), [smiles[0]], len(smiles) > 1)
     return data
 
 
-def molecule_graphs(arrays: MoleculeArrays, smiles: Sequence[str]) -> list[Data]:
+def molecule_graphs(arrays: MoleculeArrays, smiles: Sequence[str], several: bool = False) -> list[Data]:
     """The graphs of molecules that were read together, as of :func:`smiles_to_data`.
 
     Args:
         arrays: Their atoms and bonds.
-        smiles: As they were given.
+        smiles: As they were given; of several in a row, the first.
+        several: Whether a row is of several molecules, so that graphs have ``component``.
     """
     nodes, edges = arrays.num_nodes, arrays.num_edges
     columns = {
@@ -49,4 +66,6 @@ def molecule_graphs(arrays: MoleculeArrays, smiles: Sequence[str]) -> list[Data]
         "canonical_rank": torch.from_numpy(arrays.canonical_rank).split(nodes),
         "smiles": smiles,
     }
+    if several:
+        columns["component"] = torch.from_numpy(arrays.component).split(nodes)
     return [Data.from_dict(dict(zip(columns, values, strict=True))) for values in zip(*columns.values(), strict=True)]

@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import rdkit
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from plstm_graph.datasets.molecules.descriptors import DescriptorError, DescriptorSet
 from plstm_graph.datasets.molecules.molecule import molecule_graphs
-from plstm_graph.datasets.molecules.reading import Reading, read_smiles
+from plstm_graph.datasets.molecules.reading import Columns, Reading, read_rows
 from plstm_graph.datasets.molecules.smiles_column import parse_molecule_tables
 from plstm_graph.datasets.molecules.smiles_targets import TargetCoding, TargetKind, row_weight
 from plstm_graph.datasets.storage.graph_cache import DIGITS, CachedGraphs, GraphCache
@@ -47,7 +49,9 @@ class SmilesDataset(CachedGraphs, PlainGraphs):
         root (str): Folder for the processed graphs.
         path (str): The table: UTF-8, separated by commas, semicolons, tabs or bars, or by blanks (``.smi``), with a
             header or without; may be gzipped (``.csv.gz``).
-        smiles_column (str or int, optional): Name of the column of SMILES, or its place, from 0. (default: found by
+        smiles_column (str or int, optional): Name of the column of SMILES, or its place, from 0; of several in a list,
+            as solute and solvent, the molecules of a row are one graph, with ``component`` ``[N]``, the number of the
+            column that each atom is of. (default: found by
             :func:`~plstm_graph.datasets.molecules.smiles_column.find_smiles_column`)
         target_columns (list[str or int], optional): Names or places of the target columns; ``[]`` for none, as for
             prediction. (default: the other column that has a name, if there is only one)
@@ -62,6 +66,8 @@ class SmilesDataset(CachedGraphs, PlainGraphs):
             ``False``)
         weight_column (str, optional): Column of the weights of rows, numbers from 0: graphs then have ``weight``,
             ``[1, T]``.
+        descriptors (DescriptorSet, optional): Which columns are descriptors, and what is computed of each molecule;
+            see :attr:`descriptors`. A cell that is no number, or missing where it may not be, makes a bad row.
         on_error (str): ``"skip"`` leaves bad rows out; ``"raise"`` raises, naming the first ten. (default: ``"skip"``)
         transform (callable, optional): Applied to each graph at every access.
         pre_transform (callable, optional): Applied to each graph once, before it is stored, for example
@@ -87,7 +93,7 @@ class SmilesDataset(CachedGraphs, PlainGraphs):
         self,
         root: str | Path,
         path: str | Path,
-        smiles_column: str | int | None = None,
+        smiles_column: str | int | Sequence[str | int] | None = None,
         target_columns: Sequence[str | int] | None = None,
         *,
         kind: TargetKind = "number",
@@ -95,6 +101,7 @@ class SmilesDataset(CachedGraphs, PlainGraphs):
         allow_missing: bool = False,
         censored: bool = False,
         weight_column: str | None = None,
+        descriptors: DescriptorSet | None = None,
         on_error: Literal["skip", "raise"] = "skip",
         transform: Callable[[Data], Data] | None = None,
         pre_transform: Callable[[Data], Data] | None = None,
@@ -113,9 +120,17 @@ class SmilesDataset(CachedGraphs, PlainGraphs):
         paths = [self.path, *(Path(each).expanduser() for each in more_paths)]
         contents = [each.read_bytes() for each in paths]
         self._digest = hashlib.sha256(b"".join(contents)).hexdigest()
+        named = [smiles_column] if isinstance(smiles_column, str | int) else [*(smiles_column or ())]
+        self.descriptor_set = DescriptorSet() if descriptors is None else descriptors
         weights = () if weight_column is None else (weight_column,)
-        found = parse_molecule_tables(contents, paths, smiles_column, target_columns, weights, no_targets)
+        besides = [*no_targets, *(name for name in named[1:] if isinstance(name, str)), *self.descriptor_set.columns]
+        first = named[0] if named else None
+        found = parse_molecule_tables(contents, paths, first, target_columns, weights, besides)
         self._table, self._ragged_rows, self.smiles_column, self.target_columns = found
+        self.smiles_columns = [self.smiles_column, *(self._table.columns[self._table.position(n)] for n in named[1:])]
+        for name in self.descriptor_set.columns:
+            self._table.position(name)
+        _check_roles(self._table, self.smiles_columns, self.descriptor_set.columns, self.target_columns)
         self.kind: TargetKind = kind
         self._coding = TargetCoding.of(self._table, self.target_columns, kind, classes, censored)
         self.weight_column = weight_column
@@ -125,7 +140,8 @@ class SmilesDataset(CachedGraphs, PlainGraphs):
         self._cache = GraphCache(
             root,
             [self.smiles_column, self.target_columns, kind, classes, allow_missing, pre_transform, pre_filter]
-            + ([] if weight_column is None else [weight_column]),
+            + ([] if weight_column is None else [weight_column])
+            + ([self.smiles_columns[1:], self.descriptor_set] if named[1:] or self.descriptor_set else []),
             [_FORMAT, rdkit.__version__, self._coding],
             label=self.path.name.split(".")[0],
             source=self.path,
@@ -145,8 +161,9 @@ class SmilesDataset(CachedGraphs, PlainGraphs):
 
     @property
     def processed_file_names(self) -> list[str]:
-        """The graphs, the list of bad rows, and the canonical SMILES."""
-        return ["data.pt", "bad_rows.json", "canonical.json"]
+        """The graphs, the list of bad rows, the canonical SMILES, and descriptors if any are computed."""
+        names = ["data.pt", "bad_rows.json", "canonical.json"]
+        return [*names, "descriptors.npy"] if self.descriptor_set.kinds else names
 
     @property
     def table(self) -> Table:
@@ -155,7 +172,7 @@ class SmilesDataset(CachedGraphs, PlainGraphs):
 
     @property
     def canonical_smiles(self) -> list[str]:
-        """RDKit's SMILES of each molecule, the same however it is written; as they were when the graphs were made."""
+        """RDKit's SMILES of each molecule, the same however it is written; of several in a row, with blanks between."""
         return [self._canonical[index] for index in self.indices()]
 
     @property
@@ -168,49 +185,75 @@ class SmilesDataset(CachedGraphs, PlainGraphs):
         """Lines of all rows of the table, usable or not, in order."""
         return sorted([*self._table.lines, *(row.line for row in self._ragged_rows)])
 
+    @property
+    def descriptors(self) -> np.ndarray:
+        """Raw descriptors of each row, ``[n, D]``, float64: those of columns first, NaN where missing."""
+        columns, table = self.descriptor_set.columns, self.table
+        cells = zip(*(table.column(name) for name in columns), strict=True) if columns else [()] * len(table)
+        known = [self.descriptor_set.of_cells(dict(zip(columns, row, strict=True))) for row in cells]
+        numbers = np.array(known, dtype=np.float64).reshape(len(table), -1)
+        return np.hstack([numbers, self._computed[list(self.indices())]])
+
+    def attach(self, descriptors: Tensor) -> None:
+        """Give each graph its descriptors, ``[1, D]``.
+
+        Args:
+            descriptors: Of each graph of the whole set, ``[n, D]``, float32, as a model takes them.
+        """
+        assert self.slices is not None
+        self._data.descriptors = descriptors
+        self.slices["descriptors"] = torch.arange(len(descriptors) + 1)
+        self._data_list = None
+
     def process(self) -> None:
         """Turn the table into graphs. PyG calls this if the processed files are not there."""
         graphs: list[Data] = []
         canonical: list[str] = []
+        computed: list[np.ndarray] = []
         bad_rows = list(self._ragged_rows)
-        for reading in read_smiles(self._table.column(self.smiles_column), self.path.name, self.log):
-            made, names, bad = self._graphs(reading)
+        texts = list(zip(*map(self._table.column, self.smiles_columns), strict=True))
+        columns = Columns(tuple(self.smiles_columns), self.descriptor_set)
+        for reading in read_rows(texts, self.path.name, self.log, columns):
+            made, kept, bad = self._graphs(reading, texts)
             graphs += made
-            canonical += names
+            canonical += [reading.canonical[number] for number in kept]
+            computed.append(reading.descriptors[kept])
             bad_rows += bad
         bad_rows.sort()
         if not graphs:
             reason = _summary(bad_rows) if bad_rows else "pre_filter keeps none"
             raise TableError(f"no row of {self.path} is usable: {reason}")
-        data_path, bad_rows_path, canonical_path = map(Path, self.processed_paths)
+        data_path, bad_rows_path, canonical_path, *descriptors_path = map(Path, self.processed_paths)
         bad_rows_path.write_text(json.dumps(bad_rows), encoding="utf-8")
         canonical_path.write_text(json.dumps(canonical), encoding="utf-8")
+        for path in descriptors_path:
+            np.save(path, np.concatenate([part for part in computed if len(part)]), allow_pickle=False)
         self.save(graphs, str(data_path))
 
-    def _graphs(self, reading: Reading) -> tuple[list[Data], list[str], list[BadRow]]:
-        """Graphs of some molecules with their targets, their canonical SMILES, and the rows that cannot be used."""
+    def _graphs(self, reading: Reading, texts: Sequence[Sequence[str]]) -> tuple[list[Data], list[int], list[BadRow]]:
+        """Graphs of some rows with their targets, which of those that were read they are, and rows without use."""
         bad_rows = [self._bad_row(row, reason) for row, reason in reading.errors.items()]
-        smiles, positions = self._table.position(self.smiles_column), [*map(self._table.position, self.target_columns)]
-        texts = [self._table.rows[row][smiles] for row in reading.rows]
-        graphs, canonical = [], []
-        for row, name, data in zip(
-            reading.rows, reading.canonical, molecule_graphs(reading.arrays, texts), strict=True
-        ):
+        positions = [*map(self._table.position, self.target_columns)]
+        graphs, kept = [], []
+        read = molecule_graphs(reading.arrays, [texts[row][0] for row in reading.rows], len(self.smiles_columns) > 1)
+        for number, (row, data) in enumerate(zip(reading.rows, read, strict=True)):
             try:
                 data.y = self._coding.encode([self._table.rows[row][at] for at in positions], self.allow_missing)
                 self._add_weight(data, row)
-            except TableError as error:
+                if self.descriptor_set.columns:
+                    self.descriptor_set.of_cells(dict(zip(self._table.columns, self._table.rows[row], strict=True)))
+            except (TableError, DescriptorError) as error:
                 bad_rows.append(self._bad_row(row, str(error)))
                 continue
             data.row = torch.tensor([row])
             if self.pre_filter is None or self.pre_filter(data):
                 graphs.append(data)
-                canonical.append(name)
+                kept.append(number)
         if type(self.pre_transform) is ToDAG:
             graphs = self.pre_transform.many(graphs)
         elif self.pre_transform is not None:
             graphs = [self.pre_transform(data) for data in graphs]
-        return graphs, canonical, bad_rows
+        return graphs, kept, bad_rows
 
     def _add_weight(self, data: Data, row: int) -> None:
         """Say how much the targets of a row count, and which of them are bounds."""
@@ -229,7 +272,7 @@ class SmilesDataset(CachedGraphs, PlainGraphs):
         return self._digest[:DIGITS]  # of what was read, whatever the file has become since
 
     def _load(self) -> None:
-        data_path, bad_rows_path, canonical_path = self.processed_paths
+        data_path, bad_rows_path, canonical_path, *descriptors_path = self.processed_paths
         self.load(data_path)
         row = self._data.get("row")
         if not isinstance(row, Tensor) or row.shape != (len(self),) or row.dtype != torch.long:
@@ -248,6 +291,35 @@ class SmilesDataset(CachedGraphs, PlainGraphs):
         if not isinstance(names, list) or len(names) != len(row) or not all(isinstance(each, str) for each in names):
             raise ValueError(f"{canonical_path} is of other graphs; {make_anew(self.processed_dir)}")
         self._canonical: list[str] = names
+        self._computed = np.zeros((len(row), 0), dtype=np.float32)
+        for path in descriptors_path:
+            self._computed = _load_descriptors(path)
+            width = self.descriptor_set.size(len(self.smiles_columns)) - len(self.descriptor_set.columns)
+            if self._computed.shape != (len(row), width) or self._computed.dtype != np.float32:
+                raise ValueError(f"{path} is of other graphs; {make_anew(self.processed_dir)}")
+
+
+def _load_descriptors(path: str) -> np.ndarray:
+    try:
+        return np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(f"{path} is damaged: {error}; {make_anew(Path(path).parent)}") from error
+
+
+def _check_roles(table: Table, smiles: Sequence[str], descriptors: Sequence[str], targets: Sequence[str]) -> None:
+    """Check that no column has two roles."""
+    for names, role in ((smiles, "of SMILES"), (descriptors, "a descriptor"), (targets, "a target")):
+        for name in names:
+            if list(names).count(name) > 1:
+                raise TableError(f"{table.path}: column {name!r} is named more than once as {role}")
+    for name in descriptors:
+        if name in smiles or name in targets:
+            raise TableError(
+                f"{table.path}: column {name!r} is a descriptor and {'a target' if name in targets else 'of SMILES'}"
+            )
+    for name in smiles[1:]:
+        if name in targets:
+            raise TableError(f"{table.path}: column {name!r} is of SMILES, and target_columns names it as a target")
 
 
 def _summary(bad_rows: Sequence[BadRow], shown: int = 10) -> str:

