@@ -225,7 +225,8 @@ def _parser() -> argparse.ArgumentParser:
     explain.set_defaults(run=_explain)
     explain.description = (
         "Draws a molecule or a DAG with each node coloured by what it adds to a prediction (what is lost without its "
-        "features), and lists the largest. --output is the picture (default: explain.png)."
+        "features), and lists the largest. --output is the picture (default: explain.png); of a DAG, an .html is a "
+        "page for a browser, on which nodes tell what they are."
     )
     explain.add_argument("input", metavar="SMILES|DIR", help="a SMILES, or a folder of DAGs")
     explain.add_argument("--graph", metavar="ID", help="graph of the folder (default: the first)")

@@ -1,30 +1,36 @@
 """``plstm-graph explain``: a picture of what a prediction comes from, and the same as a table."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from matplotlib.figure import Figure
 from rdkit import Chem
-from rich.table import Table
 from torch import Tensor
 from torch_geometric.data import Data
 
-from plstm_graph.console import Console
+from plstm_graph.console import Console, print_table
 from plstm_graph.datasets.dag_folder.encoding import Encoding
-from plstm_graph.datasets.storage.files import replace_file
+from plstm_graph.datasets.storage.files import replace_file, replace_text
 from plstm_graph.machine import pick_device
 from plstm_graph.nn.critical_path import predicted_path
+from plstm_graph.nn.makespan import MakespanPLSTM
 from plstm_graph.predict.command import read_for
 from plstm_graph.predict.inputs import MoleculeInputs
 from plstm_graph.predict.molecules import no_path
 from plstm_graph.predict.predictor import Predictor, load_predictor, load_transform
 from plstm_graph.report.predictions import output_names
 from plstm_graph.tasks.scale import as_double
+from plstm_graph.text import meant
 from plstm_graph.transforms import ToDAG
 from plstm_graph.viz import attribution, draw_dag_attribution, draw_molecule_attribution
+from plstm_graph.viz.page import Node, attribution_page
 
 _LISTED = 10
+_TRIED = 256  # nodes of a large graph whose features are taken away, one by one
+_COMPARED = 20_000  # names that a misspelt one is compared with
+_PAGES = ("html", "htm")
 _WALKED = 12  # nodes of a path that are named
 
 
@@ -59,6 +65,25 @@ class _Subject:
     target_names: list[str]
     classes: list[list[str]]
     smiles: str | None = None
+    cells: list[list[tuple[str, str]]] = field(default_factory=list)
+
+    @property
+    def asked(self) -> list[int]:
+        """Nodes that are tried whatever else is: those of the question, and where their in-edges come from."""
+        assert self.data.edge_index is not None
+        into = torch.isin(self.data.edge_index[1], torch.tensor(self.marked, dtype=torch.long))
+        return [*self.marked, *self.data.edge_index[0, into].unique().tolist()][:_TRIED]
+
+    def page(self, values: Tensor, title: str, path: Tensor | None, unit: str, notes: list[str]) -> str:
+        """A page to hover over."""
+        assert self.data.edge_index is not None
+        names = [label.partition("\n")[0] for label in self.labels]
+        none: list[tuple[str, str]] = []  # as of edges that were made nodes
+        told = [*self.cells, *[none] * (len(names) - len(self.cells))]
+        nodes = [Node(*each) for each in zip(names, told, self.labels, strict=True)]
+        return attribution_page(
+            self.data.edge_index, values, nodes, title, unit=unit, notes=notes, marked=self.marked, path=path
+        )
 
     def draw(self, values: Tensor, title: str, path: Tensor | None) -> Figure:
         if self.smiles is not None:
@@ -89,16 +114,21 @@ def explain(ckpt_path: str, source: str, question: Question, output: str, device
         ckpt_path: A checkpoint that ``plstm-graph fit`` wrote.
         source: A SMILES, or a folder of DAGs, by what the model was trained on.
         question: Which prediction.
-        output: Picture to write, in a format of matplotlib by its ending.
+        output: Picture to write, in a format of matplotlib by its ending; or, of a DAG, a page ``.html`` for a browser,
+            on which nodes tell what they are.
         device: ``"auto"`` or a device of torch.
 
     Raises:
         FileNotFoundError: If there is no such folder or checkpoint.
-        ValueError: If there is no such graph, node, edge or target, or the model is not one of this package.
+        ValueError: If there is no such graph, node, edge or target, the model is not one of this package, or a page of
+            a molecule is asked for.
     """
+    ending = Path(output).suffix.lstrip(".").lower() or "png"
     predictor = load_predictor(ckpt_path).to(pick_device(device))
     data = predictor.recipe["data"]
     if data == "molecules":
+        if ending in _PAGES:
+            raise ValueError(f"{output}: pages are of DAGs; of a molecule there is a picture, such as explain.svg")
         subject = _molecule(predictor, source, question)
     elif data == "dag_folder":
         subject = _dag(predictor, source, question)
@@ -116,15 +146,19 @@ def explain(ckpt_path: str, source: str, question: Question, output: str, device
         output = _numbers(predictor(predictor.collate(graphs)), predictor)
         return output.view(len(graphs), rows, -1)[:, subject.row, column]
 
-    values = attribution(predictor, number, subject.data).to("cpu")
+    values = attribution(predictor, number, subject.data, _TRIED, always=subject.asked).to("cpu")
     title = f"{subject.name}: {targets[column]} = {float(predicted[column]):.4g}"
     path = _path(predictor, number, subject)
-    figure = subject.draw(values, title, path)
-    ending = Path(output).suffix.lstrip(".") or "png"
-    replace_file(output, lambda path: figure.savefig(path, dpi=130, format=ending))
-    Console().print(_table(values, subject.labels, title, _unit(predictor, column)))
-    if path is not None:
-        Console().say(f"critical path, {len(path)} edges: {subject.walk(path)}")
+    notes = _notes(values, predictor)
+    walk = [] if path is None else [f"critical path, {len(path)} edges: {subject.walk(path)}"]
+    if ending in _PAGES:
+        replace_text(output, subject.page(values, title, path, _unit(predictor, column), [*walk, *notes]))
+    else:
+        figure = subject.draw(values, title, path)
+        replace_file(output, lambda path: figure.savefig(path, dpi=130, format=ending))
+    _print(values, subject.labels, title, _unit(predictor, column), notes)
+    for line in walk:
+        Console().say(line)
     Console(stderr=True).say(f"wrote {output}")
 
 
@@ -166,7 +200,10 @@ def _dag(predictor: Predictor, folder: str, question: Question) -> _Subject:
             for label, cell in zip(labels[:count], cells[begin : begin + count], strict=True)
         ]
     where = "" if not marked else f", {' -> '.join(data.node_id[node] for node in marked)}"
-    return _Subject(f"{names[number]}{where}", data, labels, row, marked, encoding.target_names, encoding.classes)
+    columns = {name.removeprefix("nodes."): cells[begin : begin + count] for name, cells in content.cells.items()}
+    told = [list(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    name, names = f"{names[number]}{where}", encoding.target_names
+    return _Subject(name, data, labels, row, marked, names, encoding.classes, cells=told)
 
 
 def _row(data: Data, encoding: Encoding, item: list[str] | None) -> tuple[int, list[int]]:
@@ -197,7 +234,8 @@ def _row(data: Data, encoding: Encoding, item: list[str] | None) -> tuple[int, l
 def _find(names: list[str], name: str, kind: str) -> int:
     if name not in names:
         some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-        raise ValueError(f"there is no {kind} called {name!r}; there are {some}")
+        near = meant(name, names) if len(names) <= _COMPARED else ""
+        raise ValueError(f"there is no {kind} called {name!r}{near}; there are {some}")
     return names.index(name)
 
 
@@ -233,10 +271,23 @@ def _short(cell: str) -> str:
         return cell
 
 
-def _table(values: Tensor, labels: list[str], title: str, unit: str) -> Table:
-    table = Table(title=title, caption="what the prediction loses where the features of the node are unknown")
-    table.add_column("node")
-    table.add_column(f"adds ({unit})", justify="right")
-    for node in values.abs().topk(min(_LISTED, len(values))).indices.tolist():
-        table.add_row(labels[node].replace("\n", " "), f"{float(values[node]):+.4g}")
-    return table
+def _notes(values: Tensor, predictor: Predictor) -> list[str]:
+    """What the values mean, and which nodes have none."""
+    plans = any(isinstance(module, MakespanPLSTM) for module in predictor.modules())
+    unknown = "a word as an unknown one, a number as the mean of training, or as 0 if it is raw"
+    what = "if the task takes no time" if plans else f"without the features of the node ({unknown}); its edges stay"
+    notes = [f"what the prediction loses {what}"]
+    if len(values) > _TRIED:
+        notes.append(
+            f"{_TRIED} of {len(values):,} nodes were tried, those with the largest gradients; the others count as 0"
+        )
+    return notes
+
+
+def _print(values: Tensor, labels: list[str], title: str, unit: str, notes: list[str]) -> None:
+    """The largest values as a table; nodes that add nothing are not listed."""
+    largest = [node for node in values.abs().topk(min(_LISTED, len(values))).indices.tolist() if float(values[node])]
+    rows = [[labels[node].replace("\n", " "), f"{float(values[node]):+.4g}"] for node in largest]
+    print_table(Console(), ["node", f"adds ({unit})"], rows or [["no node adds anything", "0"]], title)
+    for note in notes:
+        Console().say(note)

@@ -11,23 +11,30 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch_geometric.data import Data
-from torch_geometric.utils import subgraph
 
 from plstm_graph.nn.graph_model import GraphModel
 from plstm_graph.nn.makespan import MakespanPLSTM
 from plstm_graph.text import plot_label
 from plstm_graph.viz.dag import draw_dag, layered_layout
 from plstm_graph.viz.molecule import draw_molecule, read_smiles
+from plstm_graph.viz.neighbourhood import Neighbourhood, neighbourhood
+from plstm_graph.viz.overview import draw_overview, overview_layout
 
-_COLOURS = "RdBu_r"
+COLOURS = "RdBu_r"
 _SHOWN = 60  # nodes of a drawing
 _LETTERS = 8  # of a title, in an inch
 _BAR = 3.5  # largest height of a bar of colours, in inches
+_OVERVIEW = 2.6  # height of the drawing of a whole large graph
 
 
 @torch.no_grad()
 def attribution(
-    model: nn.Module, number: Callable[[list[Data]], Tensor], data: Data, most: int = 256, nodes_at_once: int = 50_000
+    model: nn.Module,
+    number: Callable[[list[Data]], Tensor],
+    data: Data,
+    most: int = 256,
+    nodes_at_once: int = 50_000,
+    always: Sequence[int] = (),
 ) -> Tensor:
     """How much each node's features add to a prediction: what it loses when their embedding is zero (occlusion).
 
@@ -44,6 +51,7 @@ def attribution(
         most: Of larger graphs, this many nodes are tried, those with the largest gradient times embedding; the others
             get 0.
         nodes_at_once: In about how many nodes the copies go through the model.
+        always: Nodes that are tried in any case, before others.
 
     Returns:
         ``[N]``, in the unit of the number.
@@ -61,7 +69,11 @@ def attribution(
     was_training = model.training
     model.eval()
     try:
-        nodes = torch.arange(total) if total <= most else _strongest(encoders, number, data).topk(most).indices
+        nodes = torch.arange(total)
+        if total > most:
+            strength = _strongest(encoders, number, data)
+            strength[list(always)] = torch.inf
+            nodes = strength.topk(most).indices
         whole = number([data])
         values = whole.new_zeros(total)
         for part in nodes.split(max(nodes_at_once // total, 1)):
@@ -108,8 +120,9 @@ def draw_dag_attribution(
 ) -> Figure:
     """Draw a DAG, its nodes from blue (they lower the number) to red (they raise it).
 
-    Of more than 60 nodes, the 60 with the largest values are drawn, with the edges between them; of a path that is
-    drawn through them its last nodes before all others.
+    Of more than 60 nodes, those that matter are drawn, 60 at most: the marked ones and those that their in-edges come
+    from, the nodes with the largest values, and ways between them; of a path that is drawn through them its last
+    nodes before all others. Below, the whole graph is drawn faintly.
 
     Args:
         edge_index: Start and end node of each edge, ``[2, E]``.
@@ -123,42 +136,48 @@ def draw_dag_attribution(
     Returns:
         A matplotlib figure; ``figure.savefig(path)`` writes it.
     """
-    total = len(values)
-    strong = None if path is None else torch.zeros(edge_index.size(1), dtype=torch.bool).index_fill_(0, path, True)
-    if total > _SHOWN:
-        order = values.abs().double()
-        if path is not None:
-            along = edge_index[:, path].t().reshape(-1)
-            # Whatever is drawn besides, the path keeps its end: later nodes come before earlier ones.
-            order[along] = order.max() + 1.0 + torch.arange(len(along), dtype=order.dtype)
-        order[list(marked)] = torch.inf
-        kept = order.topk(_SHOWN).indices.sort().values
-        edge_index, _, inside = subgraph(kept, edge_index, relabel_nodes=True, num_nodes=total, return_edge_mask=True)
-        strong = None if strong is None else strong[inside]
-        position = {int(node): place for place, node in enumerate(kept)}
-        values, labels = values[kept], [labels[node] for node in kept.tolist()]
-        marked = [position[node] for node in marked]
-        title += f"\n{_SHOWN} of {total} nodes"
-    colours = ScalarMappable(_scale(values), _COLOURS)
-    places = layered_layout(edge_index, len(values))
-    width, height = (places.amax(dim=0) - places.amin(dim=0)).tolist() if len(values) else (0.0, 0.0)
+    shown = neighbourhood(edge_index, values, marked, path, _SHOWN)
+    kept, is_whole = shown.nodes, len(shown.nodes) == len(values)
+    strong = None if path is None else torch.isin(shown.edges, path)
+    colours = ScalarMappable(scale_of(values), COLOURS)
+    places = layered_layout(shown.drawn, len(kept), late=not is_whole)
+    width, height = (places.amax(dim=0) - places.amin(dim=0)).tolist() if len(kept) else (0.0, 0.0)
     inches = max(4.0, 0.5 * height + 1.5)
-    figure = Figure(figsize=(max(5.0, 1.1 * width + 2.5), inches))
+    figure = Figure(figsize=(max(5.0 if is_whole else 8.0, 1.1 * width + 2.5), inches + (0 if is_whole else _OVERVIEW)))
     FigureCanvasAgg(figure)
     figure.set_layout_engine("constrained")
-    axes = figure.subplots()
-    draw_dag(
-        axes,
-        edge_index,
-        len(values),
-        labels=labels,
-        colors=_rgba(colours, values),
-        strong=strong,
-        marked=marked,
+    rows = (
+        figure.subplots(1, 1, squeeze=False)
+        if is_whole
+        else figure.subplots(2, 1, squeeze=False, gridspec_kw={"height_ratios": [inches, _OVERVIEW]})
     )
+    colors = _rgba(colours, values[kept])
+    draw_dag(
+        rows[0, 0],
+        shown.drawn[:, : len(shown.edges)],
+        len(kept),
+        labels=[labels[node] for node in kept.tolist()],
+        colors=colors,
+        strong=strong,
+        marked=torch.searchsorted(kept, torch.tensor(list(marked), dtype=torch.long)).tolist(),
+        ways=shown.drawn[:, len(shown.edges) :],
+        hidden=shown.hidden,
+        late=not is_whole,
+    )
+    if not is_whole:
+        title += f"\n{len(kept)} of {len(values):,} nodes{_aside(shown)}"
+        overview = overview_layout(edge_index, len(values))
+        draw_overview(rows[1, 0], edge_index, overview, kept, colors, "where they are in the whole graph")
     _entitle(figure, title)
-    figure.colorbar(colours, ax=axes, shrink=min(0.7, _BAR / inches), label="what a node adds")
+    figure.colorbar(colours, ax=rows[0, 0], shrink=min(0.7, _BAR / inches), label="what a node adds")
     return figure
+
+
+def _aside(shown: Neighbourhood) -> str:
+    """What else there is to know of the nodes that are shown."""
+    parts = ["a dotted line is a way through so many others"] if shown.hidden else []
+    parts += [f"{shown.left_out:,} more in-edges"] if shown.left_out else []
+    return "".join(f"; {part}" for part in parts)
 
 
 def draw_molecule_attribution(smiles: str, values: Tensor, title: str = "", size: int = 480) -> Figure:
@@ -179,7 +198,7 @@ def draw_molecule_attribution(smiles: str, values: Tensor, title: str = "", size
     molecule = read_smiles(smiles)
     if molecule.GetNumAtoms() != len(values):
         raise ValueError(f"{smiles} has {molecule.GetNumAtoms()} atoms, but there are {len(values)} values")
-    colours = ScalarMappable(_scale(values), _COLOURS)
+    colours = ScalarMappable(scale_of(values), COLOURS)
     atoms = {atom: (red, green, blue) for atom, (red, green, blue, _) in enumerate(_rgba(colours, values))}
     figure = Figure(figsize=(6.0, 5.0), layout="constrained")
     FigureCanvasAgg(figure)
@@ -202,7 +221,7 @@ def _rgba(colours: ScalarMappable, values: Tensor) -> list[tuple[float, ...]]:
     return [tuple(colour) for colour in colours.to_rgba(values.numpy(force=True)).tolist()]
 
 
-def _scale(values: Tensor) -> Normalize:
+def scale_of(values: Tensor) -> Normalize:
     """White for nothing, as far to one side as to the other, with room so that words stay readable on the strongest."""
     limit = 1.5 * max(float(values.abs().max()) if len(values) else 0.0, 1e-12)
     return Normalize(-limit, limit)

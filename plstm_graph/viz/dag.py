@@ -10,7 +10,7 @@ from matplotlib.patches import FancyArrowPatch
 from matplotlib.patheffects import withStroke
 from torch import Tensor
 
-from plstm_graph.graph import generations
+from plstm_graph.graph import longest_path_levels
 from plstm_graph.text import plot_label
 
 Point = tuple[float, float]
@@ -19,7 +19,7 @@ _LANE = 0.5  # height that an edge takes in a level that it passes, where a node
 _LETTERS = 14  # of a line of words on a node
 
 
-def layered_layout(edge_index: Tensor, num_nodes: int) -> Tensor:
+def layered_layout(edge_index: Tensor, num_nodes: int, late: bool = False) -> Tensor:
     """Places for the nodes of a DAG: levels from left to right, and in each level nodes beside what they are joined to.
 
     Within a level, nodes are ordered by the mean place of their neighbours, in a few sweeps there and back, which
@@ -28,6 +28,7 @@ def layered_layout(edge_index: Tensor, num_nodes: int) -> Tensor:
     Args:
         edge_index: Start and end node of each edge, ``[2, E]``, int64.
         num_nodes: Number of nodes ``N``.
+        late: Put nodes without in-edges right before the first of those that they lead to, not at the far left.
 
     Returns:
         ``[N, 2]``, float: level, and place in the level around 0.
@@ -35,22 +36,33 @@ def layered_layout(edge_index: Tensor, num_nodes: int) -> Tensor:
     Raises:
         CycleError: If the graph has a directed cycle.
     """
-    places, _ = routed_layout(edge_index, num_nodes)
+    places, _ = routed_layout(edge_index, num_nodes, late)
     return torch.tensor(places, dtype=torch.float).view(-1, 2)
 
 
-def routed_layout(edge_index: Tensor, num_nodes: int) -> tuple[list[Point], list[list[Point]]]:
+def node_columns(edge_index: Tensor, num_nodes: int, late: bool) -> Tensor:
+    """Column of each node, ``[N]``: its level, or, if it has no in-edges and ``late`` is set, the one right before the
+    first node that it leads to."""
+    level = longest_path_levels(edge_index, num_nodes)
+    if not late or not num_nodes:
+        return level
+    start, end = edge_index
+    first = torch.full_like(level, num_nodes).scatter_reduce(0, start, level[end], "amin")
+    is_source = torch.bincount(end, minlength=num_nodes) == 0
+    return torch.where(is_source & (first < num_nodes), first - 1, level)
+
+
+def routed_layout(edge_index: Tensor, num_nodes: int, late: bool = False) -> tuple[list[Point], list[list[Point]]]:
     """As :func:`layered_layout`, with the ways of edges between the nodes that they pass.
 
     Returns:
         The place of each node, and for each edge its places in the levels between its ends, in order. Edges that leave
         the same node share them.
     """
-    levels = [nodes.tolist() for nodes in generations(edge_index, num_nodes)]
-    column = [0] * num_nodes
-    for number, nodes in enumerate(levels):
-        for node in nodes:
-            column[node] = number
+    column = node_columns(edge_index, num_nodes, late).tolist()
+    levels: list[list[int]] = [[] for _ in range(max(column, default=-1) + 1)]
+    for node, number in enumerate(column):
+        levels[number].append(node)
     joined: list[tuple[int, int]] = []
     lanes: dict[tuple[int, int], int] = {}  # by the node that an edge leaves, and the level that it passes
     ways: list[list[int]] = []
@@ -92,6 +104,9 @@ def draw_dag(
     strong: Tensor | None = None,
     marked: Sequence[int] = (),
     title: str = "",
+    ways: Tensor | None = None,
+    hidden: Sequence[int] = (),
+    late: bool = False,
 ) -> None:
     """Draw a DAG of up to some hundred nodes.
 
@@ -104,20 +119,27 @@ def draw_dag(
         strong: Edges to draw strongly, the others faintly, ``[E]``, bool. (default: all)
         marked: Nodes with a thick border.
         title: Title of the picture.
+        ways: Start and end of ways through nodes that are not drawn, ``[2, w]``; they are dotted.
+        hidden: Number of nodes on each of them, which stands beside it.
+        late: As of :func:`layered_layout`.
     """
-    places, ways = routed_layout(edge_index, num_nodes)
+    every = edge_index if ways is None else torch.cat([edge_index, ways], dim=1)
+    places, routes = routed_layout(every, num_nodes, late)
     x, y = [place[0] for place in places], [place[1] for place in places]
     words = [str(node) for node in range(num_nodes)] if labels is None else labels
-    for column, (start, end) in enumerate(edge_index.t().tolist()):
-        is_strong = strong is None or bool(strong[column])
+    for column, (start, end) in enumerate(every.t().tolist()):
+        is_way = column >= edge_index.size(1)
+        is_strong = not is_way and (strong is None or bool(strong[column]))
         look: dict[str, Any] = {
-            "color": "0.25" if is_strong else "0.8",
+            "color": "0.25" if is_strong else "0.45" if is_way else "0.8",
             "linewidth": 1.2 if is_strong else 0.8,
-            "linestyle": "-" if is_strong else "--",
+            "linestyle": "-" if is_strong else ":" if is_way else "--",
             "zorder": 1.5 if is_strong else 1.0,
         }
         # An edge over several levels goes between the nodes there, not behind them.
-        passed = [places[start], *ways[column]]
+        passed = [places[start], *routes[column]]
+        if is_way:
+            _count(axes, hidden[column - edge_index.size(1)], [*passed, places[end]])
         if len(passed) > 1:
             axes.plot(*zip(*passed, strict=True), solid_joinstyle="round", **look)
         joins = 0 if len(passed) > 1 else 10
@@ -138,6 +160,15 @@ def draw_dag(
     if places:  # room for words and circles, as much beside many nodes as beside few
         axes.set(xlim=(min(x) - 0.6, max(x) + 0.6), ylim=(min(y) - 0.8, max(y) + 0.8))
     axes.set_axis_off()
+
+
+def _count(axes: Axes, hidden: int, passed: Sequence[Point]) -> None:
+    """How many nodes are on a way that is drawn, in its middle."""
+    middle = len(passed) // 2
+    (x0, y0), (x1, y1) = passed[middle - 1], passed[middle]
+    place = (x0 + x1) / 2, (y0 + y1) / 2
+    text = axes.annotate(f"+{hidden:,}", place, ha="center", va="center", fontsize=7, color="0.35", zorder=1.8)
+    text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
 
 
 def _spread(nodes: Sequence[int], place: list[float], num_nodes: int) -> None:

@@ -206,3 +206,40 @@ def test_check_shows_all_degrees_of_hubs(spokes, capsys):
     assert re.search(rf"│ 0 +│ {spokes + 2:,} +│ 3 +│", table)
     assert re.search(rf"│ 1 +│ 2 +│ {spokes + 2:,} +│", table)
     assert "…" not in table
+
+
+@pytest.mark.parametrize("level", ["graph", "node"])
+def test_a_page_of_a_real_graph(level, tmp_path, capsys):
+    """Architectures one behind the other are a DAG of hundreds of nodes."""
+    real = Path(CONFIG).parents[1] / "datasets" / "nas_bench_graph_proteins"
+    nodes, edges = (pd.read_csv(real / f"{name}.csv", dtype=str).head(600) for name in ("nodes", "edges"))
+    words = nodes.graph + "/" + nodes.node
+    edges = pd.DataFrame({"source": edges.graph + "/" + edges.source, "target": edges.graph + "/" + edges.target})
+    edges = edges[edges.source.isin(words) & edges.target.isin(words)]
+    last = words.groupby(nodes.graph).last().tolist()
+    first = words.groupby(nodes.graph).first().tolist()
+    edges = pd.concat([edges, pd.DataFrame({"source": last[:-1], "target": first[1:]})])
+    folder = tmp_path / "dags"
+    folder.mkdir()
+    copies = 1 if level == "node" else 6
+    table = pd.DataFrame({"node": words, "op": nodes.op, "y": range(len(nodes))})
+    pd.concat([table.assign(graph=f"g{n}") for n in range(copies)]).to_csv(folder / "nodes.csv", index=False)
+    pd.concat([edges.assign(graph=f"g{n}") for n in range(copies)]).to_csv(folder / "edges.csv", index=False)
+    (folder / "graphs.csv").write_text("graph,z\n" + "".join(f"g{n},{n}\n" for n in range(copies)))
+    target = "targets: [y]\nlevel: node\n" if level == "node" else "targets: [z]\nsplit: {fractions: [0.6, 0.2, 0.2]}\n"
+    (folder / "dag.yaml").write_text(f"{target}nodes: {{features: [op]}}\n")
+    given = ("--task.path", "dags", "--name", "run", "--training.epochs", "1", "--baselines", "false")
+    assert main(["fit", "--config", CONFIG, *given, *_SMALL[2:]]) == 0
+    item = ["--item", words.iloc[300]] if level == "node" else []
+    explain = ["explain", "--ckpt_path", "runs/run/best.ckpt", "dags", *item]
+    assert main([*explain, "--output", "why.html"]) == 0
+    assert main([*explain, "--output", "why.png"]) == 0
+    shown = capsys.readouterr().out
+    assert "256 of 600 nodes were tried" in shown and "what the prediction loses without the features" in shown
+    rows = re.findall(r"^│ .*│ ([+-]\S+) ", shown, flags=re.M)
+    assert rows and "+0" not in rows
+    page = Path("why.html").read_text()
+    assert page.count('class="view"') == 2 and 'data-n="300"' in page
+    if level == "node":
+        assert main([*explain[:-1], words.iloc[300] + "x", "--output", "none.html"]) == 2
+        assert "did you mean" in capsys.readouterr().err
