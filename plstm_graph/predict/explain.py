@@ -235,7 +235,7 @@ def _find(names: list[str], name: str, kind: str) -> int:
     if name not in names:
         some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
         near = meant(name, names) if len(names) <= _COMPARED else ""
-        raise ValueError(f"there is no {kind} called {name!r}{near}; there are {some}")
+        raise ValueError(f"there is no {kind} called {name!r}; there are {some}{near}")
     return names.index(name)
 
 
