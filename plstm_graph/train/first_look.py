@@ -19,7 +19,7 @@ _COLUMNS = ("group_column", "time_column", "weight_column")
 
 
 def look_at_data(task: dict[str, Any]) -> None:
-    """Look for the file or folder of a task of one's own, and into a small table of molecules for columns and rows.
+    """Look for the file or folder of a task of one's own, and into a table of molecules for columns and rows.
 
     All else that may be wrong shows when the data are loaded.
 
@@ -39,8 +39,22 @@ def look_at_data(task: dict[str, Any]) -> None:
     for option in _FILES if name == "molecules" else ():
         if isinstance(task.get(option), str):
             _check_there(name, task[option])
-    if name == "molecules" and Path(path).expanduser().stat().st_size <= _SMALL:
-        _look_into(task, path)
+    if name == "molecules":
+        content, is_whole = _beginning(Path(path).expanduser())
+        if content:
+            _look_into(task, path, content, is_whole)
+
+
+def _beginning(place: Path) -> tuple[bytes, bool]:
+    """What of a table is read in a moment, and whether that is all: whole lines of a large one; nothing where it cannot
+    be told where lines end, as of a large one that is compressed or has quotes."""
+    with place.open("rb") as file:
+        content = file.read(_SMALL + 1)
+    if len(content) <= _SMALL:
+        return content, True
+    if place.suffix == ".gz" or b'"' in content:
+        return b"", False
+    return content[: content.rfind(b"\n") + 1], False
 
 
 def _check_there(name: str, path: str) -> None:
@@ -60,18 +74,21 @@ def _check_there(name: str, path: str) -> None:
         )
 
 
-def _look_into(task: dict[str, Any], path: str) -> None:
-    """Look for the columns of a table, and count its rows."""
-    from plstm_graph.datasets.molecules.smiles_column import find_target_columns, read_molecule_table
+def _look_into(task: dict[str, Any], path: str, content: bytes, is_whole: bool) -> None:
+    """Look for the columns of a table, and count its rows if they are all there."""
+    from plstm_graph.datasets.molecules.smiles_column import find_target_columns, parse_molecule_table
 
     smiles, targets = task.get("smiles_column"), task.get("target_columns")
     several = smiles if isinstance(smiles, list) else [smiles]
     first = several[0] if several else None
-    table, _, found = read_molecule_table(Path(path).expanduser(), first if isinstance(first, str | int) else None)
+    given = first if isinstance(first, str | int) else None
+    table, _, found = parse_molecule_table(content, Path(path).expanduser(), given)
     used = [name for option in _COLUMNS if isinstance(name := task.get(option), str)]
-    for name in [*several[1:], *used]:
-        if isinstance(name, str):
-            table.position(name)
+    descriptors = task.get("descriptor_columns")
+    more = [*several[1:], *(descriptors if isinstance(descriptors, list) else [descriptors])]
+    used += [name for name in more if isinstance(name, str)]
+    for name in used:
+        table.position(name)
     if isinstance(task.get("split"), str) and task["split"] not in KINDS:
         used.append(task["split"])
     if isinstance(targets, list) and len(targets) == 1 and isinstance(targets[0], str):
@@ -81,7 +98,13 @@ def _look_into(task: dict[str, Any], path: str) -> None:
         find_target_columns(table, found, targets, (weights,) if isinstance(weights, str) else (), used)
     _check_split(task, table)
     folds = task.get("num_folds")
-    if isinstance(folds, int) and folds > len(table) and not task.get("repeats") and not task.get("split_file"):
+    if (
+        is_whole
+        and isinstance(folds, int)
+        and folds > len(table)
+        and not task.get("repeats")
+        and not task.get("split_file")
+    ):
         raise ValueError(f"{folds} folds need as many rows, and {path} has {len(table)}")
 
 
