@@ -1,15 +1,22 @@
 """Tasks on DAGs as folders of DAGs, for the commands that read those: ``check``, ``fit``, ``predict``, ``explain``."""
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+import yaml
 from torch import Tensor
 from torch_geometric.data import Data
 
 from plstm_graph.datasets.dag_folder.from_pyg import write_dag_folder
+from plstm_graph.datasets.storage.files import replace_text
 from plstm_graph.nn.encoders import FeatureSpec
 from plstm_graph.tasks.graph_task import GraphTask
+
+#: Configuration that trains on a folder as the task does.
+FIT = "fit.yaml"
 
 
 def write_task(task: GraphTask, folder: str | Path, parts: Sequence[str] | None = None) -> list[str]:
@@ -54,6 +61,36 @@ def write_task(task: GraphTask, folder: str | Path, parts: Sequence[str] | None 
         raw=True,
     )
     return list(parts)
+
+
+def write_fit(task: GraphTask, folder: str | Path, models: Mapping[str, Any], training: Mapping[str, Any]) -> list[str]:
+    """Write ``fit.yaml`` into a folder of :func:`write_task`: a configuration that trains on it as the task does.
+
+    Args:
+        task: The task.
+        folder: The folder.
+        models: Models of the task, as a configuration names them.
+        training: How it trains them.
+
+    Returns:
+        Lines that say how to use it, and what targets became.
+    """
+    scale = "raw" if task.target is None or task.target.kind == "log1p" else task.target.kind
+    scale = "standard" if scale == "log" else scale
+    content: dict[str, Any] = {
+        "name": Path(folder).name,
+        "task": {"name": "dag_folder", "path": str(folder)},
+        "models": dict(models),
+        "training": dict(training),
+    }
+    if task.objective != "cross_entropy":
+        content["task"]["target_scale"] = scale
+    path = Path(folder) / FIT
+    replace_text(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+    lines = [f"plstm-graph fit --config {shlex.quote(str(path))} trains {', '.join(models)} on it as the task does"]
+    if _is_log(task):
+        lines.append(f"the target {_target_name(task)} is log(1 + y), on which the task measures errors")
+    return lines
 
 
 def _target_name(task: GraphTask) -> str:

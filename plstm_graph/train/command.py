@@ -18,7 +18,7 @@ from plstm_graph.report.ogb_form import Circumstances, Entry, write_forms
 from plstm_graph.report.study import markdown
 from plstm_graph.tasks.graph_task import GraphTask
 from plstm_graph.tasks.task import Task
-from plstm_graph.tasks.task_folder import write_task
+from plstm_graph.tasks.task_folder import write_fit, write_task
 from plstm_graph.train.arguments import Command, Given, read_arguments, repeatable_command
 from plstm_graph.train.choices import Range, Space, check_choices, check_space
 from plstm_graph.train.run_folder import at_work, check_name, going_on, keep_data
@@ -88,6 +88,9 @@ def run_command(arguments: list[str], machine: Callable[[], dict[str, Any]], giv
             raise ValueError(f"a folder of DAGs has graphs, and the task {whole.name} has none")
         parts = write_task(whole, options.written_to, options.written_parts)
         console.say(f"{whole.name}: {', '.join(parts)} written to {options.written_to}; nothing was trained")
+        name, spec = next(iter(study.plain["models"].items()))
+        for line in write_fit(whole, options.written_to, {name: spec}, study.plain["training"]):
+            console.say(line)
         return 0
     task = load(study)
     sizes = {name: _check(study, name) for name in study.models}

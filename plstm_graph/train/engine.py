@@ -30,6 +30,7 @@ from plstm_graph.train.callbacks import (
 from plstm_graph.train.checkpoint import KEY
 from plstm_graph.train.checkpoint_io import SafeCheckpointIO
 from plstm_graph.train.freezing import Freezing, frozen_names, pretrained_body
+from plstm_graph.train.long_epochs import LongEpochs
 from plstm_graph.train.optimizer import make_adamw, warmup_cosine
 from plstm_graph.train.trainer_options import make_trainer
 from plstm_graph.train.training import Training
@@ -297,6 +298,8 @@ def train(
     callbacks: list[Callback] = [ReseedEachEpoch(recipe["seed"]), best, rows, stopped]
     if frozen := frozen_names(model, taken, training):
         callbacks.append(Freezing(model, frozen, training.freeze_epochs))
+    if trainer.get("enable_progress_bar") is not False:
+        callbacks.append(LongEpochs(folder))
     if training.patience is not None:
         callbacks.append(Patience(training.patience, best))
     if training.average:

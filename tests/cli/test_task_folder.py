@@ -282,3 +282,21 @@ def test_a_folder_has_one_scale(tmp_path, monkeypatch, capsys):
     assert "a folder holds one task, and choose has several: task.target_scale raw, log" in error
     assert "such as --choose.task.target_scale '[raw]'" in error
     assert not (tmp_path / "written").exists()
+
+
+@pytest.mark.parametrize("scale", ["log", "log1p", "standard"])
+def test_a_folder_says_how_to_train_on_it(scale, tmp_path, monkeypatch, capsys):
+    """The model and the scale of the targets are those of the task."""
+    monkeypatch.chdir(tmp_path)
+    assert (
+        main(["fit", "--config", config_of(TERRAIN | {"root": "data", "target_scale": scale}), "--folder", "dags"]) == 0
+    )
+    shown = capsys.readouterr().err
+    assert "plstm-graph fit --config dags/fit.yaml trains bag on it as the task does" in shown
+    assert ("is log(1 + y), on which the task measures errors" in shown) == (scale != "standard")
+    written = yaml.safe_load(Path("dags/fit.yaml").read_text())
+    assert written["task"]["target_scale"] == {"log": "standard", "log1p": "raw", "standard": "standard"}[scale]
+    assert main(["check", "dags"]) == 0
+    given = ("--training.epochs", "1", "--baselines", "false", "--device", "cpu")
+    assert main(["fit", "--config", "dags/fit.yaml", *given]) == 0
+    assert Path("runs/dags/best.ckpt").is_file()

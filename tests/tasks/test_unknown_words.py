@@ -154,6 +154,8 @@ def test_unseen_words_are_counted(kind, table, on_disk, tmp_path):
     found = check_folder(folder).unseen
     assert list(found) == [f"{table}.op"]
     assert found[f"{table}.op"].rows == {"test": 4}
-    assert set(found[f"{table}.op"].words) <= {"new0", "new1", "new2"}
+    words = found[f"{table}.op"].words
+    assert set(words) <= {"new0", "new1", "new2"} and sum(words.values()) == 4 and found[f"{table}.op"].others == 0
+    assert list(words.values()) == sorted(words.values(), reverse=True)
     (note,) = dag_folder(str(folder), on_disk=on_disk).notes
     assert note.startswith(f"{table}.op: {text}'new")

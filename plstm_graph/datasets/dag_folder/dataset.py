@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import Data, OnDiskDataset
+from tqdm import tqdm
 
 from plstm_graph.datasets.dag_folder.assemble import Dags
 from plstm_graph.datasets.dag_folder.encoding import MASKS, Encoding, check_encoded, make_encoding, to_data
@@ -144,7 +145,9 @@ class DAGFolder(_Folder, PlainGraphs):
         )
         by_graph = split_table(content.dags) == "graphs"
         self._save_meta(encoding, content.part if by_graph else np.zeros(0, dtype=np.int64))
-        graphs = list(_transformed(to_data(content.dags, targets, content.part, encoding), self.pre_transform))
+        made = _transformed(to_data(content.dags, targets, content.part, encoding), self.pre_transform)
+        total = content.dags.num_graphs
+        graphs = list(tqdm(made, desc=self.folder.name, unit=" graphs", total=total, delay=2, disable=None))
         self.save(graphs, self.processed_paths[0])
 
     def part(self, name: str) -> "DAGFolder | list[Data]":
@@ -233,7 +236,7 @@ class OnDiskDAGFolder(_Folder, OnDiskDataset):
         )
         encoding = make_encoding(self.spec, classes, dtype, columns, left_out, fit.mixed, unseen)
         self._save_meta(encoding, part)
-        for dags in pieces():
+        for dags in tqdm(pieces(), desc=self.folder.name, unit=" pieces", delay=2, disable=None):
             targets = encode_targets(dags, classes, dtype)
             self._check(dags)
             self.extend(list(_transformed(to_data(dags, targets, None, encoding), self._pre_transform)))

@@ -30,7 +30,7 @@ class Description:
         left_out (dict[str, str]): Columns that do not, and why.
         mixed (dict[str, str]): Columns that are taken for categories, though most values are numbers.
         unseen (dict[str, dict]): Features with words that the training part does not have: ``rows`` of each part that
-            have one, and some of the ``words``.
+            have one, the most frequent ``words``, and how many ``others`` there are.
         duplicate (str): Where the first duplicate edge stands.
         targets (dict[str, dict]): For each target, ``parts`` with its distribution.
         split (dict[str, int]): Rows of each part, and of what.

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from plstm_graph.datasets.dag_folder.attributes import Attributes
 from plstm_graph.datasets.dag_folder.problems import DAGFolderError, Problem
@@ -47,7 +48,8 @@ def read_json_lines(path: Path, spec: Spec, chunk: int | None = None) -> Generat
             raise DAGFolderError([Problem(path.name, None, None, str(error))]) from error
     opened = gzip.open(path, "rt", encoding="utf-8-sig") if path.suffix == ".gz" else path.open(encoding="utf-8-sig")
     with opened as file:
-        lines = ((number, line) for number, line in enumerate(file, start=1) if line.strip())
+        bar = tqdm(file, desc=f"reading {path.name}", unit=" lines", delay=2, disable=None)
+        lines = ((number, line) for number, line in enumerate(bar, start=1) if line.strip())
         attributes = {name: Attributes() for name in ("graphs", "nodes", "edges")}
         empty = True
         try:

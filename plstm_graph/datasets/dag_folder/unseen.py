@@ -1,5 +1,6 @@
 """Words of category columns that the training part does not have."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -17,18 +18,21 @@ class Unseen:
 
     Attributes:
         rows (dict[str, int]): Number of rows that have one, by what the rows belong to.
-        words (list[str]): Some of them.
+        words (dict[str, int]): The most frequent of them, and in how many rows each stands.
+        others (int): Number of the other ones.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
-    words: list[str] = field(default_factory=list)
+    words: dict[str, int] = field(default_factory=dict)
+    others: int = 0
 
     def __str__(self) -> str:
         counts = ", ".join(
             f"{count:,} {'row' if count == 1 else 'rows'} of {part}" for part, count in self.rows.items()
         )
-        more = ", ..." if len(self.words) == _EXAMPLES else ""
-        return f"{counts} with words that training does not have: {', '.join(map(repr, self.words))}{more}"
+        words = ", ".join(f"{word!r} ({count:,})" for word, count in self.words.items())
+        more = f" and {self.others:,} others" if self.others else ""
+        return f"{counts} with words that training does not have: {words}{more}"
 
 
 class UnseenCount:
@@ -42,7 +46,19 @@ class UnseenCount:
     def __init__(self, columns: Sequence[Column], parts: Sequence[str]) -> None:
         self.columns = [column for column in columns if column.kind == "category"]
         self.parts = parts
-        self.found: dict[str, Unseen] = {}
+        self._rows: dict[str, Counter[str]] = {}
+        self._words: dict[str, Counter[str]] = {}
+
+    @property
+    def found(self) -> dict[str, Unseen]:
+        """What there is so far, by ``table.column``; the most frequent words first."""
+        found = {}
+        for name, words in self._words.items():
+            ordered = sorted(words.items(), key=lambda item: (-item[1], item[0]))
+            some = dict(ordered[:_EXAMPLES])
+            rows = {part: self._rows[name][part] for part in self.parts if self._rows[name][part]}
+            found[name] = Unseen(rows, some, len(words) - len(some))
+        return found
 
     def update(self, dags: Dags, part_of: dict[str, np.ndarray]) -> None:
         """Take in some graphs.
@@ -57,10 +73,7 @@ class UnseenCount:
             unseen = (cells.notna() & ~cells.isin(column.words or [])).to_numpy() & (part >= 0)
             if not unseen.any():
                 continue
-            found = self.found.setdefault(f"{column.table}.{column.name}", Unseen())
+            name = f"{column.table}.{column.name}"
             counts = np.bincount(part[unseen], minlength=len(self.parts)).tolist()
-            for name, count in zip(self.parts, counts, strict=True):
-                if count:
-                    found.rows[name] = found.rows.get(name, 0) + count
-            words = dict.fromkeys([*found.words, *map(str, cells[unseen].unique())])
-            found.words = list(words)[:_EXAMPLES]
+            self._rows.setdefault(name, Counter()).update(dict(zip(self.parts, counts, strict=True)))
+            self._words.setdefault(name, Counter()).update(cells[unseen].astype(str).value_counts().to_dict())
