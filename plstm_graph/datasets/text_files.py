@@ -2,6 +2,7 @@
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 _OTHERS = {
@@ -51,7 +52,7 @@ def undecodable_line(content: bytes, error: UnicodeDecodeError) -> int:
 
 def repeated_name(columns: Sequence[str]) -> str | None:
     """A name that more than one column has; None if there is none."""
-    return next((name for name in sorted(columns) if list(columns).count(name) > 1), None)
+    return min((name for name, count in Counter(columns).items() if count > 1), default=None)
 
 
 def not_text(content: bytes) -> str | None:

@@ -208,7 +208,14 @@ def row_cells(rows: list[MoleculeRow], targets: list[str]) -> tuple[list[str], l
     reserved = ["source", "smiles", *targets, "error"]
     names = list(dict.fromkeys(name for row in rows for name in row.others))
     # An input column may have the name of one of ours; it stays, under another name.
-    headers = [f"input_{name}" if name in reserved else name for name in names]
+    taken = {*reserved, *names}
+    headers = []
+    for name in names:
+        header = name
+        while header in reserved or (header != name and header in taken):
+            header = f"input_{header}"
+        taken.add(header)
+        headers.append(header)
     cells = []
     for row in rows:
         predicted = row.predicted or [""] * len(targets)

@@ -65,7 +65,8 @@ class MoleculeTable(LabelledGraphs):
         valid_path (str, optional): A table of its own for the validation part, with the same columns in any order.
         test_path (str, optional): Likewise for the test part.
         duplicates (str): What is done about rows of the same molecule: ``"keep"`` them, ``"drop"`` all but the first,
-            ``"mean"`` of their targets in the first row, or ``"group"``, all in one part.
+            ``"mean"`` of their targets in the first row (within each part, where files or a column say the parts),
+            or ``"group"``, all in one part.
         descriptors (DescriptorSet, optional): Descriptors that models read beside the graphs.
         scaling (Scaling, optional): Their scale. (default: by mean and standard deviation of the training part)
     """
@@ -196,7 +197,7 @@ class MoleculeTable(LabelledGraphs):
         check_finite(dataset)
         values = dataset.descriptors if self.descriptors else None
         if self.duplicates in ("drop", "mean"):
-            dataset, self._merged = one_row_each(dataset, mean=self.duplicates == "mean")
+            dataset, self._merged = one_row_each(dataset, self.duplicates == "mean", self._given_parts(dataset))
         if values is not None:
             if self.scaling is None:
                 rows = values[list(dataset.indices())][self._divide(dataset)["train"].numpy()]
@@ -268,6 +269,20 @@ class MoleculeTable(LabelledGraphs):
         part_of = {file.expanduser(): PARTS.index(part) for part, file in self._files.items()}
         files = np.array([part_of.get(file, -1) for file in dataset.table.files], dtype=np.int64)
         return self.split.divide(dataset, files)
+
+    def _given_parts(self, dataset: SmilesDataset) -> np.ndarray | None:
+        """The part of each row by which rows of a molecule are not averaged across; None if parts are drawn later."""
+        if self.duplicates != "mean":
+            return None
+        if self._files:
+            _, found = np.unique(list(map(str, dataset.table.files)), return_inverse=True)
+            return found
+        if self.split.file is None and self.split.by in KINDS:
+            return None
+        parts = np.full(len(dataset), -1, dtype=np.int64)
+        for number, rows in enumerate(self._divide(dataset).values()):
+            parts[rows.numpy()] = number
+        return parts
 
     def subset(self, split: str) -> SmilesDataset:
         """The molecules of ``"train"``, ``"valid"`` or ``"test"``."""
@@ -391,7 +406,8 @@ def molecules(
         valid_path: A table of its own for the validation part, with the same columns in any order.
         test_path: Likewise for the test part.
         duplicates: What is done about rows of the same molecule: ``"keep"`` them, ``"drop"`` all but the first,
-            ``"mean"`` of their targets in the first row, or ``"group"``, all in one part.
+            ``"mean"`` of their targets in the first row (within each part, where files or a column say the parts),
+            or ``"group"``, all in one part.
         components: How models read the molecules of several columns: each is pooled by itself, and the vectors are
             concatenated, so that it matters which is which, or pooled, so that it does not.
         descriptors: Numbers that are computed of each molecule and read beside its graph: rdkit2d (RDKit's set), morgan

@@ -192,6 +192,7 @@ def is_scale(values: Any, num_targets: int) -> bool:
         and len(mean) == len(std)
         and len(mean) in (1, num_targets)
         and all(map(math.isfinite, [*mean, *std]))
+        and all(value > 0 for value in std)
     )
 
 

@@ -181,6 +181,29 @@ def test_duplicates(capsys, rows, what):
     assert "must be 'keep' or" in _fit(capsys, "no", "--task.duplicates", "twice", status=2)
 
 
+@pytest.mark.parametrize("by", ["files", "split_file", "column"])
+def test_a_mean_takes_no_value_of_another_part(capsys, rows, by):
+    """The first molecule stands twice in training, and once in the test part, with a value far away."""
+    given = [*([*row, "train"] for row in rows[:50]), [rows[0][0], "5", *rows[0][2:], "train"]]
+    given += [[*row, "valid"] for row in rows[50:70]]
+    given += [*([*row, "test"] for row in rows[70:]), [rows[0][0], "1000", *rows[0][2:], "test"]]
+    header = ("smiles", "logS", "class", "year", "part")
+    _write("t.csv", given, header)
+    options = ("--task.split", "part")
+    if by == "split_file":
+        _write("s.csv", [[row[4]] for row in given], ("part",))
+        options = ("--task.split_file", "s.csv")
+    if by == "files":
+        for name in ("train", "valid", "test"):
+            file = "t.csv" if name == "train" else f"{name}.csv"
+            _write(file, [row for row in given if row[4] == name], header)
+        options = ("--task.valid_path", "valid.csv", "--task.test_path", "test.csv")
+    message = _fit(capsys, "given", *options, "--task.duplicates", "mean")
+    assert "50 train, 20 valid, 21 test" in message
+    assert rows_of("runs/given/tiny/seed_0/test_predictions.csv")[-1]["logS"] == "1000"
+    assert "1 molecule stands in several rows (2 rows), 1 of them in several parts" in message
+
+
 def test_parts_far_from_their_size_are_said(capsys, real_data):
     """Most of these molecules have no ring, and so one scaffold: of three folds one is that."""
     found = rows_of(real_data / "pypi_embedded" / "huuskonen_solubility_train.csv")

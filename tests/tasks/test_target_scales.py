@@ -55,3 +55,8 @@ def test_scales_by_the_names_of_targets():
 @pytest.mark.parametrize("kind", [["standard"], ["standard", "exec"], [["raw"], "raw"], 3, None])
 def test_damaged_scales_are_none(kind):
     assert not is_scale({"kind": kind, "mean": [0.0, 0.0], "std": [1.0, 1.0]}, 2)
+
+
+@pytest.mark.parametrize("std", [0.0, -1.0])
+def test_a_scale_without_a_width_is_none(std):
+    assert not is_scale({"kind": "standard", "mean": [0.0], "std": [std]}, 1)

@@ -192,7 +192,7 @@ class Scaling:
             numbers = value.get(name)
             if not isinstance(numbers, list) or len(numbers) != size:
                 raise ValueError(f"the scale of descriptors has no {size} numbers as {name}")
-            if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
+            if not all(isinstance(number, float) and math.isfinite(number) for number in numbers):
                 raise ValueError(f"the scale of descriptors has something else than numbers as {name}")
             arrays.append(np.array(numbers, dtype=np.float64))
         return cls(*arrays)

@@ -20,12 +20,16 @@ def molecule_numbers(canonical: Sequence[str]) -> np.ndarray:
     return np.array([first.setdefault(text, len(first)) for text in canonical], dtype=np.int64)
 
 
-def one_row_each(dataset: SmilesDataset, mean: bool) -> tuple[SmilesDataset, list[str]]:
+def one_row_each(
+    dataset: SmilesDataset, mean: bool, parts: np.ndarray | None = None
+) -> tuple[SmilesDataset, list[str]]:
     """A data set in which each molecule stands once: in its first row.
 
     Args:
         dataset: The molecules.
         mean: Whether the row gets the mean of the targets of all rows of its molecule, of each target that is known.
+        parts: A number for each row, ``[n]``: a molecule stands once with each of them, so that no row gets targets of
+            a row with another. (default: the same for all)
 
     Returns:
         The data set, and a note about the rows that are gone, if there are any.
@@ -34,6 +38,8 @@ def one_row_each(dataset: SmilesDataset, mean: bool) -> tuple[SmilesDataset, lis
         ValueError: If targets to be averaged are classes, or bounds of values.
     """
     numbers = molecule_numbers(dataset.canonical_smiles)
+    if parts is not None:
+        numbers = np.unique(np.stack([numbers, parts]), axis=1, return_inverse=True)[1].reshape(-1)
     _, firsts = np.unique(numbers, return_index=True)
     if len(firsts) == len(numbers):
         return dataset, []

@@ -58,6 +58,7 @@ def read_split(path: str | Path, dataset: SmilesDataset, fold: int, num_folds: i
         by_line = dict(zip(dataset.all_lines, parts, strict=True))
         return np.array([by_line[line] for line in dataset.table.lines], dtype=np.int64)
     if key == "line":
+        _check_lines(table, dataset)
         names, known = [str(line) for line in dataset.table.lines], {str(line) for line in dataset.all_lines}
     else:
         names, known = dataset.table.column(key), set(dataset.whole_table.column(key))
@@ -65,6 +66,21 @@ def read_split(path: str | Path, dataset: SmilesDataset, fold: int, num_folds: i
         names = dataset.canonical_smiles
     found = _by_name(table, key, parts, known | set(names), dataset)
     return np.array([found.get(name, LEFT_OUT) for name in names], dtype=np.int64)
+
+
+def _check_lines(table: Table, dataset: SmilesDataset) -> None:
+    """Check that lines of a split file have the molecules that it says; a table that was changed since has others."""
+    own = _own_name(table, dataset.smiles_column)
+    if own not in table.columns:
+        return
+    there = dict(zip(map(str, dataset.table.lines), dataset.table.column(dataset.smiles_column), strict=True))
+    for row, (line, smiles) in enumerate(zip(table.column("line"), table.column(own), strict=True)):
+        found = there.get(line.strip(), smiles)
+        if found.strip() != smiles.strip() and _canonical(found) != _canonical(smiles):
+            raise TableError(
+                f"{table.place(row)}: line {line.strip()} of {dataset.path} has {found!r}, not {smiles!r}: the split "
+                "is of another table, or of this one before it changed; without the column line, SMILES name the rows"
+            )
 
 
 def _by_name(table: Table, key: str, parts: Sequence[int], known: set[str], dataset: SmilesDataset) -> dict[str, int]:

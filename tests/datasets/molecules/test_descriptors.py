@@ -45,7 +45,8 @@ def test_scaling() -> None:
     np.testing.assert_allclose(scaled[:, 2], [1, 0, -1, 0])
     again = Scaling.of_plain(scaling.to_plain(), 3)
     assert (again.apply(values) == scaled).all()
-    for wrong in (None, {}, {"mean": [1, 2, 3], "factor": [1, math.inf, 1]}, {"mean": [1], "factor": [1]}):
+    huge = {"mean": [10**400] * 3, "factor": [1.0] * 3}
+    for wrong in (None, {}, {"mean": [1, 2, 3], "factor": [1, math.inf, 1]}, {"mean": [1], "factor": [1]}, huge):
         with pytest.raises(ValueError, match="scale of descriptors"):
             Scaling.of_plain(wrong, 3)
 

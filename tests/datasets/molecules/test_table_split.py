@@ -263,6 +263,11 @@ def test_a_file_of_several_splits(tmp_path: Path) -> None:
         ("s.csv", "smiles,part\nCCO,train\nCCCCO,test\n", r"s\.csv, line 3: t\.csv has no molecule 'CCCCO'"),
         (
             "s.csv",
+            "line,smiles,part\n2,OCC,train\n3,CCO,test\n",
+            r"s\.csv, line 3: line 3 of t\.csv has 'CCN', not 'CCO': the split is of another table",
+        ),
+        (
+            "s.csv",
             "smiles,part\nCCO,train\nOCC,test\n",
             r"line 3: 'OCC' is in the test part here and in the train part",
         ),
