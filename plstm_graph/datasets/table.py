@@ -206,7 +206,8 @@ def parse_table(
         commas = f"; decimal commas of {', '.join(map(repr, decimals))} are read as points" if decimals else ""
         notes.insert(0, f"{path} is separated by {SEPARATORS[separator]}{commas}")
     if unnamed:
-        named = ", ".join(str(columns.index(name) + 1) for name in sorted(unnamed, key=columns.index))
+        places = [str(place) for place, name in enumerate(columns, start=1) if name in unnamed]
+        named = ", ".join(places[:20]) + (", ..." if len(places) > 20 else "")
         kind = f"column {named} has no name and is" if len(unnamed) == 1 else f"columns {named} have no name and are"
         notes.append(f"{path}: {kind} no target by default")
     return Table(path, columns, rows, [line for line, _ in good], tuple(notes), unnamed), bad

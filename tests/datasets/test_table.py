@@ -129,3 +129,9 @@ def test_unusable_files(tmp_path: Path, name: str, content: str | bytes, message
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none\.csv"):
         read_table(tmp_path / "none.csv")
+
+
+def test_many_columns_without_names_are_said_shortly(tmp_path):
+    (tmp_path / "t.csv").write_text("smiles" + "," * 100_000 + "\nC" + "," * 100_000 + "\n")
+    table, _ = parse_table((tmp_path / "t.csv").read_bytes(), tmp_path / "t.csv")
+    assert len(table.unnamed) == 100_000 and max(map(len, table.notes)) < 500
