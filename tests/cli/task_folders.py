@@ -20,7 +20,7 @@ def config_of(task):
 
 def fit(folder, model, epochs=1):
     """Train on a folder; the weights are at :data:`CHECKPOINT`. Returns the status."""
-    small = [f"--training.epochs={epochs}", "--device=cpu", "--training.batch_size=4", "--name=run"]
+    small = [f"--training.epochs={epochs}", "--device=cpu", "--training.batch_size=4", "--name=run", "--choose={}"]
     options = [f"--model.{key}={value}" for key, value in (_SMALL | model).items()]
     return main(["fit", "--config", CONFIG, f"--task.path={folder}", *small, *options])
 

@@ -75,7 +75,7 @@ def test_a_model_of_such_a_folder(tmp_path, capsys):
     assert shown.out.startswith("# d\\[x\\]\n")
     checkpoint = f"runs/{name}/best.ckpt"
     assert main(["predict", "--ckpt_path", checkpoint, "d[x]"]) == 0
-    assert capsys.readouterr().out.startswith(f"graph,measured_{_TARGET},predicted_{_TARGET}\ng[0],0.00,")
+    assert capsys.readouterr().out.startswith(f"graph,measured_{_TARGET},predicted_{_TARGET},warning\ng[0],0.00,")
     picture = ("--output", "[p].png")
     assert main(["explain", "--ckpt_path", checkpoint, "d[x]", "--graph", "g[5]", "--target", _TARGET, *picture]) == 0
     shown = capsys.readouterr()
@@ -94,7 +94,7 @@ def test_molecules_as_they_are(workspace, fitted, tmp_path, capsys):
     assert main(["predict", "--ckpt_path", checkpoint, "c1cc[nH]c1", "[x].csv", "[/b]", *_ALLOW]) == 0
     shown = capsys.readouterr()
     lines = shown.out.splitlines()
-    assert lines[0] == "source,smiles,a[b],predicted_activity,error"
+    assert lines[0] == "source,smiles,a[b],predicted_activity,similarity,warning,error"
     assert [line.split(",")[:3] for line in lines[1:3]] == [
         ["argument 1", "c1cc[nH]c1", ""],
         ["[x].csv:2", "c1cc[nH]c1", "[/i]"],

@@ -19,7 +19,7 @@ _FIT = (
     *("fit", "--config", str(CONFIGS / "chembl.yaml"), "--task.path", "pairs.csv"),
     *("--task.smiles_column", "[solute, solvent]", "--task.target_columns", "value", "--task.split", "random"),
     *("--training.epochs", "1", "--device", "cpu", "--seeds", "0", "--name", "run"),
-    *("--model.hidden_channels", "8", "--model.num_layers", "1"),
+    *("--task.descriptors", "null", "--model.hidden_channels", "8", "--model.num_layers", "1"),
 )
 _MORE = [("CCO", "", "1"), ("CCO", "C1CC", "1"), ("CCC", "O", "1"), ("C(C)C", "O", "2")]
 _BEST = ("--ckpt_path", "runs/run/best.ckpt")

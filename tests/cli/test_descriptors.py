@@ -72,7 +72,9 @@ def test_columns_of_the_table(real_data, capsys):
     first, second = rows_of("first.csv"), rows_of("second.csv")
     assert first[0]["predicted_Solubility"] != second[0]["predicted_Solubility"]
     assert second[1]["error"].startswith("descriptor 'MolLogP' is empty")
-    assert [row["predicted_Solubility"] for row in first[2:]] == [row["predicted_Solubility"] for row in second[2:]]
+    # One row less in a batch changes the order of float32 sums.
+    others = [float(row["predicted_Solubility"]) for row in first[2:]]
+    assert [float(row["predicted_Solubility"]) for row in second[2:]] == pytest.approx(others, rel=1e-5)
     table(real_data, "new.csv", 10, 100)
     assert main(["test", *_BEST, "--data", "new.csv", "--output", "metrics.json"]) == 0
     true = np.array([float(row["Solubility"]) for row in rows])
@@ -143,7 +145,14 @@ def test_rdkit_set_and_counts(real_data, capsys, monkeypatch):
         (["--task.descriptor_columns", "MolLogp"], "Did you mean 'MolLogP'?"),
         (["--task.descriptor_columns", "Solubility"], "column 'Solubility' is a descriptor and a target"),
         (
-            ["--task.descriptors", "morgan", "--training.members", "1", "--model.class_path", f"{_NN}.OGBGNN"],
+            [
+                "--task.descriptors",
+                "morgan",
+                "--training.members",
+                "1",
+                "--config",
+                str(CONFIGS / "ogb" / "models" / "gin.yaml"),
+            ],
             "the task has descriptors of molecules, and it has no argument 'descriptors'",
         ),
     ],

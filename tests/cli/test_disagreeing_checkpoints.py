@@ -95,7 +95,7 @@ def test_models_and_transforms_that_do_not_work(model, data, message, tmp_path, 
     assert status == 2 and (message in error or "cannot be made" in error), error
 
 
-@pytest.mark.parametrize("argument", ["no/such/folder", "table.csv", "a_folder", "../x.smi"])
+@pytest.mark.parametrize("argument", ["no/such/folder", "table.csv", "a_folder", "../x.y"])
 def test_arguments_that_were_meant_as_paths(argument, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a_folder").mkdir()

@@ -17,7 +17,17 @@ def test_long_epochs_say_how_far_they_are(seconds, silent, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     shutil.copytree(_REAL, "dags", ignore=shutil.ignore_patterns("processed"))
     monkeypatch.setattr("plstm_graph.train.long_epochs._SECONDS", seconds)
-    given = ["--task.path", "dags", "--training.epochs", "1", "--training.batch_size", "512", "--baselines", "false"]
+    given = [
+        "--task.path",
+        "dags",
+        "--training.epochs",
+        "1",
+        "--training.batch_size",
+        "512",
+        "--baselines",
+        "false",
+        "--choose={}",
+    ]
     small = ["--model.hidden_channels", "8", "--model.num_layers", "1", "--name", "run", "--device", "cpu"]
     quiet = ["--trainer.enable_progress_bar", "false"] if silent else []
     assert main(["fit", "--config", CONFIG, *given, *small, *quiet]) == 0

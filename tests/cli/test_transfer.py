@@ -11,7 +11,18 @@ from plstm_graph.cli import main
 from tests.real_rows import SOLUBILITY, solubility
 
 CONFIG = str(Path(__file__).parents[2] / "configs" / "chembl.yaml")
-_SMALL = ("--device", "cpu", "--baselines", "false", "--model.hidden_channels", "8", "--training.epochs", "2")
+_SMALL = (
+    "--task.descriptors",
+    "null",
+    "--device",
+    "cpu",
+    "--baselines",
+    "false",
+    "--model.hidden_channels",
+    "8",
+    "--training.epochs",
+    "2",
+)
 
 
 @pytest.fixture(autouse=True)
