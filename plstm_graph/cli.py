@@ -249,7 +249,10 @@ def _add_embed(commands: argparse._SubParsersAction, checkpoint: argparse.Argume
         "stdout). Vectors of an ensemble are those of its members, one behind the other."
     )
     embed.add_argument(
-        "inputs", nargs="+", metavar="SMILES|CSV|DIR", help="a SMILES, a table (.csv, .tsv, .smi; .gz); a folder of DAGs"
+        "inputs",
+        nargs="+",
+        metavar="SMILES|CSV|DIR",
+        help="a SMILES, a table (.csv, .tsv, .smi; .gz); a folder of DAGs",
     )
     embed.add_argument(
         "--of", choices=("graphs", "nodes"), help="what has vectors (default: what the model predicts something of)"

@@ -3,6 +3,7 @@
 import re
 import shlex
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def test_there_are_commands():
 
 def make_files(words):
     """The files of a reader, which a command names: a table with its columns, a folder of DAGs, a checkpoint."""
-    given = dict(zip(words, words[1:], strict=False))
+    given = dict(pairwise(words))
     path = Path(given.get("--task.path", ""))
     if path.suffix == ".csv":
         columns = [given.get("--task.smiles_column", "smiles"), given.get("--task.target_columns", "y")]

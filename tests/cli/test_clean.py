@@ -63,7 +63,7 @@ def test_what_cannot_be_cleaned(messy, capsys):
     assert main(["clean", "messy", "new"]) == 1
     shown = capsys.readouterr().out
     assert "graphs.csv, line 2" in shown and "expected a finite number" in shown
-    assert "new is not written: dropping rows mends" in shown
+    assert "new is not written: dropping rows does not mend this" in shown
     assert not Path("new").exists()
     assert main(["clean", "messy", "messy/new"]) == 2
     assert main(["clean", "messy", "new", "--same_time", "drop"]) == 2

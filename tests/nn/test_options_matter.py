@@ -46,6 +46,9 @@ _SHARED = {
     "edge_context_norm": Entry(("rms", "batch"), {"edge_context": True}),
     "encoder_layers": Entry((1, 2)),
     "edges_in_nodes": Entry((False,)),
+    "descriptors": Entry((4,)),
+    "components": Entry((2,)),
+    "component_readout": Entry(("pooled",), {"components": 2}),
 }
 _MATRIX = {"transition": "matrix"}
 
@@ -177,6 +180,18 @@ def _graphs_for(option: str, value: Any) -> tuple[Tensor, Tensor, Tensor | None,
     return x, edge_index, edge_attr, batch
 
 
+def _beside_graphs(model: nn.Module) -> dict[str, Tensor]:
+    """What a model asks for beside the two DAGs: descriptors of each, and of what component each node is."""
+    found = {}
+    if model.descriptor_readout is not None:
+        found["descriptors"] = torch.linspace(-1, 1, 2 * model.descriptor_readout.descriptors, dtype=torch.double).view(
+            2, -1
+        )
+    if model.components > 1:
+        found["component"] = torch.arange(21) % model.components
+    return found
+
+
 def _make(model: type[nn.Module], options: dict[str, Any]) -> nn.Module:
     torch.manual_seed(0)
     return model(**GIVEN | options).double()
@@ -193,7 +208,7 @@ def _outputs(model: nn.Module) -> list[Tensor]:
                 drawn = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
                 parameter.data.copy_(0.3 * drawn)
         torch.manual_seed(3)
-        found.append(model.train()(x, edge_index, edge_attr, batch).detach())
+        found.append(model.train()(x, edge_index, edge_attr, batch, **_beside_graphs(model)).detach())
     return found
 
 
@@ -240,7 +255,7 @@ def test_what_an_option_adds_is_used(model):
             added = {name: each for name, each in changed.named_parameters() if name not in before}
             if not added:
                 continue
-            output = changed(*_graphs_for(option, value))
+            output = changed(*_graphs_for(option, value), **_beside_graphs(changed))
             gradients = torch.autograd.grad(output.square().sum(), list(added.values()), allow_unused=True)
             unused = [name for name, gradient in zip(added, gradients, strict=True) if gradient is None]
             assert not unused, f"{model.__name__}({option}={value!r}) has weights that nothing depends on: {unused}"

@@ -100,7 +100,8 @@ def clean(folder: str, new: str, time: TimeRule | None = None, console: Console 
         for problem in error.problems:
             console.say(str(problem))
         count = len(error.problems)
-        console.say(f"{new} is not written: dropping rows {'does not mend this' if count == 1 else f'mends none of these {count}'}")
+        left = "does not mend this" if count == 1 else f"mends none of these {count}"
+        console.say(f"{new} is not written: dropping rows {left}")
         return 1
     found, spec = result.cleaning, read_spec(Path(folder).expanduser())
     for note in found.notes:
