@@ -437,6 +437,9 @@ def molecules(
             f"duplicates: {duplicates} would take rows of a molecule for the same, which differ in "
             "descriptor_columns; 'group' keeps them in one part"
         )
+    if duplicates == "mean" and (weight_column is not None or split == "time"):
+        why = "rows have weights of their own" if weight_column is not None else "later values would be learnt from"
+        raise ValueError(f"duplicates: mean takes no mean where {why}; 'group' keeps rows of a molecule in one part")
     together = duplicates == "group"
     drawn = split, group_column, fractions, num_folds, fold, seed
     how = Split(*drawn, time_column, cutoff, split_file, repeats, together)

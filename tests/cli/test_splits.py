@@ -230,6 +230,11 @@ def test_parts_far_from_their_size_are_said(capsys, real_data):
         (("--task.split", "time"), "split: time and time_column"),
         (("--task.split", "time", "--task.time_column", "year", "--folds", "3"), "split 'time' has no folds"),
         (("--task.split", "butina", "--task.cutoff", "2"), "cutoff is a Tanimoto distance between 0 and 1"),
+        (("--task.duplicates", "mean", "--task.weight_column", "year"), "takes no mean where rows have weights"),
+        (
+            ("--task.duplicates", "mean", "--task.split", "time", "--task.time_column", "year"),
+            "takes no mean where later values would be learnt from",
+        ),
         (("--task.splt_file", "s.csv"), "there is no option 'splt_file' (did you mean split_file?)"),
     ],
 )
