@@ -205,16 +205,7 @@ def _parser() -> argparse.ArgumentParser:
         "Predictions for SMILES and CSV files, or for a folder of DAGs, by what the model was trained on; as one CSV, "
         "to stdout or --output. A molecule that cannot be read keeps its row, with the reason in the column `error`."
     )
-    predict.add_argument(
-        "inputs", nargs="+", metavar="SMILES|CSV|DIR", help="a SMILES, a table (.csv, .tsv, .smi; .gz); a folder"
-    )
-    predict.add_argument(
-        "--smiles_column", help="its name or place in the files (default: as in training, else found by name or cells)"
-    )
-    predict.add_argument(
-        "--allow_unknown", action="store_true", help="take categories unknown to a model of DAGs for missing ones"
-    )
-
+    _add_inputs(predict)
     predict.add_argument(
         "--coverage", type=float, default=0.9, help="part of measured values in intervals (default: %(default)s)"
     )
@@ -240,6 +231,22 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_inputs(command: argparse.ArgumentParser) -> None:
+    """What a trained model is given: molecules or a folder of DAGs, and how they are read."""
+    command.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="SMILES|CSV|DIR",
+        help="a SMILES, a table (.csv, .tsv, .smi; .gz); a folder of DAGs",
+    )
+    command.add_argument(
+        "--smiles_column", help="its name or place in the files (default: as in training, else found by name or cells)"
+    )
+    command.add_argument(
+        "--allow_unknown", action="store_true", help="take categories unknown to a model of DAGs for missing ones"
+    )
+
+
 def _add_embed(commands: argparse._SubParsersAction, checkpoint: argparse.ArgumentParser) -> None:
     embed = commands.add_parser("embed", help="vectors of molecules, DAGs or their nodes", parents=[checkpoint])
     embed.set_defaults(run=_embed)
@@ -248,12 +255,7 @@ def _add_embed(commands: argparse._SubParsersAction, checkpoint: argparse.Argume
         "clustering, search or other models. --output is a .csv or an .npz, arrays of numpy (default: CSV to "
         "stdout). Vectors of an ensemble are those of its members, one behind the other."
     )
-    embed.add_argument(
-        "inputs",
-        nargs="+",
-        metavar="SMILES|CSV|DIR",
-        help="a SMILES, a table (.csv, .tsv, .smi; .gz); a folder of DAGs",
-    )
+    _add_inputs(embed)
     embed.add_argument(
         "--of", choices=("graphs", "nodes"), help="what has vectors (default: what the model predicts something of)"
     )
@@ -261,10 +263,6 @@ def _add_embed(commands: argparse._SubParsersAction, checkpoint: argparse.Argume
         "--layer",
         choices=("body", "head"),
         help="body: what enters the head, of a graph after pooling; head: the head's hidden layer (default: body)",
-    )
-    embed.add_argument("--smiles_column", help="its name in the files (default: as in training)")
-    embed.add_argument(
-        "--allow_unknown", action="store_true", help="take categories unknown to a model of DAGs for missing ones"
     )
 
 

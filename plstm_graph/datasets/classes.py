@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from plstm_graph.datasets.text_files import finite_number
+
 #: Names of the two classes of a column of labels 0 and 1, or false and true.
 PLAIN_LABELS = ["0", "1"]
 _LABELS = {"0": 0, "1": 1, "false": 0, "true": 1}
@@ -50,7 +52,7 @@ def find_classes(words: Iterable[str], rows: int, option: str = "kind") -> list[
             a class of its own.
     """
     names = list(dict.fromkeys(map(class_name, words)))
-    if all(_number(name) is not None for name in names):
+    if all(finite_number(name) is not None for name in names):
         for name in names:
             if not _is_whole(name):
                 raise ClassError(
@@ -59,7 +61,7 @@ def find_classes(words: Iterable[str], rows: int, option: str = "kind") -> list[
                     "numbers or words, such as low and high)",
                 )
     if rows >= _FEW_ROWS and len(names) > max(rows // 2, 2):
-        fits = f"; {option}: regression fits numbers" if all(_number(name) is not None for name in names) else ""
+        fits = f"; {option}: regression fits numbers" if all(finite_number(name) is not None for name in names) else ""
         raise ClassError(names[0], f"one of {len(names)} classes in {rows} rows, which are too many{fits}")
     if len(names) == 1:
         raise ClassError(names[0], "in every row; at least two classes are needed")
@@ -86,7 +88,7 @@ def find_labels(words: Iterable[str], rows: int, option: str = "kind", multiclas
         return PLAIN_LABELS
     _check_capitals(names)
     if len(names) > 2:
-        if all(_number(name) is not None for name in names) and not all(map(_is_whole, names)):
+        if all(finite_number(name) is not None for name in names) and not all(map(_is_whole, names)):
             word = next(name for name in names if not _is_whole(name))
             raise ClassError(
                 word, f"a number, and the column has {len(names)} different ones; {option}: regression fits"
@@ -143,18 +145,10 @@ def note_of_labels(target: str, names: Sequence[str]) -> str | None:
 
 
 def _sort(names: Sequence[str]) -> list[str]:
-    if all(_number(name) is not None for name in names):
+    if all(finite_number(name) is not None for name in names):
         return sorted(names, key=float)
     return sorted(names)
 
 
 def _is_whole(name: str) -> bool:
     return name.lstrip("+-").isdecimal()
-
-
-def _number(name: str) -> float | None:
-    try:
-        value = float(name.replace("_", "?"))
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None

@@ -1,6 +1,7 @@
 """Files of delimited text: their rows with the lines where these start, and what is wrong with them in words."""
 
 import csv
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +16,23 @@ _OTHERS = {
     b"%PDF": "a PDF",
 }
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+
+
+def number_of(text: str) -> float | None:
+    """The number that a cell has, perhaps NaN or infinite; None for any other text.
+
+    Python reads ``1_000`` as a number; in a table it is a misprint.
+    """
+    try:
+        return float(text.replace("_", "?"))
+    except ValueError:
+        return None
+
+
+def finite_number(text: str) -> float | None:
+    """As :func:`number_of`, with None for what is not finite."""
+    value = number_of(text)
+    return value if value is not None and math.isfinite(value) else None
 
 
 def records(file: Iterable[str], strict: bool = False, separator: str = ",") -> Iterator[tuple[int, list[str]]]:

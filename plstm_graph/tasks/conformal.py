@@ -62,7 +62,7 @@ class Interval:
         found = self.quantile(coverage)
         if not math.isfinite(found) or (self.offset is not None and std is None):
             return torch.full_like(like, math.nan)
-        return found * _difficulty(std if self.offset is not None else None, self.offset, like)
+        return found * _difficulty(std, self.offset, like)
 
 
 def conformal_rank(rows: int, coverage: float) -> int:
@@ -105,15 +105,13 @@ def fit_interval(predicted: Tensor, std: Tensor | None, measured: Tensor) -> Int
     """
     known = measured.isfinite() & predicted.isfinite()
     errors = (measured.double() - predicted.double()).abs()[known]
-    offset = None
-    if std is not None and len(errors) >= _FEWEST:
-        deviations = std.double()[known]
+    deviations, offset = None if std is None else std.double()[known], None
+    if deviations is not None and len(errors) >= _FEWEST:
         mean = float(deviations.mean())
         usable = math.isfinite(mean) and mean > 0
         offsets = [None, *(share * mean for share in _OFFSETS if usable)]
         offset = min(offsets, key=lambda each: _cross_validated_width(errors, deviations, each))
-    difficulty = _difficulty(None if offset is None or std is None else std.double()[known], offset, errors)
-    return Interval(len(errors), kept_scores(errors / difficulty), offset)
+    return Interval(len(errors), kept_scores(errors / _difficulty(deviations, offset, errors)), offset)
 
 
 def kept_scores(scores: Tensor) -> list[float]:

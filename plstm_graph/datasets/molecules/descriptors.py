@@ -13,7 +13,7 @@ import numpy as np
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdFingerprintGenerator
 
-from plstm_graph.datasets.text_files import decimal_hint, is_missing
+from plstm_graph.datasets.text_files import decimal_hint, is_missing, number_of
 from plstm_graph.text import meant
 
 #: What can be computed: RDKit's two-dimensional descriptors, and counts of circular substructures.
@@ -116,10 +116,9 @@ class DescriptorSet:
             if self.allow_missing:
                 return math.nan
             raise DescriptorError(f"descriptor {name!r} is empty (allow_missing takes the mean in its place)")
-        try:
-            value = float(text.replace("_", "?"))
-        except ValueError as error:
-            raise DescriptorError(f"descriptor {name!r} is {cell!r}, not a number{decimal_hint(text)}") from error
+        value = number_of(text)
+        if value is None:
+            raise DescriptorError(f"descriptor {name!r} is {cell!r}, not a number{decimal_hint(text)}")
         if not math.isfinite(value):
             raise DescriptorError(f"descriptor {name!r} is {cell!r}, not a finite number")
         return value

@@ -13,7 +13,7 @@ from torch import Tensor
 from plstm_graph.datasets.classes import ClassError, class_name, encode_classes, find_classes, find_labels
 from plstm_graph.datasets.moments import Moments
 from plstm_graph.datasets.table import Table, TableError
-from plstm_graph.datasets.text_files import decimal_hint, is_missing
+from plstm_graph.datasets.text_files import decimal_hint, is_missing, number_of
 
 #: What the targets of a table are.
 TargetKind = Literal["number", "label", "class"]
@@ -121,7 +121,7 @@ def row_weight(column: str, cell: str) -> float:
     Raises:
         TableError: If it is no number from 0; it names column and value.
     """
-    value = None if is_missing(cell) else _number(cell.strip())
+    value = None if is_missing(cell) else number_of(cell.strip())
     if value is None or not 0 <= value <= _MAX:
         shown = repr(cell.strip()) if cell.strip() else "empty"
         raise TableError(f"weight {column!r} is {shown}, not a number from 0{decimal_hint(cell)}")
@@ -130,7 +130,7 @@ def row_weight(column: str, cell: str) -> float:
 
 def _are_words(classes: Sequence[str]) -> bool:
     """Whether names of classes are words; not, if they are numbers, or true and false."""
-    return any(_number(name) is None and name.strip().lower() not in ("true", "false") for name in classes)
+    return any(number_of(name) is None and name.strip().lower() not in ("true", "false") for name in classes)
 
 
 def _class(name: str, text: str, classes: Sequence[str]) -> float:
@@ -142,7 +142,7 @@ def _class(name: str, text: str, classes: Sequence[str]) -> float:
 
 
 def _finite(name: str, text: str) -> float:
-    value = _number(text) if text else math.nan
+    value = number_of(text) if text else math.nan
     if value is None:
         raise TableError(f"target {name!r} is {text!r}, not a number{decimal_hint(text)}{_bound_hint(text)}")
     if text and not abs(value) <= _MAX:
@@ -152,15 +152,7 @@ def _finite(name: str, text: str) -> float:
 
 def _bound_hint(text: str) -> str:
     number = _bound(text)[1]
-    return "; with censored: true it is a bound" if number != text and _number(number) is not None else ""
-
-
-def _number(text: str) -> float | None:
-    try:
-        # Python reads "1_000" as a number; in a table it is a misprint.
-        return float(text.replace("_", "?"))
-    except ValueError:
-        return None
+    return "; with censored: true it is a bound" if number != text and number_of(number) is not None else ""
 
 
 def _check_numbers(table: Table, name: str, labels: str, censored: bool = False) -> bool:
@@ -174,7 +166,7 @@ def _check_numbers(table: Table, name: str, labels: str, censored: bool = False)
     """
     all_cells = zip(table.lines, table.column(name), strict=True)
     cells = [(line, cell.strip()) for line, cell in all_cells if not is_missing(cell)]
-    values = [_number(_bound(cell)[1] if censored else cell) for _, cell in cells]
+    values = [number_of(_bound(cell)[1] if censored else cell) for _, cell in cells]
     wrong = [place for place, value in zip(cells, values, strict=True) if value is None]
     words = sorted({class_name(cell) for _, cell in wrong})
     if len(wrong) > len(cells) / 2 and len(words) > 1 and not any(decimal_hint(cell) for _, cell in wrong):

@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 import numpy as np
 
 from plstm_graph.datasets.table import Table, TableError
+from plstm_graph.datasets.text_files import finite_number
 
 #: Formats of dates beside ISO 8601, each of which is tried on a whole column.
 _FORMATS = """%d.%m.%Y|%d/%m/%Y|%m/%d/%Y|%Y/%m/%d|%Y-%m|%d-%b-%Y|%d %b %Y|%b %d, %Y|%d-%m-%Y|%d.%m.%y|%m/%d/%y|%d/%m/%y
@@ -26,7 +27,7 @@ def times_of(table: Table, column: str) -> np.ndarray:
         TableError: If a cell is no number and no date, which it names by its line, or dates can be read in two ways.
     """
     cells = [cell.strip() for cell in table.column(column)]
-    tried = {"number": [_number(cell) for cell in cells], "ISO": [_iso(cell) for cell in cells]}
+    tried = {"number": [finite_number(cell) for cell in cells], "ISO": [_iso(cell) for cell in cells]}
     tried |= {each: [_formatted(cell, each) for cell in cells] for each in _FORMATS}
     best = max(tried, key=lambda each: sum(time is not None for time in tried[each]))
     times = tried[best]
@@ -49,14 +50,6 @@ def times_of(table: Table, column: str) -> np.ndarray:
 
 def _order(times: Sequence[float | None]) -> np.ndarray:
     return np.unique(np.array(times, dtype=np.float64), return_inverse=True)[1]
-
-
-def _number(cell: str) -> float | None:
-    try:
-        value = float(cell.replace("_", "?"))
-    except ValueError:
-        return None
-    return value if np.isfinite(value) else None
 
 
 def _iso(cell: str) -> float | None:
